@@ -1,0 +1,6 @@
+import { buildLibrary, buildSample, install, runCompiled } from './setup.mjs';
+
+install();
+await buildLibrary();
+await buildSample();
+await runCompiled('sample-app', 'demo.js');

@@ -1,0 +1,89 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, extname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Runs `npm` with the copy that started this script, so that its version stays the same. */
+function npm(args) {
+  const cli = process.env.npm_execpath;
+  const own = cli !== undefined && /\.c?js$/.test(cli);
+  const result = own
+    ? spawnSync(process.execPath, [cli, ...args], { cwd: root, stdio: 'inherit' })
+    : spawnSync('npm', args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
+  if (result.error) throw result.error;
+  if (result.status !== 0) process.exit(result.status ?? 1);
+}
+
+/**
+ * What is installed, compared with what the lock file asks for. By content, not by date: a fresh
+ * clone, a copy and a restored cache all carry dates that say nothing.
+ */
+function installed() {
+  const wanted = join(root, 'package-lock.json');
+  const present = join(root, 'node_modules', '.package-lock.json');
+  if (!existsSync(present)) return false;
+  const lock = JSON.parse(readFileSync(wanted, 'utf8')).packages;
+  const tree = JSON.parse(readFileSync(present, 'utf8')).packages;
+  return Object.entries(lock).every(
+    ([path, entry]) =>
+      path === '' || tree[path]?.version === entry.version || (entry.optional && !tree[path]),
+  );
+}
+
+/** Installs the dependencies when they are missing or differ from the lock file. */
+export function install() {
+  if (installed()) return;
+  console.log('Installing dependencies …');
+  // `--include=dev`: building needs the compiler, also where NODE_ENV is production.
+  npm(['ci', '--include=dev', '--no-audit', '--no-fund']);
+}
+
+/** Runs a script of an installed package under this Node and resolves with its exit code. */
+export function tool(script, args = [], { nodeArgs = [], env = process.env } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(
+      process.execPath,
+      [...nodeArgs, join(root, 'node_modules', script), ...args],
+      { cwd: root, stdio: 'inherit', env },
+    );
+    child.on('error', reject);
+    child.on('exit', (code, signal) => resolve(signal ? 1 : (code ?? 1)));
+  });
+}
+
+async function tsc(config) {
+  const code = await tool('typescript/bin/tsc', ['-p', config]);
+  if (code !== 0) process.exit(code);
+}
+
+/** The library, twice: ES modules and CommonJS, each with its own declarations. */
+export async function buildLibrary() {
+  rmSync(join(root, 'dist', 'esm'), { recursive: true, force: true });
+  rmSync(join(root, 'dist', 'cjs'), { recursive: true, force: true });
+  await Promise.all([tsc('tsconfig.build.esm.json'), tsc('tsconfig.build.cjs.json')]);
+  // Without it Node reads the copy by the root's `"type": "module"`.
+  mkdirSync(join(root, 'dist', 'cjs'), { recursive: true });
+  writeFileSync(join(root, 'dist', 'cjs', 'package.json'), '{ "type": "commonjs" }\n');
+}
+
+/** Compiles a program that imports the built library by its package name. */
+async function buildProgram(folder, config) {
+  const source = join(root, folder);
+  const output = join(root, 'dist', folder);
+  rmSync(output, { recursive: true, force: true });
+  await tsc(config);
+  cpSync(source, output, { recursive: true, filter: (path) => extname(path) !== '.ts' });
+}
+
+export const buildSample = () => buildProgram('sample-app', 'tsconfig.sample.json');
+export const buildBench = () => buildProgram('bench', 'tsconfig.bench.json');
+
+/** Runs a compiled program in this process: signals and the exit code need no forwarding. */
+export async function runCompiled(...segments) {
+  const file = join(root, 'dist', ...segments);
+  process.setSourceMapsEnabled(true);
+  process.argv[1] = file;
+  await import(pathToFileURL(file).href);
+}

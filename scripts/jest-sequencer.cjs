@@ -4,7 +4,8 @@ const { default: Sequencer } = require('@jest/test-sequencer');
 const last = (path) => (/[\\/]test[\\/](package|consumers)[\\/]/.test(path) ? 1 : 0);
 
 module.exports = class extends Sequencer {
-  sort(tests) {
-    return [...super.sort(tests)].sort((a, b) => last(a.path) - last(b.path));
+  async sort(tests) {
+    const sorted = await super.sort(tests);
+    return [...sorted].sort((a, b) => last(a.path) - last(b.path));
   }
 };

@@ -6,14 +6,16 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Runs `npm` with the copy that started this script, so that its version stays the same. */
-function npm(args) {
+function npm(args, stdout = 'inherit') {
   const cli = process.env.npm_execpath;
   const own = cli !== undefined && /\.c?js$/.test(cli);
+  const options = { cwd: root, encoding: 'utf8', stdio: ['ignore', stdout, 'inherit'] };
   const result = own
-    ? spawnSync(process.execPath, [cli, ...args], { cwd: root, stdio: 'inherit' })
-    : spawnSync('npm', args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
+    ? spawnSync(process.execPath, [cli, ...args], options)
+    : spawnSync('npm', args, { ...options, shell: process.platform === 'win32' });
   if (result.error) throw result.error;
   if (result.status !== 0) process.exit(result.status ?? 1);
+  return result.stdout;
 }
 
 /**
@@ -38,6 +40,15 @@ export function install() {
   console.log('Installing dependencies …');
   // `--include=dev`: building needs the compiler, also where NODE_ENV is production.
   npm(['ci', '--include=dev', '--no-audit', '--no-fund']);
+}
+
+/** Packs what is built, as it would be published, and returns the path of the tarball. */
+export function pack(folder) {
+  // `--ignore-scripts`: what was built and tested is what is packed; no second build.
+  const [{ filename }] = JSON.parse(
+    npm(['pack', '--json', '--ignore-scripts', '--pack-destination', folder], 'pipe'),
+  );
+  return join(folder, filename);
 }
 
 /** Runs a script of an installed package under this Node and resolves with its exit code. */

@@ -1,0 +1,116 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pack, run, unpack, type Packed } from './packed.js';
+
+const ENTRIES = ['nestjs-idempotency', 'nestjs-idempotency/testing'];
+const DRIVERS = ['typeorm', 'ioredis', 'redis', 'pg', 'mysql2', 'bullmq', '@nestjs/swagger'];
+
+describe('the entry points', () => {
+  let packed: Packed;
+  let project: string;
+
+  beforeAll(() => {
+    packed = pack();
+    project = unpack(packed);
+  });
+  afterAll(() => packed?.remove());
+
+  const evaluate = (format: 'module' | 'commonjs', code: string): unknown =>
+    JSON.parse(
+      run(process.execPath, [`--input-type=${format}`, '--eval', code], {
+        cwd: project,
+        // What this run of Jest needs must not reach the child.
+        env: { ...process.env, NODE_OPTIONS: '' },
+      }),
+    );
+
+  it.each(DRIVERS)('are loaded below in a project without %s', (driver) => {
+    const found = evaluate(
+      'commonjs',
+      `let found = true;
+       try { require.resolve(${JSON.stringify(driver)}); } catch { found = false; }
+       console.log(found);`,
+    );
+    expect(found).toBe(false);
+  });
+
+  it.each(ENTRIES)('load with import: %s', (entry) => {
+    const names = evaluate(
+      'module',
+      `import * as entry from ${JSON.stringify(entry)};
+       console.log(JSON.stringify(Object.keys(entry)));`,
+    );
+    expect(names).not.toEqual([]);
+  });
+
+  it.each(ENTRIES)('export the same names to require as to import: %s', (entry) => {
+    const [imported, required] = evaluate(
+      'module',
+      `import { createRequire } from 'node:module';
+       const names = (entry) => Object.keys(entry).filter((name) => name !== 'default').sort();
+       const imported = await import(${JSON.stringify(entry)});
+       const required = createRequire(process.cwd() + '/x.js')(${JSON.stringify(entry)});
+       console.log(JSON.stringify([names(imported), names(required)]));`,
+    ) as [string[], string[]];
+    expect(required).not.toEqual([]);
+    expect(required).toEqual(imported);
+  });
+
+  it('give the CommonJS copy to require, not the ES module', () => {
+    const resolved = evaluate(
+      'commonjs',
+      `console.log(JSON.stringify(${JSON.stringify(ENTRIES)}.map((entry) => require.resolve(entry))));`,
+    ) as string[];
+    for (const path of resolved) expect(path).toMatch(/[\\/]dist[\\/]cjs[\\/]/);
+  });
+
+  it('export what the documentation starts with', () => {
+    const names = evaluate(
+      'commonjs',
+      `console.log(JSON.stringify(Object.keys(require('nestjs-idempotency'))));`,
+    );
+    expect(names).toEqual(
+      expect.arrayContaining([
+        'IdempotencyModule',
+        'Idempotent',
+        'isIdempotencyError',
+        'MemoryStore',
+      ]),
+    );
+  });
+
+  it('agree on every symbol, though the two copies are loaded side by side', () => {
+    const different = evaluate(
+      'module',
+      `import { createRequire } from 'node:module';
+       const imported = await import('nestjs-idempotency');
+       const required = createRequire(process.cwd() + '/x.js')('nestjs-idempotency');
+       const differ = Object.keys(imported).filter((name) =>
+         typeof imported[name] === 'symbol' && imported[name] !== required[name]);
+       const same = Object.keys(imported).filter((name) =>
+         typeof imported[name] === 'function' && imported[name] === required[name]);
+       console.log(JSON.stringify({ differ, same }));`,
+    );
+    // `same` is empty while the copies are two: the test would otherwise compare one with itself.
+    expect(different).toEqual({ differ: [], same: [] });
+  });
+
+  it('create symbols in the global registry only', () => {
+    const dist = join(project, 'node_modules', 'nestjs-idempotency', 'dist');
+    const modules = readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((path) =>
+      path.endsWith('.js'),
+    );
+    const brands = (format: string) =>
+      modules
+        .filter((path) => path.startsWith(format))
+        .flatMap(
+          (path) => readFileSync(join(dist, path), 'utf8').match(/Symbol\.for\([^)]*\)/g) ?? [],
+        )
+        .sort();
+    const own = modules.filter((path) => /\bSymbol\(/.test(readFileSync(join(dist, path), 'utf8')));
+    expect(brands('esm')).not.toEqual([]);
+    expect(brands('cjs')).toEqual(brands('esm'));
+    expect(brands('esm').filter((call) => !call.includes('nestjs-idempotency:'))).toEqual([]);
+    expect(own).toEqual([]);
+  });
+});

@@ -1,0 +1,109 @@
+import { StoreFullError } from '../../engine/store.js';
+import { ExpiryQueue } from './expiry-queue.js';
+import { bytesOfRecord, type MemoryRecord } from './memory-record.js';
+
+/** A `Map` holds 2^24 entries, and as many deleted ones as live ones may be among them. */
+const MOST_RECORDS = 2 ** 23;
+
+/** The records by id and by expiry, within their bounds. Knows nothing of the protocol. */
+export class BoundedRecords {
+  private readonly byId = new Map<string, MemoryRecord>();
+  private readonly byExpiry = new ExpiryQueue<MemoryRecord>();
+  private usedBytes = 0;
+
+  /** @throws RangeError when a bound is not a whole number in its range. */
+  constructor(
+    private readonly maxRecords: number,
+    private readonly maxBytes: number,
+  ) {
+    checkBound('maxRecords', maxRecords, MOST_RECORDS);
+    checkBound('maxBytes', maxBytes, Number.MAX_SAFE_INTEGER);
+  }
+
+  get size(): number {
+    return this.byId.size;
+  }
+
+  get bytes(): number {
+    return this.usedBytes;
+  }
+
+  /** The record, its retention not looked at. */
+  get(id: string): MemoryRecord | undefined {
+    return this.byId.get(id);
+  }
+
+  /** The record, unless its retention has passed: then it is dropped. */
+  look(id: string, now: number): MemoryRecord | undefined {
+    const record = this.byId.get(id);
+    if (record === undefined || now < record.expiresAt) return record;
+    this.drop(record);
+    return undefined;
+  }
+
+  /** @throws StoreFullError */
+  insert(record: MemoryRecord, now: number): void {
+    const bytes = bytesOfRecord(record.id, record.owner, record.fingerprint);
+    this.makeRoom(1, bytes, now);
+    this.byId.set(record.id, record);
+    this.byExpiry.add(record, record.expiresAt);
+    this.book(record, bytes);
+  }
+
+  keepUntil(record: MemoryRecord, expiresAt: number): void {
+    record.expiresAt = expiresAt;
+    this.byExpiry.move(record, expiresAt);
+  }
+
+  /** Says how many bytes the record takes from now on. */
+  book(record: MemoryRecord, bytes: number): void {
+    this.usedBytes += bytes - record.bytes;
+    record.bytes = bytes;
+  }
+
+  /**
+   * Drops what has expired, and nothing else, until there is room for so much more.
+   *
+   * @throws StoreFullError
+   */
+  makeRoom(records: number, bytes: number, now: number): void {
+    if (records <= 0 && bytes <= 0) return;
+    while (this.byId.size + records > this.maxRecords || this.usedBytes + bytes > this.maxBytes) {
+      if (this.dropExpired(1, now) === 0) throw this.full();
+    }
+  }
+
+  /** Drops at most `limit` records whose retention has passed; answers how many. */
+  dropExpired(limit: number, now: number): number {
+    let dropped = 0;
+    while (dropped < limit) {
+      const record = this.byExpiry.due(now);
+      if (record === undefined) break;
+      this.drop(record);
+      dropped += 1;
+    }
+    return dropped;
+  }
+
+  drop(record: MemoryRecord): void {
+    this.byId.delete(record.id);
+    this.byExpiry.remove(record);
+    this.usedBytes -= record.bytes;
+  }
+
+  private full(): StoreFullError {
+    return new StoreFullError(
+      `The memory store is full and nothing in it has expired: ${this.size} of ${this.maxRecords} ` +
+        `records (maxRecords), ${this.bytes} of ${this.maxBytes} bytes (maxBytes). ` +
+        'Raise the bound, shorten the retention, or use a store outside this process.',
+    );
+  }
+}
+
+function checkBound(name: string, value: number, most: number): void {
+  if (Number.isInteger(value) && value >= 1 && value <= most) return;
+  throw new RangeError(
+    `MemoryStore: ${name} is ${String(value)}; it must be a whole number from 1 to ${most}. ` +
+      'Leave it out for the default.',
+  );
+}

@@ -1,0 +1,257 @@
+import { type Clock, systemClock } from '../../engine/clock.js';
+import {
+  type AcquireRequest,
+  type AcquireResult,
+  type Acquired,
+  type CompleteRequest,
+  type ExtendRequest,
+  type HoldRequest,
+  type IdempotencyStore,
+  type IssueRequest,
+  type RecordView,
+  type ReleaseRequest,
+  type SaveStepRequest,
+} from '../../engine/store.js';
+import { BoundedRecords } from './bounded-records.js';
+import {
+  bytesOfArray,
+  bytesOfRecord,
+  bytesOfStep,
+  bytesOfText,
+  copyToGive,
+  copyToKeep,
+  MemoryRecord,
+} from './memory-record.js';
+import { Watchers } from './watchers.js';
+
+/** More go than come, so a backlog of expired records shrinks with every call. */
+const EXPIRED_PER_CALL = 2;
+
+export interface MemoryStoreOptions {
+  /**
+   * How many records the store holds at most; 1 to 8 388 608. When it is reached and nothing
+   * has expired, calls with new keys are refused as if the store were down.
+   *
+   * @default 1_000_000
+   */
+  readonly maxRecords?: number;
+  /**
+   * How many bytes the records take at most, estimated: replies, steps, texts and about 400
+   * bytes for each record. When it is reached and nothing has expired, new keys and replies
+   * are refused as if the store were down.
+   *
+   * @default 268_435_456 (256 MiB: some 270 000 records with replies of 200 bytes)
+   */
+  readonly maxBytes?: number;
+  /**
+   * What decides when leases and retentions end.
+   *
+   * @default systemClock
+   */
+  readonly clock?: Clock;
+}
+
+/**
+ * Records in the memory of this process: gone when it ends, unknown to other processes.
+ *
+ * Every verb answers at once and is one atomic step, for nothing else runs in between.
+ * Nothing that has not expired is ever dropped to make room. There are no timers: a record
+ * whose retention has passed counts as absent when it is looked at, and its memory is taken
+ * back bit by bit during later calls.
+ *
+ * @throws StoreFullError from `acquire`, `issue`, `saveStep` and `complete`, which leave
+ * everything as it was.
+ */
+export class MemoryStore implements IdempotencyStore {
+  private readonly clock: Clock;
+  private readonly records: BoundedRecords;
+  private readonly watchers = new Watchers();
+  /**
+   * One counter for all records, so that it grows also after a record was forgotten. It starts
+   * at the wall clock's microseconds: the next process goes on above where this one ended.
+   */
+  private lastFencingToken = Date.now() * 1000;
+
+  /** @throws RangeError when a bound is not a whole number in its range. */
+  constructor({
+    maxRecords = 1_000_000,
+    maxBytes = 2 ** 28,
+    clock = systemClock,
+  }: MemoryStoreOptions = {}) {
+    this.records = new BoundedRecords(maxRecords, maxBytes);
+    this.clock = clock;
+  }
+
+  /** How many records are in memory, with those that expired and were not cleaned away yet. */
+  get size(): number {
+    return this.records.size;
+  }
+
+  /** How many bytes these records are estimated to take. */
+  get bytes(): number {
+    return this.records.bytes;
+  }
+
+  acquire(request: AcquireRequest): AcquireResult {
+    const now = this.clock.now();
+    this.records.dropExpired(EXPIRED_PER_CALL, now);
+    const { fingerprint } = request;
+    const record = this.records.look(request.id, now);
+    if (record === undefined) {
+      if (request.mustBeIssued) return { outcome: 'unknown' };
+      const expiresAt = now + request.leaseMs + request.retentionMs;
+      const fresh = new MemoryRecord(request.id, request.owner, fingerprint, expiresAt);
+      this.records.insert(fresh, now);
+      return this.claim(fresh, request, 1, now);
+    }
+    const matches =
+      fingerprint === '' || record.fingerprint === '' || fingerprint === record.fingerprint;
+    const isBound = record.state !== 'released' || record.steps !== undefined;
+    if (!matches && isBound) return { outcome: 'mismatch' };
+
+    switch (record.state) {
+      case 'completed':
+        return { outcome: 'completed', reply: copyToGive(record.reply as Uint8Array) };
+      case 'held':
+        return { outcome: 'held', reason: record.reason as string };
+      case 'in-flight':
+        if (record.isLeased(now)) {
+          return { outcome: 'in-flight', leaseRemainingMs: record.leaseEndsAt - now };
+        }
+        return this.claim(record, request, record.attempt + 1, now);
+      case 'issued':
+      case 'released':
+        return this.claim(record, request, matches ? record.attempt + 1 : 1, now);
+    }
+  }
+
+  extend(request: ExtendRequest): boolean {
+    const now = this.clock.now();
+    const record = this.records.get(request.id);
+    if (!record?.isOwnedBy(request.owner, 'in-flight', now)) return false;
+    this.lease(record, request, now);
+    return true;
+  }
+
+  complete(request: CompleteRequest): boolean {
+    const now = this.clock.now();
+    const record = this.records.look(request.id, now);
+    if (record?.state === 'completed' && record.owner === request.owner) return true;
+    if (!record?.isOwnedBy(request.owner, request.from, now)) return false;
+    const bytes =
+      bytesOfRecord(record.id, record.owner, record.fingerprint) + bytesOfArray(request.reply);
+    this.records.makeRoom(0, bytes - record.bytes, now);
+    record.state = 'completed';
+    record.reply = copyToKeep(request.reply);
+    record.steps = undefined;
+    record.reason = undefined;
+    this.records.book(record, bytes);
+    this.records.keepUntil(record, now + request.retentionMs);
+    this.watchers.wake(record.id);
+    return true;
+  }
+
+  release(request: ReleaseRequest): boolean {
+    const now = this.clock.now();
+    const record = this.records.look(request.id, now);
+    if (!record?.isOwnedBy(request.owner, request.from, now)) return false;
+    this.records.book(record, record.bytes - bytesOfText(record.reason ?? ''));
+    record.state = 'released';
+    record.reason = undefined;
+    this.records.keepUntil(record, now + request.retentionMs);
+    this.watchers.wake(record.id);
+    return true;
+  }
+
+  /** A reason goes beyond `maxBytes` rather than be refused: what is held must not run again. */
+  hold(request: HoldRequest): boolean {
+    const record = this.records.get(request.id);
+    if (record?.state === 'held' && record.owner === request.owner) return true;
+    if (!record?.isOwnedBy(request.owner, 'in-flight', this.clock.now())) return false;
+    record.state = 'held';
+    record.reason = request.reason;
+    this.records.book(record, record.bytes + bytesOfText(request.reason));
+    this.records.keepUntil(record, Infinity);
+    this.watchers.wake(record.id);
+    return true;
+  }
+
+  saveStep(request: SaveStepRequest): boolean {
+    const now = this.clock.now();
+    const { name, value } = request;
+    const record = this.records.get(request.id);
+    if (!record?.isOwnedBy(request.owner, 'in-flight', now)) return false;
+    const before = record.steps?.get(name);
+    const growth =
+      bytesOfStep(name, value) - (before === undefined ? 0 : bytesOfStep(name, before));
+    this.records.makeRoom(0, growth, now);
+    (record.steps ??= new Map<string, Uint8Array>()).set(name, copyToKeep(value));
+    this.records.book(record, record.bytes + growth);
+    return true;
+  }
+
+  issue(request: IssueRequest): boolean {
+    const now = this.clock.now();
+    this.records.dropExpired(EXPIRED_PER_CALL, now);
+    if (this.records.look(request.id, now) !== undefined) return false;
+    this.records.insert(new MemoryRecord(request.id, '', '', now + request.retentionMs), now);
+    return true;
+  }
+
+  find(id: string): RecordView | undefined {
+    const now = this.clock.now();
+    return this.records.look(id, now)?.view(now);
+  }
+
+  forget(id: string): boolean {
+    const now = this.clock.now();
+    const record = this.records.look(id, now);
+    if (record === undefined || record.isLeased(now)) return false;
+    this.records.drop(record);
+    this.watchers.wake(id);
+    return true;
+  }
+
+  purgeExpired(limit: number): number {
+    return this.records.dropExpired(limit, this.clock.now());
+  }
+
+  watch(id: string, onChange: () => void): () => void {
+    return this.watchers.add(id, onChange);
+  }
+
+  private claim(
+    record: MemoryRecord,
+    request: AcquireRequest,
+    attempt: number,
+    now: number,
+  ): Acquired {
+    const fingerprint = request.fingerprint || record.fingerprint;
+    const growth =
+      bytesOfText(request.owner) +
+      bytesOfText(fingerprint) -
+      bytesOfText(record.owner) -
+      bytesOfText(record.fingerprint);
+    this.records.makeRoom(0, growth, now);
+    this.records.book(record, record.bytes + growth);
+    const abandoned = record.state === 'in-flight';
+    record.state = 'in-flight';
+    record.owner = request.owner;
+    record.attempt = attempt;
+    record.fencingToken = this.lastFencingToken += 1;
+    record.fingerprint = fingerprint;
+    this.lease(record, request, now);
+    return {
+      outcome: 'acquired',
+      attempt,
+      fencingToken: record.fencingToken,
+      abandoned,
+      steps: record.copyOfSteps(),
+    };
+  }
+
+  private lease(record: MemoryRecord, request: ExtendRequest, now: number): void {
+    record.leaseEndsAt = now + request.leaseMs;
+    this.records.keepUntil(record, record.leaseEndsAt + request.retentionMs);
+  }
+}

@@ -1,0 +1,3 @@
+import { describeConsumer } from './consumer.js';
+
+describeConsumer('nest12-esm');

@@ -1,0 +1,9 @@
+import { Module } from '@nestjs/common';
+import { IdempotencyModule } from 'nestjs-idempotency';
+import { PaymentsController } from './payments.controller';
+
+@Module({
+  imports: [IdempotencyModule.forRoot({})],
+  controllers: [PaymentsController],
+})
+export class AppModule {}

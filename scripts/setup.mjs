@@ -39,7 +39,7 @@ export function install() {
   if (installed()) return;
   console.log('Installing dependencies …');
   // `--include=dev`: building needs the compiler, also where NODE_ENV is production.
-  npm(['ci', '--include=dev', '--no-audit', '--no-fund']);
+  npm(['ci', '--include=dev', '--loglevel=error']);
 }
 
 /** Packs what is built, as it would be published, and returns the path of the tarball. */

@@ -3,14 +3,24 @@ const DRIVERS = [
   { home: 'src/stores/redis', packages: ['ioredis', 'redis', '@redis/[^/]+'] },
   {
     home: 'src/stores/typeorm',
-    packages: ['typeorm', '@nestjs/typeorm', 'pg', 'mysql2', 'mariadb', 'better-sqlite3', 'sqlite3', 'sql[.]js'],
+    packages: [
+      'typeorm',
+      '@nestjs/typeorm',
+      'pg',
+      'mysql2',
+      'mariadb',
+      'better-sqlite3',
+      'sqlite3',
+      'sql[.]js',
+    ],
   },
   { home: 'src/bullmq', packages: ['bullmq', '@nestjs/bullmq'] },
   { home: 'src/swagger', packages: ['@nestjs/swagger'] },
 ];
 
 /** Matches a package, its subpaths and its `@types`, installed or not. */
-const anyOf = (packages) => `(^|/node_modules/|^node_modules/)(@types/)?(${packages.join('|')})(/|$)`;
+const anyOf = (packages) =>
+  `(^|/node_modules/|^node_modules/)(@types/)?(${packages.join('|')})(/|$)`;
 const everyDriver = anyOf(DRIVERS.flatMap(({ packages }) => packages));
 
 const TESTS = '[.]spec[.]ts$';

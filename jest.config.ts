@@ -4,7 +4,11 @@ import type { Config } from 'jest';
 const config: Config = {
   testEnvironment: 'node',
   testMatch: ['<rootDir>/test/**/*.test.ts', '<rootDir>/src/**/*.spec.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '<rootDir>/dist/', '<rootDir>/test/consumers/templates/'],
+  testPathIgnorePatterns: [
+    '/node_modules/',
+    '<rootDir>/dist/',
+    '<rootDir>/test/consumers/templates/',
+  ],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/test/consumers/templates/'],
   testSequencer: './scripts/jest-sequencer.cjs',
   testTimeout: 30_000,
@@ -17,7 +21,11 @@ const config: Config = {
         jsc: {
           target: 'es2022',
           parser: { syntax: 'typescript', decorators: true },
-          transform: { legacyDecorator: true, decoratorMetadata: true, useDefineForClassFields: true },
+          transform: {
+            legacyDecorator: true,
+            decoratorMetadata: true,
+            useDefineForClassFields: true,
+          },
           keepClassNames: true,
         },
         module: { type: 'es6' },

@@ -1,0 +1,52 @@
+import { Module, ValidationPipe } from '@nestjs/common';
+import { APP_FILTER, APP_GUARD, APP_PIPE } from '@nestjs/core';
+import { IdempotencyModule, MemoryStore } from 'nestjs-idempotency';
+import { CommentsModule } from './comments/comments.module.js';
+import { DatabaseModule } from './database/database.module.js';
+import { EffectsModule } from './effects/effects.module.js';
+import { FlakyModule } from './flaky/flaky.module.js';
+import { GoodsModule } from './goods/goods.module.js';
+import { HealthModule } from './health/health.module.js';
+import { LedgerModule } from './ledger/ledger.module.js';
+import { PaymentsModule } from './payments/payments.module.js';
+import { ProblemFilter } from './problems/problem.filter.js';
+import { invalidRequest } from './problems/problems.js';
+import { SignInGuard } from './sign-in/sign-in.guard.js';
+import { SlowModule } from './slow/slow.module.js';
+import { TransfersModule } from './transfers/transfers.module.js';
+import { VotesModule } from './votes/votes.module.js';
+
+@Module({
+  imports: [
+    IdempotencyModule.forRoot({
+      store: new MemoryStore(),
+      // One process and an empty database at every start: a store in memory fits, in production too.
+      allowMemoryStore: true,
+      principal: (call) => call.request.user?.id,
+    }),
+    DatabaseModule,
+    EffectsModule,
+    LedgerModule,
+    HealthModule,
+    PaymentsModule,
+    TransfersModule,
+    GoodsModule,
+    CommentsModule,
+    VotesModule,
+    SlowModule,
+    FlakyModule,
+  ],
+  providers: [
+    { provide: APP_GUARD, useClass: SignInGuard },
+    {
+      provide: APP_PIPE,
+      useValue: new ValidationPipe({
+        whitelist: true,
+        transform: true,
+        exceptionFactory: invalidRequest,
+      }),
+    },
+    { provide: APP_FILTER, useClass: ProblemFilter },
+  ],
+})
+export class AppModule {}

@@ -1,0 +1,46 @@
+/** Everything that the environment decides. Read once, when the shop starts. */
+export interface ShopConfig {
+  /** `HTTP`: which of Nest's HTTP adapters serves the shop. */
+  readonly http: 'express' | 'fastify';
+  /** `HOST`: the address to listen on. Anyone may sign in here, so the default is this computer alone. */
+  readonly host: string;
+  /** `PORT`: 0 takes any free port. */
+  readonly port: number;
+}
+
+/** @throws {@link ConfigError} when a variable has a value that the shop cannot use */
+export function readConfig(env: NodeJS.ProcessEnv = process.env): ShopConfig {
+  return {
+    http: oneOf('HTTP', env.HTTP, ['express', 'fastify']),
+    host: env.HOST || '127.0.0.1',
+    port: portNumber(env.PORT),
+  };
+}
+
+/** An environment variable is wrong. The message says which, and what it may be. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** One of a few words; the first is the default. */
+function oneOf<const Word extends string>(
+  variable: string,
+  value: string | undefined,
+  words: readonly [Word, ...Word[]],
+): Word {
+  if (!value) return words[0];
+  const word = words.find((candidate) => candidate === value);
+  if (word === undefined)
+    throw new ConfigError(`${variable}=${value}: must be one of ${words.join(', ')}.`);
+  return word;
+}
+
+function portNumber(value: string | undefined): number {
+  if (!value) return 3000;
+  const port = Number(value);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new ConfigError(
+      `PORT=${value}: must be a number from 0 to 65535; 0 takes any free port.`,
+    );
+  return port;
+}

@@ -1,0 +1,31 @@
+import 'reflect-metadata';
+import { createApp } from './app.js';
+import { ConfigError, readConfig, type ShopConfig } from './config.js';
+
+try {
+  await serve(readConfig());
+} catch (error) {
+  console.error(error instanceof ConfigError ? error.message : error);
+  process.exitCode = 1;
+}
+
+async function serve(config: ShopConfig): Promise<void> {
+  const app = await createApp(config);
+  try {
+    await app.listen(config.port, config.host);
+  } catch (error) {
+    await app.close();
+    throw explained(error, config);
+  }
+  // Once: a second Ctrl+C does not wait for requests that are still running.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void app.close());
+  console.log(`The shop is open: ${await app.getUrl()} (${config.http})`);
+}
+
+function explained(error: unknown, { host, port }: ShopConfig): unknown {
+  const inUse = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+  if (!inUse) return error;
+  return new ConfigError(
+    `Port ${port} on ${host} is in use. Stop the program that uses it, or choose another: PORT=${port + 1} npm start`,
+  );
+}

@@ -1,0 +1,6 @@
+import { applyDecorators } from '@nestjs/common';
+import { IsNumber, IsPositive, Max } from 'class-validator';
+
+/** Accepts a sum of money: more than nothing, at most a milliard, at most two decimal places. */
+export const IsAmount = (): PropertyDecorator =>
+  applyDecorators(IsNumber({ maxDecimalPlaces: 2 }), IsPositive(), Max(1_000_000_000));

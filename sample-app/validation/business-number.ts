@@ -1,0 +1,17 @@
+import { ValidateBy } from 'class-validator';
+
+/** What a system calls something of its own: text or a whole number, answered as it was sent. */
+export type BusinessNumber = string | number;
+
+/** Accepts a text of 1 to 64 characters, or a whole number. */
+export const IsBusinessNumber = (): PropertyDecorator =>
+  ValidateBy({
+    name: 'isBusinessNumber',
+    validator: {
+      validate: (value: unknown) =>
+        typeof value === 'string'
+          ? value.length >= 1 && value.length <= 64
+          : Number.isSafeInteger(value),
+      defaultMessage: () => '$property must be a text of 1 to 64 characters or a whole number',
+    },
+  });

@@ -1,0 +1,27 @@
+import { Body, Controller, Post } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { Idempotent, signature } from 'nestjs-idempotency';
+import { Repository } from 'typeorm';
+import { EffectsService } from '../effects/effects.service.js';
+import { CurrentUser } from '../sign-in/current-user.decorator.js';
+import type { User } from '../sign-in/shop-request.js';
+import { Comment } from './comment.entity.js';
+import { CommentDto } from './comments.dto.js';
+
+@Controller('comments')
+export class CommentsController {
+  constructor(
+    @InjectRepository(Comment) private readonly comments: Repository<Comment>,
+    private readonly effects: EffectsService,
+  ) {}
+
+  /** No key is sent: within ten seconds the same words of the same author are one comment. */
+  @Post()
+  @Idempotent({ key: signature(), ttl: '10s' })
+  async comment(@Body() { text, topic }: CommentDto, @CurrentUser() user?: User) {
+    this.effects.ran('POST /comments');
+    const comment = this.comments.create({ author: user?.id ?? null, topic: topic ?? null, text });
+    await this.comments.insert(comment);
+    return comment;
+  }
+}

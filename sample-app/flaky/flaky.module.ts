@@ -1,0 +1,5 @@
+import { Module } from '@nestjs/common';
+import { FlakyController } from './flaky.controller.js';
+
+@Module({ controllers: [FlakyController] })
+export class FlakyModule {}

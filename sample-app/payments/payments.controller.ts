@@ -1,0 +1,31 @@
+import { Body, Controller, Post } from '@nestjs/common';
+import { body, Idempotent } from 'nestjs-idempotency';
+import { EffectsService } from '../effects/effects.service.js';
+import { PayByOrderDto, PayDto } from './payments.dto.js';
+import { PaymentsService } from './payments.service.js';
+
+@Controller('payments')
+export class PaymentsController {
+  constructor(
+    private readonly payments: PaymentsService,
+    private readonly effects: EffectsService,
+  ) {}
+
+  /** The client names the operation: a new `Idempotency-Key` for a new payment, the same for a retry. */
+  @Post()
+  @Idempotent()
+  async pay(@Body() { orderId, amount }: PayDto) {
+    this.effects.ran('POST /payments');
+    const { id } = await this.payments.charge(orderId, amount);
+    return { id, orderId, amount };
+  }
+
+  /** The order number names the operation already: nobody has to make up a key. */
+  @Post('by-order')
+  @Idempotent({ key: body('orderNo') })
+  async payByOrder(@Body() { orderNo, amount }: PayByOrderDto) {
+    this.effects.ran('POST /payments/by-order');
+    const { id } = await this.payments.charge(orderNo, amount);
+    return { id, orderNo, amount };
+  }
+}

@@ -1,0 +1,35 @@
+import { Body, Controller, Headers, Post } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { body, header, Idempotent } from 'nestjs-idempotency';
+import { Repository } from 'typeorm';
+import { EffectsService } from '../effects/effects.service.js';
+import { Transfer } from './transfer.entity.js';
+import { TransferDto } from './transfers.dto.js';
+
+@Controller('transfers')
+export class TransfersController {
+  constructor(
+    @InjectRepository(Transfer) private readonly transfers: Repository<Transfer>,
+    private readonly effects: EffectsService,
+  ) {}
+
+  /** Every client counts its own serial numbers: only together with the client do they name a transfer. */
+  @Post()
+  @Idempotent({ key: [header('X-Client-Id'), body('serialNo')] })
+  async transfer(
+    @Headers('x-client-id') clientId: string,
+    @Body() { serialNo, amount }: TransferDto,
+    // A plain object is not validated, so this is all that was sent.
+    @Body() sent: Record<string, unknown>,
+  ) {
+    this.effects.ran('POST /transfers');
+    const transfer = this.transfers.create({
+      clientId,
+      serialNo: String(serialNo),
+      amount,
+      sent: JSON.stringify(sent),
+    });
+    await this.transfers.insert(transfer);
+    return { id: transfer.id, clientId, serialNo, amount };
+  }
+}

@@ -1,0 +1,139 @@
+import { request } from 'node:http';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Effects } from '../effects/effects.service.js';
+
+/** How long a visitor waits for anything before giving up. */
+const PATIENCE_MS = 20_000;
+
+/** One request, to be sent as often as one likes. */
+export interface Call {
+  readonly path: string;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** Someone who uses the shop over the network, and whose network is not always good. */
+export class Visitor {
+  /** How many `POST` requests went out. */
+  sent = 0;
+
+  constructor(private readonly url: string) {}
+
+  /** Sends the call and reads the whole reply. */
+  send(call: Call): Promise<Reply> {
+    this.sent += 1;
+    return exchange('POST', new URL(call.path, this.url), call);
+  }
+
+  /** Sends the same call several times at once. */
+  sendAtOnce(call: Call, times: number): Promise<Reply[]> {
+    return Promise.all(Array.from({ length: times }, () => this.send(call)));
+  }
+
+  /** Sends the call, and sends it again for as long as the answer is to come back later. */
+  async sendUntilAnswered(call: Call): Promise<Reply> {
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const reply = await this.send(call);
+      if (!isInUse(reply) || Date.now() > deadline) return reply;
+      await sleep(Number(reply.headers['retry-after'] ?? 1) * 1000);
+    }
+  }
+
+  /**
+   * Sends the call and loses the reply: the connection is cut when the handler has begun, with
+   * not a byte of the answer read.
+   */
+  async loseReply(call: Call, route: keyof Effects): Promise<void> {
+    const { [route]: before } = await this.effects();
+    this.sent += 1;
+    const { hostname, port } = new URL(this.url);
+    // Without a `data` listener the socket does not read.
+    const socket = connect(Number(port), hostname, () => socket.write(onTheWire(call, hostname)));
+    // A shop that is gone is noticed by the questions below.
+    socket.on('error', () => undefined);
+    try {
+      await this.untilRan(route, before + 1);
+    } finally {
+      socket.destroy();
+    }
+  }
+
+  /** Waits until the handler of a route has begun for that many times in all. */
+  async untilRan(route: keyof Effects, times: number): Promise<void> {
+    const deadline = Date.now() + PATIENCE_MS;
+    while ((await this.effects())[route] < times) {
+      if (Date.now() > deadline) throw new Error(`${route} did not run ${times} times`);
+      await sleep(5);
+    }
+  }
+
+  effects(): Promise<Effects> {
+    return this.read<Effects>('/effects');
+  }
+
+  ledger(): Promise<Record<string, number>> {
+    return this.read<Record<string, number>>('/ledger');
+  }
+
+  private async read<T>(path: string): Promise<T> {
+    return json<T>(await exchange('GET', new URL(path, this.url), { path }));
+  }
+}
+
+/** The body of a reply, decoded. */
+export function json<T = Record<string, unknown>>(reply: Reply): T {
+  return JSON.parse(reply.body.toString()) as T;
+}
+
+/** True for the answer to a duplicate whose original is still running. */
+export function isInUse(reply: Reply): boolean {
+  return reply.status === 409 && json(reply).code === 'IDEMPOTENCY_KEY_IN_USE';
+}
+
+function encode({ headers, body }: Call): { headers: Record<string, string>; content: string } {
+  const content = body === undefined ? '' : JSON.stringify(body);
+  return {
+    content,
+    headers: {
+      ...(body !== undefined && { 'Content-Type': 'application/json' }),
+      'Content-Length': String(Buffer.byteLength(content)),
+      ...headers,
+    },
+  };
+}
+
+/** The request as bytes of HTTP/1.1. */
+function onTheWire(call: Call, host: string): string {
+  const { headers, content } = encode(call);
+  const lines = Object.entries({ Host: host, ...headers }).map(
+    ([name, value]) => `${name}: ${value}`,
+  );
+  return [`POST ${call.path} HTTP/1.1`, ...lines, '', content].join('\r\n');
+}
+
+function exchange(method: 'GET' | 'POST', url: URL, call: Call): Promise<Reply> {
+  const { headers, content } = encode(call);
+  return new Promise((resolve, reject) => {
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    const outgoing = request(url, { method, headers, agent: false, signal }, (incoming) => {
+      const chunks: Buffer[] = [];
+      incoming.on('error', reject);
+      incoming.on('data', (chunk: Buffer) => void chunks.push(chunk));
+      incoming.on('end', () => {
+        const { statusCode: status = 0, headers: received } = incoming;
+        resolve({ status, headers: received, body: Buffer.concat(chunks) });
+      });
+    });
+    outgoing.on('error', reject);
+    outgoing.end(content);
+  });
+}

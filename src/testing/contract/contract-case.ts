@@ -1,0 +1,58 @@
+import type { IdempotencyStore } from '../../engine/store.js';
+
+/** The guarantees of a store, by their numbers in the design. */
+export const GUARANTEES = {
+  1: 'Of any number of concurrent claims exactly one wins; a takeover is the same single step.',
+  2: 'Only the owner of a live lease changes the record; anyone else changes nothing and is told so.',
+  3: 'A completed or held record never goes back by itself.',
+  4: 'A refused duplicate changes nothing in the record.',
+  5: "Lease and retention are two clocks, both the store's own; durations of weeks work.",
+  6: 'Attempt number, fingerprint and steps outlive the lease; the fencing token only grows.',
+  7: 'Replies are opaque bytes, equal on return.',
+  8: 'Ids, owners and names are exact and arbitrary.',
+} as const;
+
+export type Guarantee = keyof typeof GUARANTEES;
+
+/** What a case needs of the store under test. The cases use new ids; nothing has to be emptied. */
+export interface StoreHarness {
+  readonly store: IdempotencyStore;
+  /** Another client of the same records, as another process would have. */
+  readonly other: IdempotencyStore;
+  /**
+   * The unit of the durations in the cases, in milliseconds. With a manual clock anything; on
+   * a real server long enough that a few calls fit into one: 200 is a good start, and makes
+   * the suite take about half a minute.
+   */
+  readonly tickMs: number;
+  /** Lets at least so many milliseconds pass on the store's clock: moves it, or sleeps. */
+  readonly elapse: (ms: number) => Promise<void>;
+}
+
+/** One promise of a store, provable by any test runner. */
+export interface ContractCase {
+  /** See {@link GUARANTEES}. */
+  readonly guarantee: Guarantee;
+  /** Behaviour in the present tense, unique in the suite. */
+  readonly name: string;
+  /** Rejects with an `AssertionError` when the store breaks the promise. */
+  readonly run: (harness: StoreHarness) => Promise<void>;
+}
+
+export function casesOf(
+  guarantee: Guarantee,
+  cases: Readonly<Record<string, (harness: StoreHarness) => Promise<void>>>,
+): ContractCase[] {
+  return Object.entries(cases).map(([name, run]) => ({
+    guarantee,
+    name,
+    // Cases take the harness apart, which a method of a class would not survive.
+    run: (harness) =>
+      run({
+        store: harness.store,
+        other: harness.other,
+        tickMs: harness.tickMs,
+        elapse: (ms) => harness.elapse(ms),
+      }),
+  }));
+}

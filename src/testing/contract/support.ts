@@ -1,0 +1,203 @@
+import assert from 'node:assert/strict';
+import { randomBytes, randomUUID } from 'node:crypto';
+import type {
+  Acquired,
+  AcquireRequest,
+  AcquireResult,
+  Awaitable,
+  IdempotencyStore,
+  RecordView,
+  Steps,
+} from '../../engine/store.js';
+import type { StoreHarness } from './contract-case.js';
+
+/** Does not end while a case runs. In milliseconds. */
+export const LONG_MS = 10 * 60_000;
+
+/** More than a case ever takes, less than {@link LONG_MS}. In milliseconds. */
+const SLACK_MS = 2 * 60_000;
+
+export function newId(): string {
+  return randomBytes(32).toString('hex');
+}
+
+export function newOwner(): string {
+  return randomUUID();
+}
+
+export function bytes(text: string): Uint8Array {
+  return Buffer.from(text);
+}
+
+/** A claim by a new owner on a new record, as far as it is not said otherwise. */
+export function claimOf(given: Partial<AcquireRequest> = {}): AcquireRequest {
+  return {
+    id: newId(),
+    owner: newOwner(),
+    fingerprint: 'fingerprint',
+    leaseMs: LONG_MS,
+    retentionMs: LONG_MS,
+    ...given,
+  };
+}
+
+export function assertAcquired(result: AcquireResult): Acquired {
+  if (result.outcome !== 'acquired') assert.fail(`expected 'acquired', got '${result.outcome}'`);
+  return result;
+}
+
+export interface WonClaim {
+  readonly request: AcquireRequest;
+  readonly result: Acquired;
+}
+
+/** Acquires, and expects to win. */
+export async function win(
+  store: IdempotencyStore,
+  given: Partial<AcquireRequest> = {},
+): Promise<WonClaim> {
+  const request = claimOf(given);
+  return { request, result: assertAcquired(await store.acquire(request)) };
+}
+
+/** A claim whose lease has run out, while the record is kept. */
+export async function lapsed(
+  { store, tickMs, elapse }: StoreHarness,
+  given: Partial<AcquireRequest> = {},
+): Promise<AcquireRequest> {
+  const { request } = await win(store, { leaseMs: tickMs, ...given });
+  await elapse(2 * tickMs);
+  return request;
+}
+
+/** A record that was completed with this reply. */
+export async function completed(
+  store: IdempotencyStore,
+  reply: Uint8Array = bytes('reply'),
+): Promise<AcquireRequest> {
+  const { request } = await win(store);
+  assert.equal(await store.complete({ ...request, reply }), true);
+  return request;
+}
+
+/** A record that is held for this reason. */
+export async function held(
+  store: IdempotencyStore,
+  reason = 'reason',
+  given: Partial<AcquireRequest> = {},
+): Promise<AcquireRequest> {
+  const { request } = await win(store, given);
+  assert.equal(await store.hold({ ...request, reason }), true);
+  return request;
+}
+
+/** Everything at once, every second call by the other client. */
+export function allAtOnce<T>(
+  { store, other }: StoreHarness,
+  count: number,
+  call: (store: IdempotencyStore, index: number) => Awaitable<T>,
+): Promise<T[]> {
+  return Promise.all(
+    Array.from({ length: count }, async (_, index) => call(index % 2 === 0 ? store : other, index)),
+  );
+}
+
+/** So many claims on one record at once, each by an owner of its own. */
+export function claimAtOnce(
+  harness: StoreHarness,
+  count: number,
+  given: Partial<AcquireRequest> & { readonly id: string },
+): Promise<AcquireResult[]> {
+  return allAtOnce(harness, count, (store) => store.acquire(claimOf(given)));
+}
+
+/** How many had which outcome. */
+export function tally(
+  results: readonly AcquireResult[],
+): Partial<Record<AcquireResult['outcome'], number>> {
+  const counts: Partial<Record<AcquireResult['outcome'], number>> = {};
+  for (const { outcome } of results) counts[outcome] = (counts[outcome] ?? 0) + 1;
+  return counts;
+}
+
+export function theAcquired(results: readonly AcquireResult[]): Acquired {
+  const winners = results.filter((result) => result.outcome === 'acquired');
+  assert.equal(winners.length, 1, `expected one winner, got ${JSON.stringify(tally(results))}`);
+  return winners[0] as Acquired;
+}
+
+export async function mustFind(store: IdempotencyStore, id: string): Promise<RecordView> {
+  const view = await store.find(id);
+  assert.ok(view, 'expected to find the record');
+  return view;
+}
+
+export function assertBytes(actual: Uint8Array | undefined, expected: Uint8Array): void {
+  assert.ok(ArrayBuffer.isView(actual), 'expected bytes');
+  // Not deepEqual: its message would print a megabyte.
+  assert.ok(
+    Buffer.compare(actual, expected) === 0,
+    `expected the ${expected.length} bytes that were handed in, got ${actual.length} bytes`,
+  );
+}
+
+export async function assertReplays(
+  store: IdempotencyStore,
+  request: AcquireRequest,
+  reply: Uint8Array,
+): Promise<void> {
+  const result = await store.acquire({ ...request, owner: newOwner() });
+  if (result.outcome !== 'completed') assert.fail(`expected 'completed', got '${result.outcome}'`);
+  assertBytes(result.reply, reply);
+}
+
+export function assertSteps(actual: Steps, expected: Readonly<Record<string, string>>): void {
+  const texts = [...actual].map(([name, value]) => [name, Buffer.from(value).toString()]);
+  assert.deepEqual(Object.fromEntries(texts), expected);
+}
+
+/** Runs `act` and expects it to leave the record as it was, its deadlines included. */
+export async function assertUnchanged(
+  { other }: StoreHarness,
+  id: string,
+  act: () => Promise<void>,
+): Promise<void> {
+  const before = await other.find(id);
+  await act();
+  const after = await other.find(id);
+  assert.deepEqual(lasting(after), lasting(before));
+  assertSameDeadline('lease', before?.leaseRemainingMs, after?.leaseRemainingMs);
+  assertSameDeadline('retention', before?.retentionRemainingMs, after?.retentionRemainingMs);
+}
+
+/** What of a record does not change by waiting. */
+function lasting(view: RecordView | undefined): unknown {
+  if (view === undefined) return undefined;
+  const { leaseRemainingMs: _lease, retentionRemainingMs: _retention, ...rest } = view;
+  return {
+    ...rest,
+    steps: new Map(
+      [...view.steps].map(([name, value]) => [name, Buffer.from(value).toString('hex')]),
+    ),
+    reply: view.reply && Buffer.from(view.reply).toString('hex'),
+  };
+}
+
+function assertSameDeadline(
+  name: string,
+  before: number | undefined,
+  after: number | undefined,
+): void {
+  if (before === undefined || after === undefined) return assert.equal(after, before, name);
+  assert.ok(after <= before + 1, `the ${name} was prolonged, from ${before} to ${after} ms`);
+  assert.ok(after >= before - SLACK_MS, `the ${name} was cut, from ${before} to ${after} ms`);
+}
+
+/** Expects `actual` to be `expected` less the little time that has passed since. */
+export function assertRemaining(actual: number | undefined, expectedMs: number): void {
+  assert.ok(actual !== undefined, 'expected a remaining time');
+  assert.ok(
+    actual <= expectedMs + 1 && actual >= expectedMs - SLACK_MS,
+    `expected about ${expectedMs} ms to remain, got ${actual}`,
+  );
+}

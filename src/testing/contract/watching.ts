@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { type ContractCase, casesOf, type StoreHarness } from './contract-case.js';
+import { bytes, completed, newId, win } from './support.js';
+
+/** Real time: nothing tells a clock that is moved by hand that a message is on its way. */
+const PATIENCE_MS = 5000;
+
+/** Expects `act` to wake a watcher of the record. */
+async function assertWakes(
+  { other }: StoreHarness,
+  id: string,
+  act: () => Promise<unknown>,
+): Promise<void> {
+  // Without `watch` duplicates poll, which is allowed.
+  if (other.watch === undefined) return;
+  let timer: NodeJS.Timeout | undefined;
+  let stop: (() => void) | undefined;
+  const patienceEnds = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, PATIENCE_MS, false);
+  });
+  const woken = new Promise<boolean>((resolve) => {
+    stop = other.watch?.(id, () => resolve(true));
+  });
+  try {
+    await act();
+    assert.ok(await Promise.race([woken, patienceEnds]), `not woken within ${PATIENCE_MS} ms`);
+  } finally {
+    clearTimeout(timer);
+    stop?.();
+  }
+}
+
+export const watching: readonly ContractCase[] = casesOf(1, {
+  'watch: wakes when the record is completed': async (harness) => {
+    const { request } = await win(harness.store);
+    await assertWakes(harness, request.id, async () =>
+      harness.store.complete({ ...request, reply: bytes('reply') }),
+    );
+  },
+
+  'watch: wakes when the claim is released': async (harness) => {
+    const { request } = await win(harness.store);
+    await assertWakes(harness, request.id, async () => harness.store.release(request));
+  },
+
+  'watch: wakes when the record is held': async (harness) => {
+    const { request } = await win(harness.store);
+    await assertWakes(harness, request.id, async () =>
+      harness.store.hold({ ...request, reason: 'reason' }),
+    );
+  },
+
+  'watch: goes on waking after another watch of the record was stopped': async (harness) => {
+    const { request } = await win(harness.store);
+    const onChange = (): void => {};
+    const stops = [
+      harness.other.watch?.(request.id, onChange),
+      harness.other.watch?.(request.id, onChange),
+    ];
+    await assertWakes(harness, request.id, async () => {
+      stops[0]?.();
+      return harness.store.release(request);
+    });
+    stops[1]?.();
+  },
+
+  'watch: may be stopped more than once, and on a record that is not there': async ({
+    store,
+    other,
+  }) => {
+    const stop = other.watch?.(newId(), () => {});
+    stop?.();
+    stop?.();
+    // The client still works.
+    const { id } = await completed(store);
+    assert.equal((await other.find(id))?.state, 'completed');
+  },
+});

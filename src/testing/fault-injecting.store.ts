@@ -1,0 +1,129 @@
+import type {
+  AcquireRequest,
+  AcquireResult,
+  Awaitable,
+  CompleteRequest,
+  ExtendRequest,
+  HoldRequest,
+  IdempotencyStore,
+  IssueRequest,
+  RecordView,
+  ReleaseRequest,
+  SaveStepRequest,
+} from '../engine/store.js';
+import type { Fault } from './faults.js';
+
+/** A verb of {@link IdempotencyStore} that reads or writes records. */
+export type StoreVerb = Exclude<keyof IdempotencyStore, 'watch' | 'close'>;
+
+/** One call, recorded before anything happened to it. */
+export interface StoreCall {
+  readonly verb: StoreVerb;
+  /** The verb's one argument. */
+  readonly argument: unknown;
+}
+
+/**
+ * Passes every call on to another store, except where the test wants it to go wrong. Without
+ * a fault it answers as the other store does, at once or with a promise.
+ *
+ * @example
+ * const store = new FaultInjectingStore(new MemoryStore());
+ * store.next('complete', failAfter(), failBefore());
+ * store.always('extend', hang());
+ */
+export class FaultInjectingStore implements IdempotencyStore {
+  /** Every call so far, in order. */
+  readonly calls: StoreCall[] = [];
+  /** Present when the other store has it. */
+  readonly watch?: IdempotencyStore['watch'];
+  private readonly queued = new Map<StoreVerb, Fault[]>();
+  private readonly permanent = new Map<StoreVerb, Fault>();
+
+  constructor(private readonly inner: IdempotencyStore) {
+    if (inner.watch !== undefined) this.watch = inner.watch.bind(inner);
+  }
+
+  /** One fault for each of the next calls of the verb, behind those that are queued already. */
+  next(verb: StoreVerb, ...faults: Fault[]): this {
+    this.queued.set(verb, [...(this.queued.get(verb) ?? []), ...faults]);
+    return this;
+  }
+
+  /** The fault of every call of the verb that has none queued. */
+  always(verb: StoreVerb, fault: Fault): this {
+    this.permanent.set(verb, fault);
+    return this;
+  }
+
+  /** Takes back the faults of the verb; without one, of all. Calls that hang go on hanging. */
+  heal(verb?: StoreVerb): this {
+    if (verb === undefined) {
+      this.queued.clear();
+      this.permanent.clear();
+    } else {
+      this.queued.delete(verb);
+      this.permanent.delete(verb);
+    }
+    return this;
+  }
+
+  /** How often the verb was called; without one, how many calls there were. */
+  count(verb?: StoreVerb): number {
+    return verb === undefined
+      ? this.calls.length
+      : this.calls.filter((call) => call.verb === verb).length;
+  }
+
+  acquire(request: AcquireRequest): Awaitable<AcquireResult> {
+    return this.run('acquire', request, () => this.inner.acquire(request));
+  }
+
+  extend(request: ExtendRequest): Awaitable<boolean> {
+    return this.run('extend', request, () => this.inner.extend(request));
+  }
+
+  complete(request: CompleteRequest): Awaitable<boolean> {
+    return this.run('complete', request, () => this.inner.complete(request));
+  }
+
+  release(request: ReleaseRequest): Awaitable<boolean> {
+    return this.run('release', request, () => this.inner.release(request));
+  }
+
+  hold(request: HoldRequest): Awaitable<boolean> {
+    return this.run('hold', request, () => this.inner.hold(request));
+  }
+
+  saveStep(request: SaveStepRequest): Awaitable<boolean> {
+    return this.run('saveStep', request, () => this.inner.saveStep(request));
+  }
+
+  issue(request: IssueRequest): Awaitable<boolean> {
+    return this.run('issue', request, () => this.inner.issue(request));
+  }
+
+  find(id: string): Awaitable<RecordView | undefined> {
+    return this.run('find', id, () => this.inner.find(id));
+  }
+
+  forget(id: string): Awaitable<boolean> {
+    return this.run('forget', id, () => this.inner.forget(id));
+  }
+
+  purgeExpired(limit: number): Awaitable<number> {
+    return this.run('purgeExpired', limit, () => this.inner.purgeExpired(limit));
+  }
+
+  close(): Awaitable<void> {
+    return this.inner.close?.();
+  }
+
+  private run<T>(verb: StoreVerb, argument: unknown, ask: () => Awaitable<T>): Awaitable<T> {
+    this.calls.push({ verb, argument });
+    const fault = this.queued.get(verb)?.shift() ?? this.permanent.get(verb);
+    if (fault === undefined) return ask();
+    // A fault answers with what `ask` answered, or not at all.
+    return fault(async () => ask()) as Promise<T>;
+  }
+}

@@ -1,0 +1,21 @@
+export {
+  type ContractCase,
+  GUARANTEES,
+  type Guarantee,
+  type StoreHarness,
+} from './contract/contract-case.js';
+export { storeContract } from './contract/store-contract.js';
+export { FaultInjectingStore, type StoreCall, type StoreVerb } from './fault-injecting.store.js';
+export {
+  answerLate,
+  delayUntil,
+  failAfter,
+  failBefore,
+  type Fault,
+  Gate,
+  hang,
+  hangAfter,
+  pass,
+  throwBefore,
+} from './faults.js';
+export { ManualClock } from './manual-clock.js';

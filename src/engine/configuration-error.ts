@@ -1,0 +1,69 @@
+const BRAND = Symbol.for('nestjs-idempotency:configuration-error');
+
+/** What is wrong with an option, in four parts. */
+export interface ConfigurationProblem {
+  /** The option as the application writes it, such as `ttl` or `defaults.wait`. */
+  readonly option: string;
+  /** The value that was found there. Shown shortened; objects by their kind only. */
+  readonly given: unknown;
+  /** What the option takes, to follow the words "Accepted:". */
+  readonly accepted: string;
+  /** What to do, as a sentence. */
+  readonly remedy: string;
+}
+
+/** An option has a value that it does not take. Stops the application at boot. */
+export class IdempotencyConfigurationError extends Error {
+  override readonly name = 'IdempotencyConfigurationError';
+  /** The option as the application writes it. */
+  readonly option: string;
+
+  constructor({ option, given, accepted, remedy }: ConfigurationProblem) {
+    super(`Idempotency option "${option}" is ${describe(given)}. Accepted: ${accepted}. ${remedy}`);
+    this.option = option;
+    Object.defineProperty(this, BRAND, { value: true });
+  }
+}
+
+/** True for errors of this class, also from another copy of this package (ESM beside CJS). */
+export function isIdempotencyConfigurationError(
+  error: unknown,
+): error is IdempotencyConfigurationError {
+  return typeof error === 'object' && error !== null && BRAND in error;
+}
+
+const LONGEST_SHOWN = 60;
+
+/** Names a value in a few words, whatever its size: `"10 parsecs"`, `a list of 3`, `a Map object`. */
+export function describe(given: unknown): string {
+  switch (typeof given) {
+    case 'string':
+      return given.length > LONGEST_SHOWN
+        ? `${JSON.stringify(given.slice(0, LONGEST_SHOWN))}… (${given.length} characters)`
+        : JSON.stringify(given);
+    case 'bigint': {
+      const digits = String(given);
+      return digits.length > LONGEST_SHOWN ? `a bigint of ${digits.length} digits` : `${digits}n`;
+    }
+    case 'symbol':
+      return 'a symbol';
+    case 'function':
+      return given.name === ''
+        ? 'a function'
+        : `the function ${given.name.slice(0, LONGEST_SHOWN)}`;
+    case 'object':
+      return describeObject(given);
+    default:
+      return String(given);
+  }
+}
+
+function describeObject(given: object | null): string {
+  if (given === null) return 'null';
+  if (Array.isArray(given))
+    return given.length === 0 ? 'an empty list' : `a list of ${given.length}`;
+  const constructor: unknown = given.constructor;
+  const name = typeof constructor === 'function' ? constructor.name : '';
+  if (name !== '' && name !== 'Object') return `a ${name.slice(0, LONGEST_SHOWN)} object`;
+  return Object.keys(given).length === 0 ? 'an empty object' : 'an object';
+}

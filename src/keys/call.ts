@@ -1,0 +1,37 @@
+/** What identifies a person, a tenant or a client. */
+export type Identifier = string | number | bigint;
+
+/**
+ * The parts of an incoming request that this library reads. Express and Fastify requests
+ * have this shape; anything else that a guard or middleware put on the request is reachable
+ * as `unknown`.
+ */
+export interface IncomingRequest {
+  readonly method?: string;
+  readonly url?: string;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly params?: unknown;
+  readonly query?: unknown;
+  readonly body?: unknown;
+  /** The bytes as received, when the application was created with `rawBody: true`. */
+  readonly rawBody?: Buffer;
+  /** Who signed in, as guards put it there. */
+  readonly user?: {
+    readonly id?: Identifier;
+    readonly sub?: Identifier;
+    readonly [claim: string]: unknown;
+  };
+  readonly [property: string]: unknown;
+}
+
+/** One call of a protected handler, as key sources, `principal` and `fingerprint` see it. */
+export interface IdempotentCall {
+  /** Where the call came in: `http`, or the name of another entry. */
+  readonly type: string;
+  /** The framework's request. */
+  readonly request: IncomingRequest;
+  /** `METHOD /route/template`, or the scope that the handler was given. */
+  readonly scope: string;
+  /** Who is calling, once that is known; `undefined` for an anonymous caller and in `principal` itself. */
+  readonly principal: string | undefined;
+}

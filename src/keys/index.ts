@@ -1,0 +1,25 @@
+export type { BodyPath, DottedBodyPath } from './body-path.js';
+export type { Identifier, IdempotentCall, IncomingRequest } from './call.js';
+export { canonicalJson, NotComparableError } from './canonical-json.js';
+export { directKey, type DirectKey } from './direct-key.js';
+export {
+  type FingerprintDeclaration,
+  type FingerprintFunction,
+  requestFingerprint,
+} from './fingerprint.js';
+export {
+  FingerprintUnavailableError,
+  isFingerprintUnavailableError,
+} from './fingerprint-unavailable-error.js';
+export { MAX_KEY_LENGTH } from './key-part.js';
+export {
+  InvalidKeyError,
+  isInvalidKeyError,
+  type KeyContext,
+  type KeyDeclaration,
+  type KeyFunction,
+  type KeySource,
+} from './key-source.js';
+export { body, header, keySource, param, principal, query } from './key-sources.js';
+export type { PrincipalFunction } from './principal.js';
+export { signature, type SignatureOptions } from './signature.js';

@@ -1,0 +1,64 @@
+import { InvalidKeyError } from './key-source.js';
+
+/** Longest part of a key, in UTF-16 code units: what `String.length` counts. */
+export const MAX_KEY_LENGTH = 255;
+
+const PRINTABLE_ASCII = /^[\x20-\x7e]+$/;
+/** C0, DEL, C1 and surrogates without their other half. */
+// oxlint-disable-next-line no-control-regex -- finding them is the purpose
+const UNUSABLE = /[\x00-\x1f\x7f-\x9f]|\p{Surrogate}/u;
+
+/** U+001F, the unit separator: a control character, so that no part can contain it. */
+const END_OF_PART = '\x1f';
+
+/**
+ * A value as a part of a key: text as it is, numbers, bigints and booleans as they are written,
+ * so that `1` and `'1'` are the same part. `null` and `undefined` are no part at all.
+ *
+ * @param source named in the error
+ * @throws {@link InvalidKeyError} for everything else
+ */
+export function keyPart(value: unknown, source: string): string | undefined {
+  switch (typeof value) {
+    case 'string':
+      return checkedPart(value, source);
+    case 'number':
+      if (!Number.isFinite(value)) throw invalid(source, 'is not a finite number');
+      return String(value);
+    case 'bigint':
+      return checkedPart(String(value), source);
+    case 'boolean':
+      return String(value);
+    case 'undefined':
+      return undefined;
+    default:
+      if (value === null) return undefined;
+      throw invalid(source, 'is neither a string nor a number');
+  }
+}
+
+/** @throws {@link InvalidKeyError} unless it is 1 to 255 characters without control characters */
+export function checkedPart(text: string, source: string): string {
+  if (text.length === 0) throw invalid(source, 'is empty');
+  if (text.length > MAX_KEY_LENGTH) {
+    throw invalid(source, `is longer than ${MAX_KEY_LENGTH} characters`);
+  }
+  if (!PRINTABLE_ASCII.test(text) && UNUSABLE.test(text)) {
+    throw invalid(source, 'contains control characters or lone surrogates');
+  }
+  return text;
+}
+
+/**
+ * Joins the parts of a composite key so that no other list of parts, and no plain key, gives
+ * the same text. Operators use it to look a record up by its parts.
+ */
+export function compositeKey(parts: readonly string[]): string {
+  let key = '';
+  for (const part of parts) key += part + END_OF_PART;
+  return key;
+}
+
+function invalid(source: string, why: string): InvalidKeyError {
+  return new InvalidKeyError(`The idempotency key from ${source} ${why}.`);
+}

@@ -1,0 +1,74 @@
+import type { Awaitable } from '../engine/awaitable.js';
+import type { IdempotentCall } from './call.js';
+
+/** What a key source may have to know of the module. */
+export interface KeyContext {
+  /** The module's header name, in any case. */
+  readonly headerName: string;
+}
+
+/**
+ * Where (a part of) the key comes from. Made by `header()`, `body()`, `param()`, `query()`,
+ * `principal()`, `signature()` or {@link keySource}.
+ */
+export interface KeySource {
+  /** Named in errors and API descriptions, such as `header Idempotency-Key`. */
+  readonly description: string;
+  /**
+   * True when guards can read it: nothing but the request line and its headers is needed, and
+   * `read` answers without a promise.
+   */
+  readonly readsOnlyHead: boolean;
+  /** True when the key is made of the content itself, so that a retry cannot differ from it. */
+  readonly coversContent: boolean;
+  /**
+   * The part of the key, or `undefined` when the call has none.
+   *
+   * @throws {@link InvalidKeyError} when there is one that cannot be a key
+   */
+  read(call: IdempotentCall): Awaitable<string | undefined>;
+  /** Called once at boot; the source that it answers with takes this one's place. */
+  resolve?(context: KeyContext): KeySource;
+}
+
+/** A function that an application gives as key. Numbers count as their decimal digits. */
+export type KeyFunction = (
+  call: IdempotentCall,
+) => Awaitable<string | number | bigint | null | undefined>;
+
+/** One source, a function, or a list of them of which all must be there. */
+export type KeyDeclaration = KeySource | KeyFunction | readonly (KeySource | KeyFunction)[];
+
+/** A key declaration as the request path uses it. Made by `resolveKey()`. */
+export interface ResolvedKey {
+  /** The sources in their order, such as `header X-Client-Id + body.serialNo`. */
+  readonly description: string;
+  /** See {@link KeySource.readsOnlyHead}; true when it is of every part. */
+  readonly readsOnlyHead: boolean;
+  /** See {@link KeySource.coversContent}; true when it is of one part. */
+  readonly coversContent: boolean;
+  /**
+   * The key, or `undefined` when a part of it is missing. Answers without a promise when every
+   * source does.
+   *
+   * @throws {@link InvalidKeyError} when a part is there that cannot be one
+   */
+  read(call: IdempotentCall): Awaitable<string | undefined>;
+}
+
+const BRAND = Symbol.for('nestjs-idempotency:invalid-key');
+
+/** A key that is there but cannot be used. The message says why and never shows the key. */
+export class InvalidKeyError extends Error {
+  override readonly name = 'InvalidKeyError';
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    Object.defineProperty(this, BRAND, { value: true });
+  }
+}
+
+/** True for errors of this class, also from another copy of this package (ESM beside CJS). */
+export function isInvalidKeyError(error: unknown): error is InvalidKeyError {
+  return typeof error === 'object' && error !== null && BRAND in error;
+}

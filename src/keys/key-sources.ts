@@ -1,0 +1,127 @@
+import { type Awaitable, isPending } from '../engine/awaitable.js';
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import type { BodyPath } from './body-path.js';
+import type { IdempotentCall } from './call.js';
+import { keyPart } from './key-part.js';
+import type { KeyFunction, KeySource } from './key-source.js';
+
+export { header } from './header-source.js';
+
+/**
+ * A member of the parsed body, found by the names that lead to it:
+ * `body<CreatePaymentDto>('orderNo')`, `body<CreatePaymentDto>('customer', 'id')`.
+ * With a type, only its members are accepted.
+ *
+ * Read as sent, before validation. Members of prototypes are not found.
+ *
+ * @throws {@link IdempotencyConfigurationError} without a name
+ */
+export function body<T = unknown>(...path: BodyPath<T>): KeySource {
+  const names: readonly unknown[] = path;
+  const checked = names.map((name) => checkedName(name, 'body'));
+  if (checked.length === 0) throw noName(undefined, 'body');
+  const description = `body.${checked.join('.')}`;
+  return ownSource(description, false, ({ request }) => memberAt(request.body, checked));
+}
+
+/**
+ * A parameter of the route: `param('id')` of `/goods/:id`.
+ *
+ * @throws {@link IdempotencyConfigurationError} when the name is empty
+ */
+export function param(name: string): KeySource {
+  const path = [checkedName(name, 'param')];
+  return ownSource(`param ${name}`, true, ({ request }) => memberAt(request.params, path));
+}
+
+/**
+ * A parameter of the query string. One that is sent twice is no key but an error.
+ *
+ * @throws {@link IdempotencyConfigurationError} when the name is empty
+ */
+export function query(name: string): KeySource {
+  const path = [checkedName(name, 'query')];
+  return ownSource(`query ${name}`, true, ({ request }) => memberAt(request.query, path));
+}
+
+/**
+ * Who is calling. Anonymous callers have no such part, and so no key. The namespace of the key
+ * holds the principal anyway: give it where the caller alone, or the caller and a target, is
+ * what must not repeat (one vote per target and voter).
+ */
+export function principal(): KeySource {
+  return ownSource('principal', false, (call) => call.principal);
+}
+
+/**
+ * A function of the call as key source, with a name for errors and API descriptions. The
+ * answer counts as {@link KeyFunction} says; `null` and `undefined` mean that there is no key.
+ *
+ * @throws {@link IdempotencyConfigurationError} when the description is empty or `read` is no
+ *   function
+ */
+export function keySource(description: string, read: KeyFunction): KeySource {
+  if (typeof description !== 'string' || description === '') {
+    throw noName(description, 'keySource');
+  }
+  if (typeof read !== 'function') {
+    throw new IdempotencyConfigurationError({
+      option: 'key',
+      given: read,
+      accepted: 'a function of the call',
+      remedy: `Give keySource('${description}', …) the function that finds the key.`,
+    });
+  }
+  return {
+    description,
+    readsOnlyHead: false,
+    coversContent: false,
+    read(call): Awaitable<string | undefined> {
+      const value = read(call);
+      return isPending(value)
+        ? Promise.resolve(value).then((later) => keyPart(later, description))
+        : keyPart(value, description);
+    },
+  };
+}
+
+function ownSource(
+  description: string,
+  readsOnlyHead: boolean,
+  find: (call: IdempotentCall) => unknown,
+): KeySource {
+  return {
+    description,
+    readsOnlyHead,
+    coversContent: false,
+    read: (call) => keyPart(find(call), description),
+  };
+}
+
+/** Own members only: `constructor` and the like are in every object. */
+function memberAt(root: unknown, path: readonly string[]): unknown {
+  let value = root;
+  for (const name of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) {
+      return undefined;
+    }
+    value = (value as Readonly<Record<string, unknown>>)[name];
+  }
+  return value;
+}
+
+function checkedName(name: unknown, source: string): string {
+  if (typeof name === 'string' && name !== '') return name;
+  throw noName(name, source);
+}
+
+function noName(given: unknown, source: string): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({
+    option: 'key',
+    given,
+    accepted: `${source}() with a name`,
+    remedy: `Name what ${source}() stands for, such as ${source}('orderNo'${
+      source === 'keySource' ? ', (call) => …' : ''
+    }).`,
+  });
+}

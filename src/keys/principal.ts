@@ -1,0 +1,79 @@
+import { type Awaitable, then } from '../engine/awaitable.js';
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import type { Identifier, IdempotentCall } from './call.js';
+import { sha256 } from './sha256.js';
+
+/** Who is calling. `undefined`, `null` and `''` mean that nobody is known. */
+export type PrincipalFunction = (call: IdempotentCall) => Awaitable<Identifier | null | undefined>;
+
+/** {@link PrincipalFunction} with its answer as text; `undefined` for an anonymous caller. */
+export type ResolvedPrincipal = (call: IdempotentCall) => Awaitable<string | undefined>;
+
+/** `request.user.id`, else `request.user.sub`, where that is a string, a number or a bigint. */
+export function defaultPrincipal(call: IdempotentCall): string | undefined {
+  const user: unknown = call.request.user;
+  if (typeof user !== 'object' || user === null) return undefined;
+  const { id, sub } = user as { readonly id?: unknown; readonly sub?: unknown };
+  return identifierText(id) ?? identifierText(sub);
+}
+
+/**
+ * What an application gave as `principal`, or {@link defaultPrincipal}. Synchronous when the
+ * function is.
+ *
+ * @throws {@link IdempotencyConfigurationError} at boot when it is no function; at the call
+ *   when it answers with anything but an identifier, because objects that read alike as text
+ *   (`[object Object]`) would make one principal of all callers
+ */
+export function resolvePrincipal(declaration: PrincipalFunction | undefined): ResolvedPrincipal {
+  if (declaration === undefined) return defaultPrincipal;
+  if (typeof declaration !== 'function') {
+    throw new IdempotencyConfigurationError({
+      option: 'principal',
+      given: declaration,
+      accepted: 'a function of the call',
+      remedy: 'Give a function such as (call) => call.request.user?.id, or leave the option out.',
+    });
+  }
+  return (call) => then(declaration(call), principalText);
+}
+
+function principalText(answer: unknown): string | undefined {
+  if (answer === undefined || answer === null || answer === '') return undefined;
+  const text = identifierText(answer);
+  if (text !== undefined) return text;
+  throw new IdempotencyConfigurationError({
+    option: 'principal',
+    given: answer,
+    accepted: 'an answer that is a string, a finite number, a bigint, null or undefined',
+    remedy: 'Let the function answer with the identifier itself, such as call.request.user?.id.',
+  });
+}
+
+function identifierText(value: unknown): string | undefined {
+  switch (typeof value) {
+    case 'string':
+      return value === '' ? undefined : value;
+    case 'number':
+      return Number.isFinite(value) ? String(value) : undefined;
+    case 'bigint':
+      return String(value);
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * Tells anonymous callers apart: a digest of the credentials that the request carries
+ * (`Authorization`, else `Cookie`), or `undefined` when the principal is known or it carries none.
+ */
+export function credentialDigest(call: IdempotentCall): string | undefined {
+  if (call.principal !== undefined) return undefined;
+  const { authorization, cookie } = call.request.headers;
+  const credential = authorization ?? cookie;
+  // Names the kind: the same text as a token and as a cookie is not the same caller.
+  return (
+    credential &&
+    sha256(JSON.stringify([authorization === undefined ? 'cookie' : 'authorization', credential]))
+  );
+}

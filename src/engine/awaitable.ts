@@ -1,0 +1,16 @@
+/** A value, or a promise of it. Stores that work in memory answer at once. */
+export type Awaitable<T> = T | PromiseLike<T>;
+
+/** True for everything that has to be awaited. */
+export function isPending<T>(value: Awaitable<T>): value is PromiseLike<T> {
+  return (
+    value !== null &&
+    typeof value === 'object' &&
+    typeof (value as { then?: unknown }).then === 'function'
+  );
+}
+
+/** Goes on at once with a value that is there, later with one that is not. */
+export function then<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
+  return isPending(value) ? Promise.resolve(value).then(next) : next(value);
+}

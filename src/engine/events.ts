@@ -1,0 +1,138 @@
+import type { IdempotencyErrorCode } from './refusals.js';
+
+interface EventBase {
+  /** `METHOD /route/template`, or the scope that was given. */
+  readonly scope: string;
+  /** The record's id: a digest. Events never carry a key, a body or a reply. */
+  readonly id: string;
+}
+
+/** A call became the owner of its operation. */
+export interface ClaimedEvent extends EventBase {
+  readonly type: 'claimed';
+  readonly attempt: number;
+  readonly fencingToken: number;
+}
+
+/** The claim before this one ran out of its lease. */
+export interface TakenOverEvent extends EventBase {
+  readonly type: 'taken-over';
+  readonly attempt: number;
+  readonly fencingToken: number;
+}
+
+/** The handler of the owner came to its end, well or not. */
+export interface ExecutedEvent extends EventBase {
+  readonly type: 'executed';
+  readonly attempt: number;
+  /** In milliseconds, from the claim to the end. */
+  readonly durationMs: number;
+}
+
+/** The reply is on record. */
+export interface StoredEvent extends EventBase {
+  readonly type: 'stored';
+  readonly attempt: number;
+}
+
+/** The claim was given back; the next call runs. */
+export interface ReleasedEvent extends EventBase {
+  readonly type: 'released';
+  readonly attempt: number;
+}
+
+/** The outcome is unknown and waits for an operator. */
+export interface HeldEvent extends EventBase {
+  readonly type: 'held';
+  readonly attempt: number;
+  readonly reason: string;
+}
+
+/** A duplicate was answered with the recorded reply. */
+export interface ReplayedEvent extends EventBase {
+  readonly type: 'replayed';
+}
+
+/** A duplicate waited for the first call; `replayed`, `claimed` or `rejected` follows. */
+export interface WaitedEvent extends EventBase {
+  readonly type: 'waited';
+  readonly durationMs: number;
+}
+
+/** A call was refused and its handler did not run. */
+export interface RejectedEvent extends Omit<EventBase, 'id'> {
+  readonly type: 'rejected';
+  readonly code: IdempotencyErrorCode;
+  /** Absent when the call had no usable key. */
+  readonly id?: string;
+  /** Why the store could not be reached, with `IDEMPOTENCY_STORE_UNAVAILABLE`. */
+  readonly cause?: unknown;
+}
+
+/** The owner's lease ended before its handler did: another call may run now. */
+export interface LeaseLostEvent extends EventBase {
+  readonly type: 'lease-lost';
+  readonly attempt: number;
+}
+
+/** The store could not be told how the operation ended; it is being retried. */
+export interface CompletionFailedEvent extends EventBase {
+  readonly type: 'completion-failed';
+  readonly attempt: number;
+  /** The verb that failed. */
+  readonly verb: 'complete' | 'release' | 'hold';
+  readonly cause: unknown;
+}
+
+/** A handler runs without protection because the store failed and `onStoreFailure` is `proceed`. */
+export interface UnprotectedEvent extends EventBase {
+  readonly type: 'unprotected';
+  readonly cause: unknown;
+}
+
+/** A finished step could not be saved; it is saved again before the claim is given back. */
+export interface StepNotSavedEvent extends EventBase {
+  readonly type: 'step-not-saved';
+  readonly attempt: number;
+  readonly cause: unknown;
+}
+
+/** Everything that happens to operations. */
+export type IdempotencyEvent =
+  | ClaimedEvent
+  | TakenOverEvent
+  | ExecutedEvent
+  | StoredEvent
+  | ReleasedEvent
+  | HeldEvent
+  | ReplayedEvent
+  | WaitedEvent
+  | RejectedEvent
+  | LeaseLostEvent
+  | CompletionFailedEvent
+  | UnprotectedEvent
+  | StepNotSavedEvent;
+
+/** The `type` of every event: also the last part of its diagnostics channel's name. */
+export const EVENT_TYPES = [
+  'claimed',
+  'taken-over',
+  'executed',
+  'stored',
+  'released',
+  'held',
+  'replayed',
+  'waited',
+  'rejected',
+  'lease-lost',
+  'completion-failed',
+  'unprotected',
+  'step-not-saved',
+] as const satisfies readonly IdempotencyEvent['type'][];
+
+/** Where the engine reports to. Must not throw. */
+export interface EventSink {
+  /** False while nobody listens: events are not even built then. */
+  readonly hasListeners: boolean;
+  emit(event: IdempotencyEvent): void;
+}

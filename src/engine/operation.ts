@@ -1,0 +1,74 @@
+import type { Awaitable, Steps } from './store.js';
+import type { IdempotencyErrorCode } from './refusals.js';
+import type { Claim } from './claim.js';
+
+/** What a takeover of an abandoned operation means: run again, or wait for an operator. */
+export type AbandonedDecision = 'rerun' | 'hold';
+
+/** How one kind of operation is to be treated. Complete, read-only, made at boot. */
+export interface OperationPolicy {
+  /** How long a claim survives its owner's silence, in milliseconds. */
+  readonly leaseMs: number;
+  /** How long a finished operation is answered from its record, in milliseconds. */
+  readonly retentionMs: number;
+  /** How long a duplicate waits for the first call's reply, in milliseconds; 0 does not wait. */
+  readonly waitMs: number;
+  /** What a refused caller is told to wait, in milliseconds. */
+  readonly retryAfterMs: number;
+  readonly onDuplicate: 'replay' | 'reject';
+  readonly onAbandoned: AbandonedDecision;
+  readonly onStoreFailure: 'reject' | 'proceed';
+  /** When given, only a record that was issued before may be claimed; else this is the refusal. */
+  readonly refuseUnknown: IdempotencyErrorCode | undefined;
+}
+
+/** What is known of an operation whose last owner fell silent. */
+export interface AbandonedOperation {
+  /** The attempt that is about to run; the one that fell silent is the one before. */
+  readonly attempt: number;
+  readonly steps: Steps;
+}
+
+/** One call, ready for the engine. */
+export interface OperationRequest {
+  /** See {@link ClaimRef.id}. */
+  readonly id: string;
+  readonly scope: string;
+  readonly fingerprint: string;
+  readonly policy: OperationPolicy;
+  /**
+   * Asked before an abandoned operation runs again. Answers with the encoded reply to record
+   * when the outcome could be found out.
+   */
+  readonly recover?: (abandoned: AbandonedOperation) => Awaitable<AbandonedDecision | Uint8Array>;
+  /** False once nobody waits for the answer any more; such a call claims nothing. */
+  readonly isWanted?: () => boolean;
+}
+
+/** Run the handler, then settle the claim. */
+export interface Execute {
+  readonly outcome: 'execute';
+  readonly claim: Claim;
+}
+
+/** Answer with this reply. */
+export interface Replay {
+  readonly outcome: 'replay';
+  readonly reply: Uint8Array;
+}
+
+/** Answer with this refusal. */
+export interface Refused {
+  readonly outcome: 'refused';
+  readonly code: IdempotencyErrorCode;
+  /** Only where a retry with the same key may succeed. In milliseconds. */
+  readonly retryAfterMs?: number;
+  readonly cause?: unknown;
+}
+
+/** Run the handler without protection: the store failed, and the policy says to go on. */
+export interface Unprotected {
+  readonly outcome: 'unprotected';
+}
+
+export type Beginning = Execute | Replay | Refused | Unprotected;

@@ -1,0 +1,88 @@
+/** One row of the table of everything that a caller can be refused with. */
+export interface Refusal {
+  /** HTTP status code. */
+  readonly status: number;
+  /** Short, the same for every occurrence (RFC 9457, section 3.1.3). */
+  readonly title: string;
+  /** True when the same call, repeated unchanged, may succeed later. */
+  readonly retryable: boolean;
+  /** What the caller should do next. */
+  readonly detail: string;
+}
+
+/**
+ * Code, status, title and advice of every refusal: the one table that exceptions, problem
+ * details, documentation and tests read.
+ */
+export const REFUSALS = {
+  IDEMPOTENCY_KEY_REQUIRED: {
+    status: 400,
+    title: 'Idempotency key required',
+    retryable: false,
+    detail:
+      'This operation needs an idempotency key. Send a new unique key with every new operation, and the same key with every retry of it.',
+  },
+  IDEMPOTENCY_KEY_INVALID: {
+    status: 400,
+    title: 'Idempotency key invalid',
+    retryable: false,
+    detail:
+      'The idempotency key must be one value of 1 to 255 characters without control characters.',
+  },
+  IDEMPOTENCY_KEY_REUSED: {
+    status: 422,
+    title: 'Idempotency key reused',
+    retryable: false,
+    detail:
+      'This idempotency key was used with other content. Repeat the original content, or send a new key.',
+  },
+  IDEMPOTENCY_KEY_IN_USE: {
+    status: 409,
+    title: 'Operation in progress',
+    retryable: true,
+    detail:
+      'The first call with this idempotency key is still running. Retry later with the same key and content.',
+  },
+  IDEMPOTENCY_DUPLICATE: {
+    status: 409,
+    title: 'Duplicate operation',
+    retryable: false,
+    detail: 'This operation has been done already and is not repeated.',
+  },
+  IDEMPOTENCY_OUTCOME_UNKNOWN: {
+    status: 409,
+    title: 'Outcome unknown',
+    retryable: false,
+    detail:
+      'The outcome of this operation is not known and has to be settled by an operator. Do not repeat it under another key.',
+  },
+  IDEMPOTENCY_REPLY_NOT_KEPT: {
+    status: 409,
+    title: 'Reply not kept',
+    retryable: false,
+    detail: 'This operation has finished, but its reply was not kept. It is not run again.',
+  },
+  IDEMPOTENCY_RECORD_UNREADABLE: {
+    status: 500,
+    title: 'Record unreadable',
+    retryable: false,
+    detail: 'This operation has finished, but its record cannot be read. It is not run again.',
+  },
+  IDEMPOTENCY_FINGERPRINT_UNAVAILABLE: {
+    status: 500,
+    title: 'Request content not available',
+    retryable: false,
+    detail:
+      'The content of this request could not be read for comparison with a retry, so the operation was not run.',
+  },
+  IDEMPOTENCY_STORE_UNAVAILABLE: {
+    status: 503,
+    title: 'Idempotency store unavailable',
+    retryable: true,
+    detail:
+      'The operation was not run because its record could not be reached. Retry later with the same key and content.',
+  },
+} as const satisfies Record<string, Refusal>;
+
+/** Codes of {@link REFUSALS}. */
+export type IdempotencyErrorCode = keyof typeof REFUSALS;

@@ -1,0 +1,62 @@
+import type { Clock } from './clock.js';
+import { type Awaitable, isPending } from './awaitable.js';
+import type { IdempotencyStore } from './store.js';
+
+/** The store threw, or did not answer in time. Whether it has written is not known. */
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError';
+}
+
+/** Bounds every call of the store in time, and turns every failure into one error. */
+export class StoreCalls {
+  constructor(
+    readonly store: IdempotencyStore,
+    private readonly clock: Clock,
+    /** In milliseconds. */
+    readonly timeoutMs: number,
+  ) {}
+
+  /**
+   * Runs one verb. A store that answers at once is not slowed down by a promise.
+   *
+   * @param whenLate told the answer that came after the time-out
+   * @throws {@link StoreUnavailableError}
+   */
+  call<T>(
+    run: (store: IdempotencyStore) => Awaitable<T>,
+    whenLate?: (answer: T) => void,
+  ): Awaitable<T> {
+    let answer: Awaitable<T>;
+    try {
+      answer = run(this.store);
+    } catch (cause) {
+      throw new StoreUnavailableError('The idempotency store failed.', { cause });
+    }
+    return isPending(answer) ? this.bounded(answer, whenLate) : answer;
+  }
+
+  private bounded<T>(answer: PromiseLike<T>, whenLate?: (answer: T) => void): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      let late = false;
+      const cancel = this.clock.after(this.timeoutMs, () => {
+        late = true;
+        reject(
+          new StoreUnavailableError(
+            `The idempotency store did not answer within ${this.timeoutMs} ms.`,
+          ),
+        );
+      });
+      answer.then(
+        (value) => {
+          if (late) return whenLate?.(value);
+          cancel();
+          resolve(value);
+        },
+        (cause: unknown) => {
+          cancel();
+          reject(new StoreUnavailableError('The idempotency store failed.', { cause }));
+        },
+      );
+    });
+  }
+}

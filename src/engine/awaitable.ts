@@ -11,6 +11,6 @@ export function isPending<T>(value: Awaitable<T>): value is PromiseLike<T> {
 }
 
 /** Goes on at once with a value that is there, later with one that is not. */
-export function then<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
+export function chain<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
   return isPending(value) ? Promise.resolve(value).then(next) : next(value);
 }

@@ -36,26 +36,20 @@ const LONGEST_SHOWN = 60;
 
 /** Names a value in a few words, whatever its size: `"10 parsecs"`, `a list of 3`, `a Map object`. */
 export function describe(given: unknown): string {
-  switch (typeof given) {
-    case 'string':
-      return given.length > LONGEST_SHOWN
-        ? `${JSON.stringify(given.slice(0, LONGEST_SHOWN))}… (${given.length} characters)`
-        : JSON.stringify(given);
-    case 'bigint': {
-      const digits = String(given);
-      return digits.length > LONGEST_SHOWN ? `a bigint of ${digits.length} digits` : `${digits}n`;
-    }
-    case 'symbol':
-      return 'a symbol';
-    case 'function':
-      return given.name === ''
-        ? 'a function'
-        : `the function ${given.name.slice(0, LONGEST_SHOWN)}`;
-    case 'object':
-      return describeObject(given);
-    default:
-      return String(given);
+  if (typeof given === 'string') {
+    return given.length > LONGEST_SHOWN
+      ? `${JSON.stringify(given.slice(0, LONGEST_SHOWN))}… (${given.length} characters)`
+      : JSON.stringify(given);
   }
+  if (typeof given === 'bigint') {
+    const digits = String(given);
+    return digits.length > LONGEST_SHOWN ? `a bigint of ${digits.length} digits` : `${digits}n`;
+  }
+  if (typeof given === 'function') {
+    return given.name === '' ? 'a function' : `the function ${given.name.slice(0, LONGEST_SHOWN)}`;
+  }
+  if (typeof given === 'object') return describeObject(given);
+  return typeof given === 'symbol' ? 'a symbol' : String(given as number | boolean | undefined);
 }
 
 function describeObject(given: object | null): string {

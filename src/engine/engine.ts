@@ -1,4 +1,4 @@
-import { Claim, type ClaimSurroundings } from './claim.js';
+import { LeasedClaim, type LeasedClaimSurroundings } from './leased-claim.js';
 import type { Clock } from './clock.js';
 import type { EventSink } from './events.js';
 import { fingerprintsMatch, LocalCall } from './local-call.js';
@@ -23,7 +23,7 @@ interface Waiting {
  * The protocol: who may run an operation, who is answered from its record, who waits and who
  * is refused. Knows neither where a call came from nor where records live.
  */
-export class IdempotencyEngine implements ClaimSurroundings {
+export class IdempotencyEngine implements LeasedClaimSurroundings {
   private readonly locals = new Map<string, LocalCall>();
   private readonly rounds: Rounds;
   private readonly background = new Set<Promise<void>>();
@@ -148,7 +148,7 @@ export class IdempotencyEngine implements ClaimSurroundings {
       local.answer(result);
       return this.consider(request, result, waiting);
     }
-    const claim = new Claim(this, local, request, owner, result);
+    const claim = new LeasedClaim(this, local, request, owner, result);
     local.run();
     if (this.events.hasListeners) {
       const { scope, id } = request;
@@ -183,7 +183,7 @@ export class IdempotencyEngine implements ClaimSurroundings {
   }
 
   /** The last owner fell silent: find out, hold, or run again. */
-  private async recover(request: OperationRequest, claim: Claim): Promise<Beginning> {
+  private async recover(request: OperationRequest, claim: LeasedClaim): Promise<Beginning> {
     let decision;
     try {
       decision =

@@ -36,19 +36,10 @@ export function sortedNames(object: object): readonly string[] {
  * JSON (`!NaN`, `1n`) cannot be taken for content that is.
  */
 export function primitiveText(value: unknown): string | undefined {
-  switch (typeof value) {
-    case 'string':
-      return quote(value);
-    case 'number':
-      // How ECMAScript writes numbers is how RFC 8785 does, -0 as 0 included.
-      return Number.isFinite(value) ? String(value) : `!${value}`;
-    case 'boolean':
-      return value ? 'true' : 'false';
-    case 'bigint':
-      return `${value}n`;
-    case 'object':
-      return 'null';
-    default:
-      return undefined;
-  }
+  if (typeof value === 'string') return quote(value);
+  // How ECMAScript writes numbers is how RFC 8785 does, -0 as 0 included.
+  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : `!${value}`;
+  if (typeof value === 'boolean') return value ? 'true' : 'false';
+  if (typeof value === 'bigint') return `${value}n`;
+  return value === null ? 'null' : undefined;
 }

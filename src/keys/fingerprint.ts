@@ -1,4 +1,4 @@
-import { type Awaitable, then } from '../engine/awaitable.js';
+import { type Awaitable, chain } from '../engine/awaitable.js';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import type { IdempotentCall } from './call.js';
 import { quote } from './canonical-text.js';
@@ -61,7 +61,7 @@ export function resolveFingerprint(
       remedy: 'Leave the option out to compare method, route, parameters, query and body.',
     });
   }
-  return (call) => then(declaration(call), answerFingerprint);
+  return (call) => chain(declaration(call), answerFingerprint);
 }
 
 function answerFingerprint(answer: unknown): string {

@@ -19,22 +19,13 @@ const END_OF_PART = '\x1f';
  * @throws {@link InvalidKeyError} for everything else
  */
 export function keyPart(value: unknown, source: string): string | undefined {
-  switch (typeof value) {
-    case 'string':
-      return checkedPart(value, source);
-    case 'number':
-      if (!Number.isFinite(value)) throw invalid(source, 'is not a finite number');
-      return String(value);
-    case 'bigint':
-      return checkedPart(String(value), source);
-    case 'boolean':
-      return String(value);
-    case 'undefined':
-      return undefined;
-    default:
-      if (value === null) return undefined;
-      throw invalid(source, 'is neither a string nor a number');
-  }
+  if (typeof value === 'string') return checkedPart(value, source);
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === 'bigint') return checkedPart(String(value), source);
+  if (typeof value === 'boolean') return String(value);
+  if (typeof value !== 'number') throw invalid(source, 'is neither a string nor a number');
+  if (!Number.isFinite(value)) throw invalid(source, 'is not a finite number');
+  return String(value);
 }
 
 /** @throws {@link InvalidKeyError} unless it is 1 to 255 characters without control characters */

@@ -1,4 +1,4 @@
-import { type Awaitable, then } from '../engine/awaitable.js';
+import { type Awaitable, chain } from '../engine/awaitable.js';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import type { Identifier, IdempotentCall } from './call.js';
 import { sha256 } from './sha256.js';
@@ -35,7 +35,7 @@ export function resolvePrincipal(declaration: PrincipalFunction | undefined): Re
       remedy: 'Give a function such as (call) => call.request.user?.id, or leave the option out.',
     });
   }
-  return (call) => then(declaration(call), principalText);
+  return (call) => chain(declaration(call), principalText);
 }
 
 function principalText(answer: unknown): string | undefined {
@@ -51,16 +51,9 @@ function principalText(answer: unknown): string | undefined {
 }
 
 function identifierText(value: unknown): string | undefined {
-  switch (typeof value) {
-    case 'string':
-      return value === '' ? undefined : value;
-    case 'number':
-      return Number.isFinite(value) ? String(value) : undefined;
-    case 'bigint':
-      return String(value);
-    default:
-      return undefined;
-  }
+  if (typeof value === 'string') return value === '' ? undefined : value;
+  if (typeof value === 'number') return Number.isFinite(value) ? String(value) : undefined;
+  return typeof value === 'bigint' ? String(value) : undefined;
 }
 
 /**

@@ -63,6 +63,7 @@ export interface MemoryStoreOptions {
  * everything as it was.
  */
 export class MemoryStore implements IdempotencyStore {
+  readonly isVolatile = true;
   private readonly clock: Clock;
   private readonly records: BoundedRecords;
   private readonly watchers = new Watchers();

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { type ContractCase, casesOf, type StoreHarness } from './contract-case.js';
 import { bytes, completed, newId, win } from './support.js';
 
-/** Real time: nothing tells a clock that is moved by hand that a message is on its way. */
-const PATIENCE_MS = 5000;
+/** How long to wait for a message, in ticks of real time whatever clock the store has. */
+const PATIENCE_TICKS = 25;
 
 /** Expects `act` to wake a watcher of the record. */
 async function assertWakes(
-  { other }: StoreHarness,
+  { other, tickMs }: StoreHarness,
   id: string,
   act: () => Promise<unknown>,
 ): Promise<void> {
@@ -16,14 +16,17 @@ async function assertWakes(
   let timer: NodeJS.Timeout | undefined;
   let stop: (() => void) | undefined;
   const patienceEnds = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, PATIENCE_MS, false);
+    timer = setTimeout(resolve, PATIENCE_TICKS * tickMs, false);
   });
   const woken = new Promise<boolean>((resolve) => {
     stop = other.watch?.(id, () => resolve(true));
   });
   try {
     await act();
-    assert.ok(await Promise.race([woken, patienceEnds]), `not woken within ${PATIENCE_MS} ms`);
+    assert.ok(
+      await Promise.race([woken, patienceEnds]),
+      `not woken within ${PATIENCE_TICKS} ticks`,
+    );
   } finally {
     clearTimeout(timer);
     stop?.();

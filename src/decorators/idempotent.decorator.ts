@@ -1,0 +1,100 @@
+import { RequestMethod, UseGuards, UseInterceptors } from '@nestjs/common';
+import { handlerRuns } from '../entry/handler-run.js';
+import { IdempotencyGuard } from '../entry/idempotency.guard.js';
+import { IdempotencyInterceptor } from '../entry/idempotency.interceptor.js';
+import type { IdempotentOptions } from '../idempotency.options.js';
+import { OPTIONS_METADATA } from './metadata.js';
+
+/** Nest's own metadata on route handlers. */
+const ROUTE_PATH_METADATA = 'path';
+const ROUTE_METHOD_METADATA = 'method';
+
+const SAFE_METHODS: ReadonlySet<unknown> = new Set([
+  RequestMethod.GET,
+  RequestMethod.HEAD,
+  RequestMethod.OPTIONS,
+]);
+const PROTECTED = Symbol.for('nestjs-idempotency:protected');
+
+type Handler = (this: unknown, ...args: unknown[]) => unknown;
+
+/**
+ * Makes a handler safe to retry: the work happens once, every retry gets the first reply.
+ *
+ * On a class it covers the routes that change state (not GET, HEAD and OPTIONS); options of a
+ * handler are merged over those of its class, and those over the module's `defaults`.
+ *
+ * @throws {@link IdempotencyConfigurationError} when the application boots, for a wrong option
+ *
+ * @example
+ * ```ts
+ * @Idempotent({ key: body<PayDto>('orderNo'), wait: '5s' })
+ * @Post('payments')
+ * pay(@Body() dto: PayDto) {}
+ * ```
+ */
+export function Idempotent(options: IdempotentOptions = {}): MethodDecorator & ClassDecorator {
+  const decorate = (
+    target: object,
+    property?: string | symbol,
+    descriptor?: PropertyDescriptor,
+  ): void => {
+    if (property === undefined || descriptor === undefined)
+      decorateClass(target as NewableFunction, options);
+    else decorateMethod(target, property, descriptor, options);
+  };
+  return decorate as MethodDecorator & ClassDecorator;
+}
+
+function decorateClass(target: NewableFunction, options: IdempotentOptions): void {
+  Reflect.defineMetadata(OPTIONS_METADATA, options, target);
+  const prototype = target.prototype as object;
+  for (const [name, descriptor] of stateChangingRoutes(prototype)) {
+    if (PROTECTED in (descriptor.value as object)) continue;
+    decorateMethod(prototype, name, descriptor, {});
+    Object.defineProperty(prototype, name, descriptor);
+  }
+}
+
+function decorateMethod(
+  target: object,
+  name: string | symbol,
+  descriptor: PropertyDescriptor,
+  options: IdempotentOptions,
+): void {
+  const original = descriptor.value as Handler;
+  const handler: Handler = function (...args) {
+    const run = handlerRuns.getStore();
+    return run?.expects(handler)
+      ? run.follow(() => original.apply(this, args))
+      : original.apply(this, args);
+  };
+  // Nest and stack traces show it.
+  Object.defineProperty(handler, 'name', { value: original.name, configurable: true });
+  // What decorators below this one have left on the method.
+  for (const key of Reflect.getMetadataKeys(original))
+    Reflect.defineMetadata(key, Reflect.getMetadata(key, original), handler);
+  Object.defineProperty(handler, PROTECTED, { value: true });
+  descriptor.value = handler;
+  Reflect.defineMetadata(OPTIONS_METADATA, options, handler);
+  UseGuards(IdempotencyGuard)(target, name, descriptor);
+  UseInterceptors(IdempotencyInterceptor)(target, name, descriptor);
+}
+
+/** Also inherited routes: the class that is decorated gets its own protected version of them. */
+function* stateChangingRoutes(prototype: object): Generator<[string, PropertyDescriptor]> {
+  const seen = new Set<string>(['constructor']);
+  for (let owner: object | null = prototype; owner !== null && owner !== Object.prototype;) {
+    for (const name of Object.getOwnPropertyNames(owner)) {
+      if (seen.has(name)) continue;
+      seen.add(name);
+      const descriptor = Object.getOwnPropertyDescriptor(owner, name);
+      const method: unknown = descriptor?.value;
+      if (typeof method !== 'function' || !Reflect.hasMetadata(ROUTE_PATH_METADATA, method))
+        continue;
+      if (!SAFE_METHODS.has(Reflect.getMetadata(ROUTE_METHOD_METADATA, method)))
+        yield [name, { ...descriptor }];
+    }
+    owner = Object.getPrototypeOf(owner) as object | null;
+  }
+}

@@ -1,0 +1,20 @@
+import { createParamDecorator } from '@nestjs/common';
+import { handlerRuns } from '../entry/handler-run.js';
+import type { IdempotentOperation } from '../entry/idempotent-operation.js';
+
+/**
+ * The operation that the handler works on, as an {@link IdempotentOperation}; `undefined` on a
+ * handler without `@Idempotent()`.
+ *
+ * @example
+ * ```ts
+ * @Idempotent()
+ * @Post('payments')
+ * pay(@Body() dto: PayDto, @Operation() op: IdempotentOperation) {
+ *   return this.provider.charge(dto, { idempotencyKey: op.deriveKey('charge') });
+ * }
+ * ```
+ */
+export const Operation: () => ParameterDecorator = createParamDecorator(
+  (): IdempotentOperation | undefined => handlerRuns.getStore()?.operation,
+);

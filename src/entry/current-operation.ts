@@ -1,0 +1,86 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { deserialize, serialize } from 'node:v8';
+import type { Claim } from '../engine/claim.js';
+import { parseDuration } from '../engine/duration.js';
+import { IdempotencyException } from '../idempotency.exception.js';
+import type { IdempotentOperation } from './idempotent-operation.js';
+
+/** What names an operation. */
+export interface OperationIdentity {
+  readonly key: string | undefined;
+  readonly scope: string;
+  readonly principal: string | undefined;
+}
+
+const NEVER_ABORTED = new AbortController().signal;
+
+/** The operation as its handler sees it; without a claim when the call runs unprotected. */
+export class CurrentOperation implements IdempotentOperation {
+  readonly key: string | undefined;
+  readonly scope: string;
+  readonly principal: string | undefined;
+  private readonly running = new Map<string, Promise<unknown>>();
+  private unprotectedSeed: string | undefined;
+
+  constructor(
+    identity: OperationIdentity,
+    private readonly claim: Claim | undefined,
+  ) {
+    this.key = identity.key;
+    this.scope = identity.scope;
+    this.principal = identity.principal;
+  }
+
+  get attempt(): number {
+    return this.claim?.attempt ?? 1;
+  }
+
+  get fencingToken(): number {
+    return this.claim?.fencingToken ?? 0;
+  }
+
+  get signal(): AbortSignal {
+    return this.claim?.signal ?? NEVER_ABORTED;
+  }
+
+  deriveKey(name: string): string {
+    return deriveKey(this.claim?.id ?? (this.unprotectedSeed ??= randomUUID()), name);
+  }
+
+  async step<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T> {
+    const saved = this.claim?.steps.get(name);
+    if (saved !== undefined) return deserialize(saved) as T;
+    // A name that is repeated, even at the same time, is one step.
+    let step = this.running.get(name) as Promise<T> | undefined;
+    if (step === undefined) {
+      step = this.runStep(name, fn);
+      this.running.set(name, step);
+      step.catch(() => this.running.delete(name));
+    }
+    return step;
+  }
+
+  async hold(reason: string): Promise<void> {
+    const settlement = await this.claim?.hold(reason);
+    if (settlement?.outcome === 'lost') throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
+  }
+
+  setTtl(ttl: number | string): void {
+    this.claim?.setRetention(parseDuration('setTtl()', ttl));
+  }
+
+  private async runStep<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T> {
+    const value = await fn();
+    if (this.claim === undefined) return value;
+    if (!(await this.claim.saveStep(name, serialize(value))))
+      throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
+    return value;
+  }
+}
+
+/** Both parts are framed by their length, so that no two pairs look the same. */
+export function deriveKey(id: string, name: string): string {
+  return createHash('sha256')
+    .update(`derive:${id.length}:${id}:${name.length}:${name}`)
+    .digest('hex');
+}

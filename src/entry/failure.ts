@@ -1,0 +1,31 @@
+import { HttpException } from '@nestjs/common';
+import { type Awaitable, isPending } from '../engine/awaitable.js';
+import type { ErrorDecision } from '../idempotency.options.js';
+import type { ProtectedHandler } from './protected-handler.js';
+
+/** Conditions that pass: time-out, conflict, locked, too early, too many requests. */
+const PASSING_CONDITIONS: ReadonlySet<number> = new Set([408, 409, 423, 425, 429]);
+
+/** True for a status that repeats when the same call is repeated. */
+export function isDeterministic(status: number): boolean {
+  return status < 500 && !PASSING_CONDITIONS.has(status);
+}
+
+/**
+ * What becomes of an operation that failed after its handler began. An `onError` that fails
+ * itself decides nothing, so the operation is held.
+ */
+export function decideOnFailure(
+  { onError }: Pick<ProtectedHandler, 'onError'>,
+  error: unknown,
+  status: number,
+): Awaitable<ErrorDecision> {
+  if (onError === undefined)
+    return error instanceof HttpException && isDeterministic(status) ? 'store' : 'release';
+  try {
+    const decision = onError(error, status);
+    return isPending(decision) ? Promise.resolve(decision).catch(() => 'hold' as const) : decision;
+  } catch {
+    return 'hold';
+  }
+}

@@ -1,0 +1,226 @@
+import type { CallHandler, ExecutionContext } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { type Observable, of } from 'rxjs';
+import { type Awaitable, chain } from '../../engine/awaitable.js';
+import { IdempotencyEngine } from '../../engine/engine.js';
+import type { Beginning, OperationRequest } from '../../engine/operation.js';
+import type { IdempotencyErrorCode } from '../../engine/refusals.js';
+import { IdempotencyException } from '../../idempotency.exception.js';
+import { MODULE_OPTIONS_TOKEN } from '../../idempotency.module-definition.js';
+import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../../idempotency.options.js';
+import { FingerprintUnavailableError } from '../../keys/fingerprint.js';
+import { InvalidKeyError } from '../../keys/key-source.js';
+import { recordId } from '../../keys/record-id.js';
+import { decodeReply, UnreadableReplyError } from '../../replies/codec.js';
+import type { Reply } from '../../replies/reply.js';
+import { CurrentOperation } from '../current-operation.js';
+import { HandlerRun, handlerRuns } from '../handler-run.js';
+import type { ProtectedHandler } from '../protected-handler.js';
+import { encodeRecoveredHttpReply, recovery } from '../recovery-call.js';
+import { HttpExchange } from './exchange.js';
+import { HttpOperation, type HttpOperationContext } from './http-operation.js';
+import { problemHeaders } from './problem.js';
+import { replay } from './replayer.js';
+
+/** The way of a call that came in over HTTP. */
+@Injectable()
+export class HttpEntry implements HttpOperationContext {
+  readonly maxResponseBytes: number;
+  private readonly problemBaseUrl: string | undefined;
+
+  constructor(
+    private readonly engine: IdempotencyEngine,
+    private readonly adapterHost: HttpAdapterHost,
+    @Inject(MODULE_OPTIONS_TOKEN) options: IdempotencyModuleOptions,
+  ) {
+    this.maxResponseBytes = options.maxResponseBytes ?? MODULE_DEFAULTS.maxResponseBytes;
+    this.problemBaseUrl = options.problemBaseUrl;
+  }
+
+  get clock(): IdempotencyEngine['clock'] {
+    return this.engine.clock;
+  }
+
+  /** The guard's part: a key that is sent in the head is there and well formed. No I/O. */
+  check(context: ExecutionContext, handler: ProtectedHandler): void {
+    if (!handler.key.readsOnlyHead) return;
+    const exchange = HttpExchange.of(context, handler);
+    if (exchange.isSafe) return;
+    const key = this.readKey(exchange, handler);
+    // Sources that read only the head answer at once.
+    if (typeof key === 'string') exchange.key = key;
+    else if (handler.required) throw this.refuse(exchange, 'IDEMPOTENCY_KEY_REQUIRED');
+  }
+
+  /** The interceptor's part: claim, then run, replay or refuse. */
+  intercept(
+    context: ExecutionContext,
+    next: CallHandler,
+    handler: ProtectedHandler,
+  ): Awaitable<Observable<unknown>> {
+    const exchange = HttpExchange.of(context, handler);
+    // Registered twice, or on the class and on the method: the first one has claimed.
+    if (exchange.isTaken) return next.handle();
+    exchange.isTaken = true;
+    if (exchange.isSafe) return this.runUnprotected(context, next, exchange);
+    return chain(this.principalOf(exchange, handler), (principal) => {
+      exchange.principal = principal;
+      return chain(exchange.key ?? this.readKey(exchange, handler), (key) => {
+        if (key === undefined) {
+          if (handler.required) throw this.refuse(exchange, 'IDEMPOTENCY_KEY_REQUIRED');
+          return this.runUnprotected(context, next, exchange);
+        }
+        exchange.key = key;
+        return chain(this.fingerprintOf(exchange, handler), (fingerprint) =>
+          this.begin(context, next, exchange, handler, key, fingerprint),
+        );
+      });
+    });
+  }
+
+  refusal(code: IdempotencyErrorCode, retryAfterMs?: number): IdempotencyException {
+    return new IdempotencyException(code, { retryAfterMs, problemBaseUrl: this.problemBaseUrl });
+  }
+
+  private begin(
+    context: ExecutionContext,
+    next: CallHandler,
+    exchange: HttpExchange,
+    handler: ProtectedHandler,
+    key: string,
+    fingerprint: string,
+  ): Awaitable<Observable<unknown>> {
+    const { scope, principal, raw } = exchange;
+    const id = recordId(scope, principal, key);
+    const request: OperationRequest = {
+      id,
+      scope,
+      fingerprint,
+      policy: handler.policy,
+      recover:
+        handler.recover &&
+        recovery(handler.recover, { key, scope, principal }, id, encodeRecoveredHttpReply),
+      isWanted: () => !raw.destroyed,
+    };
+    return chain(this.engine.begin(request), (beginning) =>
+      this.goOn(beginning, context, next, exchange, handler),
+    );
+  }
+
+  private goOn(
+    beginning: Beginning,
+    context: ExecutionContext,
+    next: CallHandler,
+    exchange: HttpExchange,
+    handler: ProtectedHandler,
+  ): Awaitable<Observable<unknown>> {
+    switch (beginning.outcome) {
+      case 'execute': {
+        const { claim } = beginning;
+        const run = new HandlerRun(
+          context.getHandler(),
+          new CurrentOperation(exchange, claim),
+          claim,
+        );
+        return new HttpOperation(this, handler, exchange, claim, run).execute(next);
+      }
+      case 'replay':
+        return this.replay(exchange, beginning.reply);
+      case 'refused':
+        throw this.refuse(exchange, beginning.code, beginning);
+      case 'unprotected':
+        return this.runUnprotected(context, next, exchange);
+    }
+  }
+
+  private replay(exchange: HttpExchange, recorded: Uint8Array): Awaitable<Observable<unknown>> {
+    let reply: Reply;
+    try {
+      reply = decodeReply(recorded);
+    } catch (cause) {
+      if (!(cause instanceof UnreadableReplyError)) throw cause;
+      throw this.refuse(exchange, 'IDEMPOTENCY_RECORD_UNREADABLE', { cause });
+    }
+    if (reply.kind === 'not-kept') throw this.refuse(exchange, 'IDEMPOTENCY_REPLY_NOT_KEPT');
+    // A value that was recorded outside HTTP under the same explicit scope.
+    if (reply.kind !== 'http') throw this.refuse(exchange, 'IDEMPOTENCY_RECORD_UNREADABLE');
+    // The pipeline ends normally, so that interceptors further out see it complete.
+    return chain(replay(exchange, reply), () => of(undefined));
+  }
+
+  private runUnprotected(
+    context: ExecutionContext,
+    next: CallHandler,
+    exchange: HttpExchange,
+  ): Observable<unknown> {
+    const run = new HandlerRun(
+      context.getHandler(),
+      new CurrentOperation(exchange, undefined),
+      undefined,
+    );
+    return handlerRuns.run(run, () => next.handle());
+  }
+
+  private readKey(
+    exchange: HttpExchange,
+    handler: ProtectedHandler,
+  ): Awaitable<string | undefined> {
+    return this.orRefuse(exchange, InvalidKeyError, 'IDEMPOTENCY_KEY_INVALID', () =>
+      handler.key.read(exchange),
+    );
+  }
+
+  private principalOf(
+    exchange: HttpExchange,
+    handler: ProtectedHandler,
+  ): Awaitable<string | undefined> {
+    return handler.principal(exchange);
+  }
+
+  private fingerprintOf(exchange: HttpExchange, handler: ProtectedHandler): Awaitable<string> {
+    return this.orRefuse(
+      exchange,
+      FingerprintUnavailableError,
+      'IDEMPOTENCY_FINGERPRINT_UNAVAILABLE',
+      () => handler.fingerprint(exchange),
+    );
+  }
+
+  /** Runs a part that may fail in one expected way, at once or later. */
+  private orRefuse<T>(
+    exchange: HttpExchange,
+    expected: abstract new (...args: never[]) => Error,
+    code: IdempotencyErrorCode,
+    run: () => Awaitable<T>,
+  ): Awaitable<T> {
+    const refuse = (cause: unknown): never => {
+      throw cause instanceof expected ? this.refuse(exchange, code, { cause }) : cause;
+    };
+    try {
+      const result = run();
+      return result instanceof Promise ? result.catch(refuse) : result;
+    } catch (cause) {
+      return refuse(cause);
+    }
+  }
+
+  /** The exception, with its headers on the response for whichever filter answers it. */
+  private refuse(
+    exchange: HttpExchange,
+    code: IdempotencyErrorCode,
+    { retryAfterMs, cause }: { retryAfterMs?: number; cause?: unknown } = {},
+  ): IdempotencyException {
+    const detail = cause instanceof InvalidKeyError ? cause.message : undefined;
+    const { problemBaseUrl } = this;
+    const exception = new IdempotencyException(code, {
+      retryAfterMs,
+      problemBaseUrl,
+      detail,
+      cause,
+    });
+    for (const [name, value] of problemHeaders(exception))
+      this.adapterHost.httpAdapter.setHeader(exchange.response, name, value);
+    return exception;
+  }
+}

@@ -1,0 +1,108 @@
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate } from 'node:zlib';
+import type { Awaitable } from '../../engine/awaitable.js';
+import { chain } from '../../engine/awaitable.js';
+import type { HeaderField, HttpReply } from '../../replies/reply.js';
+import type { FrameworkResponse, HttpExchange } from './exchange.js';
+import { REPLAYED_HEADER } from './headers.js';
+
+const NO_BODY_STATUS: ReadonlySet<number> = new Set([204, 304]);
+
+type Decode = (body: Uint8Array) => Promise<Uint8Array>;
+const DECODERS: Readonly<Record<string, Decode>> = {
+  gzip: promisify(gunzip),
+  'x-gzip': promisify(gunzip),
+  deflate: promisify(inflate),
+  br: promisify(brotliDecompress),
+};
+
+/**
+ * Answers a duplicate with the recorded reply, and seals the response: the framework goes on to
+ * answer with what the pipeline ends with, and that must change nothing.
+ */
+export function replay(exchange: HttpExchange, reply: HttpReply): Awaitable<void> {
+  const { raw, response } = exchange;
+  const base = response.getHeaders();
+  return chain(negotiate(reply, exchange.request.headers['accept-encoding']), (accepted) => {
+    response.hijack?.();
+    writeReply(raw, base, accepted);
+    Object.assign(raw, SEALED_RAW);
+    Object.assign(response, SEALED);
+  });
+}
+
+/** Writes a recorded reply over whatever stands on the response. */
+export function writeReply(raw: ServerResponse, base: OutgoingHttpHeaders, reply: HttpReply): void {
+  for (const name of raw.getHeaderNames()) if (!(name in base)) raw.removeHeader(name);
+  for (const name of Object.keys(base)) setHeader(raw, name, base[name]);
+  for (const [name, value] of reply.headers) setHeader(raw, name, value);
+  raw.setHeader(REPLAYED_HEADER, 'true');
+  raw.statusCode = reply.status;
+  if (NO_BODY_STATUS.has(reply.status)) return void raw.end();
+  raw.setHeader('Content-Length', reply.body.length);
+  raw.end(reply.body);
+}
+
+function setHeader(
+  raw: ServerResponse,
+  name: string,
+  value: HeaderField[1] | number | undefined,
+): void {
+  if (value !== undefined && raw.getHeader(name) !== value)
+    raw.setHeader(name, value as string | string[]);
+}
+
+/** A reply that was compressed for one client may go to another that did not ask for that. */
+function negotiate(
+  reply: HttpReply,
+  accepted: string | string[] | undefined,
+): Awaitable<HttpReply> {
+  const field = reply.headers.find(([name]) => name.toLowerCase() === 'content-encoding');
+  const encoding = String(field?.[1] ?? 'identity').toLowerCase();
+  const decode = DECODERS[encoding];
+  if (decode === undefined || accepts(String(accepted ?? ''), encoding)) return reply;
+  return decode(reply.body).then((body) => ({
+    ...reply,
+    body,
+    headers: reply.headers.filter((header) => header !== field),
+  }));
+}
+
+/** `Accept-Encoding` (RFC 9110, section 12.5.3); an absent field asks for nothing special. */
+function accepts(field: string, encoding: string): boolean {
+  const weights = new Map<string, boolean>();
+  for (const item of field.toLowerCase().split(',')) {
+    const [name = '', ...parameters] = item.split(';').map((part) => part.trim());
+    weights.set(name, !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter)));
+  }
+  return weights.get(encoding) ?? weights.get('*') ?? false;
+}
+
+type Chainable = (this: unknown) => unknown;
+const same: Chainable = function () {
+  return this;
+};
+const nothing = (): undefined => undefined;
+
+/** What frameworks do with a raw response after it has been answered. */
+const SEALED_RAW: Readonly<Record<string, unknown>> = {
+  setHeader: same,
+  appendHeader: same,
+  removeHeader: nothing,
+  writeHead: same,
+  flushHeaders: nothing,
+  write: () => true,
+  end: same,
+};
+
+/** What Nest's adapters call on a framework's response. */
+const SEALED: Readonly<Partial<Record<keyof FrameworkResponse | string, unknown>>> = {
+  send: same,
+  json: same,
+  status: same,
+  code: same,
+  redirect: same,
+  render: nothing,
+  view: same,
+};

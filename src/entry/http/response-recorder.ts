@@ -1,0 +1,297 @@
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import { type Awaitable, isPending } from '../../engine/awaitable.js';
+
+/** What a handler's side of the connection produced. */
+export type Captured =
+  /** The whole reply. `body` is absent when it was larger than may be kept. */
+  | {
+      readonly kind: 'reply';
+      readonly status: number;
+      readonly headers: OutgoingHttpHeaders;
+      readonly body: Uint8Array | undefined;
+    }
+  /** The reply broke off: its source failed, or the response was destroyed. */
+  | { readonly kind: 'broken'; readonly error: unknown }
+  /** The client left, and with it the source of the reply. */
+  | { readonly kind: 'cut-off' };
+
+/** Lets the captured reply out, or writes another one in its place. */
+export type Verdict = 'send' | ((response: ServerResponse) => void);
+
+type Done = (error?: Error | null) => void;
+type Chunk = string | Uint8Array;
+/** Node's overloads of `write` and `end`: the encoding may be left out. */
+type ChunkArguments = [
+  chunk?: Chunk | Done | null,
+  encoding?: BufferEncoding | Done | null,
+  done?: Done | null,
+];
+type HeadArguments = [status: number, ...rest: unknown[]];
+
+const RECORDER = Symbol.for('nestjs-idempotency:recorder');
+type Recorded = ServerResponse & { [RECORDER]: ResponseRecorder };
+type Method = (this: ServerResponse, ...args: never[]) => unknown;
+
+/**
+ * - `capturing`: nothing has gone out.
+ * - `streaming`: the reply outgrew the limit; its bytes go out, its end does not yet.
+ * - `settling`: the end was seen, the record is being written.
+ * - `passing`: the recorder stands aside.
+ */
+type Phase = 'capturing' | 'streaming' | 'settling' | 'passing';
+
+/**
+ * Stands between the framework and the raw response. Holds the reply back until `settle` has
+ * answered, so that no client has a reply before it is on record. Works on what is written, so
+ * that serializers, interceptors, filters and streams need not be known.
+ */
+export class ResponseRecorder {
+  private phase: Phase = 'capturing';
+  private head: HeadArguments | undefined;
+  private headers: OutgoingHttpHeaders | undefined;
+  private readonly chunks: Uint8Array[] = [];
+  private size = 0;
+  private sourceError: { readonly error: unknown } | undefined;
+  /** What the response had before: other middleware may have wrapped it as well. */
+  private readonly original: Pick<
+    ServerResponse,
+    'writeHead' | 'write' | 'end' | 'flushHeaders' | 'destroy' | 'emit'
+  >;
+  private looksAnswered = false;
+  clientGone = false;
+
+  constructor(
+    private readonly response: ServerResponse,
+    /** True when handlers work on Node's response itself, as Express's do. */
+    private readonly isNativeApi: boolean,
+    private readonly maxBytes: number,
+    private readonly settle: (captured: Captured) => Awaitable<Verdict>,
+    private readonly onClientGone: () => void,
+  ) {
+    const { writeHead, write, end, flushHeaders, destroy, emit } = response;
+    this.original = { writeHead, write, end, flushHeaders, destroy, emit };
+    (response as Recorded)[RECORDER] = this;
+    Object.assign(response, OVERRIDES);
+  }
+
+  get isCapturing(): boolean {
+    return this.phase === 'capturing' || this.phase === 'streaming';
+  }
+
+  writeHead(args: HeadArguments): unknown {
+    // Node calls this itself while the reply goes out.
+    if (this.phase !== 'capturing')
+      return this.phase === 'settling' ? this.response : this.callOriginal('writeHead', args);
+    this.head = args;
+    this.headers = this.currentHeaders();
+    // Fastify calls this from `send`, right before the end, and asks nothing in between.
+    if (this.isNativeApi) this.looksSent();
+    return this.response;
+  }
+
+  flushHeaders(): void {
+    if (this.phase === 'capturing') this.captureHead();
+    else if (this.phase !== 'settling') this.callOriginal('flushHeaders', []);
+  }
+
+  write(args: ChunkArguments): unknown {
+    if (this.phase === 'passing' || this.phase === 'streaming')
+      return this.callOriginal('write', args);
+    if (this.phase === 'settling') return false;
+    const { chunk, encoding, done } = normalize(args);
+    this.captureHead();
+    // Whoever writes may use its buffer again as soon as it is called back.
+    this.keep(typeof chunk === 'object' ? Buffer.from(chunk) : chunk, encoding);
+    if (done) process.nextTick(done);
+    return this.size > this.maxBytes ? this.startStreaming() : true;
+  }
+
+  end(args: ChunkArguments): unknown {
+    if (this.phase === 'passing') return this.callOriginal('end', args);
+    if (this.phase === 'settling') return this.response;
+    const { chunk, encoding } = normalize(args);
+    const wasStreaming = this.phase === 'streaming';
+    const single = this.chunks.length === 0 && !wasStreaming;
+    if (!wasStreaming) {
+      this.keep(chunk, encoding);
+      this.headers ??= this.currentHeaders();
+    }
+    const sendRest = (): void => {
+      if (!wasStreaming && this.head) this.callOriginal('writeHead', this.head);
+      if (wasStreaming || single) return void this.callOriginal('end', args);
+      const done = normalize(args).done;
+      this.callOriginal('end', [this.joined(), undefined, done ?? undefined]);
+    };
+    this.finish(this.captured(wasStreaming), sendRest);
+    return this.response;
+  }
+
+  destroy(args: [error?: Error]): unknown {
+    if (!this.isCapturing) return this.callOriginal('destroy', args);
+    const error =
+      this.sourceError?.error ?? args[0] ?? new Error('The response was destroyed before its end.');
+    this.finish({ kind: 'broken', error }, () => {
+      this.callOriginal('destroy', args);
+    });
+    return this.response;
+  }
+
+  emit(args: [event: string | symbol, ...rest: unknown[]]): unknown {
+    if (this.isCapturing) {
+      if (args[0] === 'pipe') this.watchSource(args[1] as Readable);
+      else if (args[0] === 'close' && !this.clientGone) {
+        this.clientGone = true;
+        this.onClientGone();
+      }
+    }
+    return this.callOriginal('emit', args);
+  }
+
+  /** The client left and no reply will come: settles without one. */
+  cutOff(): void {
+    if (this.isCapturing) this.finish({ kind: 'cut-off' }, () => undefined);
+  }
+
+  private captured(wasStreaming: boolean): Captured {
+    if (this.sourceError !== undefined) return { kind: 'broken', error: this.sourceError.error };
+    const isKept = !wasStreaming && this.size <= this.maxBytes;
+    const status = this.head?.[0] ?? this.response.statusCode;
+    return {
+      kind: 'reply',
+      status,
+      headers: this.headers ?? {},
+      body: isKept ? this.joined() : undefined,
+    };
+  }
+
+  private finish(captured: Captured, send: () => void): void {
+    this.phase = 'settling';
+    const verdict = this.settle(captured);
+    if (!isPending(verdict)) return this.letOut(verdict, send);
+    // Frameworks ask whether they have answered; from their side they have.
+    Object.defineProperties(this.response, ANSWERED);
+    this.looksAnswered = true;
+    void Promise.resolve(verdict).then(
+      (settled) => this.letOut(settled, send),
+      // Whatever went wrong, the client gets the reply that was made.
+      () => this.letOut('send', send),
+    );
+  }
+
+  private letOut(verdict: Verdict, send: () => void): void {
+    this.startPassing();
+    // What has begun to go out cannot be replaced.
+    if (verdict === 'send' || this.response.headersSent) send();
+    else verdict(this.response);
+  }
+
+  private startPassing(): void {
+    this.phase = 'passing';
+    if (!this.looksAnswered) return;
+    this.looksAnswered = false;
+    for (const name of Object.keys(ANSWERED)) Reflect.deleteProperty(this.response, name);
+  }
+
+  /** Too large to keep: from here on the client gets the bytes as they come. */
+  private startStreaming(): boolean {
+    this.startPassing();
+    if (this.head) this.callOriginal('writeHead', this.head);
+    const wantsMore = this.callOriginal('write', [this.joined()]) as boolean;
+    this.chunks.length = 0;
+    this.phase = 'streaming';
+    return wantsMore;
+  }
+
+  private captureHead(): void {
+    this.headers ??= this.currentHeaders();
+    this.looksSent();
+  }
+
+  /** Frameworks end a reply that has begun, instead of writing another over it. */
+  private looksSent(): void {
+    if (this.looksAnswered) return;
+    this.looksAnswered = true;
+    Object.defineProperty(this.response, 'headersSent', ANSWERED.headersSent);
+  }
+
+  /** Set on the response, plus those given to `writeHead` (as Fastify does). */
+  private currentHeaders(): OutgoingHttpHeaders {
+    const headers = this.response.getHeaders();
+    const given = this.head?.at(-1);
+    if (typeof given !== 'object' || given === null) return headers;
+    if (!Array.isArray(given)) return { ...headers, ...given };
+    for (let i = 0; i + 1 < given.length; i += 2)
+      headers[String(given[i])] = given[i + 1] as string;
+    return headers;
+  }
+
+  private keep(chunk: Chunk | undefined, encoding: BufferEncoding | undefined): void {
+    if (chunk === undefined) return;
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
+    this.size += bytes.length;
+    if (bytes.length > 0) this.chunks.push(bytes);
+  }
+
+  private joined(): Uint8Array {
+    return this.chunks.length === 1 ? this.chunks[0]! : Buffer.concat(this.chunks);
+  }
+
+  private watchSource(source: Readable): void {
+    source.once('error', (error) => (this.sourceError ??= { error }));
+    source.once('close', () => {
+      // Frameworks destroy the source of a reply whose client has left.
+      if (!source.readableEnded && this.sourceError === undefined && this.isCapturing)
+        this.cutOff();
+    });
+  }
+
+  private callOriginal(name: keyof typeof this.original, args: readonly unknown[]): unknown {
+    return (this.original[name] as (...args: readonly unknown[]) => unknown).apply(
+      this.response,
+      args as unknown[],
+    );
+  }
+}
+
+/** Shared by all responses: assigning them costs a request less than making closures would. */
+const OVERRIDES: Record<string, Method> = {
+  writeHead(...args) {
+    return (this as Recorded)[RECORDER].writeHead(args as unknown as HeadArguments);
+  },
+  flushHeaders() {
+    return (this as Recorded)[RECORDER].flushHeaders();
+  },
+  write(...args) {
+    return (this as Recorded)[RECORDER].write(args as unknown as ChunkArguments);
+  },
+  end(...args) {
+    return (this as Recorded)[RECORDER].end(args as unknown as ChunkArguments);
+  },
+  destroy(...args) {
+    return (this as Recorded)[RECORDER].destroy(args as unknown as [Error?]);
+  },
+  emit(...args) {
+    return (this as Recorded)[RECORDER].emit(args as unknown as [string]);
+  },
+};
+
+const TRUE: PropertyDescriptor = {
+  configurable: true,
+  enumerable: false,
+  get: () => true,
+  set: () => undefined,
+};
+const ANSWERED = { headersSent: TRUE, writableEnded: TRUE } as const;
+
+function normalize(args: ChunkArguments): {
+  chunk?: Chunk;
+  encoding?: BufferEncoding;
+  done?: Done;
+} {
+  const [first, second, third] = args;
+  if (typeof first === 'function') return { done: first };
+  const chunk = first ?? undefined;
+  if (typeof second === 'function') return { chunk, done: second };
+  return { chunk, encoding: second ?? undefined, done: third ?? undefined };
+}

@@ -1,0 +1,88 @@
+import { RequestMethod, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
+import type { ApplicationConfig } from '@nestjs/core';
+// Nest's own composition of module path, global prefix, version and paths: not part of its
+// public interface, the same in Nest 11 and 12, and held by a test.
+import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
+
+/** Nest's metadata keys. */
+const PATH = 'path';
+const METHOD = 'method';
+const VERSION = '__version__';
+const HOST = 'host';
+const MODULE_PATH = '__module_path__';
+
+type Version = string | typeof VERSION_NEUTRAL | (string | typeof VERSION_NEUTRAL)[];
+type Handler = (...args: never[]) => unknown;
+
+export interface RouteSource {
+  readonly controller: NewableFunction;
+  readonly handler: Handler;
+  /** The module that declares the controller. */
+  readonly module: NewableFunction | undefined;
+  /** Nest's id of the application, which it puts into some metadata keys. */
+  readonly applicationId: string;
+}
+
+/** A route of a handler. */
+export interface RouteTemplate {
+  readonly method: string;
+  /** With global prefix, module path and URI version, as the HTTP framework knows it. */
+  readonly path: string;
+  /** `METHOD /path`, and version and host where those tell routes apart. */
+  readonly scope: string;
+}
+
+/** The routes of a handler; none when it is not a route. */
+export function routeTemplates(source: RouteSource, config: ApplicationConfig): RouteTemplate[] {
+  const { controller, handler } = source;
+  if (!Reflect.hasMetadata(PATH, handler) || !Reflect.hasMetadata(PATH, controller)) return [];
+  const requestMethod = Reflect.getMetadata(METHOD, handler) as RequestMethod;
+  const versioning = config.getVersioning();
+  const methodVersion = Reflect.getMetadata(VERSION, handler) as Version | undefined;
+  const controllerVersion = (Reflect.getMetadata(VERSION, controller) ??
+    versioning?.defaultVersion) as Version | undefined;
+  const factory = new RoutePathFactory(config);
+  const method = RequestMethod[requestMethod];
+  const suffix =
+    versionSuffix(versioning?.type, methodVersion ?? controllerVersion) + hostSuffix(controller);
+  const templates: RouteTemplate[] = [];
+  for (const controllerPath of paths(Reflect.getMetadata(PATH, controller)))
+    for (const methodPath of paths(Reflect.getMetadata(PATH, handler)))
+      for (const path of factory.create(
+        {
+          ctrlPath: controllerPath,
+          methodPath,
+          modulePath: modulePath(source),
+          globalPrefix: config.getGlobalPrefix(),
+          controllerVersion: versioning && controllerVersion,
+          methodVersion: versioning && methodVersion,
+          versioningOptions: versioning,
+        },
+        requestMethod,
+      ))
+        templates.push({ method, path, scope: `${method} ${path}${suffix}` });
+  return templates;
+}
+
+function paths(metadata: unknown): string[] {
+  const list = Array.isArray(metadata) ? (metadata as string[]) : [metadata as string];
+  return list.map((path) => (path.startsWith('/') ? path : `/${path}`));
+}
+
+function modulePath({ module, applicationId }: RouteSource): string | undefined {
+  if (module === undefined) return undefined;
+  return (Reflect.getMetadata(MODULE_PATH + applicationId, module) ??
+    Reflect.getMetadata(MODULE_PATH, module)) as string | undefined;
+}
+
+/** Versions outside the URI share one path. */
+function versionSuffix(type: VersioningType | undefined, version: Version | undefined): string {
+  if (type === undefined || type === VersioningType.URI || version === undefined) return '';
+  const versions = Array.isArray(version) ? version : [version];
+  return ` version ${versions.map((one) => (one === VERSION_NEUTRAL ? 'neutral' : String(one))).join(', ')}`;
+}
+
+function hostSuffix(controller: NewableFunction): string {
+  const host: unknown = Reflect.getMetadata(HOST, controller);
+  return host === undefined ? '' : ` host ${String(host)}`;
+}

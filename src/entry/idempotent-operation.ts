@@ -1,0 +1,38 @@
+/** The operation that a handler works on: `@Operation()`, or `IdempotencyService.current()`. */
+export interface IdempotentOperation {
+  /** The key; `undefined` when the call runs unprotected because it has none. */
+  readonly key: string | undefined;
+  /** `METHOD /route/template`, or the scope that was given. */
+  readonly scope: string;
+  /** Who is calling; `undefined` for an anonymous caller. */
+  readonly principal: string | undefined;
+  /** 1 at first, one more whenever a retry runs after a failure or a crash. */
+  readonly attempt: number;
+  /**
+   * Grows with every attempt. A downstream system that remembers the highest one it saw can
+   * refuse the writes of an owner that was paused and overtaken. 0 when unprotected.
+   */
+  readonly fencingToken: number;
+  /** Aborted when the lease is lost: another attempt may be running. */
+  readonly signal: AbortSignal;
+  /**
+   * A key for a downstream call: the same on every attempt, another one for every name,
+   * principal, scope and key. 64 hexadecimal digits; tells nothing about the key.
+   */
+  deriveKey(name: string): string;
+  /**
+   * Runs `fn` once per operation: on a later attempt, and when the name is repeated, it returns
+   * what `fn` returned then, with its types. A step that throws is not remembered.
+   *
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_KEY_IN_USE` when the lease was lost
+   */
+  step<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T>;
+  /**
+   * Puts the operation into an operator's hands, at once: it is not run again, and retries are
+   * answered 409 `IDEMPOTENCY_OUTCOME_UNKNOWN` until `IdempotencyService.settle()`. The reason
+   * is for operators; keep keys and personal data out of it.
+   */
+  hold(reason: string): Promise<void>;
+  /** How long the reply will be kept, instead of the handler's `ttl`: milliseconds or `'2h'`. */
+  setTtl(ttl: number | string): void;
+}

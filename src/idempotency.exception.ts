@@ -1,0 +1,74 @@
+import { HttpException } from '@nestjs/common';
+import { type IdempotencyErrorCode, REFUSALS } from './engine/refusals.js';
+
+const BRAND = Symbol.for('nestjs-idempotency:exception');
+
+/** The body of a refusal: problem details (RFC 9457) with two members of our own. */
+export interface IdempotencyProblem {
+  /** Names the kind of problem; a link when `problemBaseUrl` is set. */
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  /** What to do next. */
+  readonly detail: string;
+  readonly code: IdempotencyErrorCode;
+  /** True when the same call, repeated unchanged, may succeed later. */
+  readonly retryable: boolean;
+}
+
+export interface IdempotencyExceptionOptions {
+  /** What a 409 or 503 tells the client to wait, in milliseconds. */
+  readonly retryAfterMs?: number;
+  /** Where the problem types are documented; the code is appended in lower case with dashes. */
+  readonly problemBaseUrl?: string;
+  /** Replaces the advice of the table where more is known. */
+  readonly detail?: string;
+  readonly cause?: unknown;
+}
+
+/**
+ * Every refusal of this library. Catch it in a filter to answer in another shape; tell it from
+ * others with {@link isIdempotencyError}, which also knows it across copies of the package.
+ */
+export class IdempotencyException extends HttpException {
+  readonly code: IdempotencyErrorCode;
+  /** True when the same call, repeated unchanged, may succeed later. */
+  readonly retryable: boolean;
+  /** What the client is told to wait, in whole seconds; absent when repeating does not help. */
+  readonly retryAfterSeconds: number | undefined;
+  /** @internal */
+  readonly [BRAND] = true;
+
+  constructor(code: IdempotencyErrorCode, options: IdempotencyExceptionOptions = {}) {
+    const { status, title, retryable, detail } = REFUSALS[code];
+    const problem: IdempotencyProblem = {
+      type: problemType(code, options.problemBaseUrl),
+      title,
+      status,
+      detail: options.detail ?? detail,
+      code,
+      retryable,
+    };
+    super(problem, status, { cause: options.cause, description: title });
+    this.name = 'IdempotencyException';
+    this.code = code;
+    this.retryable = retryable;
+    this.retryAfterSeconds =
+      options.retryAfterMs === undefined ? undefined : Math.ceil(options.retryAfterMs / 1000);
+  }
+
+  /** The problem details that are sent. */
+  get problem(): IdempotencyProblem {
+    return this.getResponse() as IdempotencyProblem;
+  }
+}
+
+/** True for a refusal of this library, whichever copy of it (ESM, CJS) made it. */
+export function isIdempotencyError(error: unknown): error is IdempotencyException {
+  return typeof error === 'object' && error !== null && BRAND in error;
+}
+
+function problemType(code: IdempotencyErrorCode, baseUrl: string | undefined): string {
+  const name = code.slice('IDEMPOTENCY_'.length).toLowerCase().replaceAll('_', '-');
+  return baseUrl === undefined ? `urn:nestjs-idempotency:problem:${name}` : `${baseUrl}${name}`;
+}

@@ -1,0 +1,179 @@
+import {
+  type DynamicModule,
+  Inject,
+  Logger,
+  Module,
+  type ModuleMetadata,
+  type OnApplicationShutdown,
+  type Provider,
+} from '@nestjs/common';
+import { DiscoveryModule } from '@nestjs/core';
+import { type Clock, systemClock } from './engine/clock.js';
+import { IdempotencyConfigurationError } from './engine/configuration-error.js';
+import { parseDuration } from './engine/duration.js';
+import { IdempotencyEngine } from './engine/engine.js';
+import type { IdempotencyStore } from './engine/store.js';
+import { StoreCalls } from './engine/store-calls.js';
+import { DirectEntry } from './entry/direct-entry.js';
+import { HandlerRegistry } from './entry/handler-registry.js';
+import { HandlerResolver } from './entry/handler-resolver.js';
+import { HttpEntry } from './entry/http/http-entry.js';
+import { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './idempotency.constants.js';
+import {
+  type ASYNC_OPTIONS_TYPE,
+  ConfigurableModuleClass,
+  MODULE_OPTIONS_TOKEN,
+  type OPTIONS_TYPE,
+} from './idempotency.module-definition.js';
+import {
+  type IdempotencyModuleOptions,
+  MODULE_DEFAULTS,
+  type StoreFactory,
+} from './idempotency.options.js';
+import { checkModuleOptions } from './idempotency.options-check.js';
+import { IdempotencyService } from './idempotency.service.js';
+import { IdempotencyEvents } from './observability/idempotency-events.js';
+import { MemoryStore } from './stores/memory/index.js';
+import { StrategyRegistry } from './strategies/strategy-registry.js';
+import { UniqueKeyStrategy } from './strategies/unique-key.strategy.js';
+
+/** How long a shutdown waits for records that are still being written, in milliseconds. */
+const DRAIN_MS = 5_000;
+
+/**
+ * Brings `@Idempotent()` to life.
+ *
+ * @example
+ * ```ts
+ * IdempotencyModule.forRoot({ principal: (call) => call.request.user?.id })
+ * ```
+ */
+@Module({
+  imports: [DiscoveryModule],
+  providers: [
+    { provide: IDEMPOTENCY_CLOCK, useValue: systemClock },
+    {
+      provide: IdempotencyEngine,
+      inject: [IDEMPOTENCY_STORE, IDEMPOTENCY_CLOCK, IdempotencyEvents, MODULE_OPTIONS_TOKEN],
+      useFactory: (
+        store: IdempotencyStore,
+        clock: Clock,
+        events: IdempotencyEvents,
+        options: IdempotencyModuleOptions,
+      ) => {
+        const timeoutMs = parseDuration(
+          'storeTimeout',
+          options.storeTimeout ?? MODULE_DEFAULTS.storeTimeout,
+        );
+        return new IdempotencyEngine(new StoreCalls(store, clock, timeoutMs), clock, events);
+      },
+    },
+    IdempotencyEvents,
+    IdempotencyService,
+    HandlerRegistry,
+    HandlerResolver,
+    HttpEntry,
+    DirectEntry,
+    StrategyRegistry,
+    UniqueKeyStrategy,
+  ],
+  exports: [IdempotencyService, HandlerRegistry, HttpEntry, IDEMPOTENCY_STORE],
+})
+export class IdempotencyModule extends ConfigurableModuleClass implements OnApplicationShutdown {
+  constructor(
+    private readonly engine: IdempotencyEngine,
+    @Inject(IDEMPOTENCY_STORE) private readonly store: IdempotencyStore,
+  ) {
+    super();
+  }
+
+  /**
+   * Registers the module with options that are there already. A store factory may inject what
+   * global modules and `imports` provide.
+   */
+  static override forRoot(
+    options: typeof OPTIONS_TYPE & Pick<ModuleMetadata, 'imports'> = {},
+  ): DynamicModule {
+    const { imports = [], ...own } = options;
+    const definition = super.forRoot(own);
+    const { store } = options;
+    return {
+      ...definition,
+      imports: [...(definition.imports ?? []), ...imports],
+      providers: [
+        ...(definition.providers ?? []),
+        isStoreFactory(store) ? fromFactory(store) : STORE_FROM_OPTIONS,
+      ],
+    };
+  }
+
+  /** Registers the module with options from `useFactory`, `useClass` or `useExisting`. */
+  static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    const definition = super.forRootAsync(options);
+    return { ...definition, providers: [...(definition.providers ?? []), STORE_FROM_OPTIONS] };
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    await this.engine.drain(DRAIN_MS);
+    await this.store.close?.();
+  }
+}
+
+const STORE_FROM_OPTIONS: Provider = {
+  provide: IDEMPOTENCY_STORE,
+  inject: [MODULE_OPTIONS_TOKEN],
+  useFactory: (options: IdempotencyModuleOptions): IdempotencyStore => {
+    checkModuleOptions(options);
+    const { store } = options;
+    if (isStoreFactory(store)) {
+      throw new IdempotencyConfigurationError({
+        option: 'store',
+        given: 'a factory, returned by another factory',
+        accepted: 'a store',
+        remedy:
+          'Inject what the store needs into the factory of forRootAsync(), and make the store there.',
+      });
+    }
+    return allowed(store, options);
+  },
+};
+
+function fromFactory({ inject = [], useFactory }: StoreFactory): Provider {
+  return {
+    provide: IDEMPOTENCY_STORE,
+    inject: [MODULE_OPTIONS_TOKEN, ...inject],
+    useFactory: async (options: IdempotencyModuleOptions, ...dependencies: never[]) => {
+      checkModuleOptions(options);
+      return allowed(await useFactory(...dependencies), options);
+    },
+  };
+}
+
+function isStoreFactory(store: IdempotencyModuleOptions['store']): store is StoreFactory {
+  return store !== undefined && 'useFactory' in store;
+}
+
+/** The store, or the embedded default; in production neither may forget without being allowed to. */
+function allowed(
+  given: IdempotencyStore | undefined,
+  { allowMemoryStore }: IdempotencyModuleOptions,
+): IdempotencyStore {
+  const store = given ?? new MemoryStore();
+  if (
+    store.isVolatile === true &&
+    process.env['NODE_ENV'] === 'production' &&
+    allowMemoryStore !== true
+  ) {
+    throw new IdempotencyConfigurationError({
+      option: 'store',
+      given: given ?? 'absent, which means the memory store',
+      accepted:
+        'with NODE_ENV=production, a store that all processes share and that outlives a restart',
+      remedy:
+        'Give a shared store, or set `allowMemoryStore: true` for a single process that may forget its records.',
+    });
+  }
+  if (given === undefined)
+    new Logger('Idempotency').log('Records are kept in memory: one process, gone on restart.');
+  return store;
+}

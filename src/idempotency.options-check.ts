@@ -1,0 +1,78 @@
+import { IdempotencyConfigurationError } from './engine/configuration-error.js';
+import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from './idempotency.options.js';
+
+const KNOWN_OPTIONS = [
+  ...Object.keys(MODULE_DEFAULTS),
+  'store',
+  'allowMemoryStore',
+  'principal',
+  'problemBaseUrl',
+  'defaults',
+];
+
+/** A token (RFC 9110, section 5.6.2). */
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+/** @throws {@link IdempotencyConfigurationError} for the first wrong option of the module */
+export function checkModuleOptions(options: IdempotencyModuleOptions): void {
+  const { header, maxResponseBytes, principal, problemBaseUrl, store } = options;
+  for (const option of Object.keys(options))
+    if (!KNOWN_OPTIONS.includes(option))
+      throw wrong(
+        option,
+        (options as Record<string, unknown>)[option],
+        KNOWN_OPTIONS.join(', '),
+        'Remove the option, or correct its name.',
+      );
+  if (header !== undefined && (typeof header !== 'string' || !HEADER_NAME.test(header)))
+    throw wrong(
+      'header',
+      header,
+      'the name of a header',
+      `Leave it out for ${MODULE_DEFAULTS.header}.`,
+    );
+  if (
+    maxResponseBytes !== undefined &&
+    !(Number.isSafeInteger(maxResponseBytes) && maxResponseBytes >= 0)
+  )
+    throw wrong(
+      'maxResponseBytes',
+      maxResponseBytes,
+      'a whole number of bytes, 0 or more',
+      'Leave it out for 1 MiB.',
+    );
+  if (principal !== undefined && typeof principal !== 'function')
+    throw wrong(
+      'principal',
+      principal,
+      'a function of the call',
+      'Return the id of whoever is calling.',
+    );
+  if (problemBaseUrl !== undefined && !URL.canParse(String(problemBaseUrl)))
+    throw wrong(
+      'problemBaseUrl',
+      problemBaseUrl,
+      'an absolute URL',
+      "Give it with its scheme and a trailing '/' or '#'.",
+    );
+  if (
+    store !== undefined &&
+    !('useFactory' in store) &&
+    typeof (store as { acquire?: unknown }).acquire !== 'function'
+  )
+    throw wrong(
+      'store',
+      store,
+      'a store, or { inject, useFactory }',
+      'Pass `new MemoryStore()` or another store.',
+    );
+}
+
+function wrong(
+  option: string,
+  given: unknown,
+  accepted: string,
+  remedy: string,
+): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({ option, given, accepted, remedy });
+}

@@ -1,0 +1,182 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Observable } from 'rxjs';
+import { IdempotencyConfigurationError } from './engine/configuration-error.js';
+import { parseDuration } from './engine/duration.js';
+import type { IdempotencyEvent } from './engine/events.js';
+import type { IdempotencyStore, RecordState, RecordView } from './engine/store.js';
+import { DirectEntry } from './entry/direct-entry.js';
+import { HandlerRegistry } from './entry/handler-registry.js';
+import { HandlerResolver } from './entry/handler-resolver.js';
+import { handlerRuns } from './entry/handler-run.js';
+import type { IdempotentOperation } from './entry/idempotent-operation.js';
+import type { RecoveredReply } from './entry/recovery.js';
+import { encodeRecoveredHttpReply, encodeRecoveredValue } from './entry/recovery-call.js';
+import { IDEMPOTENCY_STORE } from './idempotency.constants.js';
+import { MODULE_OPTIONS_TOKEN } from './idempotency.module-definition.js';
+import {
+  DEFAULTS,
+  type IdempotencyModuleOptions,
+  type IdempotentOptions,
+} from './idempotency.options.js';
+import type { Identifier } from './keys/call.js';
+import { contentFingerprint } from './keys/fingerprint.js';
+import { directKey, type DirectKey } from './keys/direct-key.js';
+import { recordId } from './keys/record-id.js';
+import { IdempotencyEvents } from './observability/idempotency-events.js';
+
+/** Names one operation. */
+export interface OperationRef {
+  /** Namespace of the key: a handler's `METHOD /route/template`, or any name of your own. */
+  readonly scope: string;
+  /** The key, or its parts. */
+  readonly key: DirectKey;
+  /** Who is calling; absent for an anonymous caller. */
+  readonly principal?: Identifier;
+}
+
+/** What `IdempotencyService.run()` takes beside the code to run. */
+export interface RunOptions
+  extends
+    OperationRef,
+    Pick<
+      IdempotentOptions,
+      | 'ttl'
+      | 'lease'
+      | 'wait'
+      | 'retryAfter'
+      | 'onDuplicate'
+      | 'onError'
+      | 'onAbandoned'
+      | 'recover'
+      | 'onStoreFailure'
+    > {
+  /** What a retry must repeat, as a JSON-like value; absent compares nothing. */
+  readonly content?: unknown;
+}
+
+/** An operation as operators see it. */
+export interface OperationView {
+  readonly state: RecordState;
+  readonly attempt: number;
+  readonly fencingToken: number;
+  /** Names of the steps that have finished. */
+  readonly steps: readonly string[];
+  /** Why it is held. */
+  readonly reason: string | undefined;
+  /** Milliseconds until the lease of the present owner ends; zero or less when it ran out. */
+  readonly leaseRemainingMs: number | undefined;
+  /** Milliseconds until the record is forgotten; `undefined` when it is kept until settled. */
+  readonly retentionRemainingMs: number | undefined;
+}
+
+/** Protects any code, and gives operators a hand on single operations. */
+@Injectable()
+export class IdempotencyService {
+  /** Everything that happens to operations. Carries no keys, bodies or replies. */
+  readonly events$: Observable<IdempotencyEvent>;
+
+  constructor(
+    @Inject(IDEMPOTENCY_STORE) private readonly store: IdempotencyStore,
+    @Inject(MODULE_OPTIONS_TOKEN) private readonly options: IdempotencyModuleOptions,
+    private readonly entry: DirectEntry,
+    private readonly resolver: HandlerResolver,
+    private readonly handlers: HandlerRegistry,
+    events: IdempotencyEvents,
+  ) {
+    this.events$ = events.events$;
+  }
+
+  /**
+   * Runs `fn` once per scope, principal and key; every later call gets what the first returned,
+   * with its types, or the error it ended with where that is the operation's result.
+   *
+   * @throws {@link IdempotencyException} for every refusal, and what `fn` throws
+   *
+   * @example
+   * ```ts
+   * await idempotency.run({ scope: 'invoice', key: orderNo, ttl: '7d' }, () => this.send(orderNo));
+   * ```
+   */
+  async run<T>(
+    options: RunOptions,
+    fn: (operation: IdempotentOperation) => T | PromiseLike<T>,
+  ): Promise<T> {
+    const { scope, key, principal, content, ...own } = options;
+    const merged: IdempotentOptions = { ...this.options.defaults, ...own };
+    const call = {
+      ...this.identify({ scope, key, principal }),
+      scope,
+      fingerprint: content === undefined ? '' : contentFingerprint(content),
+      policy: this.resolver.policy(merged),
+      onError: merged.onError,
+      recover: merged.recover,
+    };
+    return this.entry.run(call, fn);
+  }
+
+  /** The operation that the present code is part of; `undefined` outside of one. */
+  current(): IdempotentOperation | undefined {
+    return handlerRuns.getStore()?.operation;
+  }
+
+  /** The operation, or `undefined` when there is none on record. */
+  async find(ref: OperationRef): Promise<OperationView | undefined> {
+    const record = await this.store.find(this.identify(ref).id);
+    return record && view(record);
+  }
+
+  /**
+   * Deletes the record, so that the next call runs as if there had been none. `false` when there
+   * is nothing to delete, or an owner is at work.
+   */
+  async forget(ref: OperationRef): Promise<boolean> {
+    return this.store.forget(this.identify(ref).id);
+  }
+
+  /**
+   * Settles an operation that is held: `'release'` lets the next call run as another attempt, a
+   * reply ({@link recoveredReply}) is recorded and replayed. `false` when it is not held.
+   */
+  async settle(ref: OperationRef, decision: 'release' | RecoveredReply): Promise<boolean> {
+    const { id } = this.identify(ref);
+    const record = await this.store.find(id);
+    if (record?.state !== 'held') return false;
+    const claim = { id, owner: record.owner, from: 'held' as const };
+    const retentionMs = parseDuration('ttl', this.options.defaults?.ttl ?? DEFAULTS.ttl);
+    if (decision === 'release') return this.store.release({ ...claim, retentionMs });
+    const isHttp = decision.status !== undefined || this.handlers.hasScope(ref.scope);
+    const reply = isHttp ? encodeRecoveredHttpReply(decision) : encodeRecoveredValue(decision);
+    return this.store.complete({ ...claim, reply, retentionMs });
+  }
+
+  private identify({ scope, key, principal }: OperationRef): {
+    id: string;
+    key: string;
+    principal: string | undefined;
+  } {
+    if (typeof scope !== 'string' || scope === '') {
+      throw new IdempotencyConfigurationError({
+        option: 'scope',
+        given: scope,
+        accepted: 'a string that is not empty',
+        remedy: 'Name the kind of operation, such as `invoice`.',
+      });
+    }
+    const resolved = directKey(key);
+    const caller = principal === undefined ? undefined : String(principal);
+    return { id: recordId(scope, caller, resolved), key: resolved, principal: caller };
+  }
+}
+
+function view(record: RecordView): OperationView {
+  const { state, attempt, fencingToken, reason, leaseRemainingMs, retentionRemainingMs } = record;
+  return {
+    state,
+    attempt,
+    fencingToken,
+    steps: [...record.steps.keys()],
+    reason,
+    leaseRemainingMs,
+    retentionRemainingMs,
+  };
+}

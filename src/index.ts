@@ -1,0 +1,46 @@
+export { IdempotencyModule } from './idempotency.module.js';
+export type { IdempotencyModuleExtras } from './idempotency.module-definition.js';
+export {
+  DEFAULTS,
+  type ErrorDecision,
+  type IdempotencyModuleOptions,
+  type IdempotencyStrategies,
+  type IdempotentOptions,
+  MODULE_DEFAULTS,
+  type StoreFactory,
+} from './idempotency.options.js';
+export { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './idempotency.constants.js';
+export {
+  IdempotencyException,
+  type IdempotencyExceptionOptions,
+  type IdempotencyProblem,
+  isIdempotencyError,
+} from './idempotency.exception.js';
+export {
+  IdempotencyService,
+  type OperationRef,
+  type OperationView,
+  type RunOptions,
+} from './idempotency.service.js';
+export { Idempotent } from './decorators/idempotent.decorator.js';
+export { Operation } from './decorators/operation.decorator.js';
+export { IdempotencyGuard } from './entry/idempotency.guard.js';
+export { IdempotencyInterceptor } from './entry/idempotency.interceptor.js';
+export type { IdempotentOperation } from './entry/idempotent-operation.js';
+export { type AbandonedCall, type RecoveredReply, recoveredReply } from './entry/recovery.js';
+export { type Clock, type CancelTimer, systemClock } from './engine/clock.js';
+export { IdempotencyConfigurationError } from './engine/configuration-error.js';
+export type { Duration } from './engine/duration.js';
+export type * from './engine/events.js';
+export { type IdempotencyErrorCode, type Refusal, REFUSALS } from './engine/refusals.js';
+export type * from './engine/store.js';
+export { StoreFullError } from './engine/store.js';
+export * from './keys/index.js';
+export { CHANNEL_PREFIX } from './observability/idempotency-events.js';
+export { MemoryStore } from './stores/memory/index.js';
+export { IdempotencyStrategy } from './strategies/idempotency-strategy.decorator.js';
+export type {
+  IdempotencyStrategyContract,
+  StrategyContext,
+  StrategyPlan,
+} from './strategies/strategy.js';

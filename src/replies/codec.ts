@@ -1,0 +1,105 @@
+import { deserialize, serialize } from 'node:v8';
+import type { HeaderField, HttpReply, Reply } from './reply.js';
+
+/**
+ * Layout of a recorded reply: one byte of format version, one of kind, then
+ * - http: four bytes with the length of the head (big endian), the head as JSON
+ *   `[status, [[name, value], …]]` in UTF-8, and the body's bytes to the end;
+ * - value, error: the structured clone of it, in V8's own format;
+ * - not kept: nothing.
+ */
+const VERSION = 1;
+const KINDS = { 'not-kept': 0, http: 1, value: 2, error: 3 } as const satisfies Record<
+  Reply['kind'],
+  number
+>;
+const PREFIX_BYTES = 2;
+const HEAD_LENGTH_BYTES = 4;
+
+/** A recorded reply that this version of the library cannot read. */
+export class UnreadableReplyError extends Error {
+  override readonly name = 'UnreadableReplyError';
+}
+
+/** The tombstone as bytes. */
+export const NOT_KEPT: Uint8Array = Buffer.from([VERSION, KINDS['not-kept']]);
+
+export function encodeHttpReply(
+  status: number,
+  headers: readonly HeaderField[],
+  body: Uint8Array,
+): Uint8Array {
+  const head = JSON.stringify([status, headers]);
+  const headLength = Buffer.byteLength(head);
+  const bodyAt = PREFIX_BYTES + HEAD_LENGTH_BYTES + headLength;
+  const bytes = Buffer.allocUnsafe(bodyAt + body.length);
+  bytes[0] = VERSION;
+  bytes[1] = KINDS.http;
+  bytes.writeUInt32BE(headLength, PREFIX_BYTES);
+  bytes.write(head, PREFIX_BYTES + HEAD_LENGTH_BYTES);
+  bytes.set(body, bodyAt);
+  return bytes;
+}
+
+/**
+ * Keeps a value with its types: `Date`, `bigint`, `Buffer`, `Map`, `Set`, `undefined`, circular
+ * references. A class instance comes back as a plain object.
+ *
+ * @throws when the value holds something that cannot be kept, such as a function
+ */
+export function encodeValueReply(value: unknown): Uint8Array {
+  return withPrefix(KINDS.value, serialize(value));
+}
+
+/** As {@link encodeValueReply}, for what was thrown. */
+export function encodeErrorReply(error: unknown): Uint8Array {
+  return withPrefix(KINDS.error, serialize(error));
+}
+
+/** @throws {@link UnreadableReplyError} */
+export function decodeReply(bytes: Uint8Array): Reply {
+  if (bytes.length < PREFIX_BYTES || bytes[0] !== VERSION)
+    throw new UnreadableReplyError(
+      'The record was written in a format that this version cannot read.',
+    );
+  const content = Buffer.from(
+    bytes.buffer,
+    bytes.byteOffset + PREFIX_BYTES,
+    bytes.length - PREFIX_BYTES,
+  );
+  try {
+    switch (bytes[1]) {
+      case KINDS.http:
+        return decodeHttp(content);
+      case KINDS.value:
+        return { kind: 'value', value: deserialize(content) };
+      case KINDS.error:
+        return { kind: 'error', error: deserialize(content) };
+      case KINDS['not-kept']:
+        return { kind: 'not-kept' };
+    }
+  } catch (cause) {
+    throw new UnreadableReplyError('The record is damaged.', { cause });
+  }
+  throw new UnreadableReplyError(
+    'The record holds a kind of reply that this version does not know.',
+  );
+}
+
+function decodeHttp(content: Buffer): HttpReply {
+  const bodyAt = HEAD_LENGTH_BYTES + content.readUInt32BE(0);
+  if (bodyAt > content.length) throw new RangeError('The head is longer than the record.');
+  const head = JSON.parse(content.toString('utf8', HEAD_LENGTH_BYTES, bodyAt)) as [
+    number,
+    HeaderField[],
+  ];
+  return { kind: 'http', status: head[0], headers: head[1], body: content.subarray(bodyAt) };
+}
+
+function withPrefix(kind: number, content: Uint8Array): Uint8Array {
+  const bytes = Buffer.allocUnsafe(PREFIX_BYTES + content.length);
+  bytes[0] = VERSION;
+  bytes[1] = kind;
+  bytes.set(content, PREFIX_BYTES);
+  return bytes;
+}

@@ -1,0 +1,10 @@
+import { Injectable } from '@nestjs/common';
+import { STRATEGY_METADATA } from '../decorators/metadata.js';
+
+/** Registers a provider as the strategy of this name. */
+export function IdempotencyStrategy(name: string): ClassDecorator {
+  return (target) => {
+    Injectable()(target);
+    Reflect.defineMetadata(STRATEGY_METADATA, name, target);
+  };
+}

@@ -1,0 +1,36 @@
+import { Injectable } from '@nestjs/common';
+import { DiscoveryService } from '@nestjs/core';
+import { STRATEGY_METADATA } from '../decorators/metadata.js';
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import type { IdempotencyStrategyContract } from './strategy.js';
+
+/** The strategies of an application: every provider that carries `@IdempotencyStrategy()`. */
+@Injectable()
+export class StrategyRegistry {
+  private byName: Map<string, IdempotencyStrategyContract> | undefined;
+
+  constructor(private readonly discovery: DiscoveryService) {}
+
+  /** @throws {@link IdempotencyConfigurationError} when there is none of that name */
+  get(name: string, handler: string): IdempotencyStrategyContract {
+    this.byName ??= this.discover();
+    const strategy = this.byName.get(name);
+    if (strategy !== undefined) return strategy;
+    throw new IdempotencyConfigurationError({
+      option: `strategy of ${handler}`,
+      given: name,
+      accepted: [...this.byName.keys()].map((known) => `'${known}'`).join(', '),
+      remedy: `Correct the name, or add a provider with @IdempotencyStrategy('${name}') to a module.`,
+    });
+  }
+
+  private discover(): Map<string, IdempotencyStrategyContract> {
+    const found = new Map<string, IdempotencyStrategyContract>();
+    for (const { metatype, instance } of this.discovery.getProviders()) {
+      if (typeof metatype !== 'function' || !instance) continue;
+      const name = Reflect.getMetadata(STRATEGY_METADATA, metatype) as string | undefined;
+      if (name !== undefined) found.set(name, instance as IdempotencyStrategyContract);
+    }
+    return found;
+  }
+}

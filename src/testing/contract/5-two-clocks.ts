@@ -128,18 +128,6 @@ export const twoClocks = casesOf(5, {
     }
   },
 
-  'keeps a reply for its own retention, not that of the claim': async ({
-    store,
-    other,
-    tickMs,
-    elapse,
-  }) => {
-    const { request } = await win(store, { leaseMs: 4 * tickMs, retentionMs: tickMs });
-    await store.complete({ ...request, reply: bytes('reply'), retentionMs: LONG_MS });
-    await elapse(7 * tickMs);
-    await assertReplays(other, request, bytes('reply'));
-  },
-
   'handles a lease of 30 days': async ({ store, other, tickMs, elapse }) => {
     const { request } = await win(store, { leaseMs: LEASE_MS, retentionMs: RETENTION_MS });
     await elapse(2 * tickMs);

@@ -1,0 +1,76 @@
+import type { AcquireResult } from '../../../src/engine/store.js';
+import { erase, recordOf, type NamedSabotage } from './sabotage.js';
+
+export const SABOTAGES_OF_RETRIES: readonly NamedSabotage[] = [
+  [
+    'a takeover begins again at attempt 1, without steps',
+    6,
+    (store, clock) => ({
+      acquire: (request) => {
+        const record = recordOf(store, request.id);
+        const matches = record?.fingerprint === request.fingerprint;
+        if (record?.state === 'in-flight' && matches && !record.isLeased(clock.now())) {
+          erase(store, request.id);
+        }
+        return store.acquire(request);
+      },
+    }),
+  ],
+  [
+    'release forgets the steps',
+    6,
+    (store) => ({
+      release: (request) => {
+        const answer = store.release(request);
+        const record = recordOf(store, request.id);
+        if (answer && record) record.steps = undefined;
+        return answer;
+      },
+    }),
+  ],
+  [
+    'a claim after a release counts as abandoned',
+    6,
+    (store) => ({ acquire: (request) => withResult(store.acquire(request), { abandoned: true }) }),
+  ],
+  [
+    'the fencing token is the attempt number',
+    6,
+    (store) => ({
+      acquire: (request) => {
+        const result = store.acquire(request);
+        const record = recordOf(store, request.id);
+        if (result.outcome !== 'acquired' || record === undefined) return result;
+        record.fencingToken = result.attempt;
+        return { ...result, fencingToken: result.attempt };
+      },
+    }),
+  ],
+  [
+    'a released record with steps takes other content',
+    6,
+    (store) => ({
+      acquire: (request) => {
+        const record = recordOf(store, request.id);
+        if (record?.state === 'released') record.fingerprint = request.fingerprint;
+        return store.acquire(request);
+      },
+    }),
+  ],
+  [
+    'a completed record has no fencing token',
+    6,
+    (store) => ({
+      complete: (request) => {
+        const answer = store.complete(request);
+        const record = recordOf(store, request.id);
+        if (answer && record) record.fencingToken = 0;
+        return answer;
+      },
+    }),
+  ],
+];
+
+function withResult(result: AcquireResult, change: { readonly abandoned: boolean }): AcquireResult {
+  return result.outcome === 'acquired' && result.attempt > 1 ? { ...result, ...change } : result;
+}

@@ -1,9 +1,31 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pack, run, unpack, type Packed } from './packed.js';
 
 const ENTRIES = ['nestjs-idempotency', 'nestjs-idempotency/testing'];
 const DRIVERS = ['typeorm', 'ioredis', 'redis', 'pg', 'mysql2', 'bullmq', '@nestjs/swagger'];
+
+/** Preloaded by every child: the drivers are absent, whatever folders above may hold. */
+const WITHOUT_DRIVERS = `
+  const Module = require('node:module');
+  const drivers = ${JSON.stringify(DRIVERS)};
+  const absent = (name) => drivers.some((driver) => name === driver || name.startsWith(driver + '/'));
+  const refuse = (name, code) => {
+    throw Object.assign(new Error('Cannot find package ' + name), { code });
+  };
+  const resolveFilename = Module._resolveFilename;
+  Module._resolveFilename = function (name, ...rest) {
+    if (absent(name)) refuse(name, 'MODULE_NOT_FOUND');
+    return resolveFilename.call(this, name, ...rest);
+  };
+  Module.register('data:text/javascript,' + encodeURIComponent(\`
+    const drivers = \${JSON.stringify(drivers)};
+    const absent = \${absent};
+    const refuse = \${refuse};
+    export const resolve = (name, context, next) =>
+      absent(name) ? refuse(name, 'ERR_MODULE_NOT_FOUND') : next(name, context);
+  \`));
+`;
 
 describe('the entry points', () => {
   let packed: Packed;
@@ -12,26 +34,30 @@ describe('the entry points', () => {
   beforeAll(() => {
     packed = pack();
     project = unpack(packed);
+    writeFileSync(join(project, 'without-drivers.cjs'), WITHOUT_DRIVERS);
   });
   afterAll(() => packed?.remove());
 
   const evaluate = (format: 'module' | 'commonjs', code: string): unknown =>
     JSON.parse(
-      run(process.execPath, [`--input-type=${format}`, '--eval', code], {
-        cwd: project,
-        // What this run of Jest needs must not reach the child.
-        env: { ...process.env, NODE_OPTIONS: '' },
-      }),
+      run(
+        process.execPath,
+        ['--require', './without-drivers.cjs', `--input-type=${format}`, '--eval', code],
+        {
+          cwd: project,
+          // What this run of Jest needs must not reach the child.
+          env: { ...process.env, NODE_OPTIONS: '' },
+        },
+      ),
     );
 
-  it.each(DRIVERS)('are loaded below in a project without %s', (driver) => {
-    const found = evaluate(
-      'commonjs',
-      `let found = true;
-       try { require.resolve(${JSON.stringify(driver)}); } catch { found = false; }
-       console.log(found);`,
-    );
-    expect(found).toBe(false);
+  it.each(DRIVERS)('are loaded below in a process without %s', (driver) => {
+    const code = `
+      let required = 'found';
+      try { require(${JSON.stringify(driver)}); } catch (error) { required = error.code; }
+      import(${JSON.stringify(driver)}).then(() => 'found', (error) => error.code)
+        .then((imported) => console.log(JSON.stringify([required, imported])));`;
+    expect(evaluate('commonjs', code)).toEqual(['MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND']);
   });
 
   it.each(ENTRIES)('load with import: %s', (entry) => {

@@ -141,7 +141,7 @@ export function describeConsumer(template: string): void {
           await app.stop();
         }
       },
-      STEP_TIMEOUT_MS,
+      STEP_TIMEOUT_MS + 2 * START_TIMEOUT_MS,
     );
   });
 }

@@ -1,6 +1,8 @@
 import type { OutgoingHttpHeader, OutgoingHttpHeaders } from 'node:http';
 import type { HeaderField } from '../../replies/reply.js';
 
+/** Names of headers to other origins. */
+export const EXPOSE_HEADER = 'Access-Control-Expose-Headers';
 /** Marks a replay (practice of several providers). */
 export const REPLAYED_HEADER = 'Idempotent-Replayed';
 
@@ -47,6 +49,18 @@ export function recordableHeaders(
       recorded.push([given, typeof value === 'number' ? String(value) : value]);
   }
   return recorded;
+}
+
+/**
+ * `Access-Control-Expose-Headers` with this name in it, where the reply goes to a script of another
+ * origin, which sees no other headers (Fetch standard); `undefined` where nothing needs to change.
+ */
+export function exposing(headers: OutgoingHttpHeaders, name: string): string | undefined {
+  if (headers['access-control-allow-origin'] === undefined) return undefined;
+  const exposed = String(headers['access-control-expose-headers'] ?? '');
+  const names = exposed.toLowerCase().split(/\s*,\s*/);
+  if (names.includes(name.toLowerCase())) return undefined;
+  return exposed === '' ? name : `${exposed}, ${name}`;
 }
 
 function isSame(value: OutgoingHttpHeader, before: OutgoingHttpHeader | undefined): boolean {

@@ -219,7 +219,8 @@ export class HttpEntry implements HttpOperationContext {
       detail,
       cause,
     });
-    for (const [name, value] of problemHeaders(exception))
+    const base = exchange.response.getHeaders();
+    for (const [name, value] of problemHeaders(exception, base))
       this.adapterHost.httpAdapter.setHeader(exchange.response, name, value);
     return exception;
   }

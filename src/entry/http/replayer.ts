@@ -4,8 +4,8 @@ import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import type { Awaitable } from '../../engine/awaitable.js';
 import { chain } from '../../engine/awaitable.js';
 import type { HeaderField, HttpReply } from '../../replies/reply.js';
-import type { FrameworkResponse, HttpExchange } from './exchange.js';
-import { REPLAYED_HEADER } from './headers.js';
+import type { HttpExchange } from './exchange.js';
+import { EXPOSE_HEADER, exposing, REPLAYED_HEADER } from './headers.js';
 
 const NO_BODY_STATUS: ReadonlySet<number> = new Set([204, 304]);
 
@@ -38,6 +38,8 @@ export function writeReply(raw: ServerResponse, base: OutgoingHttpHeaders, reply
   for (const name of Object.keys(base)) setHeader(raw, name, base[name]);
   for (const [name, value] of reply.headers) setHeader(raw, name, value);
   raw.setHeader(REPLAYED_HEADER, 'true');
+  const exposed = exposing(base, REPLAYED_HEADER);
+  if (exposed !== undefined) raw.setHeader(EXPOSE_HEADER, exposed);
   raw.statusCode = reply.status;
   if (NO_BODY_STATUS.has(reply.status)) return void raw.end();
   raw.setHeader('Content-Length', reply.body.length);
@@ -97,7 +99,7 @@ const SEALED_RAW: Readonly<Record<string, unknown>> = {
 };
 
 /** What Nest's adapters call on a framework's response. */
-const SEALED: Readonly<Partial<Record<keyof FrameworkResponse | string, unknown>>> = {
+const SEALED: Readonly<Record<string, unknown>> = {
   send: same,
   json: same,
   status: same,

@@ -1,22 +1,33 @@
-import { LeasedClaim, type LeasedClaimSurroundings } from './leased-claim.js';
+import { Answers } from './answers.js';
+import { type Awaitable, isPending } from './awaitable.js';
 import type { Clock } from './clock.js';
 import type { EventSink } from './events.js';
+import { giveBack, wantsInquiry } from './give-back.js';
+import { LeasedClaim, type LeasedClaimSurroundings } from './leased-claim.js';
 import { fingerprintsMatch, LocalCall } from './local-call.js';
-import type { Beginning, OperationRequest, Refused, Replay } from './operation.js';
+import type { Beginning, OperationRequest } from './operation.js';
 import { newOwner } from './owner.js';
 import { Rounds } from './rounds.js';
-import { type Awaitable, isPending } from './awaitable.js';
-import type { AcquireResult, Refusing } from './store.js';
+import type { Acquired, AcquireResult, Refusing } from './store.js';
 import type { StoreCalls } from './store-calls.js';
-import type { IdempotencyErrorCode } from './refusals.js';
 
 /** A duplicate that has to look again after something changed. */
 const LOOK_AGAIN = Symbol('look again');
+type Look = Beginning | typeof LOOK_AGAIN;
 
 /** Where a waiting duplicate stands. */
 interface Waiting {
   readonly startedAtMs: number;
   round: number;
+}
+
+/** A call that asks the store, and what the store will know it by. */
+interface Asking {
+  readonly request: OperationRequest;
+  readonly local: LocalCall;
+  readonly owner: string;
+  readonly askedAtMs: number;
+  readonly waiting: Waiting | undefined;
 }
 
 /**
@@ -26,6 +37,7 @@ interface Waiting {
 export class IdempotencyEngine implements LeasedClaimSurroundings {
   private readonly locals = new Map<string, LocalCall>();
   private readonly rounds: Rounds;
+  private readonly answers: Answers;
   private readonly background = new Set<Promise<void>>();
 
   constructor(
@@ -34,13 +46,18 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     readonly events: EventSink,
   ) {
     this.rounds = new Rounds(calls.store, clock);
+    this.answers = new Answers(events);
+  }
+
+  /** True when no call of this process owns or asks for a record, or still has to tell its end. */
+  get isIdle(): boolean {
+    return this.locals.size === 0 && this.background.size === 0;
   }
 
   /** Decides what becomes of a call. Answers without a promise when the store does. */
   begin(request: OperationRequest): Awaitable<Beginning> {
-    const beginning = this.look(request, undefined);
-    if (isPending(beginning)) return this.waitAndLook(request, beginning);
-    return beginning === LOOK_AGAIN ? this.waitAndLook(request, beginning) : beginning;
+    const look = this.look(request, undefined);
+    return isPending(look) || look === LOOK_AGAIN ? this.lookAgain(request, look) : look;
   }
 
   /** Waits until nothing is left to be told to the store, or the time is over. */
@@ -48,15 +65,15 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     if (this.background.size === 0) return;
     await new Promise<void>((resolve) => {
       const cancel = this.clock.after(timeoutMs, resolve);
-      void Promise.allSettled(this.background).then(() => {
+      void this.settled().then(() => {
         cancel();
         resolve();
       });
     });
   }
 
-  newOwner(): string {
-    return newOwner();
+  opened(id: string, local: LocalCall): void {
+    if (!this.locals.has(id)) this.locals.set(id, local);
   }
 
   closed(id: string, local: LocalCall): void {
@@ -68,140 +85,115 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     void work.finally(() => this.background.delete(work));
   }
 
-  private async waitAndLook(
-    request: OperationRequest,
-    first: Awaitable<Beginning | typeof LOOK_AGAIN>,
-  ): Promise<Beginning> {
+  private async settled(): Promise<void> {
+    while (this.background.size > 0) await Promise.allSettled(this.background);
+  }
+
+  private async lookAgain(request: OperationRequest, first: Awaitable<Look>): Promise<Beginning> {
     const waiting: Waiting = { startedAtMs: this.clock.now(), round: 0 };
-    let beginning = await first;
-    while (beginning === LOOK_AGAIN) {
-      if (request.isWanted?.() === false)
-        beginning = this.refuse(request, 'IDEMPOTENCY_KEY_IN_USE');
-      else beginning = await this.look(request, waiting);
+    let look = await first;
+    while (look === LOOK_AGAIN) {
+      look =
+        request.isWanted?.() === false
+          ? this.answers.refuse(request, 'IDEMPOTENCY_KEY_IN_USE')
+          : await this.look(request, waiting);
     }
     if (waiting.round > 0 && this.events.hasListeners) {
       const { scope, id } = request;
-      this.events.emit({
-        type: 'waited',
-        scope,
-        id,
-        durationMs: this.clock.now() - waiting.startedAtMs,
-      });
+      const durationMs = this.clock.now() - waiting.startedAtMs;
+      this.events.emit({ type: 'waited', scope, id, durationMs });
     }
-    return beginning;
+    return look;
   }
 
   /** One look at the operation: joins the call of this process, or asks the store. */
-  private look(
-    request: OperationRequest,
-    waiting: Waiting | undefined,
-  ): Awaitable<Beginning | typeof LOOK_AGAIN> {
+  private look(request: OperationRequest, waiting: Waiting | undefined): Awaitable<Look> {
     const local = this.locals.get(request.id);
     return local === undefined
       ? this.acquire(request, waiting)
       : this.join(request, local, waiting);
   }
 
-  private acquire(
-    request: OperationRequest,
-    waiting: Waiting | undefined,
-  ): Awaitable<Beginning | typeof LOOK_AGAIN> {
+  private acquire(request: OperationRequest, waiting: Waiting | undefined): Awaitable<Look> {
     const { id, fingerprint, policy } = request;
+    const { leaseMs, retentionMs } = policy;
     const local = new LocalCall(fingerprint);
     const owner = newOwner();
-    const acquireRequest = {
-      id,
-      owner,
-      fingerprint,
-      leaseMs: policy.leaseMs,
-      retentionMs: policy.retentionMs,
-      mustBeIssued: policy.refuseUnknown !== undefined,
-    };
+    const asking: Asking = { request, local, owner, askedAtMs: this.clock.now(), waiting };
+    const mustBeIssued = policy.refuseUnknown !== undefined;
     this.locals.set(id, local);
     let result: Awaitable<AcquireResult>;
     try {
       result = this.calls.call(
-        (store) => store.acquire(acquireRequest),
-        // Nobody waits for this claim any more: the caller has been refused.
-        (late) => late.outcome === 'acquired' && this.giveBack(request, owner),
+        (store) => store.acquire({ id, owner, fingerprint, leaseMs, retentionMs, mustBeIssued }),
+        {
+          // Later than that the lease may be over before anything has begun.
+          withinMs: leaseMs,
+          // Nobody waits for this claim any more: the caller has been refused.
+          whenLate: (late) => late.outcome === 'acquired' && this.giveBack(asking, late),
+        },
       );
     } catch (cause) {
-      return this.acquireFailed(request, local, owner, cause);
+      return this.failed(asking, cause);
     }
     return isPending(result)
       ? Promise.resolve(result).then(
-          (answer) => this.answered(request, local, owner, answer, waiting),
-          (cause: unknown) => this.acquireFailed(request, local, owner, cause),
+          (answer) => this.answered(asking, answer),
+          (cause: unknown) => this.failed(asking, cause),
         )
-      : this.answered(request, local, owner, result, waiting);
+      : this.answered(asking, result);
   }
 
-  private answered(
-    request: OperationRequest,
-    local: LocalCall,
-    owner: string,
-    result: AcquireResult,
-    waiting: Waiting | undefined,
-  ): Awaitable<Beginning | typeof LOOK_AGAIN> {
+  private answered(asking: Asking, result: AcquireResult): Awaitable<Look> {
+    const { request, local, owner, askedAtMs, waiting } = asking;
     if (result.outcome !== 'acquired') {
       this.closed(request.id, local);
       local.answer(result);
       return this.consider(request, result, waiting);
     }
-    const claim = new LeasedClaim(this, local, request, owner, result);
+    const claim = new LeasedClaim(this, local, request, owner, result, askedAtMs);
     local.run();
     if (this.events.hasListeners) {
       const { scope, id } = request;
-      const { attempt, fencingToken } = result;
-      this.events.emit({
-        type: result.abandoned ? 'taken-over' : 'claimed',
-        scope,
-        id,
-        attempt,
-        fencingToken,
-      });
+      const { attempt, fencingToken, abandoned } = result;
+      const type = abandoned ? 'taken-over' : 'claimed';
+      this.events.emit({ type, scope, id, attempt, fencingToken });
     }
-    if (
-      result.abandoned &&
-      (request.recover !== undefined || request.policy.onAbandoned === 'hold')
-    )
-      return this.recover(request, claim);
-    return { outcome: 'execute', claim };
+    return result.abandoned && wantsInquiry(request)
+      ? this.recover(request, claim)
+      : execute(claim);
   }
 
-  private acquireFailed(
-    request: OperationRequest,
-    local: LocalCall,
-    owner: string,
-    cause: unknown,
-  ): Beginning {
+  private failed(asking: Asking, cause: unknown): Beginning {
+    const { request, local } = asking;
     this.closed(request.id, local);
     local.fail(cause);
     // The claim may have been written although the answer got lost.
-    this.giveBack(request, owner);
-    return this.storeFailed(request, cause);
+    this.giveBack(asking, undefined);
+    return this.answers.storeFailed(request, cause);
   }
 
   /** The last owner fell silent: find out, hold, or run again. */
-  private async recover(request: OperationRequest, claim: LeasedClaim): Promise<Beginning> {
+  private async recover(request: OperationRequest, claim: LeasedClaim): Promise<Look> {
+    const { attempt, steps } = claim;
     let decision;
     try {
-      decision =
-        (await request.recover?.({ attempt: claim.attempt, steps: claim.steps })) ??
-        request.policy.onAbandoned;
+      decision = (await request.recover?.({ attempt, steps })) ?? request.policy.onAbandoned;
     } catch (error) {
-      // The next caller takes over in turn when the lease has run out, and asks again.
       claim.abandon();
       throw error;
     }
-    if (decision === 'rerun') return { outcome: 'execute', claim };
-    if (decision === 'hold') {
-      await claim.hold('abandoned');
-      return this.refuse(request, 'IDEMPOTENCY_OUTCOME_UNKNOWN');
+    if (decision === 'rerun') return claim.isLost ? LOOK_AGAIN : execute(claim);
+    const settlement = await (decision === 'hold'
+      ? claim.hold('abandoned')
+      : claim.complete(decision));
+    if (settlement.outcome === 'lost') return LOOK_AGAIN;
+    if (settlement.outcome === 'superseded') {
+      return this.answers.replay(request, settlement.reply);
     }
-    const settlement = await claim.complete(decision);
-    if (settlement.outcome === 'lost') return this.refuse(request, 'IDEMPOTENCY_KEY_IN_USE');
-    return this.replay(request, settlement.outcome === 'superseded' ? settlement.reply : decision);
+    return decision === 'hold'
+      ? this.answers.refuse(request, 'IDEMPOTENCY_OUTCOME_UNKNOWN')
+      : this.answers.replay(request, decision);
   }
 
   /** A duplicate within this process. */
@@ -209,27 +201,29 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     request: OperationRequest,
     local: LocalCall,
     waiting: Waiting | undefined,
-  ): Awaitable<Beginning | typeof LOOK_AGAIN> {
+  ): Awaitable<Look> {
     const { phase } = local;
-    if (phase.name === 'acquiring') {
-      return new Promise<void>((resolve) => local.onChange(resolve)).then(() =>
-        this.join(request, local, waiting),
-      );
-    }
-    if (phase.name === 'gone') return LOOK_AGAIN;
-    if (phase.name === 'failed') return this.storeFailed(request, phase.cause);
-    if (!fingerprintsMatch(request.fingerprint, local.fingerprint)) {
-      // The one that asked was itself the mismatch: this call has to ask on its own.
-      if (phase.name === 'answered' && phase.result.outcome === 'mismatch') return LOOK_AGAIN;
-      return this.refuse(request, 'IDEMPOTENCY_KEY_REUSED');
-    }
+    const again = (): Awaitable<Look> => this.join(request, local, waiting);
     switch (phase.name) {
+      case 'acquiring':
+        return new Promise<void>((resolve) => void local.onChange(resolve)).then(again);
+      case 'gone':
+        return LOOK_AGAIN;
+      case 'failed':
+        return this.answers.storeFailed(request, phase.cause);
       case 'answered':
-        return this.consider(request, phase.result, waiting);
-      case 'replied':
-        return this.duplicate(request, phase.reply);
+        // The store may have another answer for other content.
+        return request.fingerprint === local.fingerprint
+          ? this.consider(request, phase.result, waiting)
+          : LOOK_AGAIN;
       case 'running':
-        return this.wait(request, waiting, (wake) => local.onChange(wake));
+      case 'replied':
+        if (!fingerprintsMatch(request.fingerprint, local.fingerprint)) {
+          return this.answers.refuse(request, 'IDEMPOTENCY_KEY_REUSED');
+        }
+        return phase.name === 'replied'
+          ? this.answers.duplicate(request, phase.reply)
+          : this.wait(request, waiting, (wake) => local.onChange(wake), again);
     }
   }
 
@@ -238,86 +232,58 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     request: OperationRequest,
     result: Refusing,
     waiting: Waiting | undefined,
-  ): Awaitable<Beginning | typeof LOOK_AGAIN> {
+  ): Awaitable<Look> {
+    const { id, policy } = request;
     switch (result.outcome) {
       case 'completed':
-        return this.duplicate(request, result.reply);
+        return this.answers.duplicate(request, result.reply);
       case 'mismatch':
-        return this.refuse(request, 'IDEMPOTENCY_KEY_REUSED');
+        return this.answers.refuse(request, 'IDEMPOTENCY_KEY_REUSED');
       case 'held':
-        return this.refuse(request, 'IDEMPOTENCY_OUTCOME_UNKNOWN');
+        return this.answers.refuse(request, 'IDEMPOTENCY_OUTCOME_UNKNOWN');
       case 'unknown':
-        return this.refuse(request, request.policy.refuseUnknown ?? 'IDEMPOTENCY_KEY_INVALID');
-      case 'in-flight': {
-        const { leaseRemainingMs } = result;
-        return this.wait(request, waiting, (wake, round) =>
-          this.rounds.join(request.id, round, leaseRemainingMs, wake),
+        return this.answers.refuse(request, policy.refuseUnknown ?? 'IDEMPOTENCY_KEY_INVALID');
+      case 'in-flight':
+        return this.wait(
+          request,
+          waiting,
+          (wake, round) => this.rounds.join(id, round, result.leaseRemainingMs, wake),
+          () => LOOK_AGAIN,
         );
-      }
     }
   }
 
-  private duplicate(request: OperationRequest, reply: Uint8Array): Beginning {
-    return request.policy.onDuplicate === 'reject'
-      ? this.refuse(request, 'IDEMPOTENCY_DUPLICATE')
-      : this.replay(request, reply);
-  }
-
-  /** Waits for a change, no longer than the policy says, then has the call look again. */
+  /** Waits for a change, no longer than the policy says, then looks again. */
   private wait(
     request: OperationRequest,
     waiting: Waiting | undefined,
-    subscribe: (wake: () => void, round: number) => void,
-  ): Awaitable<Beginning | typeof LOOK_AGAIN> {
+    subscribe: (wake: () => void, round: number) => () => void,
+    again: () => Awaitable<Look>,
+  ): Awaitable<Look> {
     const { waitMs } = request.policy;
     // The first look has no clock running yet: it starts with the look that follows.
-    if (waiting === undefined)
-      return waitMs > 0 ? LOOK_AGAIN : this.refuse(request, 'IDEMPOTENCY_KEY_IN_USE');
-    const remainingMs = waiting.startedAtMs + waitMs - this.clock.now();
-    if (remainingMs <= 0) return this.refuse(request, 'IDEMPOTENCY_KEY_IN_USE');
-    return new Promise((resolve) => {
-      const cancel = this.clock.after(remainingMs, () => resolve(LOOK_AGAIN));
-      subscribe(() => {
+    if (waiting === undefined && waitMs > 0) return LOOK_AGAIN;
+    const remainingMs = waiting === undefined ? 0 : waiting.startedAtMs + waitMs - this.clock.now();
+    if (waiting === undefined || remainingMs <= 0) {
+      return this.answers.refuse(request, 'IDEMPOTENCY_KEY_IN_USE');
+    }
+    return new Promise<void>((resolve) => {
+      const wake = (): void => {
         cancel();
-        resolve(LOOK_AGAIN);
-      }, waiting.round++);
-    });
+        leave();
+        resolve();
+      };
+      const cancel = this.clock.after(remainingMs, wake);
+      const leave = subscribe(wake, waiting.round++);
+    }).then(again);
   }
 
-  private replay(request: OperationRequest, reply: Uint8Array): Replay {
-    if (this.events.hasListeners)
-      this.events.emit({ type: 'replayed', scope: request.scope, id: request.id });
-    return { outcome: 'replay', reply };
+  private giveBack({ request, owner }: Asking, acquired: Acquired | undefined): void {
+    this.inBackground(giveBack(this.calls, request, owner, acquired));
   }
+}
 
-  private storeFailed(request: OperationRequest, cause: unknown): Beginning {
-    if (request.policy.onStoreFailure === 'reject')
-      return this.refuse(request, 'IDEMPOTENCY_STORE_UNAVAILABLE', cause);
-    if (this.events.hasListeners)
-      this.events.emit({ type: 'unprotected', scope: request.scope, id: request.id, cause });
-    return { outcome: 'unprotected' };
-  }
-
-  private refuse(request: OperationRequest, code: IdempotencyErrorCode, cause?: unknown): Refused {
-    const { scope, id, policy } = request;
-    if (this.events.hasListeners) this.events.emit({ type: 'rejected', scope, id, code, cause });
-    const isRetryable =
-      code === 'IDEMPOTENCY_KEY_IN_USE' || code === 'IDEMPOTENCY_STORE_UNAVAILABLE';
-    return {
-      outcome: 'refused',
-      code,
-      retryAfterMs: isRetryable ? policy.retryAfterMs : undefined,
-      cause,
-    };
-  }
-
-  /** Best effort: without it the claim runs out with its lease. */
-  private giveBack({ id, policy }: OperationRequest, owner: string): void {
-    const release = async (): Promise<void> => {
-      await this.calls.call((store) =>
-        store.release({ id, owner, retentionMs: policy.retentionMs }),
-      );
-    };
-    this.inBackground(release().catch(() => undefined));
-  }
+function execute(claim: LeasedClaim): Beginning {
+  claim.handOver();
+  return { outcome: 'execute', claim };
 }

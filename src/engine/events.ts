@@ -25,7 +25,7 @@ export interface TakenOverEvent extends EventBase {
 export interface ExecutedEvent extends EventBase {
   readonly type: 'executed';
   readonly attempt: number;
-  /** In milliseconds, from the claim to the end. */
+  /** How long the handler took, in milliseconds. */
   readonly durationMs: number;
 }
 
@@ -53,7 +53,7 @@ export interface ReplayedEvent extends EventBase {
   readonly type: 'replayed';
 }
 
-/** A duplicate waited for the first call; `replayed`, `claimed` or `rejected` follows. */
+/** A duplicate waited for the first call; `replayed`, `claimed` or `rejected` says for what. */
 export interface WaitedEvent extends EventBase {
   readonly type: 'waited';
   readonly durationMs: number;
@@ -112,6 +112,16 @@ export type IdempotencyEvent =
   | CompletionFailedEvent
   | UnprotectedEvent
   | StepNotSavedEvent;
+
+/** What an owner reports, before its operation is named. */
+export type OwnersEvent =
+  | Pick<StoredEvent, 'type'>
+  | Pick<ReleasedEvent, 'type'>
+  | Pick<LeaseLostEvent, 'type'>
+  | Pick<ExecutedEvent, 'type' | 'durationMs'>
+  | Pick<HeldEvent, 'type' | 'reason'>
+  | Pick<CompletionFailedEvent, 'type' | 'verb' | 'cause'>
+  | Pick<StepNotSavedEvent, 'type' | 'cause'>;
 
 /** The `type` of every event: also the last part of its diagnostics channel's name. */
 export const EVENT_TYPES = [

@@ -1,12 +1,15 @@
-import type { CancelTimer, Clock } from './clock.js';
-import type { EventSink } from './events.js';
+import { attempt, Failure } from './attempt.js';
+import { type Awaitable, chain } from './awaitable.js';
+import type { Claim, Settlement } from './claim.js';
+import type { Clock } from './clock.js';
+import type { EventSink, OwnersEvent } from './events.js';
+import { Lease, type LeaseHolder } from './lease.js';
 import type { LocalCall } from './local-call.js';
 import type { OperationRequest } from './operation.js';
-import { type Awaitable, isPending, chain } from './awaitable.js';
-import type { Claim, Settlement } from './claim.js';
+import { OwnedRecord } from './owned-record.js';
+import { settleLater } from './settle-later.js';
 import type { Acquired, Steps } from './store.js';
 import type { StoreCalls } from './store-calls.js';
-import { settleLater } from './settle-later.js';
 
 const STORED: Settlement = { outcome: 'stored' };
 const DEFERRED: Settlement = { outcome: 'deferred' };
@@ -17,223 +20,157 @@ export interface LeasedClaimSurroundings {
   readonly calls: StoreCalls;
   readonly clock: Clock;
   readonly events: EventSink;
-  newOwner(): string;
-  /** The claim ended: its entry among the calls of this process goes. */
+  /** Duplicates in this process find the call, unless another one has taken its place. */
+  opened(id: string, local: LocalCall): void;
+  /** Duplicates in this process do not find the call any more. */
   closed(id: string, local: LocalCall): void;
   /** Keeps background work known, so that a shutdown can wait for it. */
   inBackground(work: Promise<void>): void;
 }
 
 /** The owner's side of an operation: keeps the lease alive, then settles the record once. */
-export class LeasedClaim implements Claim {
+export class LeasedClaim implements Claim, LeaseHolder {
+  readonly id: string;
   readonly attempt: number;
   readonly fencingToken: number;
   readonly steps: Steps;
-  private owner: string;
-  private readonly claimedAtMs: number;
-  private renewedAtMs: number;
-  private cancelRenewal: CancelTimer | undefined;
-  private abortController: AbortController | undefined;
   private phase: 'running' | 'settling' | 'ended' = 'running';
-  private lost = false;
-  private retentionMs: number;
-  private readonly unsavedSteps = new Map<string, Uint8Array>();
+  private handlerStartedAtMs: number | undefined;
+  private readonly lease: Lease;
+  private readonly record: OwnedRecord;
 
+  /** @param askedAtMs when the store was asked for the claim */
   constructor(
     private readonly around: LeasedClaimSurroundings,
     private readonly local: LocalCall,
-    readonly request: OperationRequest,
+    private readonly request: OperationRequest,
     owner: string,
     acquired: Acquired,
+    askedAtMs: number,
   ) {
-    this.owner = owner;
+    this.id = request.id;
     this.attempt = acquired.attempt;
     this.fencingToken = acquired.fencingToken;
     this.steps = acquired.steps;
-    this.retentionMs = request.policy.retentionMs;
-    this.claimedAtMs = this.renewedAtMs = around.clock.now();
-    this.scheduleRenewal();
-  }
-
-  get id(): string {
-    return this.request.id;
+    this.record = new OwnedRecord(around.calls, request, owner);
+    this.lease = new Lease(around.clock, request.policy.leaseMs, askedAtMs, this);
   }
 
   get isRunning(): boolean {
     return this.phase === 'running';
   }
 
+  get isLost(): boolean {
+    return this.lease.isLost;
+  }
+
   get signal(): AbortSignal {
-    this.abortController ??= new AbortController();
-    if (this.lost) this.abortController.abort();
-    return this.abortController.signal;
+    return this.lease.signal;
+  }
+
+  /** The handler runs from now on. */
+  handOver(): void {
+    this.handlerStartedAtMs = this.around.clock.now();
   }
 
   setRetention(retentionMs: number): void {
-    this.retentionMs = retentionMs;
+    this.record.retentionMs = retentionMs;
   }
 
   complete(reply: Uint8Array): Awaitable<Settlement> {
     this.startSettling();
-    return chain(
-      this.attemptTo('complete', () => this.record(reply)),
-      (settlement) => {
-        if (settlement !== 'failed') return this.recorded(settlement, reply);
-        // Duplicates in this process are answered from memory until the store has it.
-        this.local.reply(reply);
-        const record = (): Awaitable<Settlement | 'failed'> =>
-          this.attemptTo('complete', () => this.record(reply));
-        this.settleInBackground(record, (late) => void this.recorded(late, reply));
-        return DEFERRED;
-      },
-    );
+    const complete = (): Awaitable<Settlement | Failure> =>
+      this.try('complete', () => this.recordReply(reply));
+    return chain(complete(), (settlement) => {
+      if (!(settlement instanceof Failure)) return this.recorded(settlement, reply);
+      // Duplicates in this process are answered from memory until the store has it.
+      this.around.opened(this.id, this.local);
+      this.local.reply(reply);
+      this.settleInBackground(complete, (late) => void this.recorded(late, reply));
+      return DEFERRED;
+    });
   }
 
   release(): Awaitable<void> {
     this.startSettling();
-    const release = (): Awaitable<boolean | 'failed'> =>
-      this.attemptTo('release', () => this.writeRelease());
-    const released = (done: boolean): void => {
-      if (done) this.emit('released');
-      this.close();
-    };
-    return chain(release(), (done) => {
-      // Whoever waits in this process asks the store again.
-      this.local.end();
-      if (done === 'failed') this.settleInBackground(release, released);
-      else released(done);
+    const release = (): Awaitable<boolean | Failure> =>
+      this.try('release', () => this.record.release());
+    return chain(release(), (released) => {
+      this.leave();
+      if (released instanceof Failure) {
+        this.settleInBackground(release, (late) => this.settled(late, { type: 'released' }));
+      } else {
+        if (!released) this.lease.lose();
+        this.settled(released, { type: 'released' });
+      }
     });
   }
 
   hold(reason: string): Awaitable<Settlement> {
     this.startSettling();
-    const { id, scope } = this.request;
-    const hold = (): Awaitable<boolean | 'failed'> =>
-      this.attemptTo('hold', () =>
-        this.around.calls.call((store) => store.hold({ id, owner: this.owner, reason })),
-      );
-    const held = (done: boolean): void => {
-      if (done && this.around.events.hasListeners)
-        this.around.events.emit({ type: 'held', scope, id, attempt: this.attempt, reason });
-      this.close();
-    };
-    return chain(hold(), (done) => {
-      this.local.end();
-      if (done === 'failed') {
-        this.settleInBackground(hold, held);
+    const hold = (): Awaitable<boolean | Failure> =>
+      this.try('hold', () => this.record.hold(reason));
+    return chain(hold(), (held) => {
+      this.leave();
+      if (held instanceof Failure) {
+        this.settleInBackground(hold, (late) => this.settled(late, { type: 'held', reason }));
         return DEFERRED;
       }
-      held(done);
-      return done ? STORED : LOST;
+      if (!held) this.lease.lose();
+      this.settled(held, { type: 'held', reason });
+      return held ? STORED : LOST;
     });
   }
 
   saveStep(name: string, value: Uint8Array): Awaitable<boolean> {
-    const saved = attempt(() => this.writeStep(name, value));
-    return chain(saved, (result) => {
-      if (!(result instanceof Failure)) return result;
-      this.unsavedSteps.set(name, value);
-      if (this.around.events.hasListeners) {
-        const { id, scope } = this.request;
-        this.around.events.emit({
-          type: 'step-not-saved',
-          scope,
-          id,
-          attempt: this.attempt,
-          cause: result.cause,
-        });
-      }
-      return true;
-    });
+    return chain(
+      attempt(() => this.record.saveStep(name, value)),
+      (saved) => {
+        if (saved instanceof Failure) {
+          this.record.saveStepLater(name, value);
+          this.emit({ type: 'step-not-saved', cause: saved.cause });
+          return true;
+        }
+        if (!saved) this.lease.lose();
+        return saved;
+      },
+    );
   }
 
   /**
-   * Lets the lease run out: the handler ended, but no reply will ever come. What it did is not
-   * known, and the next call takes over as from a crashed owner.
+   * Lets the lease run out: what the owner before this one did could not be found out. The next
+   * call takes over in turn, and asks again.
    */
   abandon(): void {
-    this.phase = 'ended';
-    this.local.end();
+    this.leave();
     this.close();
   }
 
-  private scheduleRenewal(): void {
-    this.cancelRenewal = this.around.clock.after(
-      this.request.policy.leaseMs / 3,
-      () => void this.renew(),
-    );
+  extend(withinMs: number): Awaitable<boolean> {
+    return this.record.extend(withinMs);
   }
 
-  private async renew(): Promise<void> {
-    const { clock, calls } = this.around;
-    const { id, policy } = this.request;
-    const askedAtMs = clock.now();
-    const { leaseMs } = policy;
-    const result = await attempt(() =>
-      calls.call((store) =>
-        store.extend({ id, owner: this.owner, leaseMs, retentionMs: this.retentionMs }),
-      ),
-    );
-    if (this.phase === 'ended') return;
-    if (result === true) this.renewedAtMs = askedAtMs;
-    // A store that is down since a whole lease has let the claim expire.
-    if (result === false || clock.now() - this.renewedAtMs >= leaseMs) this.loseLease();
-    else this.scheduleRenewal();
-  }
-
-  private loseLease(): void {
-    if (this.lost) return;
-    this.lost = true;
-    this.abortController?.abort();
-    this.emit('lease-lost');
+  leaseLost(): void {
+    this.emit({ type: 'lease-lost' });
     // While it settles, the settlement decides what duplicates in this process get.
-    if (this.phase === 'running') {
-      this.local.end();
-      this.around.closed(this.request.id, this.local);
-    }
+    if (this.phase === 'running') this.leave();
   }
 
   private startSettling(): void {
     this.phase = 'settling';
-    if (this.around.events.hasListeners) {
-      const { id, scope } = this.request;
-      const durationMs = this.around.clock.now() - this.claimedAtMs;
-      this.around.events.emit({ type: 'executed', scope, id, attempt: this.attempt, durationMs });
-    }
+    this.lease.startSettling();
+    // A recovery settles without the handler.
+    if (this.handlerStartedAtMs === undefined) return;
+    this.emit({
+      type: 'executed',
+      durationMs: this.around.clock.now() - this.handlerStartedAtMs,
+    });
   }
 
-  private writeReply(reply: Uint8Array): Awaitable<boolean> {
-    const { retentionMs, owner } = this;
-    return this.around.calls.call((store) =>
-      store.complete({ id: this.request.id, owner, reply, retentionMs }),
+  private recordReply(reply: Uint8Array): Awaitable<Settlement> {
+    return chain(this.record.complete(reply), (written) =>
+      written ? STORED : this.reclaim(reply),
     );
-  }
-
-  private writeStep(name: string, value: Uint8Array): Awaitable<boolean> {
-    const { owner } = this;
-    return this.around.calls.call((store) =>
-      store.saveStep({ id: this.request.id, owner, name, value }),
-    );
-  }
-
-  private writeRelease(): Awaitable<boolean> {
-    if (this.unsavedSteps.size > 0) return this.saveStepsThenRelease();
-    const { retentionMs, owner } = this;
-    return this.around.calls.call((store) =>
-      store.release({ id: this.request.id, owner, retentionMs }),
-    );
-  }
-
-  private async saveStepsThenRelease(): Promise<boolean> {
-    for (const [name, value] of this.unsavedSteps) {
-      if (!(await this.writeStep(name, value))) return false;
-      this.unsavedSteps.delete(name);
-    }
-    return this.writeRelease();
-  }
-
-  private record(reply: Uint8Array): Awaitable<Settlement> {
-    return chain(this.writeReply(reply), (written) => (written ? STORED : this.reclaim(reply)));
   }
 
   /**
@@ -241,90 +178,71 @@ export class LeasedClaim implements Claim {
    * once more just to record what was done; if somebody finished, theirs is the reply.
    */
   private async reclaim(reply: Uint8Array): Promise<Settlement> {
-    const { id, fingerprint, policy } = this.request;
-    const { leaseMs } = policy;
-    this.loseLease();
-    const owner = this.around.newOwner();
-    const request = { id, owner, fingerprint, leaseMs, retentionMs: this.retentionMs };
-    const result = await this.around.calls.call((store) => store.acquire(request));
+    this.lease.lose();
+    const askedAtMs = this.around.clock.now();
+    const result = await this.record.reclaim();
     if (result.outcome === 'completed') return { outcome: 'superseded', reply: result.reply };
     if (result.outcome !== 'acquired') return LOST;
-    this.owner = owner;
-    return (await this.writeReply(reply)) ? STORED : LOST;
+    this.lease.regain(askedAtMs);
+    return (await this.record.complete(reply)) ? STORED : LOST;
   }
 
   private recorded(settlement: Settlement, reply: Uint8Array): Settlement {
     if (settlement.outcome === 'stored') {
       this.local.reply(reply);
-      this.emit('stored');
+      this.emit({ type: 'stored' });
     } else {
-      this.local.end();
+      this.leave();
     }
     this.close();
     return settlement;
   }
 
-  /** One try of a settling verb: what it answered, or `failed` after having said so. */
-  private attemptTo<T>(
+  private settled(done: boolean, event: OwnersEvent): void {
+    if (done) this.emit(event);
+    this.close();
+  }
+
+  /** One try of a settling verb. A failure is told before it is decided upon. */
+  private try<T>(
     verb: 'complete' | 'release' | 'hold',
     run: () => Awaitable<T>,
-  ): Awaitable<T | 'failed'> {
+  ): Awaitable<T | Failure> {
     return chain(attempt(run), (result) => {
-      if (!(result instanceof Failure)) return result;
-      if (this.around.events.hasListeners) {
-        const { id, scope } = this.request;
-        const { cause } = result;
-        this.around.events.emit({
-          type: 'completion-failed',
-          scope,
-          id,
-          attempt: this.attempt,
-          verb,
-          cause,
-        });
+      if (result instanceof Failure) {
+        this.emit({ type: 'completion-failed', verb, cause: result.cause });
       }
-      return 'failed';
+      return result;
     });
   }
 
   private settleInBackground<T>(
-    settle: () => Awaitable<T | 'failed'>,
+    settle: () => Awaitable<T | Failure>,
     settled: (result: T) => void,
   ): void {
     const giveUp = (): void => {
-      this.local.end();
+      this.leave();
       this.close();
     };
-    this.around.inBackground(
-      settleLater(this.around.clock, this.retentionMs, settle, settled, giveUp),
-    );
+    const { clock } = this.around;
+    this.around.inBackground(settleLater(clock, this.record.retentionMs, settle, settled, giveUp));
   }
 
-  private emit(type: 'stored' | 'released' | 'lease-lost'): void {
+  private emit(facts: OwnersEvent): void {
     if (!this.around.events.hasListeners) return;
-    const { id, scope } = this.request;
-    this.around.events.emit({ type, scope, id, attempt: this.attempt });
+    const { scope, id } = this.request;
+    this.around.events.emit({ ...facts, scope, id, attempt: this.attempt });
+  }
+
+  /** Whoever waits in this process asks the store from now on. */
+  private leave(): void {
+    this.around.closed(this.id, this.local);
+    this.local.end();
   }
 
   private close(): void {
     this.phase = 'ended';
-    this.cancelRenewal?.();
-    this.around.closed(this.request.id, this.local);
-  }
-}
-
-/** Failure as a value: settling decides what it means. */
-class Failure {
-  constructor(readonly cause: unknown) {}
-}
-
-function attempt<T>(run: () => Awaitable<T>): Awaitable<T | Failure> {
-  try {
-    const value = run();
-    return isPending(value)
-      ? Promise.resolve(value).catch((cause: unknown) => new Failure(cause))
-      : value;
-  } catch (cause) {
-    return new Failure(cause);
+    this.lease.stop();
+    this.around.closed(this.id, this.local);
   }
 }

@@ -31,7 +31,7 @@ export function fingerprintsMatch(a: string, b: string): boolean {
  */
 export class LocalCall {
   phase: Phase = ACQUIRING;
-  private waiters: (() => void)[] | undefined;
+  private waiters: Set<() => void> | undefined;
 
   constructor(readonly fingerprint: string) {}
 
@@ -53,13 +53,19 @@ export class LocalCall {
     this.enter({ name: 'replied', reply });
   }
 
+  /** Whoever can still find this call would wait in vain: it has to be closed before. */
   end(): void {
     this.enter(GONE);
   }
 
-  /** Calls `wake` once, at the next change of phase. */
-  onChange(wake: () => void): void {
-    (this.waiters ??= []).push(wake);
+  /**
+   * Calls `wake` once, at the next change of phase.
+   *
+   * @returns a function that stops the waiting
+   */
+  onChange(wake: () => void): () => void {
+    (this.waiters ??= new Set()).add(wake);
+    return () => void this.waiters?.delete(wake);
   }
 
   private enter(phase: Phase): void {

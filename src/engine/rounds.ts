@@ -7,9 +7,9 @@ const LONGEST_POLL_MS = 500;
 const POLL_BESIDE_WATCH_MS = 1_000;
 
 interface Round {
-  readonly waiters: (() => void)[];
-  cancelTimer: CancelTimer;
-  unwatch: (() => void) | undefined;
+  readonly waiters: Set<() => void>;
+  cancelTimer?: CancelTimer;
+  unwatch?: () => void;
 }
 
 /**
@@ -27,27 +27,45 @@ export class Rounds {
   /**
    * @param round how often the caller has waited before; pauses grow with it
    * @param leaseRemainingMs the end of the present lease is worth a look
+   * @returns a function that leaves the round
    */
-  join(id: string, round: number, leaseRemainingMs: number, wake: () => void): void {
-    const running = this.rounds.get(id);
-    if (running !== undefined) return void running.waiters.push(wake);
-    const end = (): void => this.end(id);
-    const unwatch = this.store.watch?.(id, end);
-    // The first pause is short in any case: the change may have come just before the watch.
-    const pauseMs =
-      unwatch !== undefined && round > 0
-        ? POLL_BESIDE_WATCH_MS
-        : Math.min(FIRST_POLL_MS * 2 ** round, LONGEST_POLL_MS);
-    const cancelTimer = this.clock.after(Math.max(1, Math.min(pauseMs, leaseRemainingMs)), end);
-    this.rounds.set(id, { waiters: [wake], cancelTimer, unwatch });
+  join(id: string, round: number, leaseRemainingMs: number, wake: () => void): () => void {
+    const joined = this.rounds.get(id) ?? this.begin(id, round, leaseRemainingMs);
+    joined.waiters.add(wake);
+    return () => {
+      joined.waiters.delete(wake);
+      if (joined.waiters.size === 0) this.end(id, joined);
+    };
   }
 
-  private end(id: string): void {
-    const round = this.rounds.get(id);
-    if (round === undefined) return;
+  private begin(id: string, number: number, leaseRemainingMs: number): Round {
+    const round: Round = { waiters: new Set() };
+    const end = (): void => this.end(id, round);
+    round.unwatch = this.watch(id, end);
+    // The first pause is short in any case: the change may have come just before the watch.
+    const pauseMs =
+      round.unwatch !== undefined && number > 0
+        ? POLL_BESIDE_WATCH_MS
+        : Math.min(FIRST_POLL_MS * 2 ** number, LONGEST_POLL_MS);
+    round.cancelTimer = this.clock.after(Math.max(1, Math.min(pauseMs, leaseRemainingMs)), end);
+    this.rounds.set(id, round);
+    return round;
+  }
+
+  private end(id: string, round: Round): void {
+    if (this.rounds.get(id) !== round) return;
     this.rounds.delete(id);
-    round.cancelTimer();
+    round.cancelTimer?.();
     round.unwatch?.();
     for (const wake of round.waiters) wake();
+  }
+
+  /** A watch that fails leaves polling. */
+  private watch(id: string, onChange: () => void): (() => void) | undefined {
+    try {
+      return this.store.watch?.(id, onChange);
+    } catch {
+      return undefined;
+    }
   }
 }

@@ -1,5 +1,6 @@
+import { Failure } from './attempt.js';
+import type { Awaitable } from './awaitable.js';
 import type { Clock } from './clock.js';
-import type { Awaitable } from './store.js';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
@@ -13,7 +14,7 @@ const LONGEST_PAUSE_MS = 5_000;
 export async function settleLater<T>(
   clock: Clock,
   giveUpAfterMs: number,
-  settle: () => Awaitable<T | 'failed'>,
+  settle: () => Awaitable<T | Failure>,
   settled: (result: T) => void,
   giveUp: () => void,
 ): Promise<void> {
@@ -22,7 +23,7 @@ export async function settleLater<T>(
   while (clock.now() - startedAtMs < giveUpAfterMs) {
     await new Promise<void>((resolve) => void clock.after(pauseMs, resolve));
     const result = await settle();
-    if (result !== 'failed') return settled(result);
+    if (!(result instanceof Failure)) return settled(result);
     pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
   }
   giveUp();

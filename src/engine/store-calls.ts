@@ -1,10 +1,17 @@
-import type { Clock } from './clock.js';
 import { type Awaitable, isPending } from './awaitable.js';
+import type { Clock } from './clock.js';
 import type { IdempotencyStore } from './store.js';
 
 /** The store threw, or did not answer in time. Whether it has written is not known. */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
+}
+
+interface CallOptions<T> {
+  /** After this the answer is of no use any more, in milliseconds; at most the time-out. */
+  readonly withinMs?: number;
+  /** Told the answer that came after all. */
+  readonly whenLate?: (answer: T) => void;
 }
 
 /** Bounds every call of the store in time, and turns every failure into one error. */
@@ -19,12 +26,11 @@ export class StoreCalls {
   /**
    * Runs one verb. A store that answers at once is not slowed down by a promise.
    *
-   * @param whenLate told the answer that came after the time-out
    * @throws {@link StoreUnavailableError}
    */
   call<T>(
     run: (store: IdempotencyStore) => Awaitable<T>,
-    whenLate?: (answer: T) => void,
+    options: CallOptions<T> = {},
   ): Awaitable<T> {
     let answer: Awaitable<T>;
     try {
@@ -32,18 +38,20 @@ export class StoreCalls {
     } catch (cause) {
       throw new StoreUnavailableError('The idempotency store failed.', { cause });
     }
-    return isPending(answer) ? this.bounded(answer, whenLate) : answer;
+    return isPending(answer) ? this.bounded(answer, options) : answer;
   }
 
-  private bounded<T>(answer: PromiseLike<T>, whenLate?: (answer: T) => void): Promise<T> {
+  private bounded<T>(
+    answer: PromiseLike<T>,
+    { withinMs = this.timeoutMs, whenLate }: CallOptions<T>,
+  ): Promise<T> {
+    const timeoutMs = Math.min(withinMs, this.timeoutMs);
     return new Promise<T>((resolve, reject) => {
       let late = false;
-      const cancel = this.clock.after(this.timeoutMs, () => {
+      const cancel = this.clock.after(timeoutMs, () => {
         late = true;
         reject(
-          new StoreUnavailableError(
-            `The idempotency store did not answer within ${this.timeoutMs} ms.`,
-          ),
+          new StoreUnavailableError(`The idempotency store did not answer within ${timeoutMs} ms.`),
         );
       });
       answer.then(

@@ -1,0 +1,37 @@
+import type { EventSink } from './events.js';
+import type { OperationRequest, Refused, Replay, Unprotected } from './operation.js';
+import { type IdempotencyErrorCode, REFUSALS } from './refusals.js';
+
+/** What a call that does not own its operation is told, with the event that says so. */
+export class Answers {
+  constructor(private readonly events: EventSink) {}
+
+  /** The operation has been done already. */
+  duplicate(request: OperationRequest, reply: Uint8Array): Replay | Refused {
+    return request.policy.onDuplicate === 'reject'
+      ? this.refuse(request, 'IDEMPOTENCY_DUPLICATE')
+      : this.replay(request, reply);
+  }
+
+  replay({ scope, id }: OperationRequest, reply: Uint8Array): Replay {
+    if (this.events.hasListeners) this.events.emit({ type: 'replayed', scope, id });
+    return { outcome: 'replay', reply };
+  }
+
+  refuse(request: OperationRequest, code: IdempotencyErrorCode, cause?: unknown): Refused {
+    const { scope, id, policy } = request;
+    if (this.events.hasListeners) this.events.emit({ type: 'rejected', scope, id, code, cause });
+    const retryAfterMs = REFUSALS[code].retryable ? policy.retryAfterMs : undefined;
+    return { outcome: 'refused', code, retryAfterMs, cause };
+  }
+
+  /** Nobody can say what the record says. */
+  storeFailed(request: OperationRequest, cause: unknown): Refused | Unprotected {
+    const { scope, id, policy } = request;
+    if (policy.onStoreFailure === 'reject') {
+      return this.refuse(request, 'IDEMPOTENCY_STORE_UNAVAILABLE', cause);
+    }
+    if (this.events.hasListeners) this.events.emit({ type: 'unprotected', scope, id, cause });
+    return { outcome: 'unprotected' };
+  }
+}

@@ -1,0 +1,103 @@
+import { attempt } from './attempt.js';
+import type { Awaitable } from './awaitable.js';
+import type { CancelTimer, Clock } from './clock.js';
+
+/** The pause after a renewal, and after one that failed, as parts of the lease. */
+const RENEW_AFTER = 1 / 3;
+const RETRY_AFTER = 1 / 10;
+
+/** What a lease tells its claim and asks of it. */
+export interface LeaseHolder {
+  /** Asks the store to start the lease anew, and waits no longer than that. */
+  extend(withinMs: number): Awaitable<boolean>;
+  /** Another owner may be at work. Called once. */
+  leaseLost(): void;
+}
+
+/** Keeps the lease of one claim alive, and knows when it is lost. */
+export class Lease {
+  /** True from the moment on in which another owner may be at work; for ever. */
+  isLost = false;
+  private phase: 'kept' | 'settling' | 'stopped' = 'kept';
+  private hasFailed = false;
+  private cancelTimer: CancelTimer | undefined;
+  private abortController: AbortController | undefined;
+
+  /** @param renewedAtMs when the claim was asked for: the store counts from then or later */
+  constructor(
+    private readonly clock: Clock,
+    private readonly leaseMs: number,
+    private renewedAtMs: number,
+    private readonly holder: LeaseHolder,
+  ) {
+    this.schedule(this.renewedAtMs + leaseMs * RENEW_AFTER - clock.now());
+  }
+
+  /** Aborted when the lease is lost. */
+  get signal(): AbortSignal {
+    this.abortController ??= new AbortController();
+    if (this.isLost) this.abortController.abort();
+    return this.abortController.signal;
+  }
+
+  /** From now on it is for the settling verb to find out whether the lease is still there. */
+  startSettling(): void {
+    if (this.phase === 'kept') this.phase = 'settling';
+  }
+
+  lose(): void {
+    if (this.isLost) return;
+    this.isLost = true;
+    this.stop();
+    this.abortController?.abort();
+    this.holder.leaseLost();
+  }
+
+  /** The record was claimed again, just to settle it. What was lost stays lost for the handler. */
+  regain(renewedAtMs: number): void {
+    this.phase = 'settling';
+    this.renewedAtMs = renewedAtMs;
+    this.schedule(this.leaseMs * RENEW_AFTER);
+  }
+
+  stop(): void {
+    this.phase = 'stopped';
+    this.cancelTimer?.();
+  }
+
+  private get remainingMs(): number {
+    return this.renewedAtMs + this.leaseMs - this.clock.now();
+  }
+
+  private schedule(delayMs: number): void {
+    this.cancelTimer?.();
+    this.cancelTimer = this.clock.after(Math.max(0, delayMs), () => void this.renew());
+  }
+
+  private async renew(): Promise<void> {
+    const { remainingMs } = this;
+    const isKept = this.phase === 'kept';
+    // A store that was down for a whole lease has let the claim expire.
+    if (isKept && this.hasFailed && remainingMs <= 0) return this.lose();
+    const askedAtMs = this.clock.now();
+    // After a pause of the process the store is asked all the same: its clock decides.
+    const withinMs = remainingMs > 0 ? remainingMs : this.leaseMs;
+    const answer = await attempt(() => this.holder.extend(withinMs));
+    if (this.phase === 'stopped') return;
+    this.hasFailed = typeof answer !== 'boolean';
+    if (answer === true) {
+      this.renewedAtMs = askedAtMs;
+      this.schedule(this.leaseMs * RENEW_AFTER);
+    } else if (this.hasFailed) {
+      this.schedule(this.pauseAfterFailure());
+    } else if (this.phase === 'kept') {
+      this.lose();
+    }
+  }
+
+  /** Sooner than after a success, and once at the very end of the lease. */
+  private pauseAfterFailure(): number {
+    const pauseMs = this.leaseMs * RETRY_AFTER;
+    return this.phase === 'kept' ? Math.min(pauseMs, this.remainingMs) : pauseMs;
+  }
+}

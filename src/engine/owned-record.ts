@@ -1,0 +1,86 @@
+import type { Awaitable } from './awaitable.js';
+import type { OperationRequest } from './operation.js';
+import { newOwner } from './owner.js';
+import type { AcquireResult } from './store.js';
+import type { StoreCalls } from './store-calls.js';
+
+/** A record as its owner writes it: every verb in the owner's name. `false`: it is not ours. */
+export class OwnedRecord {
+  /** How long the reply, or what a release leaves, will be kept, in milliseconds. */
+  retentionMs: number;
+  private readonly unsavedSteps = new Map<string, Uint8Array>();
+  private successor: string | undefined;
+
+  constructor(
+    private readonly calls: StoreCalls,
+    private readonly request: OperationRequest,
+    private owner: string,
+  ) {
+    this.retentionMs = request.policy.retentionMs;
+  }
+
+  extend(withinMs: number): Awaitable<boolean> {
+    const { ref, retentionMs } = this;
+    const { leaseMs } = this.request.policy;
+    return this.calls.call((store) => store.extend({ ...ref, leaseMs, retentionMs }), { withinMs });
+  }
+
+  complete(reply: Uint8Array): Awaitable<boolean> {
+    const { ref, retentionMs } = this;
+    return this.calls.call((store) => store.complete({ ...ref, reply, retentionMs }));
+  }
+
+  release(): Awaitable<boolean> {
+    const { ref, retentionMs } = this;
+    return this.withStepsSaved(() =>
+      this.calls.call((store) => store.release({ ...ref, retentionMs })),
+    );
+  }
+
+  hold(reason: string): Awaitable<boolean> {
+    const { ref } = this;
+    return this.withStepsSaved(() => this.calls.call((store) => store.hold({ ...ref, reason })));
+  }
+
+  saveStep(name: string, value: Uint8Array): Awaitable<boolean> {
+    const { ref } = this;
+    return this.calls.call((store) => store.saveStep({ ...ref, name, value }));
+  }
+
+  /** Saves it before anybody else can run: a finished step must not run twice. */
+  saveStepLater(name: string, value: Uint8Array): void {
+    this.unsavedSteps.set(name, value);
+  }
+
+  /**
+   * Claims the record once more. Under the same name at every try: an earlier one may have
+   * claimed although its answer got lost, and then the record is ours already.
+   */
+  reclaim(): Awaitable<AcquireResult> {
+    const { fingerprint, policy } = this.request;
+    const { retentionMs } = this;
+    const { leaseMs } = policy;
+    this.owner = this.successor ??= newOwner();
+    const { ref } = this;
+    return this.calls.call(
+      (store) => store.acquire({ ...ref, fingerprint, leaseMs, retentionMs }),
+      { withinMs: leaseMs },
+    );
+  }
+
+  private get ref(): { readonly id: string; readonly owner: string } {
+    return { id: this.request.id, owner: this.owner };
+  }
+
+  private withStepsSaved(settle: () => Awaitable<boolean>): Awaitable<boolean> {
+    return this.unsavedSteps.size === 0 ? settle() : this.saveStepsThen(settle);
+  }
+
+  private async saveStepsThen(settle: () => Awaitable<boolean>): Promise<boolean> {
+    for (const [name, value] of this.unsavedSteps) {
+      if (!(await this.saveStep(name, value))) return false;
+      this.unsavedSteps.delete(name);
+    }
+    return settle();
+  }
+}

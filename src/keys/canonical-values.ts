@@ -61,7 +61,7 @@ function exoticText(value: object, collections: number, write: Write): string | 
 
 /** Bytes by their digest, so that a file costs no copy of itself. */
 function bytesText(view: ArrayBufferView): string {
-  const kind = view instanceof Uint8Array ? 'bytes' : kindOf(view);
+  const kind = types.isUint8Array(view) ? 'bytes' : kindOf(view);
   return `!${kind}:${view.byteLength}:${sha256(view)}`;
 }
 

@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { IncomingRequest } from './call.js';
 import { FingerprintUnavailableError } from './fingerprint-unavailable-error.js';
 
@@ -15,7 +16,7 @@ export function isMultipart({ headers }: IncomingRequest): boolean {
 export function multipartFields(request: IncomingRequest): unknown {
   const { body } = request;
   if (!isParsed(request)) {
-    if (request.rawBody instanceof Uint8Array) return request.rawBody;
+    if (types.isUint8Array(request.rawBody)) return request.rawBody;
     throw unavailable(
       'no parser has read it yet',
       'Parse it before the operation is claimed: in a middleware, or with an interceptor such as FileInterceptor that stands above @Idempotent().',
@@ -55,7 +56,7 @@ function content(file: unknown): unknown {
   const { fieldname, originalname, mimetype, buffer } = (file ?? {}) as Readonly<
     Record<string, unknown>
   >;
-  if (buffer instanceof Uint8Array) return [fieldname, originalname, mimetype, buffer];
+  if (types.isUint8Array(buffer)) return [fieldname, originalname, mimetype, buffer];
   throw unavailable(
     'the bytes of a file are not in memory',
     'Use memory storage, so that each file has its buffer.',

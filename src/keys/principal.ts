@@ -63,10 +63,7 @@ function identifierText(value: unknown): string | undefined {
 export function credentialDigest(call: IdempotentCall): string | undefined {
   if (call.principal !== undefined) return undefined;
   const { authorization, cookie } = call.request.headers;
-  const credential = authorization ?? cookie;
   // Names the kind: the same text as a token and as a cookie is not the same caller.
-  return (
-    credential &&
-    sha256(JSON.stringify([authorization === undefined ? 'cookie' : 'authorization', credential]))
-  );
+  if (authorization) return sha256(JSON.stringify(['authorization', authorization]));
+  return cookie ? sha256(JSON.stringify(['cookie', cookie])) : undefined;
 }

@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import type { IncomingRequest } from './call.js';
 import { FingerprintUnavailableError } from './fingerprint-unavailable-error.js';
 import { isMultipart, multipartFields } from './multipart.js';
@@ -9,13 +10,13 @@ import { isMultipart, multipartFields } from './multipart.js';
  * @throws {@link FingerprintUnavailableError} when it has one that nobody has read
  */
 export function readBody(request: IncomingRequest): unknown {
-  if (isMultipart(request)) return multipartFields(request);
+  if (isMultipart(request) && hasContent(request)) return multipartFields(request);
   const { body } = request;
   if (isStream(body)) {
     throw unread('it is a stream', 'Let a parser read it first, as a Buffer for instance.');
   }
   if (body !== undefined && !isLeftEmpty(request)) return body;
-  if (request.rawBody instanceof Uint8Array) return request.rawBody;
+  if (types.isUint8Array(request.rawBody)) return request.rawBody;
   if (!hasContent(request)) return body;
   throw unread(
     'no parser has read it',

@@ -1,0 +1,205 @@
+import fc from 'fast-check';
+import { IdempotencyConfigurationError } from '../../src/engine/configuration-error.js';
+import {
+  contentFingerprint,
+  type FingerprintDeclaration,
+  FingerprintUnavailableError,
+  requestFingerprint,
+  resolveFingerprint,
+} from '../../src/keys/fingerprint.js';
+import type { IncomingRequest } from '../../src/keys/call.js';
+import { callOf } from './call.js';
+
+function fingerprint(request: Partial<IncomingRequest>, principal?: string): string {
+  return requestFingerprint(callOf(request, { principal }));
+}
+
+describe('the fingerprint of a request', () => {
+  it('is a SHA-256 in hexadecimal that never changes', () => {
+    const request = { params: { id: '7' }, query: { a: '1' }, body: { b: 1, a: [true, null] } };
+    expect(fingerprint(request)).toBe(
+      '46227cd2d71e208bf2695f032d2ebcbada8f6dd78fcc7e9645af89e30e00f61a',
+    );
+  });
+
+  it('is there at once', () => {
+    expect(resolveFingerprint(undefined)(callOf())).toBe(requestFingerprint(callOf()));
+  });
+
+  it.each([
+    ['members in another order', { body: { a: 1, b: 2 } }, { body: { b: 2, a: 1 } }],
+    [
+      'query parameters in another order',
+      { query: { a: '1', b: '2' } },
+      { query: { b: '2', a: '1' } },
+    ],
+    ['parameters in another order', { params: { a: '1', b: '2' } }, { params: { b: '2', a: '1' } }],
+    [
+      'another form of a number',
+      { body: JSON.parse('{"a":1.0}') },
+      { body: JSON.parse('{"a":1}') },
+    ],
+    [
+      'a query that nobody parsed, in another order',
+      { query: undefined, url: '/?a=1&b=2&b=3' },
+      { query: {}, url: '/?b=2&a=1&b=3' },
+    ],
+    ['an empty query', { url: '/payments' }, { url: '/payments?' }],
+    [
+      'bytes kept beside a parsed body',
+      { body: { a: 1 }, rawBody: Buffer.from('{"a":1}') },
+      { body: { a: 1 }, rawBody: Buffer.from('{"a": 1}') },
+    ],
+    ['other headers', { headers: { 'x-request-id': '1' } }, { headers: { 'x-request-id': '2' } }],
+    ['bytes in a Buffer or not', { body: Buffer.from('a') }, { body: new Uint8Array([97]) }],
+  ])('is the same for %s', (_, one, other) => {
+    expect(fingerprint(one)).toBe(fingerprint(other));
+  });
+
+  it.each([
+    ['the method', { method: 'POST' }, { method: 'PUT' }],
+    ['a parameter', { params: { id: '1' } }, { params: { id: '2' } }],
+    ['a query parameter', { query: { amount: '1' } }, { query: { amount: '1000' } }],
+    [
+      'the order of a repeated query parameter',
+      { query: { a: ['1', '2'] } },
+      { query: { a: ['2', '1'] } },
+    ],
+    [
+      'a query that nobody parsed',
+      { query: {}, url: '/?amount=1' },
+      { query: {}, url: '/?amount=1000' },
+    ],
+    [
+      'the order of a repeated parameter that nobody parsed',
+      { query: undefined, url: '/?a=1&a=2' },
+      { query: undefined, url: '/?a=2&a=1' },
+    ],
+    ['a body member', { body: { amount: 1 } }, { body: { amount: 1000 } }],
+    ['a type', { body: { amount: 1 } }, { body: { amount: '1' } }],
+    ['a member of __proto__', { body: JSON.parse('{"__proto__":{"a":1}}') }, { body: {} }],
+    ['bytes', { body: Buffer.from('a') }, { body: Buffer.from('b') }],
+    ['text', { body: 'a' }, { body: 'b' }],
+    ['text and its bytes', { body: 'a' }, { body: Buffer.from('a') }],
+    ['no body and an empty one', {}, { body: {} }],
+    ['no body and null', {}, { body: null }],
+    ['the same member in query and body', { query: { a: '1' } }, { body: { a: '1' } }],
+    ['the same member in parameters and query', { params: { a: '1' } }, { query: { a: '1' } }],
+    ['a parsed body and the text of it', { body: { a: 1 } }, { body: '{"a":1}' }],
+    ['Infinity and null', { body: JSON.parse('[1e999]') }, { body: [null] }],
+  ])('tells apart %s', (_, one, other) => {
+    expect(fingerprint(one)).not.toBe(fingerprint(other));
+  });
+
+  it('tells routes apart', () => {
+    const on = (scope: string) => requestFingerprint(callOf({}, { scope }));
+    expect(on('POST /a')).not.toBe(on('POST /b'));
+    expect(on('a\n{}')).not.toBe(on('a'));
+  });
+
+  it('tells anonymous callers apart by their credentials, known ones not', () => {
+    const of = (token: string, principal?: string) =>
+      fingerprint({ headers: { authorization: token } }, principal);
+    expect(of('Bearer a')).not.toBe(of('Bearer b'));
+    expect(of('Bearer a')).not.toBe(fingerprint({}));
+    expect(of('Bearer a')).toBe(of('Bearer a'));
+    // A token that was renewed between two tries is no other content.
+    expect(of('Bearer a', 'alice')).toBe(of('Bearer b', 'alice'));
+    const withCookie = (cookie: string) => fingerprint({ headers: { cookie } });
+    expect(withCookie('sid=a')).not.toBe(withCookie('sid=b'));
+  });
+
+  it('does not change the request', () => {
+    const body = Object.freeze({ b: Object.freeze([2, 1]), a: 1 });
+    fingerprint({ body });
+    expect(Object.keys(body)).toEqual(['b', 'a']);
+  });
+
+  it('differs whenever parameters, query or body do', () => {
+    const record = fc.dictionary(
+      fc.constantFrom('a', 'b', '__proto__'),
+      fc.constantFrom('', '1', '\n', '{}'),
+    );
+    const request = fc.record({
+      params: record,
+      query: record,
+      body: fc.option(record, { nil: undefined }),
+    });
+    const text = (value: object): string => JSON.stringify(sorted(value));
+    fc.assert(
+      fc.property(request, request, (one, other) => {
+        expect(fingerprint(one) === fingerprint(other)).toBe(text(one) === text(other));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('takes a body of 100 000 levels', () => {
+    const nested = (core: string): unknown => JSON.parse('['.repeat(1e5) + core + ']'.repeat(1e5));
+    const startedAt = performance.now();
+    expect(fingerprint({ body: nested('1') })).not.toBe(fingerprint({ body: nested('2') }));
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
+  });
+
+  it('is refused for a body that cannot be compared', () => {
+    const body: Record<string, unknown> = {};
+    body.body = body;
+    expect(() => fingerprint({ body })).toThrow(FingerprintUnavailableError);
+    expect(() => fingerprint({ body: { a: Promise.resolve(1) } })).toThrow(
+      'The body of the request cannot be compared with a retry: The content of a Promise cannot be seen.',
+    );
+  });
+});
+
+describe('a fingerprint of the application', () => {
+  it.each([
+    ['text', 'a', 'b'],
+    ['an object', { a: 1, b: 2 }, { a: 1, b: 3 }],
+    ['a bigint', 1n, 2n],
+    ['null', null, 'null'],
+    ['bytes', Buffer.from('a'), Buffer.from('b')],
+  ])('is a digest of %s, at once or later', async (_, answer, other) => {
+    const resolved = resolveFingerprint(() => answer)(callOf());
+    expect(resolved).toMatch(/^[0-9a-f]{64}$/);
+    expect(resolved).toBe(contentFingerprint(answer));
+    expect(resolved).not.toBe(contentFingerprint(other));
+    await expect(resolveFingerprint(async () => answer)(callOf())).resolves.toBe(resolved);
+  });
+
+  it('is the same for members in another order', () => {
+    expect(resolveFingerprint(() => ({ a: 1, b: 2 }))(callOf())).toBe(
+      resolveFingerprint(() => ({ b: 2, a: 1 }))(callOf()),
+    );
+  });
+
+  it.each([[undefined], [() => 1], [Symbol('a')]])('is refused when it is %p', async (answer) => {
+    expect(() => resolveFingerprint(() => answer)(callOf())).toThrow(IdempotencyConfigurationError);
+    await expect(resolveFingerprint(async () => answer)(callOf())).rejects.toThrow(
+      'option "fingerprint" is',
+    );
+  });
+
+  it('is refused when a promise was forgotten in it', () => {
+    expect(() => resolveFingerprint(() => ({ a: Promise.resolve(1) }))(callOf())).toThrow(
+      FingerprintUnavailableError,
+    );
+  });
+
+  it('matches everything when it is false, and then reads nothing', () => {
+    const unread = callOf({ headers: { 'content-length': '5' } });
+    expect(resolveFingerprint(false)(unread)).toBe('');
+  });
+
+  it.each(['body', true, null, {}])('is refused at boot when it is %p', (declaration) => {
+    expect(() => resolveFingerprint(declaration as FingerprintDeclaration)).toThrow(
+      IdempotencyConfigurationError,
+    );
+  });
+});
+
+function sorted(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value ?? 'undefined';
+  return Object.keys(value)
+    .toSorted()
+    .map((name) => [name, sorted((value as Record<string, unknown>)[name])]);
+}

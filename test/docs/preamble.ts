@@ -2,6 +2,7 @@
  * What stands before every fragment in the documents: a `ts` block without an `import` of its own.
  * A fragment that is a handler goes into a class that extends `Fragment`.
  */
+/* oxlint-disable no-unused-vars -- the fragments use it */
 import { Body, Controller, Module, Param, Post } from '@nestjs/common';
 import {
   body,

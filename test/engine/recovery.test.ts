@@ -160,7 +160,7 @@ describe('a takeover that nobody will use', () => {
     await world.advance(LEASE_MS);
   }
 
-  async function refused(process: Process, given: Given): Promise<void> {
+  async function expectHeld(process: Process, given: Given): Promise<void> {
     expect(await process.ask(given)).toBe('IDEMPOTENCY_OUTCOME_UNKNOWN');
   }
 
@@ -168,7 +168,7 @@ describe('a takeover that nobody will use', () => {
     const world = await abandoned();
     world.store.next('acquire', failAfter());
     await outlive(world, world.process.ask(given));
-    await refused(world.process, given);
+    await expectHeld(world.process, given);
   });
 
   test.each(LATE)('stays abandoned when it %s and its answer is late', async (_how, given) => {
@@ -180,7 +180,7 @@ describe('a takeover that nobody will use', () => {
       world.process.ask(given).then(() => gate.open()),
     );
     await settled();
-    await refused(world.process, given);
+    await expectHeld(world.process, given);
   });
 
   test.each(LATE)('is given back when it %s but is the first claim', async (_how, given) => {

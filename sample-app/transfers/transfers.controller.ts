@@ -1,8 +1,10 @@
-import { Body, Controller, Headers, Post } from '@nestjs/common';
+import { Body, Controller, Get, Headers, HttpStatus, Param, Post } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { body, header, Idempotent } from 'nestjs-idempotency';
 import { Repository } from 'typeorm';
 import { EffectsService } from '../effects/effects.service.js';
+import { ProblemException } from '../problems/problems.js';
+import { RowId } from '../validation/row-id.js';
 import { Transfer } from './transfer.entity.js';
 import { TransferDto } from './transfers.dto.js';
 
@@ -31,5 +33,14 @@ export class TransfersController {
     });
     await this.transfers.insert(transfer);
     return { id: transfer.id, clientId, serialNo, amount };
+  }
+
+  /** For the auditor: the transfer, and what the caller really sent. */
+  @Get(':id')
+  async audit(@Param() { id }: RowId) {
+    const transfer = await this.transfers.findOneBy({ id });
+    if (!transfer) throw new ProblemException(HttpStatus.NOT_FOUND, 'There is no such transfer.');
+    const { sent, ...fields } = transfer;
+    return { ...fields, sent: JSON.parse(sent) as unknown };
   }
 }

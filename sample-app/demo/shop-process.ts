@@ -2,6 +2,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 
+/** How long a shop may take to open, in milliseconds. It takes seconds unless the machine is busy. */
+export const START_MS = 120_000;
+
 /** The shop as a process of its own, as a person would start it. */
 export interface ShopProcess {
   readonly url: string;
@@ -14,7 +17,7 @@ export interface ShopProcess {
  * Starts the compiled shop on a free port and resolves when it is ready.
  *
  * @param main the file to run
- * @throws Error when it ends before that, with what it wrote to its error output
+ * @throws Error when it ends before that or is not ready within {@link START_MS}, with what it wrote to its error output
  */
 export async function startShop(main: string, env: NodeJS.ProcessEnv): Promise<ShopProcess> {
   const child = spawn(process.execPath, ['--enable-source-maps', main], {
@@ -25,9 +28,13 @@ export async function startShop(main: string, env: NodeJS.ProcessEnv): Promise<S
   const errors: Buffer[] = [];
   child.stderr.on('data', (chunk: Buffer) => void errors.push(chunk));
 
-  const url = await Promise.race([announcedUrl(child.stdout), exited]);
-  if (typeof url !== 'string')
-    throw new Error(`The shop ended with code ${url}.\n${Buffer.concat(errors).toString()}`);
+  const tooLate = setTimeout(() => child.kill('SIGKILL'), START_MS);
+  const url = await announcedUrl(child.stdout);
+  clearTimeout(tooLate);
+  if (url === undefined)
+    throw new Error(
+      `The shop ended with code ${await exited}.\n${Buffer.concat(errors).toString()}`,
+    );
 
   return {
     url,
@@ -39,7 +46,7 @@ export async function startShop(main: string, env: NodeJS.ProcessEnv): Promise<S
   };
 }
 
-/** The address in the line that the shop prints when it is ready. */
+/** The address in the line that the shop prints when it is ready; none when it ends first. */
 async function announcedUrl(output: NodeJS.ReadableStream): Promise<string | undefined> {
   for await (const line of createInterface({ input: output })) {
     const url = /https?:\/\/\S+/.exec(line)?.[0];

@@ -84,7 +84,8 @@ export class Visitor {
     return this.read<Record<string, number>>('/ledger');
   }
 
-  private async read<T>(path: string): Promise<T> {
+  /** The body that a `GET` answers with. */
+  async read<T>(path: string): Promise<T> {
     return json<T>(await exchange('GET', new URL(path, this.url), { path }));
   }
 }

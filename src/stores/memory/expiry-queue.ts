@@ -53,7 +53,7 @@ export class ExpiryQueue<T extends Queued> {
   private rise(entry: T, deadline: number, from: number): void {
     let index = from;
     while (index > 0) {
-      const parent = Math.floor((index - 1) / ARITY);
+      const parent = ((index - 1) / ARITY) | 0;
       const parentDeadline = this.deadlineAt(parent);
       if (parentDeadline <= deadline) break;
       this.place(this.entries[parent] as T, parentDeadline, index);
@@ -68,9 +68,10 @@ export class ExpiryQueue<T extends Queued> {
     for (;;) {
       const first = index * ARITY + 1;
       if (first >= size) break;
+      const end = Math.min(first + ARITY, size);
       let child = first;
       let childDeadline = this.deadlineAt(first);
-      for (let other = first + 1; other < Math.min(first + ARITY, size); other += 1) {
+      for (let other = first + 1; other < end; other += 1) {
         const otherDeadline = this.deadlineAt(other);
         if (otherDeadline < childDeadline) {
           child = other;

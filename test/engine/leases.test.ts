@@ -1,0 +1,370 @@
+import type { Claim, Settlement } from '../../src/engine/claim.js';
+import type { Awaitable } from '../../src/engine/store.js';
+import {
+  answerLate,
+  delayUntil,
+  failAfter,
+  failBefore,
+  Gate,
+  hang,
+  pass,
+} from '../../src/testing/index.js';
+import {
+  bytes,
+  expectNothingLeft,
+  follow,
+  LEASE_MS,
+  newWorld,
+  STORE_TIMEOUT_MS,
+  type World,
+} from '../support/engine.js';
+
+expectNothingLeft();
+
+describe('the lease of a running handler', () => {
+  test.each([
+    ['at once', newWorld],
+    ['with promises', () => newWorld().answerLater()],
+  ])('outlives ten leases, over a store that answers %s', async (_how, start) => {
+    const world = start();
+    const claim = await world.process.claim();
+    const other = world.start();
+    for (let lease = 0; lease < 10; lease += 1) {
+      await world.advance(LEASE_MS);
+      expect(await other.ask()).toBe('IDEMPOTENCY_KEY_IN_USE');
+    }
+    expect(claim.signal.aborted).toBe(false);
+    expect(world.store.count('extend')).toBe(30);
+    expect(await claim.complete(bytes('paid'))).toEqual({ outcome: 'stored' });
+    expect(await other.ask()).toBe('replay paid');
+  });
+
+  test('is renewed at a third of it, and not before', async () => {
+    const world = newWorld();
+    const claim = await world.process.claim();
+    await world.advance(LEASE_MS / 3 - 1);
+    expect(world.store.count('extend')).toBe(0);
+    await world.advance(1);
+    expect(world.store.count('extend')).toBe(1);
+    expect(world.record().leaseRemainingMs).toBe(LEASE_MS);
+    await claim.release();
+  });
+
+  test('is not renewed any more after the end', async () => {
+    const world = newWorld();
+    const { process, store } = world;
+    await (await process.claim({ id: 'completed' })).complete(bytes('paid'));
+    await (await process.claim({ id: 'released' })).release();
+    await (await process.claim({ id: 'held' })).hold('why');
+    await world.advance(2 * LEASE_MS);
+    expect(store.count('extend')).toBe(0);
+  });
+
+  test('keeps attempt and steps for the retention after it', async () => {
+    const world = newWorld();
+    const claim = await world.process.claim();
+    claim.setRetention(60_000);
+    await world.advance(LEASE_MS / 3);
+    expect(world.record().retentionRemainingMs).toBe(LEASE_MS + 60_000);
+    await claim.release();
+  });
+
+  test('survives a store that is down for most of it', async () => {
+    const world = newWorld();
+    const claim = await world.process.claim();
+    world.store.always('extend', failBefore());
+    await world.advance(0.9 * LEASE_MS);
+    world.store.heal();
+    await world.advance(10 * LEASE_MS);
+    expect(claim.signal.aborted).toBe(false);
+    expect(await claim.complete(bytes('paid'))).toEqual({ outcome: 'stored' });
+    expect(world.process.reported).not.toContain('lease-lost');
+  });
+
+  test.each([
+    ['does not reach the store', failBefore()],
+    ['gets no answer', hang()],
+  ])('is lost at its end when every renewal %s', async (_how, fault) => {
+    const world = newWorld();
+    const claim = await world.process.claim();
+    await world.advance(LEASE_MS / 3);
+    world.store.always('extend', fault);
+    await world.advance(LEASE_MS - 1);
+    expect(claim.signal.aborted).toBe(false);
+    await world.advance(1);
+    expect(claim.signal.aborted).toBe(true);
+    expect(world.process.eventsOf('lease-lost')).toEqual([
+      { type: 'lease-lost', scope: 'POST /payments', id: 'payment', attempt: 1 },
+    ]);
+    world.store.heal();
+    await claim.release();
+  });
+
+  test('is kept by a renewal whose answer got lost', async () => {
+    const world = newWorld();
+    const claim = await world.process.claim();
+    world.store.next('extend', failAfter(), failAfter());
+    await world.advance(LEASE_MS);
+    expect(claim.signal.aborted).toBe(false);
+    expect(await world.start().ask()).toBe('IDEMPOTENCY_KEY_IN_USE');
+    await claim.complete(bytes('paid'));
+  });
+
+  test('counts from the question, not from the answer', async () => {
+    const world = newWorld();
+    const gate = new Gate();
+    const leaseMs = 3_000;
+    world.store.next('acquire', answerLate(gate));
+    const asking = world.process.claim({ leaseMs });
+    gate.openAfter(world.clock, STORE_TIMEOUT_MS - 1);
+    await world.advance(STORE_TIMEOUT_MS - 1);
+    const claim = await asking;
+    // A third of the lease has passed already: it is renewed at once.
+    await world.advance(0);
+    expect(world.store.count('extend')).toBe(1);
+    await claim.release();
+  });
+
+  test('is over before it began when the answer takes a whole lease', async () => {
+    const world = newWorld();
+    const gate = new Gate();
+    world.store.next('acquire', answerLate(gate));
+    const late = follow(world.process.ask({ leaseMs: 500 }));
+    await world.advance(500);
+    expect(late.value).toBe('IDEMPOTENCY_STORE_UNAVAILABLE');
+    const next = await world.start().claim();
+    gate.open();
+    await next.complete(bytes('paid'));
+    expect(world.reply).toBe('paid');
+  });
+
+  test('is not lost by a renewal that comes after the reply was recorded', async () => {
+    const world = newWorld().answerLater();
+    const claim = await world.process.claim();
+    const gate = new Gate();
+    world.store.next('complete', answerLate(gate));
+    world.store.next('extend', delayUntil(gate));
+    await world.advance(LEASE_MS / 3);
+    const completing = claim.complete(bytes('paid'));
+    gate.open();
+    expect(await completing).toEqual({ outcome: 'stored' });
+    await world.advance(LEASE_MS);
+    expect(world.process.reported).toEqual(['claimed', 'executed', 'stored']);
+    expect(claim.signal.aborted).toBe(false);
+  });
+
+  test('is not lost by a renewal that is refused because the reply is there', async () => {
+    const world = newWorld();
+    const claim = await world.process.claim();
+    world.store.next('complete', failAfter());
+    world.store.always('complete', failBefore());
+    await claim.complete(bytes('paid'));
+    await world.advance(LEASE_MS);
+    expect(world.process.reported).not.toContain('lease-lost');
+    expect(await world.process.ask()).toBe('replay paid');
+    world.store.heal();
+    await world.advance(LEASE_MS);
+    expect(world.process.eventsOf('stored')).toHaveLength(1);
+  });
+
+  test('tells a signal that is asked for later that it was lost', async () => {
+    const world = newWorld();
+    const { claim, winner } = await takenOver(world);
+    expect(await claim.complete(bytes('late'))).toEqual({ outcome: 'lost' });
+    expect(claim.signal.aborted).toBe(true);
+    await winner.release();
+  });
+});
+
+/** An owner that was paused for a lease, and the one that took over. */
+async function takenOver(world: World) {
+  const paused = world.startPaused();
+  const claim = await paused.claim();
+  await world.advance(LEASE_MS);
+  const winner = await world.process.claim();
+  expect(winner.attempt).toBe(2);
+  expect(winner.fencingToken).toBeGreaterThan(claim.fencingToken);
+  return { paused, claim, winner };
+}
+
+type SettlingWay = [
+  how: string,
+  outcome: string | undefined,
+  settle: (claim: Claim) => Awaitable<Settlement | void>,
+];
+
+describe('an owner that was paused and taken over', () => {
+  test('hears of it at its next renewal: signal, event', async () => {
+    const world = newWorld();
+    const { paused, claim, winner } = await takenOver(world);
+    let aborted = 0;
+    claim.signal.addEventListener('abort', () => (aborted += 1));
+    await paused.clock.advance(LEASE_MS / 3);
+    expect(aborted).toBe(1);
+    expect(paused.reported).toEqual(['claimed', 'lease-lost']);
+    await paused.clock.advance(LEASE_MS);
+    expect(paused.reported).toEqual(['claimed', 'lease-lost']);
+    await claim.release();
+    await winner.release();
+  });
+
+  test('changes nothing and gets the reply of the winner', async () => {
+    const world = newWorld();
+    const { claim, winner } = await takenOver(world);
+    await winner.complete(bytes('won'));
+    const before = world.record();
+    const settlement = await claim.complete(bytes('late'));
+    expect(settlement).toEqual({ outcome: 'superseded', reply: Buffer.from('won') });
+    expect(world.record()).toEqual(before);
+  });
+
+  test.each([
+    ['completes', 'lost', (claim) => claim.complete(bytes('late'))],
+    ['holds', 'lost', (claim) => claim.hold('late')],
+    ['releases', undefined, (claim) => claim.release()],
+  ] as SettlingWay[])(
+    'changes nothing when it %s while the winner still runs',
+    async (_how, outcome, settle) => {
+      const world = newWorld();
+      const { paused, claim, winner } = await takenOver(world);
+      const before = world.record();
+      expect((await settle(claim))?.outcome).toBe(outcome);
+      expect(world.record()).toEqual(before);
+      expect(claim.signal.aborted).toBe(true);
+      expect(paused.reported).toContain('lease-lost');
+      expect(paused.reported).not.toContain('released');
+      expect(paused.reported).not.toContain('held');
+      await winner.complete(bytes('won'));
+      expect(await paused.ask()).toBe('replay won');
+    },
+  );
+
+  test('sends its own duplicates to the winner', async () => {
+    const world = newWorld();
+    const { paused, claim, winner } = await takenOver(world);
+    const waiting = follow(paused.ask({ waitMs: 2 * LEASE_MS }));
+    await paused.clock.advance(LEASE_MS);
+    expect(waiting.value).toBeUndefined();
+    await winner.complete(bytes('won'));
+    await paused.clock.advance(0);
+    expect(waiting.value).toBe('replay won');
+    await claim.release();
+  });
+
+  test('records what it did when nobody took over', async () => {
+    const world = newWorld();
+    const paused = world.startPaused();
+    const claim = await paused.claim();
+    await world.advance(LEASE_MS);
+    expect(await claim.complete(bytes('late'))).toEqual({ outcome: 'stored' });
+    expect(world.record()).toMatchObject({ state: 'completed', attempt: 2 });
+    expect(paused.reported).toEqual(['claimed', 'executed', 'lease-lost', 'stored']);
+    expect(await world.process.ask()).toBe('replay late');
+  });
+
+  test('records what it did when the one that took over has failed', async () => {
+    const world = newWorld();
+    const { claim, winner } = await takenOver(world);
+    await winner.release();
+    expect(await claim.complete(bytes('late'))).toEqual({ outcome: 'stored' });
+    expect(await world.process.ask()).toBe('replay late');
+  });
+
+  test('leaves alone what the one that took over has held', async () => {
+    const world = newWorld();
+    const { claim, winner } = await takenOver(world);
+    await winner.hold('why');
+    expect(await claim.complete(bytes('late'))).toEqual({ outcome: 'lost' });
+    expect(world.record().state).toBe('held');
+  });
+
+  test('does not disturb a duplicate that took over in its own process', async () => {
+    const world = newWorld();
+    const paused = world.startPaused();
+    const claim = await paused.claim();
+    await world.advance(LEASE_MS);
+    await paused.clock.advance(LEASE_MS / 3);
+    const winner = await paused.claim();
+    expect(winner.attempt).toBe(2);
+    expect(await claim.complete(bytes('late'))).toEqual({ outcome: 'lost' });
+    expect(await paused.ask()).toBe('IDEMPOTENCY_KEY_IN_USE');
+    await winner.complete(bytes('won'));
+    expect(await paused.ask()).toBe('replay won');
+  });
+});
+
+describe('a reply that is there when the lease has run out and the store fails', () => {
+  /** An owner whose lease ran out because it was paused; nobody took over. */
+  async function expired(world: World) {
+    const paused = world.startPaused();
+    const claim = await paused.claim();
+    await world.advance(LEASE_MS);
+    return { paused, claim };
+  }
+
+  test.each([
+    ['fails before it claims', failBefore()],
+    ['claims, and the answer is lost', failAfter()],
+    ['does not answer', hang()],
+  ])('is recorded when claiming again %s', async (_how, fault) => {
+    const world = newWorld();
+    const { paused, claim } = await expired(world);
+    world.store.next('acquire', fault);
+    const settling = follow(claim.complete(bytes('late')));
+    await paused.clock.advance(STORE_TIMEOUT_MS);
+    expect(settling.value).toEqual({ outcome: 'deferred' });
+    expect(await paused.ask()).toBe('replay late');
+    await paused.clock.advance(1_000);
+    expect(world.reply).toBe('late');
+    expect(paused.eventsOf('stored')).toHaveLength(1);
+  });
+
+  test('keeps the claim that was taken just to record it', async () => {
+    const world = newWorld();
+    const process = world.start();
+    const paused = world.startPaused();
+    const claim = await paused.claim();
+    await world.advance(LEASE_MS);
+    // Its lease is refused, it claims again, and then the store keeps failing.
+    world.store.next('complete', pass);
+    world.store.always('complete', failBefore());
+    await claim.complete(bytes('late'));
+    for (let third = 0; third < 9; third += 1) {
+      await paused.clock.advance(LEASE_MS / 3);
+      await world.advance(LEASE_MS / 3);
+    }
+    expect(await process.ask()).toBe('IDEMPOTENCY_KEY_IN_USE');
+    world.store.heal();
+    await paused.clock.advance(LEASE_MS);
+    expect(await process.ask()).toBe('replay late');
+  });
+
+  test('is answered from memory by the process that lost its lease meanwhile', async () => {
+    const world = newWorld();
+    const { process, store } = world;
+    const claim = await process.claim();
+    for (const verb of ['acquire', 'extend', 'complete'] as const) store.always(verb, failBefore());
+    await world.advance(2 * LEASE_MS);
+    expect(claim.signal.aborted).toBe(true);
+    expect(await process.ask()).toBe('IDEMPOTENCY_STORE_UNAVAILABLE');
+    expect(await claim.complete(bytes('paid'))).toEqual({ outcome: 'deferred' });
+    expect(await process.ask()).toBe('replay paid');
+    store.heal();
+    // Before the retry in the background, too.
+    expect(await process.ask()).toBe('replay paid');
+    await world.advance(10_000);
+    expect(world.reply).toBe('paid');
+  });
+
+  test('gives way to the reply of whoever finished meanwhile', async () => {
+    const world = newWorld();
+    const { paused, claim, winner } = await takenOver(world);
+    world.store.next('complete', failBefore());
+    expect(await claim.complete(bytes('late'))).toEqual({ outcome: 'deferred' });
+    await winner.complete(bytes('won'));
+    await paused.clock.advance(1_000);
+    expect(world.reply).toBe('won');
+    expect(await paused.ask()).toBe('replay won');
+    expect(paused.reported).not.toContain('stored');
+  });
+});

@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { playAll, type Finding } from '../../sample-app/demo/scenario.js';
+import { SCENARIOS } from '../../sample-app/demo/scenarios/index.js';
+import { DEMO, openShop, OPENING_MS } from './support/shop.js';
+
+const FORGETFUL_STORE = new URL('./support/forgetful-store.mjs', import.meta.url).href;
+
+/** Lets every scenario happen to a shop whose records get lost. */
+async function playUnprotected(): Promise<Finding[]> {
+  const shop = await openShop({ NODE_OPTIONS: `--import ${FORGETFUL_STORE}` });
+  try {
+    return await playAll(SCENARIOS, shop.url);
+  } finally {
+    await shop.stop();
+  }
+}
+
+async function runDemo(): Promise<{ code: number | null; output: string }> {
+  const demo = spawn(process.execPath, [DEMO], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [output, [code]] = await Promise.all([text(demo.stdout), once(demo, 'exit')]);
+  return { code, output };
+}
+
+describe('the demo', () => {
+  let demo: Awaited<ReturnType<typeof runDemo>>;
+  let unprotected: Finding[];
+
+  beforeAll(async () => {
+    // Both at once: each waits ten seconds for the window of the comments to pass.
+    [demo, unprotected] = await Promise.all([runDemo(), playUnprotected()]);
+  }, 2 * OPENING_MS);
+
+  it('finds every verdict good on both adapters and exits with 0', () => {
+    expect(demo.output.match(/ good$/gm)).toHaveLength(SCENARIOS.length * 2);
+    expect(demo.output).toContain('Every verdict is good.');
+    expect(demo.code).toBe(0);
+  });
+
+  it('finds no verdict good when nothing is remembered', () => {
+    const good = unprotected.filter(({ faults }) => faults.length === 0);
+    expect(good.map(({ scenario }) => scenario.title)).toEqual([]);
+  });
+});

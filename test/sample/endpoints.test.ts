@@ -1,0 +1,193 @@
+import { randomUUID } from 'node:crypto';
+import { newKey, signedInAs } from '../../sample-app/demo/expect.js';
+import type { ShopProcess } from '../../sample-app/demo/shop-process.js';
+import { json, Visitor, type Call, type Reply } from '../../sample-app/demo/visitor.js';
+import { openShop, OPENING_MS } from './support/shop.js';
+
+const created = (body: object) => ({ status: 201, body: expect.objectContaining(body) });
+const problem = (status: number, members: object = {}) => ({
+  status,
+  type: expect.stringContaining('application/problem+json'),
+  body: expect.objectContaining({ status, title: expect.any(String), ...members }),
+});
+
+/** What a caller sees of a reply. */
+const seen = (reply: Reply) => ({
+  status: reply.status,
+  type: reply.headers['content-type'],
+  body: json(reply),
+});
+
+describe.each(['express', 'fastify'])('the shop on %s', (http) => {
+  let shop: ShopProcess;
+  let visitor: Visitor;
+
+  beforeAll(async () => {
+    shop = await openShop({ HTTP: http });
+    visitor = new Visitor(shop.url);
+  }, OPENING_MS);
+
+  afterAll(() => shop?.stop());
+
+  const send = async (call: Call) => seen(await visitor.send(call));
+
+  /** Sends the call twice and expects one run and the same bytes. */
+  async function sendTwice(call: Call): Promise<ReturnType<typeof seen>> {
+    const first = await visitor.send(call);
+    const second = await visitor.send(call);
+    expect(second.headers['idempotent-replayed']).toBe('true');
+    expect({ status: second.status, bytes: second.body }).toEqual({
+      status: first.status,
+      bytes: first.body,
+    });
+    return seen(first);
+  }
+
+  it('lists every protected route and every table before anything has happened', async () => {
+    expect(await visitor.effects()).toEqual({
+      'POST /payments': 0,
+      'POST /payments/by-order': 0,
+      'POST /transfers': 0,
+      'POST /goods/:id/decrement': 0,
+      'POST /comments': 0,
+      'POST /votes/:target': 0,
+      'POST /slow': 0,
+      'POST /flaky': 0,
+    });
+    expect(await visitor.ledger()).toEqual({
+      comments: 0,
+      goods: 5,
+      payments: 0,
+      transfers: 0,
+      votes: 0,
+    });
+  });
+
+  it('is healthy while its database answers', async () => {
+    expect(await visitor.read('/health')).toEqual({ status: 'ok' });
+  });
+
+  it('takes a payment once per key', async () => {
+    const body = { orderId: 'o-1', amount: 9.99 };
+    const reply = await sendTwice({ path: '/payments', headers: newKey(), body });
+    expect(reply).toMatchObject(created({ id: expect.any(Number), ...body }));
+  });
+
+  it('refuses a payment without a key and does not run it', async () => {
+    const before = await visitor.effects();
+    const reply = await send({ path: '/payments', body: { orderId: 'o-1', amount: 1 } });
+    expect(reply).toMatchObject(problem(400, { code: 'IDEMPOTENCY_KEY_REQUIRED' }));
+    expect(await visitor.effects()).toEqual(before);
+  });
+
+  it('takes a payment once per order number', async () => {
+    const body = { orderNo: 4711, amount: 5 };
+    const reply = await sendTwice({ path: '/payments/by-order', body });
+    expect(reply).toMatchObject(created(body));
+  });
+
+  it('transfers once per client and serial number, and wants both', async () => {
+    const call = { path: '/transfers', body: { serialNo: '1', amount: 5, memo: 'rent' } };
+    const reply = await sendTwice({ ...call, headers: { 'X-Client-Id': 'north' } });
+    expect(reply).toMatchObject(created({ clientId: 'north', serialNo: '1', amount: 5 }));
+    expect(await send(call)).toMatchObject(problem(400, { code: 'IDEMPOTENCY_KEY_REQUIRED' }));
+
+    const transfer = await visitor.read(`/transfers/${String(reply.body.id)}`);
+    expect(transfer).toEqual({ ...reply.body, sent: call.body });
+  });
+
+  it('takes stock once per key', async () => {
+    const call = { path: '/goods/2/decrement', headers: newKey(), body: { by: 4 } };
+    expect(await sendTwice(call)).toMatchObject(created({ id: 2, stock: 996 }));
+  });
+
+  it('tells what is out of stock from what is unknown', async () => {
+    const take = (id: string, by: number) =>
+      send({ path: `/goods/${id}/decrement`, headers: newKey(), body: { by } });
+    expect(await take('3', 1001)).toMatchObject(problem(409));
+    expect(await take('6', 1)).toMatchObject(problem(404));
+  });
+
+  it('takes the same words of one author as one comment, and of two authors as two', async () => {
+    const body = { text: randomUUID() };
+    const alices = await sendTwice({ path: '/comments', headers: signedInAs('alice'), body });
+    expect(alices).toMatchObject(created({ author: 'alice', ...body }));
+    const anonymous = await send({ path: '/comments', body });
+    expect(anonymous).toMatchObject(created({ author: null, ...body }));
+  });
+
+  it('counts one vote per person and target, and none of a stranger', async () => {
+    const [path, headers] = ['/votes/lamp', signedInAs('alice')];
+    expect(await send({ path, headers })).toMatchObject(
+      created({ voter: 'alice', target: 'lamp' }),
+    );
+    expect(await send({ path, headers })).toMatchObject(
+      problem(409, { code: 'IDEMPOTENCY_DUPLICATE' }),
+    );
+    expect(await send({ path })).toMatchObject(problem(401));
+    const unknownScheme = { Authorization: 'Basic YWxpY2U6' };
+    expect(await send({ path, headers: unknownScheme })).toMatchObject(problem(401));
+  });
+
+  it('accepts a vote that names a content type and has no body', async () => {
+    const headers = { 'Content-Type': 'application/json', ...signedInAs('alice') };
+    expect(await send({ path: '/votes/chair', headers })).toMatchObject(
+      created({ target: 'chair' }),
+    );
+  });
+
+  it('works slowly once', async () => {
+    const reply = await sendTwice({ path: '/slow', headers: newKey(), body: { ms: 10 } });
+    expect(reply).toMatchObject(created({ ms: 10, attempt: 1 }));
+  });
+
+  it('fails as often as asked, then works', async () => {
+    const call = { path: '/flaky', headers: newKey(), body: { fail: 1 } };
+    expect(await send(call)).toMatchObject(problem(500));
+    expect(await sendTwice(call)).toMatchObject(created({ fail: 1, attempt: 2 }));
+  });
+
+  it.each<[string, object, string]>([
+    ['/payments', { orderId: '', amount: 1 }, 'orderId'],
+    ['/payments', { orderId: 'o-1', amount: 1.999 }, 'amount'],
+    ['/payments', { orderId: 'o-1', amount: -1 }, 'amount'],
+    ['/payments/by-order', { orderNo: 'n-1' }, 'amount'],
+    ['/goods/1/decrement', { by: 0 }, 'by'],
+    ['/goods/lamp/decrement', { by: 1 }, 'id'],
+    ['/comments', { text: '' }, 'text'],
+    ['/slow', { ms: 'long' }, 'ms'],
+    ['/flaky', { fail: -1 }, 'fail'],
+  ])('refuses %s %j and does not run it', async (path, body, field) => {
+    const before = await visitor.effects();
+    const reply = await send({ path, headers: newKey(), body });
+    expect(reply).toMatchObject(problem(400, { fields: { [field]: expect.any(Array) } }));
+    expect(await visitor.effects()).toEqual(before);
+  });
+
+  it('accepts a corrected request under the same key', async () => {
+    const headers = newKey();
+    const pay = (amount: number) =>
+      send({ path: '/payments', headers, body: { orderId: 'o-2', amount } });
+    expect(await pay(0)).toMatchObject(problem(400));
+    expect(await pay(3)).toMatchObject(created({ amount: 3 }));
+  });
+
+  it('has counted in SQL what it did', async () => {
+    expect(await visitor.ledger()).toEqual({
+      comments: 2,
+      goods: 5,
+      payments: 3,
+      transfers: 1,
+      votes: 2,
+    });
+  });
+
+  it('finishes on SIGTERM what it has begun, and exits with 0', async () => {
+    const { 'POST /slow': before } = await visitor.effects();
+    const running = send({ path: '/slow', headers: newKey(), body: { ms: 1000 } });
+    await visitor.untilRan('POST /slow', before + 1);
+    const code = shop.stop('SIGTERM');
+    expect(await running).toMatchObject(created({ ms: 1000 }));
+    expect(await code).toBe(0);
+  });
+});

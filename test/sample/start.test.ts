@@ -1,0 +1,30 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { openShop, OPENING_MS } from './support/shop.js';
+
+describe('starting the shop', () => {
+  it(
+    'says so when its port is taken',
+    async () => {
+      const other = createServer().listen(0, '127.0.0.1');
+      await once(other, 'listening');
+      const { port } = other.address() as AddressInfo;
+      try {
+        await expect(openShop({ PORT: String(port) })).rejects.toThrow(
+          new RegExp(`code 1[^]*Port ${port} on 127\\.0\\.0\\.1 is in use`),
+        );
+      } finally {
+        other.close();
+      }
+    },
+    OPENING_MS,
+  );
+
+  it.each([
+    ['HTTP', 'koa', 'HTTP=koa: must be one of express, fastify.'],
+    ['PORT', '99999', 'PORT=99999: must be a number from 0 to 65535'],
+  ])('is refused with a wrong %s', async (variable, value, message) => {
+    await expect(openShop({ [variable]: value })).rejects.toThrow(message);
+  });
+});

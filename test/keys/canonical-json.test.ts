@@ -60,6 +60,12 @@ describe('canonical JSON', () => {
     }
   });
 
+  it('escapes lone surrogates, short and long, which a digest would merge', () => {
+    expect(canonicalJson('\ud800')).toBe('"\\ud800"');
+    expect(canonicalJson({ '\udc00': `${'x'.repeat(60)}\ud800` })).toMatch(/^[ -~]+$/);
+    expect(canonicalJson('\ud83d\ude00')).toBe('"\ud83d\ude00"');
+  });
+
   it.each([
     ['1.0', '1'],
     ['1e2', '100'],

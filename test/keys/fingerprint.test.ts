@@ -86,6 +86,8 @@ describe('the fingerprint of a request', () => {
     ['the same member in query and body', { query: { a: '1' } }, { body: { a: '1' } }],
     ['the same member in parameters and query', { params: { a: '1' } }, { query: { a: '1' } }],
     ['a parsed body and the text of it', { body: { a: 1 } }, { body: '{"a":1}' }],
+    ['lone surrogates', { body: '\ud800' }, { body: '\ud801' }],
+    ['a lone surrogate and its replacement', { body: '\ud800' }, { body: '\ufffd' }],
     ['Infinity and null', { body: JSON.parse('[1e999]') }, { body: [null] }],
   ])('tells apart %s', (_, one, other) => {
     expect(fingerprint(one)).not.toBe(fingerprint(other));

@@ -81,6 +81,15 @@ describe('the key of a declaration', () => {
     expect(keyOf(...one)).not.toBe(keyOf(...other));
   });
 
+  it.each([':', '::', ',', '|', '/', ' ', '","', '\\', '%1f'])(
+    'needs no escape for %j',
+    (between) => {
+      expect(keyOf(`a${between}b`)).not.toBe(keyOf('a', 'b'));
+      expect(keyOf(`a${between}b`, 'c')).not.toBe(keyOf('a', `b${between}c`));
+      expect(keyOf(`a${between}`, 'b')).not.toBe(keyOf('a', `${between}b`));
+    },
+  );
+
   it('tells a list of one part from the part alone', () => {
     expect(resolve([() => 'a']).read(callOf())).not.toBe(resolve(() => 'a').read(callOf()));
   });

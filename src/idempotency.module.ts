@@ -5,6 +5,7 @@ import {
   Module,
   type ModuleMetadata,
   type OnApplicationShutdown,
+  type OnModuleInit,
   type Provider,
 } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
@@ -79,7 +80,10 @@ const DRAIN_MS = 5_000;
   ],
   exports: [IdempotencyService, HandlerRegistry, HttpEntry, IDEMPOTENCY_STORE],
 })
-export class IdempotencyModule extends ConfigurableModuleClass implements OnApplicationShutdown {
+export class IdempotencyModule
+  extends ConfigurableModuleClass
+  implements OnModuleInit, OnApplicationShutdown
+{
   constructor(
     private readonly engine: IdempotencyEngine,
     @Inject(IDEMPOTENCY_STORE) private readonly store: IdempotencyStore,
@@ -111,6 +115,11 @@ export class IdempotencyModule extends ConfigurableModuleClass implements OnAppl
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     const definition = super.forRootAsync(options);
     return { ...definition, providers: [...(definition.providers ?? []), STORE_FROM_OPTIONS] };
+  }
+
+  async onModuleInit(): Promise<void> {
+    const logger = new Logger('Idempotency');
+    await this.store.start?.((warning) => logger.warn(warning));
   }
 
   async onApplicationShutdown(): Promise<void> {

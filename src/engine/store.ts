@@ -200,6 +200,13 @@ export interface IdempotencyStore {
   /** True when records are gone with the process. Such a store must be allowed in production. */
   readonly isVolatile?: boolean;
 
+  /**
+   * Called once when the application boots. A store that cannot be reached yet only warns.
+   *
+   * @throws for a server that can never keep records
+   */
+  start?(warn: (warning: string) => void): Awaitable<void>;
+
   /** Lets go of what the store itself opened. Called when the application shuts down. */
   close?(): Awaitable<void>;
 }

@@ -1,0 +1,44 @@
+// Writes the Lua and SQL files of the stores into modules, so that nothing is read from disk at
+// run time: bundlers and the published package would lose it. With --check it only compares.
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from './setup.mjs';
+
+const camel = (name) => name.replace(/-(\w)/g, (_, letter) => letter.toUpperCase());
+const HEADER = '// Made by scripts/embed-scripts.mjs from the files beside it. Do not edit.\n';
+
+function redisScripts() {
+  const folder = join(root, 'src/stores/redis/lua');
+  if (!existsSync(folder)) return [];
+  const prelude = readFileSync(join(folder, 'record.lua'), 'utf8');
+  const entries = readdirSync(folder)
+    .filter((file) => file.endsWith('.lua') && file !== 'record.lua')
+    .sort()
+    .map((file) => {
+      const source = strip(`${prelude}\n${readFileSync(join(folder, file), 'utf8')}`);
+      const sha1 = createHash('sha1').update(source).digest('hex');
+      return `  ${camel(file.slice(0, -'.lua'.length))}: {\n    sha1: '${sha1}',\n    source: ${JSON.stringify(source)},\n  },\n`;
+    });
+  const module = `${HEADER}\nexport const SCRIPTS = {\n${entries.join('')}} as const;\n`;
+  return [[join(root, 'src/stores/redis/scripts.generated.ts'), module]];
+}
+
+/** Comments are for readers; the server need not keep them. */
+function strip(source) {
+  return source
+    .split('\n')
+    .filter((line) => line.trim() !== '' && !line.trim().startsWith('--'))
+    .join('\n');
+}
+
+let stale = 0;
+for (const [file, module] of redisScripts()) {
+  if (existsSync(file) && readFileSync(file, 'utf8') === module) continue;
+  stale += 1;
+  if (!process.argv.includes('--check')) writeFileSync(file, module);
+}
+if (process.argv.includes('--check') && stale > 0) {
+  console.error('Embedded scripts are out of date: run `node scripts/embed-scripts.mjs`.');
+  process.exit(1);
+}

@@ -1,0 +1,66 @@
+import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import type { RedisConnection } from './redis-connection.js';
+
+const OLDEST_VERSION = [6, 2] as const;
+
+/**
+ * Looks at the server once, when the application boots. A server that cannot be reached is no
+ * wrong configuration: calls are answered 503 until it is there.
+ *
+ * @throws {@link IdempotencyConfigurationError} for a server that is too old or only a replica
+ */
+export async function checkServer(
+  connection: RedisConnection,
+  warn: (warning: string) => void,
+): Promise<void> {
+  let server: string;
+  let replication: string;
+  try {
+    server = await connection.info('server');
+    replication = await connection.info('replication');
+  } catch (error) {
+    warn(
+      `Redis could not be asked what it is (${String(error)}). Protected calls are refused until it answers.`,
+    );
+    return;
+  }
+  checkVersion(field(server, 'redis_version') ?? '');
+  if (field(replication, 'role') === 'slave' && field(replication, 'slave_read_only') === '1') {
+    throw new IdempotencyConfigurationError({
+      option: 'client of RedisStore',
+      given: 'connected to a read-only replica',
+      accepted: 'a connection to the primary',
+      remedy: 'Connect to the primary, or through Sentinel or Cluster.',
+    });
+  }
+  await checkEviction(connection, warn);
+}
+
+function checkVersion(version: string): void {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  if (major > OLDEST_VERSION[0] || (major === OLDEST_VERSION[0] && minor >= OLDEST_VERSION[1]))
+    return;
+  throw new IdempotencyConfigurationError({
+    option: 'client of RedisStore',
+    given: `connected to Redis ${version}`,
+    accepted: `Redis ${OLDEST_VERSION.join('.')} or newer`,
+    remedy: 'Upgrade the server.',
+  });
+}
+
+async function checkEviction(
+  connection: RedisConnection,
+  warn: (warning: string) => void,
+): Promise<void> {
+  // Hosted servers often refuse CONFIG; then nothing is known.
+  const policy = await connection.configuration('maxmemory-policy').catch(() => undefined);
+  if (policy === undefined || policy === 'noeviction') return;
+  warn(
+    `Redis evicts keys when its memory is full (maxmemory-policy ${policy}). An evicted record is a ` +
+      'forgotten one: its operation runs again. Set maxmemory-policy to noeviction.',
+  );
+}
+
+function field(info: string, name: string): string | undefined {
+  return new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
+}

@@ -1,0 +1,87 @@
+import {
+  type Argument,
+  asBuffer,
+  type RedisConnection,
+  type Subscriber,
+} from './redis-connection.js';
+
+/** The part of ioredis (5 and 6; single node, Sentinel, Cluster) that the store uses. */
+export interface IoredisClient {
+  readonly options?: {
+    readonly keyPrefix?: string;
+    readonly redisOptions?: { readonly keyPrefix?: string };
+  };
+  info(section: string): Promise<string>;
+  config(verb: 'GET', name: string): Promise<unknown>;
+  duplicate(): IoredisSubscriber;
+}
+
+/**
+ * Commands that answer with bytes. Every client has them, its types leave them out; `callBuffer`,
+ * which is typed, never answers under automatic pipelining.
+ */
+interface BufferCommands {
+  evalshaBuffer(sha1: string, keys: number, ...args: (string | Buffer)[]): Promise<unknown>;
+  evalBuffer(script: string, keys: number, ...args: (string | Buffer)[]): Promise<unknown>;
+}
+
+interface IoredisSubscriber {
+  subscribe(channel: string): Promise<unknown>;
+  unsubscribe(channel: string): Promise<unknown>;
+  on(event: 'message' | 'error', listener: (...args: string[]) => void): unknown;
+  disconnect(): void;
+}
+
+export function isIoredis(client: object): client is IoredisClient {
+  return typeof (client as Partial<BufferCommands>).evalshaBuffer === 'function';
+}
+
+export class IoredisConnection implements RedisConnection {
+  private readonly commands: BufferCommands;
+
+  constructor(private readonly client: IoredisClient) {
+    this.commands = client as IoredisClient & BufferCommands;
+  }
+
+  evalsha(sha1: string, key: string, args: readonly Argument[]): Promise<unknown> {
+    return this.commands.evalshaBuffer(sha1, 1, key, ...args.map(asBuffer));
+  }
+
+  eval(script: string, key: string, args: readonly Argument[]): Promise<unknown> {
+    return this.commands.evalBuffer(script, 1, key, ...args.map(asBuffer));
+  }
+
+  info(section: string): Promise<string> {
+    return this.client.info(section);
+  }
+
+  async configuration(name: string): Promise<string | undefined> {
+    const answer = await this.client.config('GET', name);
+    const value: unknown = Array.isArray(answer)
+      ? answer[1]
+      : (answer as Record<string, unknown>)[name];
+    return value === undefined ? undefined : String(value);
+  }
+
+  async openSubscriber(): Promise<Subscriber> {
+    const connection = this.client.duplicate();
+    const { options } = this.client;
+    // The client puts its prefix before keys, but not before channels.
+    const prefix = options?.keyPrefix ?? options?.redisOptions?.keyPrefix ?? '';
+    const listeners = new Map<string, () => void>();
+    connection.on('message', (channel) => listeners.get(channel)?.());
+    // The client reconnects by itself, and duplicates poll meanwhile.
+    connection.on('error', () => undefined);
+    return Promise.resolve({
+      subscribe: async (channel, onMessage) => {
+        listeners.set(prefix + channel, onMessage);
+        await connection.subscribe(prefix + channel);
+      },
+      unsubscribe: async (channel) => {
+        listeners.delete(prefix + channel);
+        await connection.unsubscribe(prefix + channel);
+      },
+      close: () => Promise.resolve(connection.disconnect()),
+    });
+  }
+}

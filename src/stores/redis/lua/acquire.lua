@@ -1,0 +1,38 @@
+-- Claims a record that is free, released, issued, or whose lease ran out.
+--
+-- KEYS[1]  the record
+-- ARGV     owner, fingerprint, lease in ms, retention in ms, '1' when it must have been issued
+-- returns  {'acquired', attempt, fencing token, 1 when the last owner's lease ran out, steps}
+--          {'completed', reply}    {'in-flight', ms until the lease ends}
+--          {'held', reason}        {'mismatch'}        {'unknown'}
+
+local owner, fingerprint = ARGV[1], ARGV[2]
+local lease_ms, retention_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
+local record = read()
+local attempt, abandoned, steps, last_token = 1, 0, false, 0
+
+if not record then
+  if ARGV[5] == '1' then return { 'unknown' } end
+else
+  local matches = fingerprint == '' or record.fingerprint == '' or fingerprint == record.fingerprint
+  local is_bound = record.state ~= 'r' or record.steps
+  if not matches and is_bound then return { 'mismatch' } end
+  if record.state == 'c' then return { 'completed', record.content } end
+  if record.state == 'h' then return { 'held', record.content } end
+  if record.state == 'i' then
+    local remaining = record.lease - now_ms()
+    if remaining > 0 then return { 'in-flight', remaining } end
+    abandoned = 1
+  end
+  if matches then attempt = record.attempt + 1 end
+  if fingerprint == '' then fingerprint = record.fingerprint end
+  steps, last_token = record.steps, record.token
+end
+
+-- Microseconds, so that it grows also when the record was forgotten in between.
+local token = math.max(last_token + 1, now_us())
+write({
+  state = 'i', owner = owner, attempt = attempt, token = token, fingerprint = fingerprint,
+  lease = now_ms() + lease_ms, steps = steps, content = '',
+}, 'PX', lease_ms + retention_ms)
+return { 'acquired', attempt, token, abandoned, flat(steps) }

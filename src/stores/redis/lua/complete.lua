@@ -1,0 +1,13 @@
+-- Records the reply. Repeated by the same owner it keeps the first one.
+--
+-- KEYS[1]  the record
+-- ARGV     owner, reply, retention in ms, the state it is settled from
+-- returns  1, or 0 when the claim is no longer alive
+
+local record = read()
+if record and record.state == 'c' and record.owner == ARGV[1] then return 1 end
+if not is_owned(record, ARGV[1], ARGV[4]) then return 0 end
+record.state, record.content, record.lease, record.steps = 'c', ARGV[2], 0, false
+write(record, 'PX', ARGV[3])
+wake()
+return 1

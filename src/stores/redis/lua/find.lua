@@ -1,0 +1,12 @@
+-- Tells what is known of a record.
+--
+-- KEYS[1]  the record
+-- returns  {state, owner, attempt, fencing token, fingerprint, ms until the lease ends,
+--          ms until it is forgotten or -1, content, steps}, or an empty list
+
+local record = read()
+if not record then return {} end
+return {
+  STATES[record.state], record.owner, record.attempt, record.token, record.fingerprint,
+  record.lease - now_ms(), redis.call('PTTL', KEYS[1]), record.content, flat(record.steps),
+}

@@ -1,0 +1,13 @@
+-- Stops everything on this record until someone settles it; it is kept without end.
+--
+-- KEYS[1]  the record
+-- ARGV     owner, reason
+-- returns  1, or 0 when the claim is no longer alive
+
+local record = read()
+if record and record.state == 'h' and record.owner == ARGV[1] then return 1 end
+if not is_owned(record, ARGV[1], 'in-flight') then return 0 end
+record.state, record.content, record.lease = 'h', ARGV[2], 0
+write(record)
+wake()
+return 1

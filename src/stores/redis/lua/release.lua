@@ -1,0 +1,12 @@
+-- Gives the claim back. Attempt number and steps stay.
+--
+-- KEYS[1]  the record
+-- ARGV     owner, retention in ms, the state it is settled from
+-- returns  1, or 0 when the claim is no longer alive
+
+local record = read()
+if not is_owned(record, ARGV[1], ARGV[3]) then return 0 end
+record.state, record.content, record.lease = 'r', '', 0
+write(record, 'PX', ARGV[2])
+wake()
+return 1

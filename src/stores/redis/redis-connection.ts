@@ -1,0 +1,27 @@
+/** An argument of a command. */
+export type Argument = string | Uint8Array;
+
+/** Listens to channels that are called like keys; a client that changes keys changes both alike. */
+export interface Subscriber {
+  subscribe(channel: string, onMessage: () => void): Promise<void>;
+  unsubscribe(channel: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What the store needs of a client, whichever library it is from. Replies come as bytes. */
+export interface RedisConnection {
+  evalsha(sha1: string, key: string, args: readonly Argument[]): Promise<unknown>;
+  eval(script: string, key: string, args: readonly Argument[]): Promise<unknown>;
+  /** `INFO` of one node, as text. */
+  info(section: string): Promise<string>;
+  /** `CONFIG GET`, or `undefined` where the server does not tell. */
+  configuration(name: string): Promise<string | undefined>;
+  /** A connection of its own: one that subscribes can do nothing else. */
+  openSubscriber(): Promise<Subscriber>;
+}
+
+/** A view of the same bytes in the form that clients take. */
+export function asBuffer(argument: Argument): string | Buffer {
+  if (typeof argument === 'string' || Buffer.isBuffer(argument)) return argument;
+  return Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength);
+}

@@ -1,0 +1,223 @@
+import type {
+  AcquireRequest,
+  AcquireResult,
+  CompleteRequest,
+  ExtendRequest,
+  HoldRequest,
+  IdempotencyStore,
+  IssueRequest,
+  RecordState,
+  RecordView,
+  ReleaseRequest,
+  SaveStepRequest,
+  Steps,
+} from '../../engine/store.js';
+import { checkServer } from './check-server.js';
+import { type IoredisClient, IoredisConnection, isIoredis } from './ioredis-connection.js';
+import { isNodeRedis, type NodeRedisClient, NodeRedisConnection } from './node-redis-connection.js';
+import type { Argument, RedisConnection } from './redis-connection.js';
+import { SCRIPTS } from './scripts.generated.js';
+import { Watches } from './watches.js';
+import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+
+export interface RedisStoreOptions {
+  /**
+   * A client of the application: ioredis (single node, Sentinel or Cluster) or node-redis
+   * (client or cluster, connected). It stays the application's: the store never closes it.
+   */
+  readonly client: IoredisClient | NodeRedisClient;
+  /**
+   * What the names of the store's keys begin with.
+   * @default 'idempotency:'
+   */
+  readonly prefix?: string;
+}
+
+type Script = (typeof SCRIPTS)[keyof typeof SCRIPTS];
+
+/**
+ * Keeps records in Redis 6.2 or newer: one key and one script call for each verb, on the
+ * server's clock. Safe in a Cluster.
+ *
+ * What a fail-over loses is lost here too: replication is asynchronous. Records must not be
+ * evicted, so `maxmemory-policy` should be `noeviction`; the application warns when it is not.
+ */
+export class RedisStore implements IdempotencyStore {
+  private readonly connection: RedisConnection;
+  private readonly prefix: string;
+  private readonly watches: Watches;
+
+  /** @throws {@link IdempotencyConfigurationError} for something that is no Redis client */
+  constructor({ client, prefix = 'idempotency:' }: RedisStoreOptions) {
+    this.connection = connectionOf(client);
+    this.prefix = prefix;
+    this.watches = new Watches(this.connection);
+  }
+
+  /** @throws {@link IdempotencyConfigurationError} for a server that cannot keep records */
+  async start(warn: (warning: string) => void): Promise<void> {
+    await checkServer(this.connection, warn);
+  }
+
+  async acquire(request: AcquireRequest): Promise<AcquireResult> {
+    const { id, owner, fingerprint, leaseMs, retentionMs, mustBeIssued } = request;
+    const issued = mustBeIssued === true ? '1' : '0';
+    const answer = await this.run(SCRIPTS.acquire, id, [
+      owner,
+      fingerprint,
+      `${leaseMs}`,
+      `${retentionMs}`,
+      issued,
+    ]);
+    return acquireResult(answer as unknown[]);
+  }
+
+  extend({ id, owner, leaseMs, retentionMs }: ExtendRequest): Promise<boolean> {
+    return this.ask(SCRIPTS.extend, id, [owner, `${leaseMs}`, `${retentionMs}`]);
+  }
+
+  complete({
+    id,
+    owner,
+    reply,
+    retentionMs,
+    from = 'in-flight',
+  }: CompleteRequest): Promise<boolean> {
+    return this.ask(SCRIPTS.complete, id, [owner, reply, `${retentionMs}`, from]);
+  }
+
+  release({ id, owner, retentionMs, from = 'in-flight' }: ReleaseRequest): Promise<boolean> {
+    return this.ask(SCRIPTS.release, id, [owner, `${retentionMs}`, from]);
+  }
+
+  hold({ id, owner, reason }: HoldRequest): Promise<boolean> {
+    return this.ask(SCRIPTS.hold, id, [owner, reason]);
+  }
+
+  saveStep({ id, owner, name, value }: SaveStepRequest): Promise<boolean> {
+    return this.ask(SCRIPTS.saveStep, id, [owner, name, value]);
+  }
+
+  issue({ id, retentionMs }: IssueRequest): Promise<boolean> {
+    return this.ask(SCRIPTS.issue, id, [`${retentionMs}`]);
+  }
+
+  async find(id: string): Promise<RecordView | undefined> {
+    const answer = (await this.run(SCRIPTS.find, id, [])) as unknown[];
+    return answer.length === 0 ? undefined : recordView(id, answer);
+  }
+
+  forget(id: string): Promise<boolean> {
+    return this.ask(SCRIPTS.forget, id, []);
+  }
+
+  /** Redis forgets by itself: there is never anything to purge. */
+  purgeExpired(): number {
+    return 0;
+  }
+
+  watch(id: string, onChange: () => void): () => void {
+    return this.watches.add(this.prefix + id, onChange);
+  }
+
+  /** Closes the connection for waiting duplicates, which is the store's own. */
+  close(): Promise<void> {
+    return this.watches.close();
+  }
+
+  private async ask(script: Script, id: string, args: readonly Argument[]): Promise<boolean> {
+    return Number(await this.run(script, id, args)) === 1;
+  }
+
+  private async run(
+    { sha1, source }: Script,
+    id: string,
+    args: readonly Argument[],
+  ): Promise<unknown> {
+    const key = this.prefix + id;
+    try {
+      return await this.connection.evalsha(sha1, key, args);
+    } catch (error) {
+      // The server was restarted, or its scripts were flushed.
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+      return this.connection.eval(source, key, args);
+    }
+  }
+}
+
+function connectionOf(client: unknown): RedisConnection {
+  if (typeof client === 'object' && client !== null) {
+    if (isIoredis(client)) return new IoredisConnection(client);
+    if (isNodeRedis(client)) return new NodeRedisConnection(client);
+  }
+  throw new IdempotencyConfigurationError({
+    option: 'client of RedisStore',
+    given: client,
+    accepted: 'a client of ioredis (5 or newer) or of node-redis (5 or newer)',
+    remedy: 'Pass the client itself, such as `new RedisStore({ client: new Redis(url) })`.',
+  });
+}
+
+function acquireResult(answer: readonly unknown[]): AcquireResult {
+  const outcome = String(answer[0]) as AcquireResult['outcome'];
+  switch (outcome) {
+    case 'acquired':
+      return {
+        outcome,
+        attempt: Number(answer[1]),
+        fencingToken: Number(answer[2]),
+        abandoned: Number(answer[3]) === 1,
+        steps: stepsOf(answer[4] as readonly Buffer[]),
+      };
+    case 'completed':
+      return { outcome, reply: answer[1] as Buffer };
+    case 'in-flight':
+      return { outcome, leaseRemainingMs: Number(answer[1]) };
+    case 'held':
+      return { outcome, reason: String(answer[1]) };
+    case 'mismatch':
+    case 'unknown':
+      return { outcome };
+  }
+}
+
+function recordView(id: string, answer: readonly unknown[]): RecordView {
+  const [
+    state,
+    owner,
+    attempt,
+    token,
+    fingerprint,
+    leaseRemaining,
+    retentionRemaining,
+    content,
+    steps,
+  ] = answer;
+  const view = {
+    id,
+    state: String(state) as RecordState,
+    owner: String(owner),
+    attempt: Number(attempt),
+    fencingToken: Number(token),
+    fingerprint: String(fingerprint),
+    steps: stepsOf(steps as readonly Buffer[]),
+    retentionRemainingMs: Number(retentionRemaining) < 0 ? undefined : Number(retentionRemaining),
+  };
+  switch (view.state) {
+    case 'completed':
+      return { ...view, reply: content as Buffer };
+    case 'held':
+      return { ...view, reason: String(content) };
+    case 'in-flight':
+      return { ...view, leaseRemainingMs: Number(leaseRemaining) };
+    case 'issued':
+    case 'released':
+      return view;
+  }
+}
+
+function stepsOf(flat: readonly Buffer[]): Steps {
+  const steps = new Map<string, Uint8Array>();
+  for (let i = 0; i + 1 < flat.length; i += 2) steps.set(flat[i]!.toString(), flat[i + 1]!);
+  return steps;
+}

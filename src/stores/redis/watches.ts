@@ -1,0 +1,66 @@
+import type { RedisConnection, Subscriber } from './redis-connection.js';
+
+/** A duplicate that waits in rounds comes back at once; its channel stays open so long. */
+const LINGER_MS = 2_000;
+
+interface Channel {
+  readonly listeners: Set<() => void>;
+  lingering: NodeJS.Timeout | undefined;
+}
+
+/**
+ * Who waits for which record. The connection that listens is opened when the first duplicate
+ * waits; what goes wrong with it is made good by the polling that goes on beside it.
+ */
+export class Watches {
+  private readonly channels = new Map<string, Channel>();
+  private subscriber: Promise<Subscriber> | undefined;
+
+  constructor(private readonly connection: RedisConnection) {}
+
+  add(name: string, onChange: () => void): () => void {
+    const channel = this.channels.get(name) ?? this.open(name);
+    clearTimeout(channel.lingering);
+    channel.listeners.add(onChange);
+    return () => {
+      if (!channel.listeners.delete(onChange) || channel.listeners.size > 0) return;
+      channel.lingering = setTimeout(() => this.drop(name, channel), LINGER_MS).unref();
+    };
+  }
+
+  async close(): Promise<void> {
+    for (const { lingering } of this.channels.values()) clearTimeout(lingering);
+    this.channels.clear();
+    const subscriber = await this.subscriber?.catch(() => undefined);
+    await subscriber?.close();
+  }
+
+  private open(name: string): Channel {
+    const channel: Channel = { listeners: new Set(), lingering: undefined };
+    this.channels.set(name, channel);
+    const wake = (): void => {
+      channel.listeners.forEach((listener) => listener());
+    };
+    this.tell(async (subscriber) => {
+      await subscriber.subscribe(name, wake);
+      // What happened before the server listened was not heard.
+      wake();
+    });
+    return channel;
+  }
+
+  private drop(name: string, channel: Channel): void {
+    if (this.channels.get(name) !== channel) return;
+    this.channels.delete(name);
+    this.tell((subscriber) => subscriber.unsubscribe(name));
+  }
+
+  private tell(command: (subscriber: Subscriber) => Promise<void>): void {
+    this.subscriber ??= this.connection.openSubscriber();
+    const { subscriber } = this;
+    subscriber.then(command).catch(() => {
+      // The next one to wait opens another connection; until then duplicates poll.
+      if (this.subscriber === subscriber) this.subscriber = undefined;
+    });
+  }
+}

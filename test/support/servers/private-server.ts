@@ -1,0 +1,117 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** How to run one kind of server. */
+export interface ServerRecipe {
+  readonly name: string;
+  /** Prepares an empty data folder. */
+  readonly prepare?: (folder: string) => Promise<void>;
+  readonly command: (folder: string, port: number) => readonly [program: string, ...args: string[]];
+  /** Whose processes they are; some servers refuse to be root's. */
+  readonly user?: { readonly uid: number; readonly gid: number };
+  /** Rejects until the server answers. */
+  readonly ping: (port: number) => Promise<void>;
+}
+
+const STARTS_WITHIN_MS = 30_000;
+
+/** A server of this test run alone: on a free port, in a temporary folder, gone afterwards. */
+export class PrivateServer {
+  private child: ChildProcess | undefined;
+  private output = '';
+
+  private constructor(
+    private readonly recipe: ServerRecipe,
+    readonly folder: string,
+    readonly port: number,
+  ) {}
+
+  static async start(recipe: ServerRecipe, port?: number): Promise<PrivateServer> {
+    const folder = mkdtempSync(join(tmpdir(), `idempotency-${recipe.name}-`));
+    const server = new PrivateServer(recipe, folder, port ?? (await freePort()));
+    process.once('exit', () => server.discard());
+    await recipe.prepare?.(folder);
+    await server.run();
+    return server;
+  }
+
+  /** As a power cut would. The data folder stays. */
+  async kill(): Promise<void> {
+    const { child } = this;
+    if (child === undefined) return;
+    this.child = undefined;
+    const ended =
+      child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
+    child.kill('SIGCONT');
+    child.kill('SIGKILL');
+    await ended;
+  }
+
+  /** Stands still without letting go of its connections. */
+  pause(): void {
+    this.child?.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.child?.kill('SIGCONT');
+  }
+
+  /** Runs again on the same port and data. */
+  async restart(): Promise<void> {
+    await this.kill();
+    await this.run();
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  private async run(): Promise<void> {
+    const { recipe, folder, port } = this;
+    const [program, ...args] = recipe.command(folder, port);
+    const child = spawn(program, args, {
+      ...recipe.user,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd: folder,
+    });
+    const keep = (text: Buffer): void => {
+      this.output = (this.output + text.toString()).slice(-4_000);
+    };
+    child.stdout.on('data', keep);
+    child.stderr.on('data', keep);
+    child.on('error', (error) => keep(Buffer.from(String(error))));
+    this.child = child;
+    const giveUpAt = Date.now() + STARTS_WITHIN_MS;
+    for (;;) {
+      try {
+        return await recipe.ping(port);
+      } catch (error) {
+        if (child.exitCode !== null || Date.now() > giveUpAt)
+          throw new Error(`${recipe.name} did not start: ${String(error)}\n${this.output}`, {
+            cause: error,
+          });
+      }
+      await sleep(50);
+    }
+  }
+
+  private discard(): void {
+    this.child?.kill('SIGKILL');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -4,8 +4,11 @@ import type { Clock } from '../../src/engine/clock.js';
 import { memoryStoreWith } from '../support/memory-store.js';
 
 const MILLION = 1_000_000;
-/** Reading at random in memory is slower than in a cache; a search would be slower by far more. */
-const MOST_SLOWDOWN = 8;
+/**
+ * Memory read at random is slower than a cache: by 3, and by 9 on a machine that is busy with
+ * other things. Work that grows with the records would be slower by up to 1000.
+ */
+const MOST_SLOWDOWN = 25;
 /** Most of it goes into making a million records. */
 const PATIENCE_MS = 180_000;
 

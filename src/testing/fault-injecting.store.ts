@@ -14,7 +14,7 @@ import type {
 import type { Fault } from './faults.js';
 
 /** A verb of {@link IdempotencyStore} that reads or writes records. */
-export type StoreVerb = Exclude<keyof IdempotencyStore, 'watch' | 'close'>;
+export type StoreVerb = Exclude<keyof IdempotencyStore, 'watch' | 'isVolatile' | 'start' | 'close'>;
 
 /** One call, recorded before anything happened to it. */
 export interface StoreCall {
@@ -35,12 +35,15 @@ export interface StoreCall {
 export class FaultInjectingStore implements IdempotencyStore {
   /** Every call so far, in order. */
   readonly calls: StoreCall[] = [];
+  /** As the other store says. */
+  readonly isVolatile?: boolean;
   /** Present when the other store has it. */
   readonly watch?: IdempotencyStore['watch'];
   private readonly queued = new Map<StoreVerb, Fault[]>();
   private readonly permanent = new Map<StoreVerb, Fault>();
 
   constructor(private readonly inner: IdempotencyStore) {
+    if (inner.isVolatile !== undefined) this.isVolatile = inner.isVolatile;
     if (inner.watch !== undefined) this.watch = inner.watch.bind(inner);
   }
 
@@ -113,6 +116,10 @@ export class FaultInjectingStore implements IdempotencyStore {
 
   purgeExpired(limit: number): Awaitable<number> {
     return this.run('purgeExpired', limit, () => this.inner.purgeExpired(limit));
+  }
+
+  start(warn: (warning: string) => void): Awaitable<void> {
+    return this.inner.start?.(warn);
   }
 
   close(): Awaitable<void> {

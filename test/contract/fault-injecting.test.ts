@@ -93,12 +93,20 @@ describe('FaultInjectingStore without faults', () => {
     expect(new FaultInjectingStore(poor).watch).toBeUndefined();
   });
 
-  test('closes the store', async () => {
+  test('starts and closes the store, and is as volatile', async () => {
     const { inner } = setUp();
-    let isClosed = false;
-    const closing = { ...verbsOf(inner), close: () => void (isClosed = true) };
-    await new FaultInjectingStore(closing).close();
-    expect(isClosed).toBe(true);
+    const log: string[] = [];
+    const store = new FaultInjectingStore({
+      ...verbsOf(inner),
+      isVolatile: true,
+      start: (warn) => warn('old server'),
+      close: () => void log.push('closed'),
+    });
+    await store.start((warning) => log.push(warning));
+    await store.close();
+    expect(log).toEqual(['old server', 'closed']);
+    expect(store.isVolatile).toBe(true);
+    expect(new FaultInjectingStore(verbsOf(inner)).isVolatile).toBeUndefined();
   });
 
   test('records every call with its argument', async () => {

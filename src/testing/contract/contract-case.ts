@@ -12,6 +12,7 @@ export const GUARANTEES = {
   8: 'Ids, owners and names are exact and arbitrary.',
 } as const;
 
+/** Number of a guarantee. */
 export type Guarantee = keyof typeof GUARANTEES;
 
 /** What a case needs of the store under test. The cases use new ids; nothing has to be emptied. */

@@ -16,6 +16,7 @@ export interface IdempotencyProblem {
   readonly retryable: boolean;
 }
 
+/** What an {@link IdempotencyException} may know beside its code. */
 export interface IdempotencyExceptionOptions {
   /** What a 409 or 503 tells the client to wait, in milliseconds. */
   readonly retryAfterMs?: number;

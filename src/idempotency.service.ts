@@ -3,7 +3,8 @@ import type { Observable } from 'rxjs';
 import { IdempotencyConfigurationError } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
 import type { IdempotencyEvent } from './engine/events.js';
-import type { IdempotencyStore, RecordState, RecordView } from './engine/store.js';
+import { IdempotencyEngine } from './engine/engine.js';
+import type { Awaitable, IdempotencyStore, RecordState, RecordView } from './engine/store.js';
 import { DirectEntry } from './entry/direct-entry.js';
 import { HandlerRegistry } from './entry/handler-registry.js';
 import { HandlerResolver } from './entry/handler-resolver.js';
@@ -11,7 +12,7 @@ import { handlerRuns } from './entry/handler-run.js';
 import type { IdempotentOperation } from './entry/idempotent-operation.js';
 import type { RecoveredReply } from './entry/recovery.js';
 import { encodeRecoveredHttpReply, encodeRecoveredValue } from './entry/recovery-call.js';
-import { IDEMPOTENCY_STORE } from './idempotency.constants.js';
+import { IdempotencyException } from './idempotency.exception.js';
 import { MODULE_OPTIONS_TOKEN } from './idempotency.module-definition.js';
 import {
   DEFAULTS,
@@ -76,7 +77,7 @@ export class IdempotencyService {
   readonly events$: Observable<IdempotencyEvent>;
 
   constructor(
-    @Inject(IDEMPOTENCY_STORE) private readonly store: IdempotencyStore,
+    private readonly engine: IdempotencyEngine,
     @Inject(MODULE_OPTIONS_TOKEN) private readonly options: IdempotencyModuleOptions,
     private readonly entry: DirectEntry,
     private readonly resolver: HandlerResolver,
@@ -102,7 +103,7 @@ export class IdempotencyService {
     fn: (operation: IdempotentOperation) => T | PromiseLike<T>,
   ): Promise<T> {
     const { scope, key, principal, content, ...own } = options;
-    const merged: IdempotentOptions = { ...this.options.defaults, ...own };
+    const merged = this.resolver.merged('IdempotencyService.run()', [own]);
     const call = {
       ...this.identify({ scope, key, principal }),
       scope,
@@ -119,9 +120,13 @@ export class IdempotencyService {
     return handlerRuns.getStore()?.operation;
   }
 
-  /** The operation, or `undefined` when there is none on record. */
+  /**
+   * The operation, or `undefined` when there is none on record.
+   *
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`, as `forget` and `settle`
+   */
   async find(ref: OperationRef): Promise<OperationView | undefined> {
-    const record = await this.store.find(this.identify(ref).id);
+    const record = await this.ask((store) => store.find(this.identify(ref).id));
     return record && view(record);
   }
 
@@ -130,7 +135,7 @@ export class IdempotencyService {
    * is nothing to delete, or an owner is at work.
    */
   async forget(ref: OperationRef): Promise<boolean> {
-    return this.store.forget(this.identify(ref).id);
+    return this.ask((store) => store.forget(this.identify(ref).id));
   }
 
   /**
@@ -139,14 +144,24 @@ export class IdempotencyService {
    */
   async settle(ref: OperationRef, decision: 'release' | RecoveredReply): Promise<boolean> {
     const { id } = this.identify(ref);
-    const record = await this.store.find(id);
+    const record = await this.ask((store) => store.find(id));
     if (record?.state !== 'held') return false;
     const claim = { id, owner: record.owner, from: 'held' as const };
     const retentionMs = parseDuration('ttl', this.options.defaults?.ttl ?? DEFAULTS.ttl);
-    if (decision === 'release') return this.store.release({ ...claim, retentionMs });
+    if (decision === 'release')
+      return this.ask((store) => store.release({ ...claim, retentionMs }));
     const isHttp = decision.status !== undefined || this.handlers.hasScope(ref.scope);
     const reply = isHttp ? encodeRecoveredHttpReply(decision) : encodeRecoveredValue(decision);
-    return this.store.complete({ ...claim, reply, retentionMs });
+    return this.ask((store) => store.complete({ ...claim, reply, retentionMs }));
+  }
+
+  private async ask<T>(verb: (store: IdempotencyStore) => Awaitable<T>): Promise<T> {
+    try {
+      return await this.engine.calls.call(verb);
+    } catch (cause) {
+      const { problemBaseUrl } = this.options;
+      throw new IdempotencyException('IDEMPOTENCY_STORE_UNAVAILABLE', { cause, problemBaseUrl });
+    }
   }
 
   private identify({ scope, key, principal }: OperationRef): {

@@ -29,7 +29,10 @@ export { IdempotencyInterceptor } from './entry/idempotency.interceptor.js';
 export type { IdempotentOperation } from './entry/idempotent-operation.js';
 export { type AbandonedCall, type RecoveredReply, recoveredReply } from './entry/recovery.js';
 export { type Clock, type CancelTimer, systemClock } from './engine/clock.js';
-export { IdempotencyConfigurationError } from './engine/configuration-error.js';
+export {
+  IdempotencyConfigurationError,
+  isIdempotencyConfigurationError,
+} from './engine/configuration-error.js';
 export type { Duration } from './engine/duration.js';
 export type * from './engine/events.js';
 export { type IdempotencyErrorCode, type Refusal, REFUSALS } from './engine/refusals.js';

@@ -16,6 +16,7 @@ export interface ClaimRef {
   readonly owner: string;
 }
 
+/** Asks to become the owner of a record. */
 export interface AcquireRequest extends ClaimRef {
   /** Digest of what a retry must repeat; the empty string matches everything. */
   readonly fingerprint: string;
@@ -39,6 +40,7 @@ export interface Acquired {
   readonly steps: Steps;
 }
 
+/** The operation has finished: this is its reply. */
 export interface Completed {
   readonly outcome: 'completed';
   readonly reply: Uint8Array;
@@ -56,6 +58,7 @@ export interface Mismatch {
   readonly outcome: 'mismatch';
 }
 
+/** The outcome is not known; an operator has to settle it. */
 export interface Held {
   readonly outcome: 'held';
   readonly reason: string;
@@ -69,8 +72,10 @@ export interface Unknown {
 /** Every answer that leaves the record with somebody else. */
 export type Refusing = Completed | InFlight | Mismatch | Held | Unknown;
 
+/** The record is the caller's, or somebody else's. */
 export type AcquireResult = Acquired | Refusing;
 
+/** Asks for the lease to start anew. */
 export interface ExtendRequest extends ClaimRef {
   /** The new lease, counted from now, in milliseconds. */
   readonly leaseMs: number;
@@ -78,6 +83,7 @@ export interface ExtendRequest extends ClaimRef {
   readonly retentionMs: number;
 }
 
+/** Hands over the reply of a finished operation. */
 export interface CompleteRequest extends ClaimRef {
   readonly reply: Uint8Array;
   /** How long the reply is kept, in milliseconds from now. */
@@ -86,6 +92,7 @@ export interface CompleteRequest extends ClaimRef {
   readonly from?: 'in-flight' | 'held';
 }
 
+/** Gives a claim back. */
 export interface ReleaseRequest extends ClaimRef {
   /** How long attempt number and steps are kept, in milliseconds from now. */
   readonly retentionMs: number;
@@ -93,16 +100,19 @@ export interface ReleaseRequest extends ClaimRef {
   readonly from?: 'in-flight' | 'held';
 }
 
+/** Puts an operation into an operator's hands. */
 export interface HoldRequest extends ClaimRef {
   /** Shown to operators. Never to clients. */
   readonly reason: string;
 }
 
+/** Hands over the result of a finished step. */
 export interface SaveStepRequest extends ClaimRef {
   readonly name: string;
   readonly value: Uint8Array;
 }
 
+/** Asks for a record that may be claimed later. */
 export interface IssueRequest {
   readonly id: string;
   /** How long the record may be claimed, in milliseconds from now. */

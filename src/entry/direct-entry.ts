@@ -14,7 +14,7 @@ import {
 } from '../replies/codec.js';
 import type { Reply } from '../replies/reply.js';
 import { CurrentOperation } from './current-operation.js';
-import { decideOnFailure } from './failure.js';
+import { decideOnFailure, statusOf } from './failure.js';
 import { HandlerRun, handlerRuns } from './handler-run.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
 import { encodeRecoveredValue, recovery } from './recovery-call.js';
@@ -104,7 +104,7 @@ export class DirectEntry {
 
   private async fail(call: DirectCall, claim: Claim, error: unknown): Promise<void> {
     if (!claim.isRunning) return;
-    const status = error instanceof HttpException ? error.getStatus() : 500;
+    const status = statusOf(error);
     switch (await decideOnFailure(call, error, status)) {
       case 'store':
         await claim.complete(encodeErrorReply(keepable(error)));

@@ -11,9 +11,14 @@ export function isDeterministic(status: number): boolean {
   return status < 500 && !PASSING_CONDITIONS.has(status);
 }
 
+/** The status that Nest's own filter answers an error with. */
+export function statusOf(error: unknown): number {
+  return error instanceof HttpException ? error.getStatus() : 500;
+}
+
 /**
  * What becomes of an operation that failed after its handler began. An `onError` that fails
- * itself decides nothing, so the operation is held.
+ * itself, or answers with anything else, decides nothing, so the operation is held.
  */
 export function decideOnFailure(
   { onError }: Pick<ProtectedHandler, 'onError'>,
@@ -24,8 +29,14 @@ export function decideOnFailure(
     return error instanceof HttpException && isDeterministic(status) ? 'store' : 'release';
   try {
     const decision = onError(error, status);
-    return isPending(decision) ? Promise.resolve(decision).catch(() => 'hold' as const) : decision;
+    return isPending(decision)
+      ? Promise.resolve(decision).then(known, () => 'hold' as const)
+      : known(decision);
   } catch {
     return 'hold';
   }
+}
+
+function known(decision: ErrorDecision): ErrorDecision {
+  return decision === 'release' || decision === 'store' ? decision : 'hold';
 }

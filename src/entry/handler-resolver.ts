@@ -50,12 +50,7 @@ export class HandlerResolver {
 
   /** @throws {@link IdempotencyConfigurationError} */
   resolve(declaration: HandlerDeclaration): ProtectedHandler {
-    const options: IdempotentOptions = Object.assign(
-      {},
-      this.moduleOptions.defaults,
-      ...declaration.options.map(withoutUndefined),
-    );
-    this.check(options, declaration.name);
+    const options = this.merged(declaration.name, declaration.options);
     const context = { handler: declaration.name, options };
     const plan = this.strategies
       .get(options.strategy ?? DEFAULTS.strategy, declaration.name)
@@ -63,8 +58,7 @@ export class HandlerResolver {
     const key = resolveKey(plan.key, {
       headerName: this.moduleOptions.header ?? MODULE_DEFAULTS.header,
     });
-    const comparesContent =
-      plan.comparesContent && !key.coversContent && options.fingerprint !== false;
+    const comparesContent = plan.comparesContent && !key.coversContent;
     const [scope, scopesByPath] = scopesOf(declaration, options);
     return {
       name: declaration.name,
@@ -79,6 +73,18 @@ export class HandlerResolver {
       onError: options.onError,
       recover: options.recover,
     };
+  }
+
+  /**
+   * The module's defaults with options over them, outermost first.
+   *
+   * @throws {@link IdempotencyConfigurationError}
+   */
+  merged(handler: string, options: readonly IdempotentOptions[]): IdempotentOptions {
+    const { defaults } = this.moduleOptions;
+    const merged: IdempotentOptions = Object.assign({}, defaults, ...options.map(withoutUndefined));
+    this.check(merged, handler);
+    return merged;
   }
 
   /** Also for operations that are no handler's: `IdempotencyService.run()`. */

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { isObservable } from 'rxjs';
-import { finalize } from 'rxjs/operators';
+import { isObservable, type Observable } from 'rxjs';
+import { finalize, tap } from 'rxjs/operators';
 import { isPending } from '../engine/awaitable.js';
 import type { Claim } from '../engine/claim.js';
 import { IdempotencyException } from '../idempotency.exception.js';
@@ -14,8 +14,9 @@ export class HandlerRun {
   /** The handler was called: whatever failed before is none of the operation's doing. */
   hasStarted = false;
   hasEnded = false;
-  hasFailed = false;
-  /** Something outside stopped listening, such as a time-out, while the handler went on. */
+  /** What the handler ended with, if that was an error. */
+  failure: { readonly error: unknown } | undefined;
+  /** Somebody stopped listening, such as a time-out, while the handler went on. */
   isDetached = false;
   private whenEnded: (() => void) | undefined;
 
@@ -39,19 +40,17 @@ export class HandlerRun {
     try {
       result = call();
     } catch (error) {
-      this.end(true);
+      this.end({ error });
       throw error;
     }
-    if (isPending(result)) {
-      void Promise.resolve(result).then(
-        () => this.end(false),
-        () => this.end(true),
-      );
-      return result;
-    }
-    if (isObservable(result)) return result.pipe(finalize(() => this.end(false)));
-    this.end(false);
-    return result;
+    if (!isPending(result)) return this.returned(result);
+    return Promise.resolve(result).then(
+      (value) => this.returned(value),
+      (error: unknown) => {
+        this.end({ error });
+        throw error;
+      },
+    );
   }
 
   /** Calls back when the handler ends; one listener is enough. */
@@ -59,12 +58,33 @@ export class HandlerRun {
     this.whenEnded = listener;
   }
 
-  private end(failed: boolean): void {
+  private returned(value: unknown): unknown {
+    // Nobody subscribes any more to what a detached handler returns.
+    if (isObservable(value) && !this.isDetached) return this.observed(value);
+    this.end();
+    return value;
+  }
+
+  /** The handler goes on until its observable has ended, or nobody wants more of it. */
+  private observed(source: Observable<unknown>): Observable<unknown> {
+    let hasAnswered = false;
+    const answered = (): void => void (hasAnswered = true);
+    let failure: HandlerRun['failure'];
+    return source.pipe(
+      tap({ next: answered, complete: answered, error: (error) => (failure = { error }) }),
+      finalize(() => this.end(failure ?? (hasAnswered ? undefined : CANCELLED))),
+    );
+  }
+
+  private end(failure?: HandlerRun['failure']): void {
     this.hasEnded = true;
-    this.hasFailed = failed;
+    this.failure = failure;
     this.whenEnded?.();
   }
 }
+
+/** Unsubscribed before it had anything to say: its work was called off. */
+const CANCELLED = { error: new Error('The observable of the handler was unsubscribed.') };
 
 /** The run that the present code is part of. Shared by all copies of the package in the process. */
 const STORAGE = Symbol.for('nestjs-idempotency:handler-run');

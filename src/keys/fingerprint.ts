@@ -3,6 +3,7 @@ import { IdempotencyConfigurationError } from '../engine/configuration-error.js'
 import type { IdempotentCall } from './call.js';
 import { quote } from './canonical-text.js';
 import { FingerprintUnavailableError } from './fingerprint-unavailable-error.js';
+import { credentialDigest } from './principal.js';
 import { comparable, contentLines } from './request-content.js';
 import { sha256 } from './sha256.js';
 
@@ -11,7 +12,10 @@ export { FingerprintUnavailableError };
 /** Says what a retry must repeat: text, or any JSON-like value. Members in any order. */
 export type FingerprintFunction = (call: IdempotentCall) => Awaitable<unknown>;
 
-/** A function, or `false`: a retry may differ in everything but its key. */
+/**
+ * A function, or `false`: a retry may differ in everything but its key. A caller whose principal
+ * is not known has to repeat the credentials in any case.
+ */
 export type FingerprintDeclaration = FingerprintFunction | false;
 
 /** Digest of what a retry must repeat; the empty string matches everything. */
@@ -52,7 +56,7 @@ export function resolveFingerprint(
   declaration: FingerprintDeclaration | undefined,
 ): ResolvedFingerprint {
   if (declaration === undefined) return requestFingerprint;
-  if (declaration === false) return () => '';
+  if (declaration === false) return (call) => credentialDigest(call) ?? '';
   if (typeof declaration !== 'function') {
     throw new IdempotencyConfigurationError({
       option: 'fingerprint',
@@ -61,12 +65,14 @@ export function resolveFingerprint(
       remedy: 'Leave the option out to compare method, route, parameters, query and body.',
     });
   }
-  return (call) => chain(declaration(call), answerFingerprint);
+  return (call) => chain(declaration(call), (answer) => answerFingerprint(answer, call));
 }
 
-function answerFingerprint(answer: unknown): string {
+function answerFingerprint(answer: unknown, call: IdempotentCall): string {
   if (answer !== undefined && typeof answer !== 'function' && typeof answer !== 'symbol') {
-    return contentFingerprint(answer);
+    const content = contentFingerprint(answer);
+    const credential = credentialDigest(call);
+    return credential === undefined ? content : sha256(content + credential);
   }
   throw new IdempotencyConfigurationError({
     option: 'fingerprint',

@@ -2,15 +2,15 @@ import type { CallHandler, ExecutionContext } from '@nestjs/common';
 import { Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { type Observable, of } from 'rxjs';
-import { type Awaitable, chain } from '../../engine/awaitable.js';
+import { type Awaitable, chain, isPending } from '../../engine/awaitable.js';
 import { IdempotencyEngine } from '../../engine/engine.js';
 import type { Beginning, OperationRequest } from '../../engine/operation.js';
 import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import { IdempotencyException } from '../../idempotency.exception.js';
 import { MODULE_OPTIONS_TOKEN } from '../../idempotency.module-definition.js';
 import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../../idempotency.options.js';
-import { FingerprintUnavailableError } from '../../keys/fingerprint.js';
-import { InvalidKeyError } from '../../keys/key-source.js';
+import { isFingerprintUnavailableError } from '../../keys/fingerprint-unavailable-error.js';
+import { isInvalidKeyError } from '../../keys/key-source.js';
 import { recordId } from '../../keys/record-id.js';
 import { decodeReply, UnreadableReplyError } from '../../replies/codec.js';
 import type { Reply } from '../../replies/reply.js';
@@ -64,7 +64,7 @@ export class HttpEntry implements HttpOperationContext {
     if (exchange.isTaken) return next.handle();
     exchange.isTaken = true;
     if (exchange.isSafe) return this.runUnprotected(context, next, exchange);
-    return chain(this.principalOf(exchange, handler), (principal) => {
+    return chain(handler.principal(exchange), (principal) => {
       exchange.principal = principal;
       return chain(exchange.key ?? this.readKey(exchange, handler), (key) => {
         if (key === undefined) {
@@ -72,8 +72,9 @@ export class HttpEntry implements HttpOperationContext {
           return this.runUnprotected(context, next, exchange);
         }
         exchange.key = key;
-        return chain(this.fingerprintOf(exchange, handler), (fingerprint) =>
-          this.begin(context, next, exchange, handler, key, fingerprint),
+        return chain(
+          this.orRefuse(exchange, () => handler.fingerprint(exchange)),
+          (fingerprint) => this.begin(context, next, exchange, handler, key, fingerprint),
         );
       });
     });
@@ -128,7 +129,8 @@ export class HttpEntry implements HttpOperationContext {
       case 'replay':
         return this.replay(exchange, beginning.reply);
       case 'refused':
-        throw this.refuse(exchange, beginning.code, beginning);
+        // The engine has told its listeners already.
+        throw this.exception(exchange, beginning.code, beginning);
       case 'unprotected':
         return this.runUnprotected(context, next, exchange);
     }
@@ -166,52 +168,42 @@ export class HttpEntry implements HttpOperationContext {
     exchange: HttpExchange,
     handler: ProtectedHandler,
   ): Awaitable<string | undefined> {
-    return this.orRefuse(exchange, InvalidKeyError, 'IDEMPOTENCY_KEY_INVALID', () =>
-      handler.key.read(exchange),
-    );
+    return this.orRefuse(exchange, () => handler.key.read(exchange));
   }
 
-  private principalOf(
-    exchange: HttpExchange,
-    handler: ProtectedHandler,
-  ): Awaitable<string | undefined> {
-    return handler.principal(exchange);
-  }
-
-  private fingerprintOf(exchange: HttpExchange, handler: ProtectedHandler): Awaitable<string> {
-    return this.orRefuse(
-      exchange,
-      FingerprintUnavailableError,
-      'IDEMPOTENCY_FINGERPRINT_UNAVAILABLE',
-      () => handler.fingerprint(exchange),
-    );
-  }
-
-  /** Runs a part that may fail in one expected way, at once or later. */
-  private orRefuse<T>(
-    exchange: HttpExchange,
-    expected: abstract new (...args: never[]) => Error,
-    code: IdempotencyErrorCode,
-    run: () => Awaitable<T>,
-  ): Awaitable<T> {
+  /** Runs a part that may fail in ways that have an answer of their own, at once or later. */
+  private orRefuse<T>(exchange: HttpExchange, run: () => Awaitable<T>): Awaitable<T> {
     const refuse = (cause: unknown): never => {
-      throw cause instanceof expected ? this.refuse(exchange, code, { cause }) : cause;
+      const code = refusalOf(cause);
+      throw code === undefined ? cause : this.refuse(exchange, code, { cause });
     };
     try {
       const result = run();
-      return result instanceof Promise ? result.catch(refuse) : result;
+      return isPending(result) ? Promise.resolve(result).catch(refuse) : result;
     } catch (cause) {
       return refuse(cause);
     }
   }
 
-  /** The exception, with its headers on the response for whichever filter answers it. */
+  /** A refusal that the engine does not know of. */
   private refuse(
+    exchange: HttpExchange,
+    code: IdempotencyErrorCode,
+    reason: { cause?: unknown } = {},
+  ): IdempotencyException {
+    const { events } = this.engine;
+    const { scope } = exchange;
+    if (events.hasListeners) events.emit({ type: 'rejected', scope, code, cause: reason.cause });
+    return this.exception(exchange, code, reason);
+  }
+
+  /** The exception, with its headers on the response for whichever filter answers it. */
+  private exception(
     exchange: HttpExchange,
     code: IdempotencyErrorCode,
     { retryAfterMs, cause }: { retryAfterMs?: number; cause?: unknown } = {},
   ): IdempotencyException {
-    const detail = cause instanceof InvalidKeyError ? cause.message : undefined;
+    const detail = isInvalidKeyError(cause) ? cause.message : undefined;
     const { problemBaseUrl } = this;
     const exception = new IdempotencyException(code, {
       retryAfterMs,
@@ -224,4 +216,10 @@ export class HttpEntry implements HttpOperationContext {
       this.adapterHost.httpAdapter.setHeader(exchange.response, name, value);
     return exception;
   }
+}
+
+/** What a key source or a fingerprint that failed means to the client. */
+function refusalOf(error: unknown): IdempotencyErrorCode | undefined {
+  if (isInvalidKeyError(error)) return 'IDEMPOTENCY_KEY_INVALID';
+  return isFingerprintUnavailableError(error) ? 'IDEMPOTENCY_FINGERPRINT_UNAVAILABLE' : undefined;
 }

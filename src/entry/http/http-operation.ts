@@ -1,13 +1,15 @@
-import type { CallHandler } from '@nestjs/common';
-import type { OutgoingHttpHeaders } from 'node:http';
+import { type CallHandler, StreamableFile } from '@nestjs/common';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
 import { Observable } from 'rxjs';
 import { type Awaitable, chain } from '../../engine/awaitable.js';
 import type { Claim, Settlement } from '../../engine/claim.js';
 import type { Clock } from '../../engine/clock.js';
 import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import { decodeReply, encodeHttpReply, NOT_KEPT } from '../../replies/codec.js';
+import type { Reply } from '../../replies/reply.js';
 import type { IdempotencyException } from '../../idempotency.exception.js';
-import { decideOnFailure, isDeterministic } from '../failure.js';
+import { decideOnFailure, isDeterministic, statusOf } from '../failure.js';
 import { type HandlerRun, handlerRuns } from '../handler-run.js';
 import type { ProtectedHandler } from '../protected-handler.js';
 import type { HttpExchange } from './exchange.js';
@@ -31,7 +33,12 @@ export class HttpOperation {
   private readonly base: OutgoingHttpHeaders;
   private readonly recorder: ResponseRecorder;
   private error: { readonly thrown: unknown } | undefined;
+  private hasResult = false;
+  /** Of the result, when it is a file. */
+  private file: Readable | undefined;
   private isPipelineDone = false;
+  /** Unsubscribed before there was a result. */
+  private isLeft = false;
 
   constructor(
     private readonly context: HttpOperationContext,
@@ -57,39 +64,55 @@ export class HttpOperation {
     const source = handlerRuns.run(this.run, () => next.handle());
     return new Observable((subscriber) => {
       const inner = source.subscribe({
-        next: (value) => subscriber.next(value),
+        next: (value) => {
+          this.hasResult = true;
+          if (value instanceof StreamableFile) this.file = value.getStream();
+          subscriber.next(value);
+        },
         error: (thrown: unknown) => {
-          this.isPipelineDone = true;
           this.error = { thrown };
+          this.endPipeline();
           subscriber.error(thrown);
         },
         complete: () => {
-          this.isPipelineDone = true;
+          this.endPipeline();
           subscriber.complete();
         },
       });
       return () => {
-        if (!this.isPipelineDone) this.run.isDetached = true;
-        this.isPipelineDone = true;
+        this.isLeft = !this.isPipelineDone && !this.hasResult;
+        this.endPipeline();
         inner.unsubscribe();
       };
     });
+  }
+
+  private endPipeline(): void {
+    this.isPipelineDone = true;
+    this.run.isDetached = !this.run.hasEnded;
+  }
+
+  /** A time-out, for instance, answers in the place of a handler that it does not wait for. */
+  private get isAnsweredByOther(): boolean {
+    return this.isLeft || (this.isPipelineDone && !this.run.hasEnded);
   }
 
   private settle(captured: Captured): Awaitable<Verdict> {
     const { claim, run } = this;
     // The handler has held it, or whoever answers now is not the first to do so.
     if (!claim.isRunning) return 'send';
-    if (run.isDetached && run.hasStarted && !run.hasEnded) {
-      // A time-out answered in the handler's place: its own end settles the claim.
-      run.onEnd(() => void this.settleDetached());
-      return 'send';
-    }
     // Guards, pipes and validation: nothing has happened, so nothing is kept.
     if (!run.hasStarted) return this.release();
-    if (captured.kind === 'cut-off')
-      return run.hasFailed ? this.release() : this.complete(NOT_KEPT);
-    if (captured.kind === 'broken') return this.fail(captured.error, 500, NOT_KEPT);
+    if (this.isAnsweredByOther) {
+      // The handler's own end settles the claim.
+      if (run.hasEnded) return chain(this.settleWithoutReply(), () => 'send' as const);
+      run.onEnd(() => void this.settleWithoutReply());
+      return 'send';
+    }
+    if (captured.kind === 'cut-off') return this.settleWithoutReply();
+    // Frameworks answer a file that cannot be read with an error of their own.
+    const broken = captured.kind === 'broken' ? captured.error : this.file?.errored;
+    if (captured.kind === 'broken' || broken) return this.fail(broken, 500, NOT_KEPT);
     const { status, headers, body } = captured;
     const reply =
       body === undefined
@@ -128,13 +151,8 @@ export class HttpOperation {
       case 'stored':
       case 'deferred':
         return 'send';
-      case 'superseded': {
-        const winner = decodeReply(settlement.reply);
-        return (raw) =>
-          winner.kind === 'http'
-            ? writeReply(raw, this.base, winner)
-            : writeProblem(raw, this.base, this.context.refusal('IDEMPOTENCY_REPLY_NOT_KEPT'));
-      }
+      case 'superseded':
+        return (raw) => this.writeWinner(raw, settlement.reply);
       case 'lost': {
         const { retryAfterMs } = this.handler.policy;
         return (raw) =>
@@ -147,11 +165,21 @@ export class HttpOperation {
     }
   }
 
-  /** The handler ended after somebody else had answered: its work is done, its reply is not there. */
-  private async settleDetached(): Promise<void> {
-    if (!this.claim.isRunning) return;
-    if (this.run.hasFailed) await this.claim.release();
-    else await this.complete(NOT_KEPT);
+  private writeWinner(raw: ServerResponse, recorded: Uint8Array): void {
+    const winner = readable(recorded);
+    if (winner?.kind === 'http') return writeReply(raw, this.base, winner);
+    const isNotKept = winner?.kind === 'not-kept';
+    const code = isNotKept ? 'IDEMPOTENCY_REPLY_NOT_KEPT' : 'IDEMPOTENCY_RECORD_UNREADABLE';
+    writeProblem(raw, this.base, this.context.refusal(code));
+  }
+
+  /** The handler has come to its end, but its reply is not there to be kept. */
+  private settleWithoutReply(): Awaitable<Verdict> {
+    // Held by the handler itself.
+    if (!this.claim.isRunning) return 'send';
+    const { failure } = this.run;
+    if (failure === undefined) return this.complete(NOT_KEPT);
+    return this.fail(failure.error, statusOf(failure.error), NOT_KEPT);
   }
 
   /**
@@ -165,5 +193,13 @@ export class HttpOperation {
         this.recorder.cutOff();
       else this.watchForEnd();
     });
+  }
+}
+
+function readable(recorded: Uint8Array): Reply | undefined {
+  try {
+    return decodeReply(recorded);
+  } catch {
+    return undefined;
   }
 }

@@ -32,6 +32,7 @@ type HeadArguments = [status: number, ...rest: unknown[]];
 const RECORDER = Symbol.for('nestjs-idempotency:recorder');
 type Recorded = ServerResponse & { [RECORDER]: ResponseRecorder };
 type Method = (this: ServerResponse, ...args: never[]) => unknown;
+type Overridden = 'writeHead' | 'write' | 'end' | 'flushHeaders' | 'destroy' | 'emit';
 
 /**
  * - `capturing`: nothing has gone out.
@@ -54,10 +55,7 @@ export class ResponseRecorder {
   private size = 0;
   private sourceError: { readonly error: unknown } | undefined;
   /** What the response had before: other middleware may have wrapped it as well. */
-  private readonly original: Pick<
-    ServerResponse,
-    'writeHead' | 'write' | 'end' | 'flushHeaders' | 'destroy' | 'emit'
-  >;
+  private readonly original: Readonly<Record<Overridden, Method>>;
   private looksAnswered = false;
   clientGone = false;
 
@@ -69,7 +67,10 @@ export class ResponseRecorder {
     private readonly settle: (captured: Captured) => Awaitable<Verdict>,
     private readonly onClientGone: () => void,
   ) {
-    const { writeHead, write, end, flushHeaders, destroy, emit } = response;
+    const { writeHead, write, end, flushHeaders, destroy, emit } = response as unknown as Record<
+      Overridden,
+      Method
+    >;
     this.original = { writeHead, write, end, flushHeaders, destroy, emit };
     (response as Recorded)[RECORDER] = this;
     Object.assign(response, OVERRIDES);
@@ -167,7 +168,12 @@ export class ResponseRecorder {
 
   private finish(captured: Captured, send: () => void): void {
     this.phase = 'settling';
-    const verdict = this.settle(captured);
+    let verdict: Awaitable<Verdict> = 'send';
+    try {
+      verdict = this.settle(captured);
+    } catch {
+      // As below: whatever went wrong, the client gets the reply that was made.
+    }
     if (!isPending(verdict)) return this.letOut(verdict, send);
     // Frameworks ask whether they have answered; from their side they have.
     Object.defineProperties(this.response, ANSWERED);
@@ -246,16 +252,13 @@ export class ResponseRecorder {
     });
   }
 
-  private callOriginal(name: keyof typeof this.original, args: readonly unknown[]): unknown {
-    return (this.original[name] as (...args: readonly unknown[]) => unknown).apply(
-      this.response,
-      args as unknown[],
-    );
+  private callOriginal(name: Overridden, args: readonly unknown[]): unknown {
+    return this.original[name].apply(this.response, args as never[]);
   }
 }
 
 /** Shared by all responses: assigning them costs a request less than making closures would. */
-const OVERRIDES: Record<string, Method> = {
+const OVERRIDES: Readonly<Record<Overridden, Method>> = {
   writeHead(...args) {
     return (this as Recorded)[RECORDER].writeHead(args as unknown as HeadArguments);
   },

@@ -187,6 +187,17 @@ describe('a fingerprint of the application', () => {
     );
   });
 
+  it.each([
+    ['a function', () => 'a'],
+    ['false', false],
+  ] as const)('tells anonymous callers apart when it is %s, known ones not', (_, declaration) => {
+    const of = (authorization: string, principal?: string) =>
+      resolveFingerprint(declaration)(callOf({ headers: { authorization } }, { principal }));
+    expect(of('Bearer a')).not.toBe(of('Bearer b'));
+    expect(of('Bearer a')).toBe(of('Bearer a'));
+    expect(of('Bearer a', 'alice')).toBe(of('Bearer b', 'alice'));
+  });
+
   it('matches everything when it is false, and then reads nothing', () => {
     const unread = callOf({ headers: { 'content-length': '5' } });
     expect(resolveFingerprint(false)(unread)).toBe('');

@@ -83,6 +83,6 @@ function versionSuffix(type: VersioningType | undefined, version: Version | unde
 }
 
 function hostSuffix(controller: NewableFunction): string {
-  const host: unknown = Reflect.getMetadata(HOST, controller);
+  const host = Reflect.getMetadata(HOST, controller) as string | RegExp | undefined;
   return host === undefined ? '' : ` host ${String(host)}`;
 }

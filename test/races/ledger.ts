@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type {
   Acquired,
   AcquireRequest,
@@ -34,7 +35,7 @@ export class Ledger {
   ) {}
 
   /** Expects something where nobody would see it fail; {@link report} tells it. */
-  expect(expectation: () => void): void {
+  watch(expectation: () => void): void {
     try {
       expectation();
     } catch (error) {
@@ -57,8 +58,8 @@ export class Ledger {
     const kept = this.kept.get(id);
     const now = this.clock.now();
     if (kept !== undefined && now < kept.untilMs) {
-      expect(view).toMatchObject({ state: 'completed', owner: kept.owner });
-      expect(this.replyOf(id)).toBe(kept.reply);
+      assert.deepEqual([view?.state, view?.owner], ['completed', kept.owner]);
+      assert.equal(this.replyOf(id), kept.reply);
     } else if (view?.state === 'completed') {
       const { owner, reply = Buffer.of(), retentionRemainingMs = Infinity } = view;
       this.kept.set(id, { owner, reply: textOf(reply), untilMs: now + retentionRemainingMs });
@@ -68,24 +69,23 @@ export class Ledger {
   /** One claim: who may win, and what a refusal leaves behind. */
   acquire(request: AcquireRequest): AcquireResult {
     const { id } = request;
-    this.expect(() => this.check(id));
+    this.watch(() => this.check(id));
     const before = this.memory.find(id);
     const result = this.memory.acquire(request);
-    this.expect(() => {
+    this.watch(() => {
       if (result.outcome === 'acquired') this.checkClaim(request, before, result);
-      else expect(this.memory.find(id)).toEqual(before);
+      else assert.deepEqual(this.memory.find(id), before);
     });
     return result;
   }
 
   private checkClaim(request: AcquireRequest, before: RecordView | undefined, claim: Acquired) {
-    expect(before?.state).not.toBe('completed');
-    expect(before?.state).not.toBe('held');
-    // At most one live owner.
-    expect(before?.leaseRemainingMs ?? 0).toBeLessThanOrEqual(0);
-    expect(claim.fencingToken).toBeGreaterThan(this.lastToken.get(request.id) ?? 0);
+    const { state, leaseRemainingMs = 0 } = before ?? {};
+    assert.ok(state !== 'completed' && state !== 'held', `claimed when ${state}`);
+    assert.ok(leaseRemainingMs <= 0, 'two live owners');
+    assert.ok(claim.fencingToken > (this.lastToken.get(request.id) ?? 0));
     this.lastToken.set(request.id, claim.fencingToken);
-    expect(claim.attempt).toBe(continues(before, request) ? before.attempt + 1 : 1);
+    assert.equal(claim.attempt, continues(before, request) ? before.attempt + 1 : 1);
   }
 }
 

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { Claim, Settlement } from '../../src/engine/claim.js';
 import type { Beginning } from '../../src/engine/operation.js';
 import { MemoryStore } from '../../src/stores/memory/index.js';
@@ -88,7 +89,7 @@ export class Model {
     });
     // Decided later: meanwhile other things happen.
     void (async () => host.process.engine.begin(request))().then(
-      (beginning) => this.ledger.expect(() => this.decided(asking, host, key, beginning)),
+      (beginning) => this.ledger.watch(() => this.decided(asking, host, key, beginning)),
       () => this.undecided.delete(asking),
     );
     await this.pass(0);
@@ -108,7 +109,7 @@ export class Model {
           : claim.release();
     void Promise.resolve(settlement).then((settled) => {
       if (how !== 'complete' || !settled) return;
-      this.ledger.expect(() => this.settled(host, key, reply, settled));
+      this.ledger.watch(() => this.settled(host, key, reply, settled));
     });
     await this.pass(0);
   }
@@ -173,14 +174,14 @@ export class Model {
       await this.wake(index);
     }
     for (let round = 0; this.running.length + this.undecided.size > 0; round += 1) {
-      expect(round).toBeLessThan(50);
+      assert.ok(round < 50, 'somebody is stuck');
       await this.finish(0, 'complete');
       await this.pass(WAIT_MS);
     }
     await this.pass(2 * LEASE_MS);
     for (const { process, clock } of this.hosts) {
-      expect(process.engine.isIdle).toBe(true);
-      expect(clock.pendingTimers).toBe(0);
+      assert.ok(process.engine.isIdle, 'a call is left');
+      assert.equal(clock.pendingTimers, 0, 'timers are left');
     }
     for (const key of KEYS) await this.expectNotStuck(key);
   }
@@ -190,9 +191,9 @@ export class Model {
     await this.call({ process: 0, key, fingerprint, waits: false, onAbandoned: 'rerun' });
     if (this.memory.find(key)?.state === 'held') return;
     await this.finish(0, 'complete');
-    expect(this.running).toHaveLength(0);
-    expect(this.undecided.size).toBe(0);
-    expect(this.memory.find(key)?.state).toBe('completed');
+    assert.equal(this.running.length, 0);
+    assert.equal(this.undecided.size, 0);
+    assert.equal(this.memory.find(key)?.state, 'completed');
   }
 
   private check(): void {
@@ -207,11 +208,9 @@ export class Model {
       this.expectReply(host, key, textOf(beginning.reply));
     } else if (beginning.outcome === 'execute') {
       const { claim } = beginning;
-      expect(this.memory.find(key)).toMatchObject({
-        state: 'in-flight',
-        attempt: claim.attempt,
-        fencingToken: claim.fencingToken,
-      });
+      const { state, attempt, fencingToken } = this.memory.find(key) ?? {};
+      assert.equal(state, 'in-flight');
+      assert.deepEqual([attempt, fencingToken], [claim.attempt, claim.fencingToken]);
       this.running.push({ key, claim, host });
     }
   }
@@ -219,7 +218,7 @@ export class Model {
   private settled(host: Host, key: Key, reply: string, settlement: Settlement): void {
     switch (settlement.outcome) {
       case 'stored':
-        return expect(this.ledger.replyOf(key)).toBe(reply);
+        return assert.equal(this.ledger.replyOf(key), reply);
       case 'superseded':
         return this.expectReply(host, key, textOf(settlement.reply));
       case 'deferred':
@@ -231,7 +230,7 @@ export class Model {
 
   /** What a caller gets is what is on record, or what this process could not record yet. */
   private expectReply(host: Host, key: Key, reply: string): void {
-    if (!host.deferred.has(reply)) expect(reply).toBe(this.ledger.replyOf(key));
+    if (!host.deferred.has(reply)) assert.equal(reply, this.ledger.replyOf(key));
   }
 
   private recover(host: Host, how: NonNullable<Call['recover']>): 'rerun' | 'hold' | Uint8Array {

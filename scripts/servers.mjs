@@ -1,0 +1,100 @@
+// The servers that the tests start for themselves: found, or installed, never skipped.
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, readdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+const SERVERS = [
+  { program: 'redis-server', package: 'redis-server', service: 'redis-server' },
+  { program: 'mariadbd', package: 'mariadb-server', service: 'mariadb' },
+  { program: 'postgres', package: 'postgresql', service: 'postgresql' },
+];
+
+/** Debian keeps the programs of PostgreSQL in a folder per version, off the PATH. */
+const POSTGRESQL = '/usr/lib/postgresql';
+
+/**
+ * Installs packages without leaving a service behind. `policy-rc.d` forbids the installation to
+ * start one; a policy that is there already may allow it, so they are stopped afterwards as well.
+ */
+const INSTALL = `
+set -e
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\\nexit 101\\n' > "$policy"
+  chmod +x "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends $1
+for service in $2; do service "$service" stop >/dev/null 2>&1 || true; done
+`;
+
+/** Where programs may be: the PATH, and what Debian leaves off it. */
+export function searchedFolders(path = process.env.PATH ?? '') {
+  let versions = [];
+  try {
+    versions = readdirSync(POSTGRESQL).sort((a, b) => Number(b) - Number(a));
+  } catch {
+    // Not on Debian, or not installed.
+  }
+  return [
+    ...path.split(delimiter).filter((folder) => folder !== ''),
+    '/usr/sbin',
+    ...versions.map((version) => join(POSTGRESQL, version, 'bin')),
+  ];
+}
+
+/** The servers whose program is in none of the folders. */
+export function missingServers(folders) {
+  return SERVERS.filter(({ program }) => !has(folders, program));
+}
+
+/** What to do where nothing can be installed automatically. */
+export function remedy(missing) {
+  const programs = missing.map(({ program }) => program).join(', ');
+  const packages = missing.map((server) => server.package).join(' ');
+  return [
+    `The tests need these programs, and they were not found: ${programs}.`,
+    `Install them (Debian and Ubuntu: apt-get install ${packages}), or test in a container:`,
+    '  docker run --rm -it -v "$PWD":/project -w /project node:22-bookworm npm test',
+  ].join('\n');
+}
+
+/**
+ * Makes sure that every server is there.
+ *
+ * @returns the PATH on which all of them are found
+ * @throws Error that names what is missing and cannot be installed
+ */
+export function provideServers() {
+  const missing = missingServers(searchedFolders());
+  if (missing.length > 0) install(missing);
+  const folders = searchedFolders();
+  const stillMissing = missingServers(folders);
+  if (stillMissing.length > 0) throw new Error(remedy(stillMissing));
+  return folders.join(delimiter);
+}
+
+function install(missing) {
+  if (!has(searchedFolders(), 'apt-get')) return;
+  const asRoot = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
+  if (asRoot.length > 0 && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status !== 0)
+    return;
+  const packages = missing.map((server) => server.package).join(' ');
+  const services = missing.map(({ service }) => service).join(' ');
+  console.log(`Installing ${packages} …`);
+  const [program, ...args] = [...asRoot, 'sh', '-c', INSTALL, 'install', packages, services];
+  spawnSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
+function has(folders, program) {
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}

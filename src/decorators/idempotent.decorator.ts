@@ -1,20 +1,10 @@
-import { RequestMethod, UseGuards, UseInterceptors } from '@nestjs/common';
+import { UseGuards, UseInterceptors } from '@nestjs/common';
 import { handlerRuns } from '../entry/handler-run.js';
 import { IdempotencyGuard } from '../entry/idempotency.guard.js';
 import { IdempotencyInterceptor } from '../entry/idempotency.interceptor.js';
 import type { IdempotentOptions } from '../idempotency.options.js';
-import { OPTIONS_METADATA } from './metadata.js';
-
-/** Nest's own metadata on route handlers. */
-const ROUTE_PATH_METADATA = 'path';
-const ROUTE_METHOD_METADATA = 'method';
-
-const SAFE_METHODS: ReadonlySet<unknown> = new Set([
-  RequestMethod.GET,
-  RequestMethod.HEAD,
-  RequestMethod.OPTIONS,
-]);
-const PROTECTED = Symbol.for('nestjs-idempotency:protected');
+import { DECORATED_METADATA, METHOD_METADATA, OPTIONS_METADATA } from './metadata.js';
+import { isStateChangingRoute } from './state-changing-route.js';
 
 type Handler = (this: unknown, ...args: unknown[]) => unknown;
 
@@ -50,7 +40,7 @@ function decorateClass(target: NewableFunction, options: IdempotentOptions): voi
   Reflect.defineMetadata(OPTIONS_METADATA, options, target);
   const prototype = target.prototype as object;
   for (const [name, descriptor] of stateChangingRoutes(prototype)) {
-    if (PROTECTED in (descriptor.value as object)) continue;
+    if (Reflect.hasMetadata(METHOD_METADATA, descriptor.value as object)) continue;
     decorateMethod(prototype, name, descriptor, {});
     Object.defineProperty(prototype, name, descriptor);
   }
@@ -74,9 +64,11 @@ function decorateMethod(
   // What decorators below this one have left on the method.
   for (const key of Reflect.getMetadataKeys(original))
     Reflect.defineMetadata(key, Reflect.getMetadata(key, original), handler);
-  Object.defineProperty(handler, PROTECTED, { value: true });
   descriptor.value = handler;
-  Reflect.defineMetadata(OPTIONS_METADATA, options, handler);
+  const own = Reflect.getMetadata(OPTIONS_METADATA, original) as IdempotentOptions | undefined;
+  Reflect.defineMetadata(OPTIONS_METADATA, { ...own, ...options }, handler);
+  Reflect.defineMetadata(METHOD_METADATA, handler, handler);
+  Reflect.defineMetadata(DECORATED_METADATA, true, target, name);
   UseGuards(IdempotencyGuard)(target, name, descriptor);
   UseInterceptors(IdempotencyInterceptor)(target, name, descriptor);
 }
@@ -90,10 +82,7 @@ function* stateChangingRoutes(prototype: object): Generator<[string, PropertyDes
       seen.add(name);
       const descriptor = Object.getOwnPropertyDescriptor(owner, name);
       const method: unknown = descriptor?.value;
-      if (typeof method !== 'function' || !Reflect.hasMetadata(ROUTE_PATH_METADATA, method))
-        continue;
-      if (!SAFE_METHODS.has(Reflect.getMetadata(ROUTE_METHOD_METADATA, method)))
-        yield [name, { ...descriptor }];
+      if (isStateChangingRoute(method)) yield [name, { ...descriptor }];
     }
     owner = Object.getPrototypeOf(owner) as object | null;
   }

@@ -1,4 +1,8 @@
 /** What `@Idempotent()` leaves on a handler or a class. */
 export const OPTIONS_METADATA = 'nestjs-idempotency:options';
+/** The function that `@Idempotent()` has made of a handler. */
+export const METHOD_METADATA = 'nestjs-idempotency:method';
+/** On the class and the name of a method: it was decorated, whatever has become of it since. */
+export const DECORATED_METADATA = 'nestjs-idempotency:decorated';
 /** What `@IdempotencyStrategy()` leaves on a provider. */
 export const STRATEGY_METADATA = 'nestjs-idempotency:strategy';

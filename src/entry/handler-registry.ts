@@ -9,6 +9,7 @@ import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js'
 import { OPTIONS_METADATA } from '../decorators/metadata.js';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import type { IdempotentOptions } from '../idempotency.options.js';
+import { protectedMethod } from './coverage.js';
 import { HandlerResolver } from './handler-resolver.js';
 import { type RouteTemplate, routeTemplates } from './http/route-templates.js';
 import type { ProtectedHandler } from './protected-handler.js';
@@ -19,6 +20,12 @@ const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 type Method = (...args: never[]) => unknown;
 
+/** The handler that has a scope to itself. */
+interface ScopeOwner {
+  readonly controller: NewableFunction;
+  readonly name: string;
+}
+
 /** All protected handlers of an application, found and checked before the first call. */
 @Injectable()
 export class HandlerRegistry implements OnModuleInit {
@@ -26,7 +33,7 @@ export class HandlerRegistry implements OnModuleInit {
   /** By method, then by class: a method may be inherited by several controllers. */
   private readonly handlers = new Map<unknown, Map<unknown, ProtectedHandler>>();
   private readonly scopes = new Set<string>();
-  private readonly ownersByScope = new Map<string, string>();
+  private readonly ownersByScope = new Map<string, ScopeOwner>();
 
   constructor(
     private readonly discovery: DiscoveryService,
@@ -67,7 +74,7 @@ export class HandlerRegistry implements OnModuleInit {
     const prototype = metatype.prototype as Record<string, unknown>;
     for (const name of this.scanner.getAllMethodNames(prototype)) {
       const method = prototype[name] as Method;
-      if (!Reflect.hasMetadata(OPTIONS_METADATA, method)) continue;
+      if (protectedMethod(metatype, name, method) === undefined) continue;
       const handler = resolve(name, method);
       if (handler === undefined) continue;
       const byClass = this.handlers.get(method) ?? new Map<unknown, ProtectedHandler>();
@@ -99,25 +106,32 @@ export class HandlerRegistry implements OnModuleInit {
     }
     const options = declaredOptions(controller, handler);
     const scopes = new Map(templates.map(({ path, scope }) => [path, scope]));
-    const resolved = this.resolver.resolve({ name, options, scopes });
+    const method = protectedMethod(controller, methodName, handler);
+    const resolved = this.resolver.resolve({ name, method, options, scopes });
     for (const scope of [resolved.scope, ...scopes.values()]) this.scopes.add(scope);
-    if (!options.some(({ scope }) => scope !== undefined)) this.claimScopes(name, templates);
+    if (!options.some(({ scope }) => scope !== undefined))
+      this.claimScopes(controller, name, templates);
     return resolved;
   }
 
-  private claimScopes(name: string, templates: readonly RouteTemplate[]): void {
+  private claimScopes(
+    controller: NewableFunction,
+    name: string,
+    templates: readonly RouteTemplate[],
+  ): void {
     for (const { scope } of templates) {
       const owner = this.ownersByScope.get(scope);
-      if (owner !== undefined && owner !== name) {
+      // Classes of different modules may have the same name.
+      if (owner !== undefined && (owner.controller !== controller || owner.name !== name)) {
         throw new IdempotencyConfigurationError({
           option: `scope of ${name}`,
           given: scope,
-          accepted: `a scope that no other handler has (${owner} has this one)`,
+          accepted: `a scope that no other handler has (${owner.name} has this one)`,
           remedy:
             'Give one of the two a `scope` of its own, or both the same one if they are to share their records.',
         });
       }
-      this.ownersByScope.set(scope, name);
+      this.ownersByScope.set(scope, { controller, name });
     }
   }
 

@@ -18,6 +18,8 @@ import type { ProtectedHandler } from './protected-handler.js';
 export interface HandlerDeclaration {
   /** `ClassName.methodName`. */
   readonly name: string;
+  /** See {@link ProtectedHandler.method}. */
+  readonly method: unknown;
   /** The options of its class and its own, outermost first. */
   readonly options: readonly IdempotentOptions[];
   /** Its scopes by route path, or its only one. */
@@ -62,6 +64,7 @@ export class HandlerResolver {
     const [scope, scopesByPath] = scopesOf(declaration, options);
     return {
       name: declaration.name,
+      method: declaration.method,
       scope,
       scopesByPath,
       key,

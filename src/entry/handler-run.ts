@@ -5,6 +5,7 @@ import { isPending } from '../engine/awaitable.js';
 import type { Claim } from '../engine/claim.js';
 import { IdempotencyException } from '../idempotency.exception.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
+import { shared } from './shared.js';
 
 /**
  * One run of a handler, from the claim on. Knows whether the handler's first line was reached,
@@ -86,8 +87,5 @@ export class HandlerRun {
 /** Unsubscribed before it had anything to say: its work was called off. */
 const CANCELLED = { error: new Error('The observable of the handler was unsubscribed.') };
 
-/** The run that the present code is part of. Shared by all copies of the package in the process. */
-const STORAGE = Symbol.for('nestjs-idempotency:handler-run');
-type Shared = typeof globalThis & { [STORAGE]?: AsyncLocalStorage<HandlerRun> };
-export const handlerRuns: AsyncLocalStorage<HandlerRun> = ((globalThis as Shared)[STORAGE] ??=
-  new AsyncLocalStorage<HandlerRun>());
+/** The run that the present code is part of. */
+export const handlerRuns = shared('handler-run', () => new AsyncLocalStorage<HandlerRun>());

@@ -8,6 +8,8 @@ import type { ResolvedKey } from '../keys/resolve-key.js';
 export interface ProtectedHandler {
   /** `ClassName.methodName`. */
   readonly name: string;
+  /** What `@Idempotent()` made of the method; decorators above may have wrapped it once more. */
+  readonly method: unknown;
   /** The namespace of its keys; with several routes, that of the first. */
   readonly scope: string;
   /** Only with several routes: the scope of each, by its path. */

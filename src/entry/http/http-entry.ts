@@ -63,18 +63,18 @@ export class HttpEntry implements HttpOperationContext {
     // Registered twice, or on the class and on the method: the first one has claimed.
     if (exchange.isTaken) return next.handle();
     exchange.isTaken = true;
-    if (exchange.isSafe) return this.runUnprotected(context, next, exchange);
+    if (exchange.isSafe) return this.runUnprotected(next, exchange, handler);
     return chain(handler.principal(exchange), (principal) => {
       exchange.principal = principal;
       return chain(exchange.key ?? this.readKey(exchange, handler), (key) => {
         if (key === undefined) {
           if (handler.required) throw this.refuse(exchange, 'IDEMPOTENCY_KEY_REQUIRED');
-          return this.runUnprotected(context, next, exchange);
+          return this.runUnprotected(next, exchange, handler);
         }
         exchange.key = key;
         return chain(
           this.orRefuse(exchange, () => handler.fingerprint(exchange)),
-          (fingerprint) => this.begin(context, next, exchange, handler, key, fingerprint),
+          (fingerprint) => this.begin(next, exchange, handler, key, fingerprint),
         );
       });
     });
@@ -85,7 +85,6 @@ export class HttpEntry implements HttpOperationContext {
   }
 
   private begin(
-    context: ExecutionContext,
     next: CallHandler,
     exchange: HttpExchange,
     handler: ProtectedHandler,
@@ -105,13 +104,12 @@ export class HttpEntry implements HttpOperationContext {
       isWanted: () => !raw.destroyed,
     };
     return chain(this.engine.begin(request), (beginning) =>
-      this.goOn(beginning, context, next, exchange, handler),
+      this.goOn(beginning, next, exchange, handler),
     );
   }
 
   private goOn(
     beginning: Beginning,
-    context: ExecutionContext,
     next: CallHandler,
     exchange: HttpExchange,
     handler: ProtectedHandler,
@@ -119,11 +117,7 @@ export class HttpEntry implements HttpOperationContext {
     switch (beginning.outcome) {
       case 'execute': {
         const { claim } = beginning;
-        const run = new HandlerRun(
-          context.getHandler(),
-          new CurrentOperation(exchange, claim),
-          claim,
-        );
+        const run = new HandlerRun(handler.method, new CurrentOperation(exchange, claim), claim);
         return new HttpOperation(this, handler, exchange, claim, run).execute(next);
       }
       case 'replay':
@@ -132,7 +126,7 @@ export class HttpEntry implements HttpOperationContext {
         // The engine has told its listeners already.
         throw this.exception(exchange, beginning.code, beginning);
       case 'unprotected':
-        return this.runUnprotected(context, next, exchange);
+        return this.runUnprotected(next, exchange, handler);
     }
   }
 
@@ -152,15 +146,11 @@ export class HttpEntry implements HttpOperationContext {
   }
 
   private runUnprotected(
-    context: ExecutionContext,
     next: CallHandler,
     exchange: HttpExchange,
+    { method }: ProtectedHandler,
   ): Observable<unknown> {
-    const run = new HandlerRun(
-      context.getHandler(),
-      new CurrentOperation(exchange, undefined),
-      undefined,
-    );
+    const run = new HandlerRun(method, new CurrentOperation(exchange, undefined), undefined);
     return handlerRuns.run(run, () => next.handle());
   }
 

@@ -6,6 +6,7 @@ import { chain } from '../../engine/awaitable.js';
 import type { HeaderField, HttpReply } from '../../replies/reply.js';
 import type { HttpExchange } from './exchange.js';
 import { EXPOSE_HEADER, exposing, REPLAYED_HEADER } from './headers.js';
+import { Overlay } from './overlay.js';
 
 const NO_BODY_STATUS: ReadonlySet<number> = new Set([204, 304]);
 
@@ -27,8 +28,8 @@ export function replay(exchange: HttpExchange, reply: HttpReply): Awaitable<void
   return chain(negotiate(reply, exchange.request.headers['accept-encoding']), (accepted) => {
     response.hijack?.();
     writeReply(raw, base, accepted);
-    Object.assign(raw, SEALED_RAW);
-    Object.assign(response, SEALED);
+    SEALED_RAW.cover(raw);
+    SEALED.cover(response);
   });
 }
 
@@ -88,7 +89,7 @@ const same: Chainable = function () {
 const nothing = (): undefined => undefined;
 
 /** What frameworks do with a raw response after it has been answered. */
-const SEALED_RAW: Readonly<Record<string, unknown>> = {
+const SEALED_RAW = new Overlay({
   setHeader: same,
   appendHeader: same,
   removeHeader: nothing,
@@ -96,10 +97,10 @@ const SEALED_RAW: Readonly<Record<string, unknown>> = {
   flushHeaders: nothing,
   write: () => true,
   end: same,
-};
+});
 
 /** What Nest's adapters call on a framework's response. */
-const SEALED: Readonly<Record<string, unknown>> = {
+const SEALED = new Overlay({
   send: same,
   json: same,
   status: same,
@@ -107,4 +108,4 @@ const SEALED: Readonly<Record<string, unknown>> = {
   redirect: same,
   render: nothing,
   view: same,
-};
+});

@@ -1,6 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { type Awaitable, isPending } from '../../engine/awaitable.js';
+import { Overlay } from './overlay.js';
 
 /** What a handler's side of the connection produced. */
 export type Captured =
@@ -29,8 +30,6 @@ type ChunkArguments = [
 ];
 type HeadArguments = [status: number, ...rest: unknown[]];
 
-const RECORDER = Symbol.for('nestjs-idempotency:recorder');
-type Recorded = ServerResponse & { [RECORDER]: ResponseRecorder };
 type Method = (this: ServerResponse, ...args: never[]) => unknown;
 type Overridden = 'writeHead' | 'write' | 'end' | 'flushHeaders' | 'destroy' | 'emit';
 
@@ -56,7 +55,8 @@ export class ResponseRecorder {
   private sourceError: { readonly error: unknown } | undefined;
   /** What the response had before: other middleware may have wrapped it as well. */
   private readonly original: Readonly<Record<Overridden, Method>>;
-  private looksAnswered = false;
+  private readonly prototype: object;
+  private looksSent = false;
   clientGone = false;
 
   constructor(
@@ -72,8 +72,25 @@ export class ResponseRecorder {
       Method
     >;
     this.original = { writeHead, write, end, flushHeaders, destroy, emit };
-    (response as Recorded)[RECORDER] = this;
-    Object.assign(response, OVERRIDES);
+    this.prototype = Object.getPrototypeOf(response) as object;
+    recorders.set(response, this);
+    RECORDED.cover(response);
+  }
+
+  /** Frameworks end a reply that has begun, instead of writing another over it. */
+  get headersSent(): unknown {
+    return (
+      this.phase === 'settling' ||
+      (this.phase === 'capturing' && this.looksSent) ||
+      Reflect.get(this.prototype, 'headersSent', this.response)
+    );
+  }
+
+  /** Frameworks ask whether they have answered; once the end was seen, from their side they have. */
+  get writableEnded(): unknown {
+    return (
+      this.phase === 'settling' || Reflect.get(this.prototype, 'writableEnded', this.response)
+    );
   }
 
   get isCapturing(): boolean {
@@ -87,7 +104,7 @@ export class ResponseRecorder {
     this.head = args;
     this.headers = this.currentHeaders();
     // Fastify calls this from `send`, right before the end, and asks nothing in between.
-    if (this.isNativeApi) this.looksSent();
+    if (this.isNativeApi) this.looksSent = true;
     return this.response;
   }
 
@@ -175,9 +192,6 @@ export class ResponseRecorder {
       // As below: whatever went wrong, the client gets the reply that was made.
     }
     if (!isPending(verdict)) return this.letOut(verdict, send);
-    // Frameworks ask whether they have answered; from their side they have.
-    Object.defineProperties(this.response, ANSWERED);
-    this.looksAnswered = true;
     void Promise.resolve(verdict).then(
       (settled) => this.letOut(settled, send),
       // Whatever went wrong, the client gets the reply that was made.
@@ -186,22 +200,15 @@ export class ResponseRecorder {
   }
 
   private letOut(verdict: Verdict, send: () => void): void {
-    this.startPassing();
+    this.phase = 'passing';
     // What has begun to go out cannot be replaced.
     if (verdict === 'send' || this.response.headersSent) send();
     else verdict(this.response);
   }
 
-  private startPassing(): void {
-    this.phase = 'passing';
-    if (!this.looksAnswered) return;
-    this.looksAnswered = false;
-    for (const name of Object.keys(ANSWERED)) Reflect.deleteProperty(this.response, name);
-  }
-
   /** Too large to keep: from here on the client gets the bytes as they come. */
   private startStreaming(): boolean {
-    this.startPassing();
+    this.phase = 'passing';
     if (this.head) this.callOriginal('writeHead', this.head);
     const wantsMore = this.callOriginal('write', [this.joined()]) as boolean;
     this.chunks.length = 0;
@@ -211,14 +218,7 @@ export class ResponseRecorder {
 
   private captureHead(): void {
     this.headers ??= this.currentHeaders();
-    this.looksSent();
-  }
-
-  /** Frameworks end a reply that has begun, instead of writing another over it. */
-  private looksSent(): void {
-    if (this.looksAnswered) return;
-    this.looksAnswered = true;
-    Object.defineProperty(this.response, 'headersSent', ANSWERED.headersSent);
+    this.looksSent = true;
   }
 
   /** Set on the response, plus those given to `writeHead` (as Fastify does). */
@@ -257,35 +257,41 @@ export class ResponseRecorder {
   }
 }
 
-/** Shared by all responses: assigning them costs a request less than making closures would. */
-const OVERRIDES: Readonly<Record<Overridden, Method>> = {
-  writeHead(...args) {
-    return (this as Recorded)[RECORDER].writeHead(args as unknown as HeadArguments);
+const recorders = new WeakMap<object, ResponseRecorder>();
+
+function recorderOf(response: object): ResponseRecorder {
+  return recorders.get(response) as ResponseRecorder;
+}
+
+/** What a response has while it is recorded. */
+const RECORDED = new Overlay({
+  get headersSent() {
+    return recorderOf(this).headersSent;
+  },
+  set headersSent(_) {},
+  get writableEnded() {
+    return recorderOf(this).writableEnded;
+  },
+  set writableEnded(_) {},
+  writeHead(...args: unknown[]) {
+    return recorderOf(this).writeHead(args as HeadArguments);
   },
   flushHeaders() {
-    return (this as Recorded)[RECORDER].flushHeaders();
+    return recorderOf(this).flushHeaders();
   },
-  write(...args) {
-    return (this as Recorded)[RECORDER].write(args as unknown as ChunkArguments);
+  write(...args: unknown[]) {
+    return recorderOf(this).write(args as ChunkArguments);
   },
-  end(...args) {
-    return (this as Recorded)[RECORDER].end(args as unknown as ChunkArguments);
+  end(...args: unknown[]) {
+    return recorderOf(this).end(args as ChunkArguments);
   },
-  destroy(...args) {
-    return (this as Recorded)[RECORDER].destroy(args as unknown as [Error?]);
+  destroy(...args: unknown[]) {
+    return recorderOf(this).destroy(args as [Error?]);
   },
-  emit(...args) {
-    return (this as Recorded)[RECORDER].emit(args as unknown as [string]);
+  emit(...args: unknown[]) {
+    return recorderOf(this).emit(args as [string]);
   },
-};
-
-const TRUE: PropertyDescriptor = {
-  configurable: true,
-  enumerable: false,
-  get: () => true,
-  set: () => undefined,
-};
-const ANSWERED = { headersSent: TRUE, writableEnded: TRUE } as const;
+});
 
 function normalize(args: ChunkArguments): {
   chunk?: Chunk;

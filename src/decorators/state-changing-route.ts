@@ -1,0 +1,20 @@
+import { RequestMethod } from '@nestjs/common';
+
+/** Nest's own metadata on route handlers. */
+const PATH_METADATA = 'path';
+const METHOD_METADATA = 'method';
+
+const SAFE_METHODS: ReadonlySet<unknown> = new Set([
+  RequestMethod.GET,
+  RequestMethod.HEAD,
+  RequestMethod.OPTIONS,
+]);
+
+/** True for what a decorator on the class covers. */
+export function isStateChangingRoute(method: unknown): boolean {
+  return (
+    typeof method === 'function' &&
+    Reflect.hasMetadata(PATH_METADATA, method) &&
+    !SAFE_METHODS.has(Reflect.getMetadata(METHOD_METADATA, method))
+  );
+}

@@ -25,11 +25,10 @@ export function readBody(request: IncomingRequest): unknown {
 }
 
 /** Some parsers leave `{}` or `null` behind for content that they have not read. */
-function isLeftEmpty(request: IncomingRequest): boolean {
-  const { body, headers } = request;
+function isLeftEmpty({ body, headers }: IncomingRequest): boolean {
   if (typeof body !== 'object') return false;
   if (body !== null && (Object.keys(body).length > 0 || !isPlainObject(body))) return false;
-  return hasContent(request) && !isParsedByDefault(headers['content-type']);
+  return !isParsedByDefault(headers['content-type']);
 }
 
 function isPlainObject(value: object): boolean {

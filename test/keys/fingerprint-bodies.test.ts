@@ -124,6 +124,11 @@ describe('a multipart body', () => {
     ['a second file', { files: [file('A'), file('A')] }, { files: [file('A'), file('B')] }],
     ['a file beside a list', { file: file('A'), files: [] }, { file: file('B'), files: [] }],
     ['a file and none', { file: file('A') }, { files: [] }],
+    [
+      'the bytes of a file, its type in capitals',
+      { headers: sent('Multipart/Form-Data'), file: file('A') },
+      { headers: sent('Multipart/Form-Data'), file: file('B') },
+    ],
     ['the fields', { body: { title: 'b' } }, {}],
     ['fields that are bytes', { body: { f: Buffer.from('A') } }, { body: { f: Buffer.from('B') } }],
   ])('is compared by %s', (_, one, other) => {
@@ -166,6 +171,15 @@ describe('a multipart body', () => {
     ]) {
       expect(() => fingerprint({ headers: FORM, body: fields, ...request })).toThrow(
         'the bytes of a file are not in memory',
+      );
+    }
+  });
+
+  it('is refused in parts that nobody has read, with the remedy', () => {
+    const part = { type: 'file', fieldname: 'photo', fields: {}, filename: 'a.png' };
+    for (const body of [{ photo: part }, { photo: [part] }]) {
+      expect(() => fingerprint({ headers: FORM, body })).toThrow(
+        "Register @fastify/multipart with attachFieldsToBody: 'keyValues'.",
       );
     }
   });

@@ -178,7 +178,8 @@ export class IdempotencyService {
       });
     }
     const resolved = directKey(key);
-    const caller = principal === undefined ? undefined : String(principal);
+    // As for handlers, an empty name is nobody's.
+    const caller = principal === undefined || principal === '' ? undefined : String(principal);
     return { id: recordId(scope, caller, resolved), key: resolved, principal: caller };
   }
 }

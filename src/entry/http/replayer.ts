@@ -65,11 +65,11 @@ function negotiate(
   const encoding = String(field?.[1] ?? 'identity').toLowerCase();
   const decode = DECODERS[encoding];
   if (decode === undefined || accepts(String(accepted ?? ''), encoding)) return reply;
-  return decode(reply.body).then((body) => ({
-    ...reply,
-    body,
-    headers: reply.headers.filter((header) => header !== field),
-  }));
+  return decode(reply.body).then(
+    (body) => ({ ...reply, body, headers: reply.headers.filter((header) => header !== field) }),
+    // Not what its header says: it goes out as it did the first time.
+    () => reply,
+  );
 }
 
 /** `Accept-Encoding` (RFC 9110, section 12.5.3); an absent field asks for nothing special. */

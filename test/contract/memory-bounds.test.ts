@@ -115,6 +115,30 @@ describe('MemoryStore within maxBytes', () => {
     expect(() => under.acquire('new')).toThrow(StoreFullError);
   });
 
+  test('gives back what the reason took when a held record is settled', () => {
+    const { store, ...under } = memoryStore();
+    const reason = 'x'.repeat(5000);
+    const bytesAfter = (settle: () => void): number => {
+      under.acquire('id');
+      settle();
+      const { bytes } = store;
+      store.forget('id');
+      return bytes;
+    };
+    const released = bytesAfter(() => store.release(under.claimOf('id')));
+    const heldAndReleased = bytesAfter(() => {
+      store.hold({ ...under.claimOf('id'), reason });
+      store.release({ ...under.claimOf('id'), from: 'held' });
+    });
+    expect(heldAndReleased).toBe(released);
+    const completed = bytesAfter(() => under.complete('id'));
+    const heldAndCompleted = bytesAfter(() => {
+      store.hold({ ...under.claimOf('id'), reason });
+      store.complete({ ...under.claimOf('id'), reply: Buffer.alloc(200), from: 'held' });
+    });
+    expect(heldAndCompleted).toBe(completed);
+  });
+
   test('has nothing on its books when every record is gone, whichever way it went', async () => {
     const { store, clock, ...under } = memoryStore();
     const value = Buffer.alloc(100);

@@ -13,8 +13,19 @@ export interface IoredisClient {
   };
   info(section: string): Promise<string>;
   config(verb: 'GET', name: string): Promise<unknown>;
-  duplicate(): IoredisSubscriber;
 }
+
+/** A Cluster takes the nodes to begin with before the settings that are to differ. */
+interface Duplicating {
+  readonly isCluster?: boolean;
+  duplicate(...args: unknown[]): IoredisSubscriber;
+}
+
+/**
+ * Whatever the application's client is set to: this connection is subscribed before it is
+ * connected, and again whenever it had to reconnect.
+ */
+const SUBSCRIBER_SETTINGS = { lazyConnect: false, enableOfflineQueue: true, autoResubscribe: true };
 
 /**
  * Commands that answer with bytes. Every client has them, its types leave them out; `callBuffer`,
@@ -63,8 +74,12 @@ export class IoredisConnection implements RedisConnection {
     return value === undefined ? undefined : String(value);
   }
 
-  async openSubscriber(): Promise<Subscriber> {
-    const connection = this.client.duplicate();
+  openSubscriber(): Subscriber {
+    const client = this.client as IoredisClient & Duplicating;
+    const connection =
+      client.isCluster === true
+        ? client.duplicate([], SUBSCRIBER_SETTINGS)
+        : client.duplicate(SUBSCRIBER_SETTINGS);
     const { options } = this.client;
     // The client puts its prefix before keys, but not before channels.
     const prefix = options?.keyPrefix ?? options?.redisOptions?.keyPrefix ?? '';
@@ -72,7 +87,7 @@ export class IoredisConnection implements RedisConnection {
     connection.on('message', (channel) => listeners.get(channel)?.());
     // The client reconnects by itself, and duplicates poll meanwhile.
     connection.on('error', () => undefined);
-    return Promise.resolve({
+    return {
       subscribe: async (channel, onMessage) => {
         listeners.set(prefix + channel, onMessage);
         await connection.subscribe(prefix + channel);
@@ -81,7 +96,7 @@ export class IoredisConnection implements RedisConnection {
         listeners.delete(prefix + channel);
         await connection.unsubscribe(prefix + channel);
       },
-      close: () => Promise.resolve(connection.disconnect()),
-    });
+      close: () => connection.disconnect(),
+    };
   }
 }

@@ -8,12 +8,18 @@ import {
 /** The part of node-redis (`redis` 5 and 6; client and cluster) that the store uses. */
 export type NodeRedisClient = NodeRedisSingle | NodeRedisCluster;
 
+interface NodeRedisOptions {
+  readonly keyPrefix?: string | Buffer;
+}
+
 interface NodeRedisSingle {
+  readonly options?: NodeRedisOptions;
   sendCommand(args: (string | Buffer)[], options?: CommandOptions): Promise<unknown>;
   duplicate(): NodeRedisSubscriber;
 }
 
 interface NodeRedisCluster {
+  readonly _options?: NodeRedisOptions;
   sendCommand(
     firstKey: string | undefined,
     isReadonly: boolean | undefined,
@@ -45,14 +51,20 @@ export function isNodeRedis(client: object): client is NodeRedisClient {
 }
 
 export class NodeRedisConnection implements RedisConnection {
-  constructor(private readonly client: NodeRedisClient) {}
+  /** The client puts it before keys of commands that it knows, but not before those of raw ones. */
+  private readonly prefix: string;
+
+  constructor(private readonly client: NodeRedisClient) {
+    const { keyPrefix = '' } = ('slots' in client ? client._options : client.options) ?? {};
+    this.prefix = String(keyPrefix);
+  }
 
   evalsha(sha1: string, key: string, args: readonly Argument[]): Promise<unknown> {
-    return this.send(key, ['EVALSHA', sha1, '1', key, ...args.map(asBuffer)], AS_BYTES);
+    return this.run('EVALSHA', sha1, this.prefix + key, args);
   }
 
   eval(script: string, key: string, args: readonly Argument[]): Promise<unknown> {
-    return this.send(key, ['EVAL', script, '1', key, ...args.map(asBuffer)], AS_BYTES);
+    return this.run('EVAL', script, this.prefix + key, args);
   }
 
   async info(section: string): Promise<string> {
@@ -67,17 +79,36 @@ export class NodeRedisConnection implements RedisConnection {
     return value === undefined ? undefined : String(value);
   }
 
-  async openSubscriber(): Promise<Subscriber> {
+  openSubscriber(): Subscriber {
     const connection = this.client.duplicate();
     // The client reconnects by itself, and duplicates poll meanwhile.
     connection.on('error', () => undefined);
-    await connection.connect();
+    const connected = connection.connect();
+    // Told to whoever subscribes.
+    connected.catch(() => undefined);
     return {
-      subscribe: async (channel, onMessage) =>
-        void (await connection.subscribe(channel, onMessage)),
-      unsubscribe: async (channel) => void (await connection.unsubscribe(channel)),
-      close: async () => void (await connection.destroy()),
+      subscribe: async (channel, onMessage) => {
+        await connected;
+        await connection.subscribe(this.prefix + channel, onMessage);
+      },
+      unsubscribe: async (channel) => void (await connection.unsubscribe(this.prefix + channel)),
+      close: () => {
+        try {
+          connection.destroy();
+        } catch {
+          // It is closed already.
+        }
+      },
     };
+  }
+
+  private run(
+    command: string,
+    script: string,
+    key: string,
+    args: readonly Argument[],
+  ): Promise<unknown> {
+    return this.send(key, [command, script, '1', key, ...args.map(asBuffer)], AS_BYTES);
   }
 
   private send(

@@ -3,9 +3,11 @@ export type Argument = string | Uint8Array;
 
 /** Listens to channels that are called like keys; a client that changes keys changes both alike. */
 export interface Subscriber {
+  /** Resolves when the server listens, which may take until it is there. */
   subscribe(channel: string, onMessage: () => void): Promise<void>;
   unsubscribe(channel: string): Promise<void>;
-  close(): Promise<void>;
+  /** Also while it still connects; waits for nothing. */
+  close(): void;
 }
 
 /** What the store needs of a client, whichever library it is from. Replies come as bytes. */
@@ -17,7 +19,7 @@ export interface RedisConnection {
   /** `CONFIG GET`, or `undefined` where the server does not tell. */
   configuration(name: string): Promise<string | undefined>;
   /** A connection of its own: one that subscribes can do nothing else. */
-  openSubscriber(): Promise<Subscriber>;
+  openSubscriber(): Subscriber;
 }
 
 /** A view of the same bytes in the form that clients take. */

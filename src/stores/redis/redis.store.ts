@@ -121,8 +121,8 @@ export class RedisStore implements IdempotencyStore {
   }
 
   /** Closes the connection for waiting duplicates, which is the store's own. */
-  close(): Promise<void> {
-    return this.watches.close();
+  close(): void {
+    this.watches.close();
   }
 
   private async ask(script: Script, id: string, args: readonly Argument[]): Promise<boolean> {

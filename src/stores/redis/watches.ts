@@ -14,7 +14,7 @@ interface Channel {
  */
 export class Watches {
   private readonly channels = new Map<string, Channel>();
-  private subscriber: Promise<Subscriber> | undefined;
+  private subscriber: Subscriber | undefined;
 
   constructor(private readonly connection: RedisConnection) {}
 
@@ -28,11 +28,10 @@ export class Watches {
     };
   }
 
-  async close(): Promise<void> {
-    for (const { lingering } of this.channels.values()) clearTimeout(lingering);
-    this.channels.clear();
-    const subscriber = await this.subscriber?.catch(() => undefined);
-    await subscriber?.close();
+  close(): void {
+    this.forgetChannels();
+    this.subscriber?.close();
+    this.subscriber = undefined;
   }
 
   private open(name: string): Channel {
@@ -56,11 +55,21 @@ export class Watches {
   }
 
   private tell(command: (subscriber: Subscriber) => Promise<void>): void {
-    this.subscriber ??= this.connection.openSubscriber();
+    try {
+      this.subscriber ??= this.connection.openSubscriber();
+    } catch {
+      return this.forgetChannels();
+    }
     const { subscriber } = this;
-    subscriber.then(command).catch(() => {
+    command(subscriber).catch(() => {
+      if (this.subscriber !== subscriber) return;
       // The next one to wait opens another connection; until then duplicates poll.
-      if (this.subscriber === subscriber) this.subscriber = undefined;
+      this.close();
     });
+  }
+
+  private forgetChannels(): void {
+    for (const { lingering } of this.channels.values()) clearTimeout(lingering);
+    this.channels.clear();
   }
 }

@@ -17,7 +17,7 @@ describe.each(REDIS_CLIENTS)('RedisStore through $name keeps the contract', ({ o
 
   afterAll(async () => {
     for (const { store, disconnect } of clients) {
-      await store.close();
+      store.close();
       disconnect();
     }
     await server.stop();

@@ -2,27 +2,31 @@ import { connect } from 'node:net';
 import { once } from 'node:events';
 import { PrivateServer, type ServerRecipe } from './private-server.js';
 
-const recipe: ServerRecipe = {
-  name: 'redis',
-  command: (folder, port) => [
-    'redis-server',
-    '--port',
-    String(port),
-    '--bind',
-    '127.0.0.1',
-    '--dir',
-    folder,
-    '--save',
-    '',
-    '--appendonly',
-    'no',
-  ],
-  ping,
-};
-
 /** A Redis without persistence: restarted, it is empty. */
-export function startRedis(): Promise<PrivateServer> {
-  return PrivateServer.start(recipe);
+export function redisRecipe(...settings: readonly string[]): ServerRecipe {
+  return {
+    name: 'redis',
+    command: (folder, port) => [
+      'redis-server',
+      '--port',
+      String(port),
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      folder,
+      '--save',
+      '',
+      '--appendonly',
+      'no',
+      ...settings,
+    ],
+    ping,
+  };
+}
+
+/** @param settings as on the command line: `'--maxmemory', '1mb'` */
+export function startRedis(...settings: readonly string[]): Promise<PrivateServer> {
+  return PrivateServer.start(redisRecipe(...settings));
 }
 
 async function ping(port: number): Promise<void> {

@@ -14,7 +14,7 @@ export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYN
   new ConfigurableModuleBuilder<IdempotencyModuleOptions>()
     .setClassMethodName('forRoot')
     .setFactoryMethodName('createIdempotencyOptions')
-    .setExtras<IdempotencyModuleExtras>({ isGlobal: true }, (definition, { isGlobal }) => ({
+    .setExtras<IdempotencyModuleExtras>({ isGlobal: true }, (definition, { isGlobal = true }) => ({
       ...definition,
       global: isGlobal,
     }))

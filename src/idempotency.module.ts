@@ -159,7 +159,7 @@ function fromFactory({ inject = [], useFactory }: StoreFactory): Provider {
 }
 
 function isStoreFactory(store: IdempotencyModuleOptions['store']): store is StoreFactory {
-  return store !== undefined && 'useFactory' in store;
+  return typeof store === 'object' && store !== null && 'useFactory' in store;
 }
 
 /** The store, or the embedded default; in production neither may forget without being allowed to. */

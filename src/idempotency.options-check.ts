@@ -16,6 +16,7 @@ const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** @throws {@link IdempotencyConfigurationError} for the first wrong option of the module */
 export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   const { header, maxResponseBytes, principal, problemBaseUrl, store } = options;
+  const { allowMemoryStore, defaults } = options;
   for (const option of Object.keys(options))
     if (!KNOWN_OPTIONS.includes(option))
       throw wrong(
@@ -55,17 +56,22 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
       'an absolute URL',
       "Give it with its scheme and a trailing '/' or '#'.",
     );
-  if (
-    store !== undefined &&
-    !('useFactory' in store) &&
-    typeof (store as { acquire?: unknown }).acquire !== 'function'
-  )
+  if (allowMemoryStore !== undefined && typeof allowMemoryStore !== 'boolean')
+    throw wrong('allowMemoryStore', allowMemoryStore, 'true or false', 'Leave it out for false.');
+  if (defaults !== undefined && (typeof defaults !== 'object' || defaults === null))
+    throw wrong('defaults', defaults, 'an object of options', 'Leave it out for none.');
+  if (store !== undefined && !isStore(store))
     throw wrong(
       'store',
       store,
       'a store, or { inject, useFactory }',
       'Pass `new MemoryStore()` or another store.',
     );
+}
+
+function isStore(store: unknown): boolean {
+  if (typeof store !== 'object' || store === null) return false;
+  return 'useFactory' in store || ('acquire' in store && typeof store.acquire === 'function');
 }
 
 function wrong(

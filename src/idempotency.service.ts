@@ -103,14 +103,11 @@ export class IdempotencyService {
     fn: (operation: IdempotentOperation) => T | PromiseLike<T>,
   ): Promise<T> {
     const { scope, key, principal, content, ...own } = options;
-    const merged = this.resolver.merged('IdempotencyService.run()', [own]);
     const call = {
       ...this.identify({ scope, key, principal }),
       scope,
       fingerprint: content === undefined ? '' : contentFingerprint(content),
-      policy: this.resolver.policy(merged),
-      onError: merged.onError,
-      recover: merged.recover,
+      ...this.resolver.resolveRun(own),
     };
     return this.entry.run(call, fn);
   }

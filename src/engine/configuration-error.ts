@@ -17,10 +17,15 @@ export class IdempotencyConfigurationError extends Error {
   override readonly name = 'IdempotencyConfigurationError';
   /** The option as the application writes it. */
   readonly option: string;
+  /** @internal */
+  readonly problem!: ConfigurationProblem;
 
-  constructor({ option, given, accepted, remedy }: ConfigurationProblem) {
+  constructor(problem: ConfigurationProblem) {
+    const { option, given, accepted, remedy } = problem;
     super(`Idempotency option "${option}" is ${describe(given)}. Accepted: ${accepted}. ${remedy}`);
     this.option = option;
+    // Not shown where errors are logged: the value may be a secret.
+    Object.defineProperty(this, 'problem', { value: problem });
     Object.defineProperty(this, BRAND, { value: true });
   }
 }

@@ -45,10 +45,15 @@ export class HandlerRegistry implements OnModuleInit {
 
   /** @throws {@link IdempotencyConfigurationError} for the first wrong declaration */
   onModuleInit(): void {
+    this.resolver.checkDefaults();
     for (const wrapper of this.discovery.getControllers())
       this.register(wrapper, (name, method) => this.routes(wrapper, name, method));
-    for (const wrapper of this.discovery.getProviders())
+    for (const wrapper of this.discovery.getProviders()) {
+      const { metatype } = wrapper;
+      if (typeof metatype === 'function' && Reflect.hasMetadata(OPTIONS_METADATA, metatype))
+        throw notARoute(metatype.name);
       this.register(wrapper, (name) => this.refuseProvider(wrapper, name));
+    }
   }
 
   /** How the handler of a context is protected; `undefined` when it is not. */

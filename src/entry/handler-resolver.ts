@@ -1,5 +1,4 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import { parseDuration } from '../engine/duration.js';
 import type { OperationPolicy } from '../engine/operation.js';
 import {
@@ -13,6 +12,7 @@ import { resolveFingerprint } from '../keys/fingerprint.js';
 import { resolvePrincipal } from '../keys/principal.js';
 import { resolveKey } from '../keys/resolve-key.js';
 import { StrategyRegistry } from '../strategies/strategy-registry.js';
+import { checkDefaults, checkOptions, located } from './options-check.js';
 import type { ProtectedHandler } from './protected-handler.js';
 
 export interface HandlerDeclaration {
@@ -26,22 +26,6 @@ export interface HandlerDeclaration {
   readonly scopes: ReadonlyMap<string, string> | string;
 }
 
-const CHOICES = {
-  onDuplicate: ['replay', 'reject'],
-  onAbandoned: ['rerun', 'hold'],
-  onStoreFailure: ['reject', 'proceed'],
-} as const satisfies { [Option in keyof IdempotentOptions]?: readonly IdempotentOptions[Option][] };
-
-const KNOWN_OPTIONS = [
-  ...Object.keys(DEFAULTS),
-  'key',
-  'fingerprint',
-  'onError',
-  'recover',
-  'scope',
-  'principal',
-];
-
 /** Makes the complete read-only form of options, once, when the application boots. */
 @Injectable()
 export class HandlerResolver {
@@ -52,11 +36,34 @@ export class HandlerResolver {
 
   /** @throws {@link IdempotencyConfigurationError} */
   resolve(declaration: HandlerDeclaration): ProtectedHandler {
-    const options = this.merged(declaration.name, declaration.options);
+    return located(
+      (option) => `${option} of ${declaration.name}`,
+      () => this.resolved(declaration),
+    );
+  }
+
+  /**
+   * Checks the module's defaults, whether or not a handler uses them.
+   *
+   * @throws {@link IdempotencyConfigurationError}
+   */
+  checkDefaults(): void {
+    const { defaults = {} } = this.moduleOptions;
+    located(
+      (option) => `defaults.${option}`,
+      () => {
+        checkDefaults(defaults);
+        this.policy(defaults);
+        resolveFingerprint(defaults.fingerprint);
+        this.strategies.get(defaults.strategy ?? DEFAULTS.strategy);
+      },
+    );
+  }
+
+  private resolved(declaration: HandlerDeclaration): ProtectedHandler {
+    const options = this.withDefaults(declaration.options);
     const context = { handler: declaration.name, options };
-    const plan = this.strategies
-      .get(options.strategy ?? DEFAULTS.strategy, declaration.name)
-      .plan(context);
+    const plan = this.strategies.get(options.strategy ?? DEFAULTS.strategy).plan(context);
     const key = resolveKey(plan.key, {
       headerName: this.moduleOptions.header ?? MODULE_DEFAULTS.header,
     });
@@ -79,19 +86,30 @@ export class HandlerResolver {
   }
 
   /**
-   * The module's defaults with options over them, outermost first.
+   * What `IdempotencyService.run()` is given, complete.
    *
    * @throws {@link IdempotencyConfigurationError}
    */
-  merged(handler: string, options: readonly IdempotentOptions[]): IdempotentOptions {
+  resolveRun(given: IdempotentOptions): Pick<ProtectedHandler, 'policy' | 'onError' | 'recover'> {
+    return located(
+      (option) => `${option} of IdempotencyService.run()`,
+      () => {
+        const options = this.withDefaults([given]);
+        const { onError, recover } = options;
+        return { policy: this.policy(options), onError, recover };
+      },
+    );
+  }
+
+  /** The module's defaults with options over them, outermost first. */
+  private withDefaults(options: readonly IdempotentOptions[]): IdempotentOptions {
     const { defaults } = this.moduleOptions;
     const merged: IdempotentOptions = Object.assign({}, defaults, ...options.map(withoutUndefined));
-    this.check(merged, handler);
+    checkOptions(merged);
     return merged;
   }
 
-  /** Also for operations that are no handler's: `IdempotencyService.run()`. */
-  policy(
+  private policy(
     options: IdempotentOptions,
     refuseUnknown?: OperationPolicy['refuseUnknown'],
   ): OperationPolicy {
@@ -108,51 +126,6 @@ export class HandlerResolver {
       refuseUnknown,
     };
   }
-
-  private check(options: IdempotentOptions, handler: string): void {
-    for (const option of Object.keys(options)) {
-      if (!KNOWN_OPTIONS.includes(option)) {
-        const accepted = KNOWN_OPTIONS.join(', ');
-        throw new IdempotencyConfigurationError({
-          option: `${option} of ${handler}`,
-          given: (options as Record<string, unknown>)[option],
-          accepted,
-          remedy: 'Remove the option, or correct its name.',
-        });
-      }
-    }
-    for (const [option, accepted] of Object.entries(CHOICES)) {
-      const given = options[option as keyof typeof CHOICES];
-      if (given !== undefined && !(accepted as readonly unknown[]).includes(given))
-        throw wrongOption(
-          option,
-          handler,
-          given,
-          accepted.map((choice) => `'${choice}'`).join(' or '),
-        );
-    }
-    for (const option of ['onError', 'recover', 'principal'] as const)
-      if (options[option] !== undefined && typeof options[option] !== 'function')
-        throw wrongOption(option, handler, options[option], 'a function');
-    if (options.required !== undefined && typeof options.required !== 'boolean')
-      throw wrongOption('required', handler, options.required, 'true or false');
-    if (options.scope !== undefined && (typeof options.scope !== 'string' || options.scope === ''))
-      throw wrongOption('scope', handler, options.scope, 'a string that is not empty');
-  }
-}
-
-function wrongOption(
-  option: string,
-  handler: string,
-  given: unknown,
-  accepted: string,
-): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: `${option} of ${handler}`,
-    given,
-    accepted,
-    remedy: `Correct the ${option} that is given to @Idempotent(), or leave it out for the default.`,
-  });
 }
 
 function scopesOf(

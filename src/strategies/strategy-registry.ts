@@ -12,12 +12,12 @@ export class StrategyRegistry {
   constructor(private readonly discovery: DiscoveryService) {}
 
   /** @throws {@link IdempotencyConfigurationError} when there is none of that name */
-  get(name: string, handler: string): IdempotencyStrategyContract {
+  get(name: string): IdempotencyStrategyContract {
     this.byName ??= this.discover();
     const strategy = this.byName.get(name);
     if (strategy !== undefined) return strategy;
     throw new IdempotencyConfigurationError({
-      option: `strategy of ${handler}`,
+      option: 'strategy',
       given: name,
       accepted: [...this.byName.keys()].map((known) => `'${known}'`).join(', '),
       remedy: `Correct the name, or add a provider with @IdempotencyStrategy('${name}') to a module.`,

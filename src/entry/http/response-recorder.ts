@@ -88,9 +88,7 @@ export class ResponseRecorder {
 
   /** Frameworks ask whether they have answered; once the end was seen, from their side they have. */
   get writableEnded(): unknown {
-    return (
-      this.phase === 'settling' || Reflect.get(this.prototype, 'writableEnded', this.response)
-    );
+    return this.phase === 'settling' || Reflect.get(this.prototype, 'writableEnded', this.response);
   }
 
   get isCapturing(): boolean {

@@ -1,0 +1,81 @@
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { DEFAULTS, type IdempotentOptions } from '../idempotency.options.js';
+
+const CHOICES = {
+  onDuplicate: ['replay', 'reject'],
+  onAbandoned: ['rerun', 'hold'],
+  onStoreFailure: ['reject', 'proceed'],
+} as const satisfies { [Option in keyof IdempotentOptions]?: readonly IdempotentOptions[Option][] };
+
+const KNOWN_OPTIONS = [
+  ...Object.keys(DEFAULTS),
+  'key',
+  'fingerprint',
+  'onError',
+  'recover',
+  'scope',
+  'principal',
+];
+
+/** Options of one handler, which cannot be those of all. */
+const OWN_OPTIONS = ['key', 'scope'];
+
+/**
+ * Everything but durations, keys, fingerprints and strategies, which are checked where they are
+ * read.
+ *
+ * @throws {@link IdempotencyConfigurationError} for the first wrong option
+ */
+export function checkOptions(options: IdempotentOptions, known = KNOWN_OPTIONS): void {
+  const given = options as Readonly<Record<string, unknown>>;
+  for (const option of Object.keys(options))
+    if (!known.includes(option))
+      throw wrong(option, given[option], known.join(', '), 'Remove the option, or correct it.');
+  for (const [option, choices] of Object.entries(CHOICES)) {
+    const choice = given[option];
+    if (choice !== undefined && !(choices as readonly unknown[]).includes(choice))
+      throw wrong(option, choice, choices.map((one) => `'${one}'`).join(' or '));
+  }
+  for (const option of ['onError', 'recover', 'principal'])
+    if (given[option] !== undefined && typeof given[option] !== 'function')
+      throw wrong(option, given[option], 'a function');
+  const { required, scope } = given;
+  if (required !== undefined && typeof required !== 'boolean')
+    throw wrong('required', required, 'true or false');
+  if (scope !== undefined && (typeof scope !== 'string' || scope === ''))
+    throw wrong('scope', scope, 'a string that is not empty');
+}
+
+/** As {@link checkOptions}, for options of all handlers. */
+export function checkDefaults(defaults: IdempotentOptions): void {
+  checkOptions(
+    defaults,
+    KNOWN_OPTIONS.filter((option) => !OWN_OPTIONS.includes(option)),
+  );
+}
+
+/**
+ * Has errors about options say where the options are.
+ *
+ * @param place makes `ttl of Shop.pay` of `ttl`
+ */
+export function located<T>(place: (option: string) => string, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof IdempotencyConfigurationError)) throw error;
+    throw new IdempotencyConfigurationError({
+      ...error.problem,
+      option: place(error.problem.option),
+    });
+  }
+}
+
+function wrong(
+  option: string,
+  given: unknown,
+  accepted: string,
+  remedy = `Correct the ${option} that is given to @Idempotent(), or leave it out for the default.`,
+): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({ option, given, accepted, remedy });
+}

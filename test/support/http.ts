@@ -1,4 +1,10 @@
-import type { INestApplication, LoggerService, ModuleMetadata, Type } from '@nestjs/common';
+import type {
+  DynamicModule,
+  INestApplication,
+  LoggerService,
+  ModuleMetadata,
+  Type,
+} from '@nestjs/common';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
@@ -18,6 +24,8 @@ type ModuleOptions = NonNullable<Parameters<typeof IdempotencyModule.forRoot>[0]
 export interface AppOptions extends Pick<ModuleMetadata, 'imports' | 'providers'> {
   readonly controllers: Type[];
   readonly idempotency?: ModuleOptions;
+  /** Instead of `forRoot()` with these options. */
+  readonly module?: DynamicModule;
   /** Takes the place of the system clock: in the engine only, stores have their own. */
   readonly clock?: Clock;
   readonly rawBody?: boolean;
@@ -106,10 +114,11 @@ export async function bootError(platform: Platform, options: AppOptions): Promis
 
 async function create(
   platform: Platform,
-  { controllers, providers = [], imports = [], idempotency = {}, clock, rawBody }: AppOptions,
+  { controllers, providers = [], imports = [], module, idempotency, clock, rawBody }: AppOptions,
   complaints: string[],
 ): Promise<INestApplication> {
-  @Module({ imports: [IdempotencyModule.forRoot(idempotency), ...imports], controllers, providers })
+  const own = module ?? IdempotencyModule.forRoot(idempotency);
+  @Module({ imports: [own, ...imports], controllers, providers })
   class TestModule {}
 
   return NestFactory.create(withClock(TestModule, clock), adapter(platform, complaints), {

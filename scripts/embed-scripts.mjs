@@ -24,6 +24,41 @@ function redisScripts() {
   return [[join(root, 'src/stores/redis/scripts.generated.ts'), module]];
 }
 
+/** One statement per file; what a dialect calls the time is put in, `:name` becomes its placeholder. */
+function typeormStatements() {
+  const folder = join(root, 'src/stores/typeorm/sql');
+  if (!existsSync(folder)) return [];
+  const dialects = ['mysql', 'postgres', 'sqlite'].map((dialect) => {
+    const read = (file) => strip(readFileSync(join(folder, dialect, file), 'utf8'));
+    const nowMs = read('now-ms.sql');
+    const entries = readdirSync(join(folder, dialect))
+      .filter((file) => file.endsWith('.sql') && file !== 'now-ms.sql')
+      .sort()
+      .map((file) => {
+        const { text, parameters } = bind(dialect, read(file).replaceAll('{{now_ms}}', nowMs));
+        const list = JSON.stringify(parameters);
+        return `    ${camel(file.slice(0, -'.sql'.length))}: {\n      text: ${JSON.stringify(text)},\n      parameters: ${list},\n    },\n`;
+      });
+    return `  ${dialect}: {\n${entries.join('')}  },\n`;
+  });
+  const module = `${HEADER}\nexport const SQL = {\n${dialects.join('')}} as const;\n`;
+  return [[join(root, 'src/stores/typeorm/sql.generated.ts'), module]];
+}
+
+/** PostgreSQL numbers its parameters; elsewhere one that comes twice is handed in twice. */
+function bind(dialect, source) {
+  const parameters = [];
+  const text = source.replace(/(?<![:\w]):([a-z_]+)/g, (_, name) => {
+    if (dialect !== 'postgres') {
+      parameters.push(name);
+      return '?';
+    }
+    if (!parameters.includes(name)) parameters.push(name);
+    return `$${parameters.indexOf(name) + 1}`;
+  });
+  return { text, parameters };
+}
+
 /** Comments are for readers; the server need not keep them. */
 function strip(source) {
   return source
@@ -33,7 +68,7 @@ function strip(source) {
 }
 
 let stale = 0;
-for (const [file, module] of redisScripts()) {
+for (const [file, module] of [...redisScripts(), ...typeormStatements()]) {
   if (existsSync(file) && readFileSync(file, 'utf8') === module) continue;
   stale += 1;
   if (!process.argv.includes('--check')) writeFileSync(file, module);

@@ -1,0 +1,48 @@
+import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import type { TableName } from './dialect.js';
+import type { SqlRecords } from './records.js';
+
+/** What the databases answer when a table, a schema or a column is not there. */
+const MISSING: readonly (string | number)[] = ['42P01', '3F000', '42703', 1146, 1049, 1054];
+const SQLITE_MISSING = /no such (table|column)|unknown database/;
+
+/**
+ * Looks once, when the application boots, whether the table is there as the migration makes it. A
+ * database that cannot be reached is no wrong configuration: calls are answered 503 until it is
+ * there.
+ *
+ * @throws {@link IdempotencyConfigurationError} when the table or one of its columns is missing
+ */
+export async function checkTable(
+  records: SqlRecords,
+  { table, schema }: TableName,
+  warn: (warning: string) => void,
+): Promise<void> {
+  try {
+    await records.checkTable();
+  } catch (error) {
+    if (!isMissing(error)) {
+      warn(
+        `The database of the idempotency records could not be asked for its table (${String(error)}). Protected calls are refused until it answers.`,
+      );
+      return;
+    }
+    throw new IdempotencyConfigurationError({
+      option: 'dataSource of TypeOrmStore',
+      given: `a database without the table ${schema === undefined ? '' : `${schema}.`}${table}, or with another shape of it`,
+      accepted: 'a database that the migration of the records has run on',
+      remedy:
+        'Add CreateIdempotencyRecords1763700000000 to the migrations of the data source and run them, such as with `dataSource.runMigrations()` or `migrationsRun: true`.',
+    });
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return false;
+  const { code, errno, message } = error as { code?: unknown; errno?: unknown; message?: unknown };
+  return (
+    MISSING.includes(code as string) ||
+    MISSING.includes(errno as number) ||
+    (typeof message === 'string' && SQLITE_MISSING.test(message))
+  );
+}

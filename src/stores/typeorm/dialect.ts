@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import type { Statement } from './session.js';
+import { SQL } from './sql.generated.js';
+
+export type Dialect = keyof typeof SQL;
+
+/** The statements of a dialect by their name, for one table. */
+export type Statements<D extends Dialect = Dialect> = Readonly<
+  Record<keyof (typeof SQL)[D], Statement>
+>;
+
+export interface TableName {
+  readonly table: string;
+  readonly schema?: string;
+}
+
+export const DEFAULT_TABLE = 'idempotency_records';
+
+const DIALECTS: Readonly<Record<string, Dialect>> = {
+  postgres: 'postgres',
+  mysql: 'mysql',
+  mariadb: 'mysql',
+  sqljs: 'sqlite',
+  'better-sqlite3': 'sqlite',
+  sqlite: 'sqlite',
+};
+
+/** @throws {@link IdempotencyConfigurationError} for a database that the store does not speak */
+export function dialectOf(type: string): Dialect {
+  const dialect = Object.hasOwn(DIALECTS, type) ? DIALECTS[type] : undefined;
+  if (dialect !== undefined) return dialect;
+  throw new IdempotencyConfigurationError({
+    option: 'dataSource of TypeOrmStore',
+    given: type,
+    accepted: `a data source of type ${Object.keys(DIALECTS).join(', ')}`,
+    remedy: 'Use another data source, or another store.',
+  });
+}
+
+/** The statements for this table, each with a name that no other text has. */
+export function statementsOf<D extends Dialect>(dialect: D, name: TableName): Statements<D> {
+  const entries = Object.entries(SQL[dialect]).map(([verb, { text, parameters }]) => {
+    const complete = forTable(dialect, text, name);
+    const digest = createHash('sha256').update(complete).digest('hex').slice(0, 8);
+    return [verb, { name: `idempotency_${verb}_${digest}`, text: complete, parameters }];
+  });
+  return Object.fromEntries(entries) as Statements<D>;
+}
+
+function forTable(dialect: Dialect, text: string, { table, schema }: TableName): string {
+  const path = schema === undefined ? [table] : [schema, table];
+  const quoted = path.map((part) => quote(dialect, part)).join('.');
+  const index = quote(dialect, `${table}_purge_at`);
+  return text.replaceAll('{{table}}', quoted).replaceAll('{{index}}', index);
+}
+
+function quote(dialect: Dialect, identifier: string): string {
+  return dialect === 'mysql' ? `\`${identifier}\`` : `"${identifier}"`;
+}
+
+/** Room for the name of the index within what the databases allow. */
+const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,53}$/;
+
+/** @throws {@link IdempotencyConfigurationError} for a name that needs more than quoting */
+export function checkName(option: string, name: string): void {
+  if (typeof name === 'string' && NAME.test(name)) return;
+  throw new IdempotencyConfigurationError({
+    option: `${option} of TypeOrmStore`,
+    given: name,
+    accepted: 'letters, digits and underscores, at most 54, not beginning with a digit',
+    remedy: 'Choose a plain name.',
+  });
+}

@@ -1,0 +1,90 @@
+import type {
+  AcquireRequest,
+  AcquireResult,
+  ExtendRequest,
+  IssueRequest,
+} from '../../engine/store.js';
+import { asBytes, bytesOfId, bytesOfText } from './bytes.js';
+import type { Statements } from './dialect.js';
+import { acquireValues, claimValues, SqlRecords } from './records.js';
+import { isExpired, isOtherContent, standing } from './row.js';
+import type { Row, Session } from './session.js';
+import { stepsOf } from './steps.js';
+
+/**
+ * MySQL and MariaDB, which cannot tell what an insert has met. The first claim of a record is one
+ * statement; a refused duplicate reads as well; a takeover is a third that compares and sets.
+ */
+export class MysqlRecords extends SqlRecords {
+  constructor(
+    session: Session,
+    private readonly mysql: Statements<'mysql'>,
+  ) {
+    super(session, mysql, '0');
+  }
+
+  /** Without a change, the lease may have ended in this very millisecond already. */
+  override async extend(request: ExtendRequest): Promise<boolean> {
+    if (await super.extend(request)) return true;
+    const view = await this.find(request.id);
+    return (
+      view?.state === 'in-flight' &&
+      view.owner === request.owner &&
+      (view.leaseRemainingMs ?? 0) > 0
+    );
+  }
+
+  override async issue({ id, retentionMs }: IssueRequest): Promise<boolean> {
+    const values = { id: bytesOfId(id), retention_ms: retentionMs };
+    const { insertId } = await this.run(this.mysql.issue, values);
+    return insertId === 1;
+  }
+
+  override async purgeExpired(limit: number): Promise<number> {
+    const { rows } = await this.run(this.mysql.purgeCandidates, { limit });
+    if (rows.length === 0) return 0;
+    const ids = rows.map((row) => asBytes(row.id));
+    const { changed } = await this.run(this.mysql.purgeExpired, { ids });
+    return changed;
+  }
+
+  protected override async tryToAcquire(
+    request: AcquireRequest,
+  ): Promise<AcquireResult | 'changed'> {
+    if (!request.mustBeIssued) {
+      const { insertId } = await this.run(this.mysql.acquire, acquireValues(request));
+      if (insertId > 0) return firstClaim(insertId);
+    }
+    const row = await this.read(request.id);
+    if (row === undefined) return request.mustBeIssued ? { outcome: 'unknown' } : 'changed';
+    const answer = standing(row, request);
+    return answer === 'claimable' ? this.takeOver(row, request) : answer;
+  }
+
+  private async takeOver(row: Row, request: AcquireRequest): Promise<AcquireResult | 'changed'> {
+    const isNew = isExpired(row);
+    const isOther = isOtherContent(row, request.fingerprint);
+    const attempt = isNew || isOther ? 1 : Number(row.attempt) + 1;
+    const abandoned = !isNew && row.state === 'in-flight';
+    const fingerprint = bytesOfText(request.fingerprint);
+    const { changed, insertId } = await this.run(this.mysql.takeOver, {
+      ...claimValues(request),
+      attempt,
+      abandoned: abandoned ? 1 : 0,
+      fingerprint: isNew || fingerprint.length > 0 ? fingerprint : asBytes(row.fingerprint),
+      keeps_steps: isNew ? 0 : 1,
+      lease_ms: request.leaseMs,
+      retention_ms: request.retentionMs,
+      seen_state: row.state as string,
+      seen_token: Number(row.fencing_token),
+      seen_lease: Number(row.lease_ends_at),
+    });
+    if (changed === 0) return 'changed';
+    const steps = stepsOf(isNew ? Buffer.alloc(0) : asBytes(row.steps));
+    return { outcome: 'acquired', attempt, fencingToken: insertId, abandoned, steps };
+  }
+}
+
+function firstClaim(fencingToken: number): AcquireResult {
+  return { outcome: 'acquired', attempt: 1, fencingToken, abandoned: false, steps: new Map() };
+}

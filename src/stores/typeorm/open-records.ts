@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import type { DataSource } from 'typeorm';
+import { dialectOf, statementsOf, type TableName } from './dialect.js';
+import { MysqlRecords } from './mysql-records.js';
+import { PreparedSession } from './postgres.session.js';
+import { DataSourceSession } from './query-runner.session.js';
+import { SqlRecords } from './records.js';
+import { RetryingSession } from './retry.js';
+import type { Session } from './session.js';
+import { SqliteSession } from './sqlite.session.js';
+
+interface OpenOptions {
+  /** Only for PostgreSQL. */
+  readonly isPrepared: boolean;
+}
+
+/** The records in a table of the data source, each statement in a transaction of its own. */
+export function openRecords(
+  dataSource: DataSource,
+  table: TableName,
+  { isPrepared }: OpenOptions,
+): SqlRecords {
+  const type = dataSource.options.type;
+  return recordsOn(new RetryingSession(sessionOf(dataSource, isPrepared)), type, table);
+}
+
+/** The records in a table, on this session: a transaction's, for example. */
+export function recordsOn(session: Session, type: string, table: TableName): SqlRecords {
+  const dialect = dialectOf(type);
+  return dialect === 'mysql'
+    ? new MysqlRecords(session, statementsOf(dialect, table))
+    : new SqlRecords(session, statementsOf(dialect, table), lockOf(table));
+}
+
+function sessionOf(dataSource: DataSource, isPrepared: boolean): Session {
+  switch (dialectOf(dataSource.options.type)) {
+    case 'postgres':
+      return isPrepared ? new PreparedSession(dataSource) : new DataSourceSession(dataSource);
+    case 'mysql':
+      return new DataSourceSession(dataSource);
+    case 'sqlite':
+      return new SqliteSession(dataSource);
+  }
+}
+
+/** A number of 63 bits, the same on every node, and hardly that of another lock. */
+function lockOf({ table, schema = '' }: TableName): string {
+  const digest = createHash('sha256')
+    .update(`nestjs-idempotency:purge:${schema}.${table}`)
+    .digest();
+  return String(digest.readBigInt64BE(0));
+}

@@ -1,0 +1,63 @@
+/** How the store itself deletes records whose retention has passed. */
+export interface PurgeOptions {
+  /**
+   * How long the store rests after it has deleted what there was, in milliseconds. Nodes spread
+   * their turns over a tenth of it.
+   * @default 60_000
+   */
+  readonly everyMs: number;
+  /**
+   * How many records one statement deletes at most. While there are more, the store goes on, with
+   * a pause as long as the statement took.
+   * @default 1_000
+   */
+  readonly batch: number;
+}
+
+export const DEFAULT_PURGE = { everyMs: 60_000, batch: 1_000 } as const satisfies PurgeOptions;
+
+/** Deletes expired records now and then. Does not keep the process alive. */
+export class PurgeTimer {
+  private timer: NodeJS.Timeout | undefined;
+  private isStopped = false;
+  private running: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly purge: (limit: number) => Promise<number>,
+    private readonly options: PurgeOptions,
+    private readonly warn: (warning: string) => void,
+  ) {
+    this.rest();
+  }
+
+  /** Resolves when no statement is under way any more. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+    await this.running;
+  }
+
+  private rest(): void {
+    this.after(this.options.everyMs * (0.9 + 0.2 * Math.random()));
+  }
+
+  private after(ms: number): void {
+    if (this.isStopped) return;
+    this.timer = setTimeout(() => {
+      this.running = this.run();
+    }, ms).unref();
+  }
+
+  private async run(): Promise<void> {
+    const begin = performance.now();
+    let isMore = false;
+    try {
+      isMore = (await this.purge(this.options.batch)) >= this.options.batch;
+    } catch (error) {
+      // Nothing depends on it: what has expired counts as absent. The next turn tries again.
+      this.warn(`Expired idempotency records could not be deleted (${String(error)}).`);
+    }
+    if (isMore) this.after(performance.now() - begin);
+    else this.rest();
+  }
+}

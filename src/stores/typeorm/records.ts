@@ -1,0 +1,148 @@
+import type {
+  AcquireRequest,
+  AcquireResult,
+  CompleteRequest,
+  ExtendRequest,
+  HoldRequest,
+  IssueRequest,
+  RecordView,
+  ReleaseRequest,
+  SaveStepRequest,
+} from '../../engine/store.js';
+import { bytesOfId, bytesOfText } from './bytes.js';
+import type { Statements } from './dialect.js';
+import { acquired, isExpired, isTrue, standing, viewOf } from './row.js';
+import type { Answer, Row, Session, Statement, Values } from './session.js';
+import { stepFrame } from './steps.js';
+
+/** Each time someone else must have come between; so often in a row nobody does. */
+const MOST_ROUNDS = 50;
+
+/**
+ * The verbs of a store as SQL statements, on one session: PostgreSQL and SQLite, where each
+ * is a single statement.
+ */
+export class SqlRecords {
+  constructor(
+    protected readonly session: Session,
+    private readonly sql: Statements,
+    /** Names the table among the server's advisory locks. */
+    private readonly lock: string,
+  ) {}
+
+  async acquire(request: AcquireRequest): Promise<AcquireResult> {
+    for (let round = 0; round < MOST_ROUNDS; round += 1) {
+      const result = await this.tryToAcquire(request);
+      if (result !== 'changed') return result;
+    }
+    throw new Error(`The idempotency record changed ${MOST_ROUNDS} times during one claim.`);
+  }
+
+  extend(request: ExtendRequest): Promise<boolean> {
+    return this.change(this.sql.extend, {
+      ...claimValues(request),
+      lease_ms: request.leaseMs,
+      retention_ms: request.retentionMs,
+    });
+  }
+
+  async complete(request: CompleteRequest): Promise<boolean> {
+    const isCompleted = await this.change(this.sql.complete, {
+      ...claimValues(request),
+      reply: request.reply,
+      retention_ms: request.retentionMs,
+      from: request.from ?? 'in-flight',
+    });
+    return isCompleted || this.isSettled(request, 'completed');
+  }
+
+  release(request: ReleaseRequest): Promise<boolean> {
+    return this.change(this.sql.release, {
+      ...claimValues(request),
+      retention_ms: request.retentionMs,
+      from: request.from ?? 'in-flight',
+    });
+  }
+
+  async hold(request: HoldRequest): Promise<boolean> {
+    const isHeld = await this.change(this.sql.hold, {
+      ...claimValues(request),
+      reason: bytesOfText(request.reason),
+    });
+    return isHeld || this.isSettled(request, 'held');
+  }
+
+  saveStep(request: SaveStepRequest): Promise<boolean> {
+    const step = stepFrame(request.name, request.value);
+    return this.change(this.sql.saveStep, { ...claimValues(request), step });
+  }
+
+  issue({ id, retentionMs }: IssueRequest): Promise<boolean> {
+    return this.change(this.sql.issue, { id: bytesOfId(id), retention_ms: retentionMs });
+  }
+
+  async find(id: string): Promise<RecordView | undefined> {
+    const row = await this.read(id);
+    return row === undefined || isExpired(row) ? undefined : viewOf(id, row);
+  }
+
+  forget(id: string): Promise<boolean> {
+    return this.change(this.sql.forget, { id: bytesOfId(id) });
+  }
+
+  async purgeExpired(limit: number): Promise<number> {
+    const { changed } = await this.run(this.sql.purgeExpired, { limit, lock: this.lock });
+    return changed;
+  }
+
+  /** Fails when the table is not there as it should be. */
+  async checkTable(): Promise<void> {
+    await this.run(this.sql.checkTable, {});
+  }
+
+  protected async tryToAcquire(request: AcquireRequest): Promise<AcquireResult | 'changed'> {
+    const { rows } = await this.run(this.sql.acquire, acquireValues(request));
+    const [row] = rows;
+    if (row === undefined) return request.mustBeIssued ? { outcome: 'unknown' } : 'changed';
+    if (isTrue(row.claimed)) return acquired(row);
+    const answer = standing(row, request);
+    return answer === 'claimable' ? 'changed' : answer;
+  }
+
+  protected async read(id: string): Promise<Row | undefined> {
+    const { rows } = await this.run(this.sql.find, { id: bytesOfId(id) });
+    return rows[0];
+  }
+
+  protected async change(statement: Statement, values: Values): Promise<boolean> {
+    const { changed } = await this.run(statement, values);
+    return changed > 0;
+  }
+
+  protected run(statement: Statement, values: Values): Promise<Answer> {
+    return this.session.query(statement, values);
+  }
+
+  /** Asked only when nothing was changed: the owner may have settled the record before. */
+  private async isSettled(
+    { id, owner }: { readonly id: string; readonly owner: string },
+    state: 'completed' | 'held',
+  ): Promise<boolean> {
+    const view = await this.find(id);
+    return view?.state === state && view.owner === owner;
+  }
+}
+
+export function claimValues({ id, owner }: { readonly id: string; readonly owner: string }) {
+  return { id: bytesOfId(id), owner: bytesOfText(owner) };
+}
+
+export function acquireValues(request: AcquireRequest) {
+  return {
+    ...claimValues(request),
+    fingerprint: bytesOfText(request.fingerprint),
+    lease_ms: request.leaseMs,
+    retention_ms: request.retentionMs,
+    must_be_issued: request.mustBeIssued ? 1 : 0,
+  };
+}

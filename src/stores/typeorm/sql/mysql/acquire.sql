@@ -1,0 +1,18 @@
+-- Claims a record that was not there. One that is there stays as it is.
+--
+-- :id, :owner, :fingerprint
+-- :lease_ms, :retention_ms  in milliseconds
+-- answers with the fencing token as insert id, or 0 when there is a record. Not by the number of
+-- affected rows, whose meaning the client's flag FOUND_ROWS changes.
+INSERT INTO {{table}} (
+  id, state, owner, attempt, fencing_token, abandoned, fingerprint,
+  lease_ends_at, expires_at, purge_at, steps
+) VALUES (
+  :id, 'in-flight', :owner, 1,
+  last_insert_id(timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6))), false, :fingerprint,
+  {{now_ms}} + :lease_ms,
+  {{now_ms}} + :lease_ms + :retention_ms,
+  {{now_ms}} + :retention_ms,
+  ''
+)
+ON DUPLICATE KEY UPDATE fencing_token = last_insert_id(0) + fencing_token

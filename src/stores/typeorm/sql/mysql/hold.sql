@@ -1,0 +1,12 @@
+-- Stops everything on this record until someone settles it; it is kept without end.
+--
+-- :id, :owner, :reason
+-- changes one row, or none when the claim is no longer alive
+UPDATE {{table}} SET
+  state = 'held',
+  reason = :reason,
+  lease_ends_at = 0,
+  expires_at = NULL,
+  purge_at = NULL
+WHERE id = :id AND owner = :owner
+  AND state = 'in-flight' AND lease_ends_at > {{now_ms}}

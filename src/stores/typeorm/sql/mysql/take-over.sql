@@ -1,0 +1,21 @@
+-- Claims a record that is there and free to claim, if it still is what was read.
+--
+-- :id, :owner, :attempt, :abandoned, :fingerprint, :keeps_steps (1 or 0)
+-- :lease_ms, :retention_ms  in milliseconds
+-- :seen_state, :seen_token, :seen_lease  what was read
+-- answers with the fencing token as insert id; changes one row, or none when the record changed
+UPDATE {{table}} SET
+  state = 'in-flight',
+  owner = :owner,
+  attempt = :attempt,
+  fencing_token = last_insert_id(greatest(
+    fencing_token + 1, timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)))),
+  abandoned = :abandoned,
+  fingerprint = :fingerprint,
+  lease_ends_at = {{now_ms}} + :lease_ms,
+  expires_at = {{now_ms}} + :lease_ms + :retention_ms,
+  steps = if(:keeps_steps, steps, ''),
+  reply = NULL,
+  reason = NULL
+WHERE id = :id AND state = :seen_state
+  AND fencing_token = :seen_token AND lease_ends_at = :seen_lease

@@ -1,0 +1,2 @@
+-- Forgets everything.
+DROP TABLE {{table}}

@@ -1,0 +1,25 @@
+-- Writes an issued record, over one that has expired. The fencing token goes on growing.
+--
+-- :id
+-- :retention_ms  in milliseconds
+-- changes one row, or none when there is a record already
+INSERT INTO {{table}} AS record (
+  id, state, owner, attempt, fencing_token, abandoned, fingerprint,
+  lease_ends_at, expires_at, purge_at, steps
+)
+SELECT :id::bytea, 'issued', ''::bytea, 0, 0, false, ''::bytea,
+  0, ms + :retention_ms::bigint, ms + :retention_ms::bigint, ''::bytea
+FROM (SELECT {{now_ms}} AS ms) AS clock
+ON CONFLICT (id) DO UPDATE SET
+  state = excluded.state,
+  owner = excluded.owner,
+  attempt = excluded.attempt,
+  abandoned = excluded.abandoned,
+  fingerprint = excluded.fingerprint,
+  lease_ends_at = excluded.lease_ends_at,
+  expires_at = excluded.expires_at,
+  purge_at = excluded.purge_at,
+  steps = excluded.steps,
+  reply = NULL,
+  reason = NULL
+WHERE record.expires_at <= {{now_ms}}

@@ -1,0 +1,71 @@
+-- Claims a record that is free, released, issued, or whose lease ran out. A refused duplicate
+-- gets the record written over itself, byte for byte, which SQLite notices: no page is written.
+--
+-- :id, :owner, :fingerprint
+-- :lease_ms, :retention_ms  in milliseconds
+-- :must_be_issued           1: only a record that is there; else 0
+--
+-- returns one row: the record as it was claimed, or as it stands. None when there is no record
+-- and it had to be issued.
+--
+-- `claimed` is told from the row that is written: nobody but this claim has its owner and a token
+-- of this millisecond.
+WITH clock AS (
+  SELECT {{now_ms}} AS ms
+), present AS (
+  SELECT record.*, clock.ms,
+    record.id IS NULL OR record.expires_at <= clock.ms AS is_new,
+    length(record.fingerprint) > 0 AND length(:fingerprint) > 0
+      AND record.fingerprint <> :fingerprint AS is_other
+  FROM clock LEFT JOIN {{table}} AS record ON record.id = :id
+), decided AS (
+  SELECT *,
+    CASE
+      WHEN is_new THEN :must_be_issued = 0
+      WHEN state = 'released' AND length(steps) = 0 THEN 1
+      WHEN is_other THEN 0
+      WHEN state = 'in-flight' THEN lease_ends_at <= ms
+      ELSE state IN ('issued', 'released')
+    END AS is_claimable
+  FROM present
+)
+INSERT INTO {{table}} (
+  id, state, owner, attempt, fencing_token, abandoned, fingerprint,
+  lease_ends_at, expires_at, purge_at, steps, reply, reason
+)
+SELECT :id,
+  CASE WHEN is_claimable THEN 'in-flight' ELSE state END,
+  CASE WHEN is_claimable THEN :owner ELSE owner END,
+  CASE WHEN NOT is_claimable THEN attempt WHEN is_new OR is_other THEN 1 ELSE attempt + 1 END,
+  CASE WHEN is_claimable THEN max(coalesce(fencing_token, 0) + 1, ms * 1000) ELSE fencing_token END,
+  CASE WHEN is_claimable THEN NOT is_new AND state = 'in-flight' ELSE abandoned END,
+  CASE
+    WHEN is_claimable AND (is_new OR length(:fingerprint) > 0) THEN :fingerprint
+    ELSE fingerprint
+  END,
+  CASE WHEN is_claimable THEN ms + :lease_ms ELSE lease_ends_at END,
+  CASE WHEN is_claimable THEN ms + :lease_ms + :retention_ms ELSE expires_at END,
+  ms + :retention_ms,
+  CASE WHEN is_claimable AND is_new THEN x'' ELSE steps END,
+  CASE WHEN is_claimable THEN NULL ELSE reply END,
+  CASE WHEN is_claimable THEN NULL ELSE reason END
+FROM decided
+WHERE is_claimable OR id IS NOT NULL
+ON CONFLICT (id) DO UPDATE SET
+  -- Not `purge_at`: a column with an index would be written even when it stays as it is.
+  state = excluded.state,
+  owner = excluded.owner,
+  attempt = excluded.attempt,
+  fencing_token = excluded.fencing_token,
+  abandoned = excluded.abandoned,
+  fingerprint = excluded.fingerprint,
+  lease_ends_at = excluded.lease_ends_at,
+  expires_at = excluded.expires_at,
+  steps = excluded.steps,
+  reply = excluded.reply,
+  reason = excluded.reason
+RETURNING
+  state = 'in-flight' AND owner = :owner AND fencing_token >= {{now_ms}} * 1000 AS claimed,
+  attempt, fencing_token, abandoned, steps, state, fingerprint, reply, reason,
+  lease_ends_at - {{now_ms}} AS lease_remaining_ms,
+  expires_at - {{now_ms}} AS retention_remaining_ms

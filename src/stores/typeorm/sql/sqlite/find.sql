@@ -1,0 +1,9 @@
+-- Tells what is known of a record, also of one that has expired.
+--
+-- :id
+-- returns one row or none
+SELECT state, owner, attempt, fencing_token, fingerprint, steps, reply, reason,
+  lease_ends_at - {{now_ms}} AS lease_remaining_ms,
+  expires_at - {{now_ms}} AS retention_remaining_ms
+FROM {{table}}
+WHERE id = :id

@@ -1,0 +1,23 @@
+-- Empties a record and lets it expire, unless its lease is alive or it has expired anyway. Its row
+-- stays for a second, until the purge: SQLite's clock is too coarse to make the fencing token grow
+-- without it.
+--
+-- :id
+-- returns one row, or none when there was none to forget
+WITH clock AS (SELECT {{now_ms}} AS ms)
+UPDATE {{table}} SET
+  state = 'released',
+  owner = x'',
+  attempt = 0,
+  abandoned = 0,
+  fingerprint = x'',
+  lease_ends_at = 0,
+  expires_at = (SELECT ms FROM clock),
+  purge_at = (SELECT ms FROM clock) + 1000,
+  steps = x'',
+  reply = NULL,
+  reason = NULL
+WHERE id = :id
+  AND NOT (state = 'in-flight' AND lease_ends_at > (SELECT ms FROM clock))
+  AND (expires_at IS NULL OR expires_at > (SELECT ms FROM clock))
+RETURNING 1 AS changed

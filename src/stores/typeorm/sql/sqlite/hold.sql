@@ -1,0 +1,14 @@
+-- Stops everything on this record until someone settles it; it is kept without end.
+--
+-- :id, :owner, :reason
+-- returns one row, or none when the claim is no longer alive
+WITH clock AS (SELECT {{now_ms}} AS ms)
+UPDATE {{table}} SET
+  state = 'held',
+  reason = :reason,
+  lease_ends_at = 0,
+  expires_at = NULL,
+  purge_at = NULL
+WHERE id = :id AND owner = :owner
+  AND state = 'in-flight' AND lease_ends_at > (SELECT ms FROM clock)
+RETURNING 1 AS changed

@@ -1,0 +1,27 @@
+-- Writes an issued record, over one that has expired. The fencing token goes on growing.
+--
+-- :id
+-- :retention_ms  in milliseconds
+-- returns one row, or none when there is a record already
+WITH clock AS (SELECT {{now_ms}} AS ms)
+INSERT INTO {{table}} (
+  id, state, owner, attempt, fencing_token, abandoned, fingerprint,
+  lease_ends_at, expires_at, purge_at, steps
+)
+SELECT :id, 'issued', x'', 0, 0, 0, x'', 0, ms + :retention_ms, ms + :retention_ms, x''
+FROM clock
+WHERE true
+ON CONFLICT (id) DO UPDATE SET
+  state = excluded.state,
+  owner = excluded.owner,
+  attempt = excluded.attempt,
+  abandoned = excluded.abandoned,
+  fingerprint = excluded.fingerprint,
+  lease_ends_at = excluded.lease_ends_at,
+  expires_at = excluded.expires_at,
+  purge_at = excluded.purge_at,
+  steps = excluded.steps,
+  reply = NULL,
+  reason = NULL
+WHERE expires_at <= {{now_ms}}
+RETURNING 1 AS changed

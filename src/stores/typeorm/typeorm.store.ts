@@ -1,0 +1,182 @@
+import type { DataSource } from 'typeorm';
+import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import type {
+  AcquireRequest,
+  AcquireResult,
+  CompleteRequest,
+  ExtendRequest,
+  HoldRequest,
+  IdempotencyStore,
+  IssueRequest,
+  RecordView,
+  ReleaseRequest,
+  SaveStepRequest,
+} from '../../engine/store.js';
+import { checkTable } from './check-table.js';
+import { checkName, DEFAULT_TABLE, type TableName } from './dialect.js';
+import { openRecords } from './open-records.js';
+import { DEFAULT_PURGE, type PurgeOptions, PurgeTimer } from './purge-timer.js';
+import type { SqlRecords } from './records.js';
+
+export interface TypeOrmStoreOptions {
+  /**
+   * A data source of the application, initialized, or a function that gives it; called when it is
+   * needed first. It stays the application's: the store never destroys it.
+   */
+  readonly dataSource: DataSource | (() => DataSource | Promise<DataSource>);
+  /**
+   * The table of the records: letters, digits and underscores, 54 at most.
+   * @default 'idempotency_records'
+   */
+  readonly table?: string;
+  /**
+   * The schema that the table is in (on MySQL and MariaDB the database). Absent: the one of the
+   * data source's options, else what the connection calls current.
+   */
+  readonly schema?: string;
+  /**
+   * On PostgreSQL: give every statement a name, so that a connection plans it once. To be switched
+   * off behind a pooler that hands a connection to somebody else after each transaction, unless it
+   * keeps track of names. Statements with a name are not seen by TypeORM's logger.
+   * @default true
+   */
+  readonly preparedStatements?: boolean;
+  /**
+   * How the store deletes expired records in the background; `false`: not at all, so that
+   * `purgeExpired` must be called from elsewhere. Expiry does not depend on it.
+   * @default { everyMs: 60_000, batch: 1_000 }
+   */
+  readonly purge?: Partial<PurgeOptions> | false;
+}
+
+/**
+ * Keeps records in a table of the application's database: PostgreSQL, MySQL, MariaDB or SQLite. One
+ * statement for each verb, on the database's clock.
+ *
+ * @example
+ * const dataSource = new DataSource({
+ *   type: 'postgres',
+ *   url: process.env.DATABASE_URL,
+ *   migrations: [CreateIdempotencyRecords1763700000000],
+ *   migrationsRun: true,
+ * });
+ * const store = new TypeOrmStore({ dataSource: await dataSource.initialize() });
+ */
+export class TypeOrmStore implements IdempotencyStore {
+  private readonly options: TypeOrmStoreOptions;
+  private readonly purge: PurgeOptions | undefined;
+  private records: SqlRecords | undefined;
+  private purgeTimer: PurgeTimer | undefined;
+
+  /** @throws {@link IdempotencyConfigurationError} for something that is no data source, or a name that is no plain one */
+  constructor(options: TypeOrmStoreOptions) {
+    const { dataSource, table, schema, purge = {} } = options;
+    if (typeof dataSource !== 'function' && !isDataSource(dataSource)) refuse(dataSource);
+    if (table !== undefined) checkName('table', table);
+    if (schema !== undefined) checkName('schema', schema);
+    this.options = options;
+    this.purge = purge === false ? undefined : { ...DEFAULT_PURGE, ...purge };
+  }
+
+  /** @throws {@link IdempotencyConfigurationError} for a database that cannot keep records */
+  async start(warn: (warning: string) => void): Promise<void> {
+    const dataSource = await this.dataSource();
+    if (!dataSource.isInitialized) {
+      throw new IdempotencyConfigurationError({
+        option: 'dataSource of TypeOrmStore',
+        given: 'a data source that is not initialized',
+        accepted: 'an initialized data source, or a function that gives one',
+        remedy: 'Await `dataSource.initialize()` first.',
+      });
+    }
+    const records = await this.open();
+    await checkTable(records, this.tableOf(dataSource), warn);
+    if (this.purge === undefined || this.purgeTimer !== undefined) return;
+    this.purgeTimer = new PurgeTimer((limit) => this.purgeExpired(limit), this.purge, warn);
+  }
+
+  async acquire(request: AcquireRequest): Promise<AcquireResult> {
+    return (this.records ?? (await this.open())).acquire(request);
+  }
+
+  async extend(request: ExtendRequest): Promise<boolean> {
+    return (this.records ?? (await this.open())).extend(request);
+  }
+
+  async complete(request: CompleteRequest): Promise<boolean> {
+    return (this.records ?? (await this.open())).complete(request);
+  }
+
+  async release(request: ReleaseRequest): Promise<boolean> {
+    return (this.records ?? (await this.open())).release(request);
+  }
+
+  async hold(request: HoldRequest): Promise<boolean> {
+    return (this.records ?? (await this.open())).hold(request);
+  }
+
+  async saveStep(request: SaveStepRequest): Promise<boolean> {
+    return (this.records ?? (await this.open())).saveStep(request);
+  }
+
+  async issue(request: IssueRequest): Promise<boolean> {
+    return (this.records ?? (await this.open())).issue(request);
+  }
+
+  async find(id: string): Promise<RecordView | undefined> {
+    return (this.records ?? (await this.open())).find(id);
+  }
+
+  async forget(id: string): Promise<boolean> {
+    return (this.records ?? (await this.open())).forget(id);
+  }
+
+  /** Deletes records whose retention has passed, in one small statement. */
+  async purgeExpired(limit: number): Promise<number> {
+    return (this.records ?? (await this.open())).purgeExpired(limit);
+  }
+
+  /** Stops deleting expired records. The data source stays open. */
+  async close(): Promise<void> {
+    await this.purgeTimer?.stop();
+    this.purgeTimer = undefined;
+  }
+
+  private async open(): Promise<SqlRecords> {
+    const dataSource = await this.dataSource();
+    this.records ??= openRecords(dataSource, this.tableOf(dataSource), {
+      isPrepared: this.options.preparedStatements ?? true,
+    });
+    return this.records;
+  }
+
+  private async dataSource(): Promise<DataSource> {
+    const { dataSource: given } = this.options;
+    const dataSource: unknown = typeof given === 'function' ? await given() : given;
+    return isDataSource(dataSource) ? dataSource : refuse(dataSource);
+  }
+
+  private tableOf({ options }: DataSource): TableName {
+    const { table = DEFAULT_TABLE, schema = (options as { schema?: string }).schema } =
+      this.options;
+    return { table, schema };
+  }
+}
+
+/** By what it can do: the application may have another copy of TypeORM. */
+function isDataSource(value: unknown): value is DataSource {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as Partial<DataSource>).createQueryRunner === 'function'
+  );
+}
+
+function refuse(given: unknown): never {
+  throw new IdempotencyConfigurationError({
+    option: 'dataSource of TypeOrmStore',
+    given,
+    accepted: 'a TypeORM DataSource, or a function that gives one',
+    remedy: 'Pass the data source itself, such as `new TypeOrmStore({ dataSource })`.',
+  });
+}

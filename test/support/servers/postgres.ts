@@ -1,0 +1,89 @@
+import { execFile } from 'node:child_process';
+import { chownSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+import { Client } from 'pg';
+import { PrivateServer, type ServerRecipe } from './private-server.js';
+
+const run = promisify(execFile);
+
+export interface PostgresOptions {
+  /** Keep what was committed through a power cut, at the price of speed. */
+  readonly isDurable?: boolean;
+  /** Settings of the server, such as `max_connections`. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** A PostgreSQL of its own; without a password, as the user `postgres`. */
+export function startPostgres(options: PostgresOptions = {}): Promise<PrivateServer> {
+  return PrivateServer.start(recipe(options));
+}
+
+export function postgresUrl(port: number, database = 'postgres'): string {
+  return `postgres://postgres@127.0.0.1:${port}/${database}`;
+}
+
+function recipe({ isDurable = false, settings = {} }: PostgresOptions): ServerRecipe {
+  const user = process.getuid?.() === 0 ? accountOf('postgres', 'nobody') : undefined;
+  const data = (folder: string): string => join(folder, 'data');
+  const all = {
+    listen_addresses: '127.0.0.1',
+    fsync: isDurable ? 'on' : 'off',
+    synchronous_commit: isDurable ? 'on' : 'off',
+    full_page_writes: isDurable ? 'on' : 'off',
+    ...settings,
+  };
+  return {
+    name: 'postgres',
+    user,
+    prepare: async (folder) => {
+      if (user) chownSync(folder, user.uid, user.gid);
+      const args = ['-D', data(folder), '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync'];
+      await run(program('initdb'), args, { ...user, cwd: folder });
+    },
+    command: (folder, port) => [
+      program('postgres'),
+      '-D',
+      data(folder),
+      '-p',
+      String(port),
+      '-k',
+      folder,
+      ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    ],
+    ping: async (port) => {
+      const client = new Client({ connectionString: postgresUrl(port) });
+      try {
+        await client.connect();
+        await client.query('SELECT 1');
+      } finally {
+        await client.end();
+      }
+    },
+  };
+}
+
+/** Debian keeps the newest server's programs out of the path. */
+function program(name: string): string {
+  const packaged = '/usr/lib/postgresql';
+  const versions = existsSync(packaged) ? readdirSync(packaged) : [];
+  const folders = [
+    ...(process.env.PATH ?? '').split(delimiter),
+    ...versions
+      .sort((a, b) => Number(b) - Number(a))
+      .map((version) => join(packaged, version, 'bin')),
+  ];
+  const found = folders.map((folder) => join(folder, name)).find((file) => existsSync(file));
+  if (found === undefined) throw new Error(`PostgreSQL's ${name} was not found: install it.`);
+  return found;
+}
+
+/** The first of these accounts that the machine has. */
+export function accountOf(...names: string[]): { readonly uid: number; readonly gid: number } {
+  const accounts = readFileSync('/etc/passwd', 'utf8').split('\n');
+  for (const name of names) {
+    const [, , uid, gid] = accounts.find((line) => line.startsWith(`${name}:`))?.split(':') ?? [];
+    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) };
+  }
+  throw new Error(`None of these accounts exists: ${names.join(', ')}.`);
+}

@@ -1,0 +1,73 @@
+import { PGlite } from '@electric-sql/pglite';
+import { PGLiteSocketServer } from '@electric-sql/pglite-socket';
+import {
+  CreateIdempotencyRecords1763700000000,
+  IdempotencyRecord,
+} from 'nestjs-idempotency/typeorm';
+import { DataSource, type DataSourceOptions } from 'typeorm';
+import { postgresUrl, startPostgres } from './servers/postgres.js';
+
+/** A database of the test's own. */
+export interface SqlDatabase {
+  /** Another pool of connections to it, as another process would have; without the table. */
+  connect(options?: Partial<DataSourceOptions>): Promise<DataSource>;
+  stop(): Promise<void>;
+}
+
+export interface SqlDatabaseKind {
+  readonly name: string;
+  /** False where there is one session for all: a second client would be the first one. */
+  readonly hasManySessions: boolean;
+  start(): Promise<SqlDatabase>;
+}
+
+const OPTIONS = {
+  entities: [IdempotencyRecord],
+  migrations: [CreateIdempotencyRecords1763700000000],
+};
+
+export const POSTGRES: SqlDatabaseKind = {
+  name: 'PostgreSQL',
+  hasManySessions: true,
+  start: async () => {
+    const server = await startPostgres();
+    return databaseAt({ type: 'postgres', url: postgresUrl(server.port) }, () => server.stop());
+  },
+};
+
+export const PGLITE: SqlDatabaseKind = {
+  name: 'PGlite',
+  hasManySessions: false,
+  start: async () => {
+    const database = await PGlite.create();
+    const socket = new PGLiteSocketServer({ db: database, host: '127.0.0.1', port: 0 });
+    await socket.start();
+    const url = `postgres://postgres:postgres@${socket.getServerConn()}/postgres`;
+    const single = { poolSize: 1, extra: { idleTimeoutMillis: 0 } };
+    return databaseAt({ type: 'postgres', url, ...single }, async () => {
+      await socket.stop();
+      await database.close();
+    });
+  },
+};
+
+export const SQLITE: SqlDatabaseKind = {
+  name: 'SQLite',
+  hasManySessions: false,
+  start: () => Promise.resolve(databaseAt({ type: 'sqljs' }, () => Promise.resolve())),
+};
+
+function databaseAt(options: DataSourceOptions, stop: () => Promise<void>): SqlDatabase {
+  const opened: DataSource[] = [];
+  return {
+    connect: async (more) => {
+      const dataSource = new DataSource({ ...OPTIONS, ...options, ...more } as DataSourceOptions);
+      opened.push(dataSource);
+      return dataSource.initialize();
+    },
+    stop: async () => {
+      for (const dataSource of opened) if (dataSource.isInitialized) await dataSource.destroy();
+      await stop();
+    },
+  };
+}

@@ -10,7 +10,9 @@ export type Settlement =
   /** Another owner finished first: its reply is the operation's. */
   | { readonly outcome: 'superseded'; readonly reply: Uint8Array }
   /** The claim was lost and there is no reply to give: nothing was changed. */
-  | { readonly outcome: 'lost' };
+  | { readonly outcome: 'lost' }
+  /** The transaction failed: neither the work nor the record is there. A retry runs. */
+  | { readonly outcome: 'undone'; readonly cause: unknown };
 
 /** The owner's side of an operation: alive until it is completed, released or held, once. */
 export interface Claim {
@@ -24,10 +26,21 @@ export interface Claim {
   readonly isRunning: boolean;
   /** Aborted when the claim is lost: another owner may be at work. */
   readonly signal: AbortSignal;
+  /** The handler runs from now on. */
+  handOver(): void;
+  /** What work in a transaction writes with; absent without one. */
+  readonly manager?: unknown;
+  /** Runs the work where it belongs: within the transaction, if there is one. */
+  run<T>(work: () => T): T;
   /** Changes how long the reply will be kept, in milliseconds. */
   setRetention(retentionMs: number): void;
   /** Records the reply. Only when this has settled may the reply leave. */
   complete(reply: Uint8Array): Awaitable<Settlement>;
+  /**
+   * Records the reply of an operation that failed. What it wrote in a transaction is undone;
+   * without one it stays.
+   */
+  fail(reply: Uint8Array): Awaitable<Settlement>;
   /** Gives the claim back, so that the next call runs. Finished steps stay. */
   release(): Awaitable<void>;
   /** Puts the operation into an operator's hands. `lost`: the claim was not ours any more. */

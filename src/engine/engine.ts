@@ -2,14 +2,18 @@ import { Answers } from './answers.js';
 import { type Awaitable, isPending } from './awaitable.js';
 import type { Clock } from './clock.js';
 import type { EventSink } from './events.js';
-import { giveBack, wantsInquiry } from './give-back.js';
-import { LeasedClaim, type LeasedClaimSurroundings } from './leased-claim.js';
+import type { Claim } from './claim.js';
+import type { Asking, Claimed, ClaimSource } from './claim-source.js';
+import { wantsInquiry } from './give-back.js';
+import type { LeasedClaim, LeasedClaimSurroundings } from './leased-claim.js';
+import { LeasedClaims } from './leased-claims.js';
 import { fingerprintsMatch, LocalCall } from './local-call.js';
 import type { Beginning, OperationRequest } from './operation.js';
 import { newOwner } from './owner.js';
 import { Rounds } from './rounds.js';
-import type { Acquired, AcquireResult, Refusing } from './store.js';
+import type { Refusing } from './store.js';
 import type { StoreCalls } from './store-calls.js';
+import { TransactionalClaims } from './transactional-claims.js';
 
 /** A duplicate that has to look again after something changed. */
 const LOOK_AGAIN = Symbol('look again');
@@ -21,15 +25,6 @@ interface Waiting {
   round: number;
 }
 
-/** A call that asks the store, and what the store will know it by. */
-interface Asking {
-  readonly request: OperationRequest;
-  readonly local: LocalCall;
-  readonly owner: string;
-  readonly askedAtMs: number;
-  readonly waiting: Waiting | undefined;
-}
-
 /**
  * The protocol: who may run an operation, who is answered from its record, who waits and who
  * is refused. Knows neither where a call came from nor where records live.
@@ -38,6 +33,8 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   private readonly locals = new Map<string, LocalCall>();
   private readonly rounds: Rounds;
   private readonly answers: Answers;
+  private readonly leases: ClaimSource;
+  private readonly transactions: ClaimSource;
   private readonly background = new Set<Promise<void>>();
 
   constructor(
@@ -47,6 +44,8 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   ) {
     this.rounds = new Rounds(calls.store, clock);
     this.answers = new Answers(events);
+    this.leases = new LeasedClaims(this);
+    this.transactions = new TransactionalClaims(this);
   }
 
   /** True when no call of this process owns or asks for a record, or still has to tell its end. */
@@ -115,61 +114,53 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   }
 
   private acquire(request: OperationRequest, waiting: Waiting | undefined): Awaitable<Look> {
-    const { id, fingerprint, policy } = request;
-    const { leaseMs, retentionMs } = policy;
-    const local = new LocalCall(fingerprint);
-    const owner = newOwner();
-    const asking: Asking = { request, local, owner, askedAtMs: this.clock.now(), waiting };
-    const mustBeIssued = policy.refuseUnknown !== undefined;
-    this.locals.set(id, local);
-    let result: Awaitable<AcquireResult>;
+    const askedAtMs = this.clock.now();
+    const local = new LocalCall(request.fingerprint);
+    const waitedMs = waiting === undefined ? 0 : askedAtMs - waiting.startedAtMs;
+    const lockWaitMs = Math.max(0, request.policy.waitMs - waitedMs);
+    const asking: Asking = { request, local, owner: newOwner(), askedAtMs, lockWaitMs };
+    const source = request.transaction === undefined ? this.leases : this.transactions;
+    this.locals.set(request.id, local);
+    let answer: Awaitable<Claimed | Refusing>;
     try {
-      result = this.calls.call(
-        (store) => store.acquire({ id, owner, fingerprint, leaseMs, retentionMs, mustBeIssued }),
-        {
-          // Later than that the lease may be over before anything has begun.
-          withinMs: leaseMs,
-          // Nobody waits for this claim any more: the caller has been refused.
-          whenLate: (late) => late.outcome === 'acquired' && this.giveBack(asking, late),
-        },
-      );
+      answer = source.claim(asking);
     } catch (cause) {
       return this.failed(asking, cause);
     }
-    return isPending(result)
-      ? Promise.resolve(result).then(
-          (answer) => this.answered(asking, answer),
+    return isPending(answer)
+      ? Promise.resolve(answer).then(
+          (late) => this.answered(asking, late, waiting),
           (cause: unknown) => this.failed(asking, cause),
         )
-      : this.answered(asking, result);
+      : this.answered(asking, answer, waiting);
   }
 
-  private answered(asking: Asking, result: AcquireResult): Awaitable<Look> {
-    const { request, local, owner, askedAtMs, waiting } = asking;
-    if (result.outcome !== 'acquired') {
+  private answered(
+    { request, local }: Asking,
+    answer: Claimed | Refusing,
+    waiting: Waiting | undefined,
+  ): Awaitable<Look> {
+    if (answer.outcome !== 'claimed') {
       this.closed(request.id, local);
-      local.answer(result);
-      return this.consider(request, result, waiting);
+      local.answer(answer);
+      return this.consider(request, answer, waiting);
     }
-    const claim = new LeasedClaim(this, local, request, owner, result, askedAtMs);
+    const { claim, takenOver } = answer;
     local.run();
     if (this.events.hasListeners) {
       const { scope, id } = request;
-      const { attempt, fencingToken, abandoned } = result;
-      const type = abandoned ? 'taken-over' : 'claimed';
+      const { attempt, fencingToken } = claim;
+      const type = takenOver === undefined ? 'claimed' : 'taken-over';
       this.events.emit({ type, scope, id, attempt, fencingToken });
     }
-    return result.abandoned && wantsInquiry(request)
-      ? this.recover(request, claim)
+    return takenOver !== undefined && wantsInquiry(request)
+      ? this.recover(request, takenOver)
       : execute(claim);
   }
 
-  private failed(asking: Asking, cause: unknown): Beginning {
-    const { request, local } = asking;
+  private failed({ request, local }: Asking, cause: unknown): Beginning {
     this.closed(request.id, local);
     local.fail(cause);
-    // The claim may have been written although the answer got lost.
-    this.giveBack(asking, undefined);
     return this.answers.storeFailed(request, cause);
   }
 
@@ -277,13 +268,9 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
       const leave = subscribe(wake, waiting.round++);
     }).then(again);
   }
-
-  private giveBack({ request, owner }: Asking, acquired: Acquired | undefined): void {
-    this.inBackground(giveBack(this.calls, request, owner, acquired));
-  }
 }
 
-function execute(claim: LeasedClaim): Beginning {
+function execute(claim: Claim): Beginning {
   claim.handOver();
   return { outcome: 'execute', claim };
 }

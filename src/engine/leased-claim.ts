@@ -68,9 +68,12 @@ export class LeasedClaim implements Claim, LeaseHolder {
     return this.lease.signal;
   }
 
-  /** The handler runs from now on. */
   handOver(): void {
     this.handlerStartedAtMs = this.around.clock.now();
+  }
+
+  run<T>(work: () => T): T {
+    return work();
   }
 
   setRetention(retentionMs: number): void {
@@ -89,6 +92,10 @@ export class LeasedClaim implements Claim, LeaseHolder {
       this.settleInBackground(complete, (late) => void this.recorded(late, reply));
       return DEFERRED;
     });
+  }
+
+  fail(reply: Uint8Array): Awaitable<Settlement> {
+    return this.complete(reply);
   }
 
   release(): Awaitable<void> {

@@ -41,6 +41,8 @@ export interface OperationRequest {
    * when the outcome could be found out.
    */
   readonly recover?: (abandoned: AbandonedOperation) => Awaitable<AbandonedDecision | Uint8Array>;
+  /** When given, record and work are one transaction, on the data source of this name. */
+  readonly transaction?: { readonly source: string | undefined };
   /** False once nobody waits for the answer any more; such a call claims nothing. */
   readonly isWanted?: () => boolean;
 }

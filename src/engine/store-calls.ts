@@ -10,6 +10,8 @@ export class StoreUnavailableError extends Error {
 interface CallOptions<T> {
   /** After this the answer is of no use any more, in milliseconds; at most the time-out. */
   readonly withinMs?: number;
+  /** How long the store was asked to wait itself, on top of the time-out, in milliseconds. */
+  readonly waitMs?: number;
   /** Told the answer that came after all. */
   readonly whenLate?: (answer: T) => void;
 }
@@ -43,9 +45,9 @@ export class StoreCalls {
 
   private bounded<T>(
     answer: PromiseLike<T>,
-    { withinMs = this.timeoutMs, whenLate }: CallOptions<T>,
+    { withinMs = this.timeoutMs, waitMs = 0, whenLate }: CallOptions<T>,
   ): Promise<T> {
-    const timeoutMs = Math.min(withinMs, this.timeoutMs);
+    const timeoutMs = Math.min(withinMs, this.timeoutMs) + waitMs;
     return new Promise<T>((resolve, reject) => {
       let late = false;
       const cancel = this.clock.after(timeoutMs, () => {

@@ -10,6 +10,7 @@ import {
   decodeReply,
   encodeErrorReply,
   encodeValueReply,
+  NOT_KEPT,
   UnreadableReplyError,
 } from '../replies/codec.js';
 import type { Reply } from '../replies/reply.js';
@@ -83,7 +84,7 @@ export class DirectEntry {
     const run = new HandlerRun(fn, operation, claim);
     let value: T;
     try {
-      value = await handlerRuns.run(run, async () => fn(operation));
+      value = await handlerRuns.run(run, () => claim.run(async () => fn(operation)));
     } catch (error) {
       await this.fail(call, claim, error);
       throw error;
@@ -107,7 +108,7 @@ export class DirectEntry {
     const status = statusOf(error);
     switch (await decideOnFailure(call, error, status)) {
       case 'store':
-        await claim.complete(encodeErrorReply(keepable(error)));
+        await claim.fail(encodedError(error));
         return;
       case 'hold':
         await claim.hold(`failed with status ${status}`);
@@ -126,6 +127,11 @@ export class DirectEntry {
         return this.replay<T>(settlement.reply);
       case 'lost':
         throw this.refusal('IDEMPOTENCY_KEY_IN_USE', policy);
+      case 'undone': {
+        const { retryAfterMs } = policy;
+        const { cause } = settlement;
+        throw this.refusal('IDEMPOTENCY_STORE_UNAVAILABLE', { retryAfterMs, cause });
+      }
     }
   }
 
@@ -159,6 +165,15 @@ export class DirectEntry {
       cause,
       problemBaseUrl: this.problemBaseUrl,
     });
+  }
+}
+
+/** An error that cannot be kept leaves the tombstone: the operation is not run again. */
+function encodedError(error: unknown): Uint8Array {
+  try {
+    return encodeErrorReply(keepable(error));
+  } catch {
+    return NOT_KEPT;
   }
 }
 

@@ -80,8 +80,13 @@ export class HttpEntry implements HttpOperationContext {
     });
   }
 
-  refusal(code: IdempotencyErrorCode, retryAfterMs?: number): IdempotencyException {
-    return new IdempotencyException(code, { retryAfterMs, problemBaseUrl: this.problemBaseUrl });
+  refusal(
+    code: IdempotencyErrorCode,
+    retryAfterMs?: number,
+    cause?: unknown,
+  ): IdempotencyException {
+    const { problemBaseUrl } = this;
+    return new IdempotencyException(code, { retryAfterMs, problemBaseUrl, cause });
   }
 
   private begin(

@@ -1,6 +1,5 @@
 import { type CallHandler, StreamableFile } from '@nestjs/common';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
 import { Observable } from 'rxjs';
 import { type Awaitable, chain } from '../../engine/awaitable.js';
 import type { Claim, Settlement } from '../../engine/claim.js';
@@ -22,7 +21,7 @@ import { type Captured, ResponseRecorder, type Verdict } from './response-record
 export interface HttpOperationContext {
   readonly clock: Clock;
   readonly maxResponseBytes: number;
-  refusal(code: IdempotencyErrorCode, retryAfterMs?: number): IdempotencyException;
+  refusal(code: IdempotencyErrorCode, retryAfterMs?: number, cause?: unknown): IdempotencyException;
 }
 
 /**
@@ -34,8 +33,6 @@ export class HttpOperation {
   private readonly recorder: ResponseRecorder;
   private error: { readonly thrown: unknown } | undefined;
   private hasResult = false;
-  /** Of the result, when it is a file. */
-  private file: Readable | undefined;
   private isPipelineDone = false;
   /** Unsubscribed before there was a result. */
   private isLeft = false;
@@ -61,12 +58,12 @@ export class HttpOperation {
 
   /** Runs what lies behind the interceptor, and notes how it ends. */
   execute(next: CallHandler): Observable<unknown> {
-    const source = handlerRuns.run(this.run, () => next.handle());
+    const source = handlerRuns.run(this.run, () => this.claim.run(() => next.handle()));
     return new Observable((subscriber) => {
       const inner = source.subscribe({
         next: (value) => {
           this.hasResult = true;
-          if (value instanceof StreamableFile) this.file = value.getStream();
+          if (value instanceof StreamableFile) this.recorder.watch(value.getStream());
           subscriber.next(value);
         },
         error: (thrown: unknown) => {
@@ -110,9 +107,7 @@ export class HttpOperation {
       return 'send';
     }
     if (captured.kind === 'cut-off') return this.settleWithoutReply();
-    // Frameworks answer a file that cannot be read with an error of their own.
-    const broken = captured.kind === 'broken' ? captured.error : this.file?.errored;
-    if (captured.kind === 'broken' || broken) return this.fail(broken, 500, NOT_KEPT);
+    if (captured.kind === 'broken') return this.fail(captured.error, 500, NOT_KEPT);
     const { status, headers, body } = captured;
     const reply =
       body === undefined
@@ -127,7 +122,7 @@ export class HttpOperation {
     return chain(decideOnFailure(this.handler, error, status), (decision) => {
       switch (decision) {
         case 'store':
-          return this.complete(reply);
+          return chain(this.claim.fail(reply), (settlement) => this.verdict(settlement));
         case 'hold':
           return chain(this.claim.hold(`failed with status ${status}`), () => 'send' as const);
         case 'release':
@@ -162,6 +157,8 @@ export class HttpOperation {
             this.context.refusal('IDEMPOTENCY_KEY_IN_USE', retryAfterMs),
           );
       }
+      case 'undone':
+        return (raw) => this.writeUndone(raw, settlement.cause);
     }
   }
 
@@ -171,6 +168,13 @@ export class HttpOperation {
     const isNotKept = winner?.kind === 'not-kept';
     const code = isNotKept ? 'IDEMPOTENCY_REPLY_NOT_KEPT' : 'IDEMPOTENCY_RECORD_UNREADABLE';
     writeProblem(raw, this.base, this.context.refusal(code));
+  }
+
+  /** The commit failed, or was not heard of: a retry runs, or gets the reply that is there. */
+  private writeUndone(raw: ServerResponse, cause: unknown): void {
+    const { retryAfterMs } = this.handler.policy;
+    const code = 'IDEMPOTENCY_STORE_UNAVAILABLE';
+    writeProblem(raw, this.base, this.context.refusal(code, retryAfterMs, cause));
   }
 
   /** The handler has come to its end, but its reply is not there to be kept. */

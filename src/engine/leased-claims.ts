@@ -1,0 +1,54 @@
+import { type Awaitable, isPending } from './awaitable.js';
+import type { Asking, Claimed, ClaimSource } from './claim-source.js';
+import { giveBack } from './give-back.js';
+import { LeasedClaim, type LeasedClaimSurroundings } from './leased-claim.js';
+import type { Acquired, AcquireResult, Refusing } from './store.js';
+
+/** Claims that live as long as their owner renews them. */
+export class LeasedClaims implements ClaimSource {
+  constructor(private readonly around: LeasedClaimSurroundings) {}
+
+  claim(asking: Asking): Awaitable<Claimed | Refusing> {
+    const { request, owner } = asking;
+    const { id, fingerprint, policy } = request;
+    const { leaseMs, retentionMs } = policy;
+    const mustBeIssued = policy.refuseUnknown !== undefined;
+    let result: Awaitable<AcquireResult>;
+    try {
+      result = this.around.calls.call(
+        (store) => store.acquire({ id, owner, fingerprint, leaseMs, retentionMs, mustBeIssued }),
+        {
+          // Later than that the lease may be over before anything has begun.
+          withinMs: leaseMs,
+          // Nobody waits for this claim any more: the caller has been refused.
+          whenLate: (late) => late.outcome === 'acquired' && this.giveBack(asking, late),
+        },
+      );
+    } catch (cause) {
+      return this.failed(asking, cause);
+    }
+    return isPending(result)
+      ? Promise.resolve(result).then(
+          (answer) => this.answered(asking, answer),
+          (cause: unknown) => this.failed(asking, cause),
+        )
+      : this.answered(asking, result);
+  }
+
+  private answered(asking: Asking, result: AcquireResult): Claimed | Refusing {
+    if (result.outcome !== 'acquired') return result;
+    const { request, local, owner, askedAtMs } = asking;
+    const claim = new LeasedClaim(this.around, local, request, owner, result, askedAtMs);
+    return { outcome: 'claimed', claim, takenOver: result.abandoned ? claim : undefined };
+  }
+
+  private failed(asking: Asking, cause: unknown): never {
+    // The claim may have been written although the answer got lost.
+    this.giveBack(asking, undefined);
+    throw cause;
+  }
+
+  private giveBack({ request, owner }: Asking, acquired: Acquired | undefined): void {
+    this.around.inBackground(giveBack(this.around.calls, request, owner, acquired));
+  }
+}

@@ -15,6 +15,7 @@ import {
   follow,
   LEASE_MS,
   newWorld,
+  settled,
   STORE_TIMEOUT_MS,
   type World,
 } from '../support/engine.js';
@@ -98,6 +99,19 @@ describe('the lease of a running handler', () => {
     ]);
     world.store.heal();
     await claim.release();
+  });
+
+  test('ends by the clock of the store, however far that of the process is ahead', async () => {
+    const world = newWorld();
+    const ahead = world.startPaused();
+    const claim = await ahead.claim();
+    await ahead.clock.advance(10 * LEASE_MS);
+    expect(claim.signal.aborted).toBe(false);
+    expect(await ahead.ask()).toBe('IDEMPOTENCY_KEY_IN_USE');
+    const other = world.startPaused();
+    await other.clock.advance(10 * LEASE_MS);
+    expect(await other.ask()).toBe('IDEMPOTENCY_KEY_IN_USE');
+    await claim.complete(bytes('paid'));
   });
 
   test('is kept by a renewal whose answer got lost', async () => {
@@ -251,6 +265,18 @@ describe('an owner that was paused and taken over', () => {
     await claim.release();
   });
 
+  test('wakes its own duplicates when it hears of the winner by completing', async () => {
+    const world = newWorld();
+    const { paused, claim, winner } = await takenOver(world);
+    const waiting = follow(paused.ask({ waitMs: LEASE_MS }));
+    await winner.complete(bytes('won'));
+    await settled();
+    expect(waiting.value).toBeUndefined();
+    await claim.complete(bytes('late'));
+    await settled();
+    expect(waiting.value).toBe('replay won');
+  });
+
   test('records what it did when nobody took over', async () => {
     const world = newWorld();
     const paused = world.startPaused();
@@ -287,7 +313,9 @@ describe('an owner that was paused and taken over', () => {
     const winner = await paused.claim();
     expect(winner.attempt).toBe(2);
     expect(await claim.complete(bytes('late'))).toEqual({ outcome: 'lost' });
+    const asked = world.store.count('acquire');
     expect(await paused.ask()).toBe('IDEMPOTENCY_KEY_IN_USE');
+    expect(world.store.count('acquire')).toBe(asked);
     await winner.complete(bytes('won'));
     expect(await paused.ask()).toBe('replay won');
   });

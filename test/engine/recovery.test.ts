@@ -1,9 +1,10 @@
-import type { AbandonedOperation } from '../../src/engine/operation.js';
+import type { AbandonedDecision, AbandonedOperation } from '../../src/engine/operation.js';
 import { failAfter, failBefore, Gate, hangAfter, answerLate } from '../../src/testing/index.js';
 import type { Process, World } from '../support/engine.js';
 import {
   bytes,
   expectNothingLeft,
+  follow,
   type Given,
   LEASE_MS,
   newWorld,
@@ -127,23 +128,47 @@ describe('an operation whose owner fell silent', () => {
     expect(asked).toBe(1);
   });
 
-  test('does not run when the claim was lost while recover was asked', async () => {
-    const world = await abandoned();
-    const paused = world.startPaused();
-    const gate = new Gate();
-    const recover = async (): Promise<'rerun'> => {
-      await gate.pass();
-      return 'rerun';
-    };
-    const slow = paused.ask({ recover });
-    await gate.reached();
-    await world.advance(LEASE_MS);
-    const winner = await world.process.claim();
-    // The paused process wakes up: its renewal is refused.
-    await paused.clock.advance(LEASE_MS);
-    gate.open();
-    expect(await slow).toBe('IDEMPOTENCY_KEY_IN_USE');
-    await winner.complete(bytes('won'));
+  describe('whose claim is lost while recover is asked', () => {
+    /** Recover answers only when somebody else has taken over. */
+    async function overtaken(decision: AbandonedDecision | Uint8Array, waitMs: number) {
+      const world = await abandoned();
+      const paused = world.startPaused();
+      const gate = new Gate();
+      const recover = async (): Promise<AbandonedDecision | Uint8Array> => {
+        await gate.pass();
+        return decision;
+      };
+      const slow = follow(paused.ask({ recover, waitMs }));
+      await gate.reached();
+      await world.advance(LEASE_MS);
+      const winner = await world.process.claim();
+      // The paused process wakes up: its renewal is refused.
+      await paused.clock.advance(LEASE_MS);
+      gate.open();
+      await settled();
+      return { world, slow, winner };
+    }
+
+    const DECISIONS: [name: string, decision: AbandonedDecision | Uint8Array][] = [
+      ['rerun', 'rerun'],
+      ['hold', 'hold'],
+      ['a reply', bytes('found out')],
+    ];
+
+    test.each(DECISIONS)('changes nothing when the answer is %s', async (_name, decision) => {
+      const { world, slow, winner } = await overtaken(decision, 0);
+      expect(slow.value).toBe('IDEMPOTENCY_KEY_IN_USE');
+      expect(world.record()).toMatchObject({ state: 'in-flight', attempt: winner.attempt });
+      await winner.complete(bytes('won'));
+    });
+
+    test.each(DECISIONS)('waits for the winner when the answer is %s', async (_name, decision) => {
+      const { slow, winner } = await overtaken(decision, 2 * LEASE_MS);
+      expect(slow.value).toBeUndefined();
+      await winner.complete(bytes('won'));
+      await settled();
+      expect(slow.value).toBe('replay won');
+    });
   });
 });
 

@@ -311,6 +311,26 @@ describe('a background settlement', () => {
       expect(await winner.complete(bytes('won'))).toEqual({ outcome: 'stored' });
   });
 
+  test('is waited for by a shutdown also when it begins after the shutdown', async () => {
+    const world = newWorld();
+    const { engine } = world.process;
+    const first = await world.process.claim({ id: 'first' });
+    const second = await world.process.claim({ id: 'second' });
+    world.store.next('release', failBefore(), failBefore(), failBefore());
+    await first.release();
+    const drained = follow(engine.drain(60_000).then(() => 'drained'));
+    await world.advance(250);
+    await second.release();
+    await world.advance(50);
+    // The first one is through, the second one is not.
+    expect(world.record('first').state).toBe('released');
+    expect(world.record('second').state).toBe('in-flight');
+    expect(drained.value).toBeUndefined();
+    await world.advance(1_000);
+    expect(drained.value).toBe('drained');
+    expect(world.record('second').state).toBe('released');
+  });
+
   test('does not make a process start a second handler after a drain', async () => {
     const world = newWorld();
     const claim = await world.process.claim();

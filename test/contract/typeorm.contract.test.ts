@@ -1,7 +1,7 @@
 import { type ContractCase, storeContract } from 'nestjs-idempotency/testing';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PGLITE, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
+import { MARIADB, PGLITE, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
 
 const TICK_MS = 200;
 
@@ -10,7 +10,7 @@ const CASES = storeContract.map(({ guarantee, name, run }) => ({
   run,
 }));
 
-describe.each([POSTGRES, PGLITE, SQLITE])(
+describe.each([POSTGRES, MARIADB, PGLITE, SQLITE])(
   'TypeOrmStore on $name keeps the contract',
   ({ start, hasManySessions }) => {
     let database: SqlDatabase;

@@ -5,6 +5,7 @@ import {
   IdempotencyRecord,
 } from 'nestjs-idempotency/typeorm';
 import { DataSource, type DataSourceOptions } from 'typeorm';
+import { mariadbUrl, startMariadb } from './servers/mariadb.js';
 import { postgresUrl, startPostgres } from './servers/postgres.js';
 
 /** A database of the test's own. */
@@ -32,6 +33,15 @@ export const POSTGRES: SqlDatabaseKind = {
   start: async () => {
     const server = await startPostgres();
     return databaseAt({ type: 'postgres', url: postgresUrl(server.port) }, () => server.stop());
+  },
+};
+
+export const MARIADB: SqlDatabaseKind = {
+  name: 'MariaDB',
+  hasManySessions: true,
+  start: async () => {
+    const server = await startMariadb();
+    return databaseAt({ type: 'mariadb', url: mariadbUrl(server.port) }, () => server.stop());
   },
 };
 

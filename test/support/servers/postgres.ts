@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { chownSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { chownSync, existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
+import { accountOf } from './accounts.js';
 import { PrivateServer, type ServerRecipe } from './private-server.js';
 
 const run = promisify(execFile);
@@ -76,14 +77,4 @@ function program(name: string): string {
   const found = folders.map((folder) => join(folder, name)).find((file) => existsSync(file));
   if (found === undefined) throw new Error(`PostgreSQL's ${name} was not found: install it.`);
   return found;
-}
-
-/** The first of these accounts that the machine has. */
-export function accountOf(...names: string[]): { readonly uid: number; readonly gid: number } {
-  const accounts = readFileSync('/etc/passwd', 'utf8').split('\n');
-  for (const name of names) {
-    const [, , uid, gid] = accounts.find((line) => line.startsWith(`${name}:`))?.split(':') ?? [];
-    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) };
-  }
-  throw new Error(`None of these accounts exists: ${names.join(', ')}.`);
 }

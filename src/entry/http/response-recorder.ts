@@ -52,12 +52,13 @@ export class ResponseRecorder {
   private headers: OutgoingHttpHeaders | undefined;
   private readonly chunks: Uint8Array[] = [];
   private size = 0;
+  private readonly sources = new Set<Readable>();
   private sourceError: { readonly error: unknown } | undefined;
   /** What the response had before: other middleware may have wrapped it as well. */
   private readonly original: Readonly<Record<Overridden, Method>>;
   private readonly prototype: object;
   private looksSent = false;
-  clientGone = false;
+  private clientGone = false;
 
   constructor(
     private readonly response: ServerResponse,
@@ -145,9 +146,7 @@ export class ResponseRecorder {
 
   destroy(args: [error?: Error]): unknown {
     if (!this.isCapturing) return this.callOriginal('destroy', args);
-    const error =
-      this.sourceError?.error ?? args[0] ?? new Error('The response was destroyed before its end.');
-    this.finish({ kind: 'broken', error }, () => {
+    this.finish(this.brokenOff(args[0]), () => {
       this.callOriginal('destroy', args);
     });
     return this.response;
@@ -155,7 +154,7 @@ export class ResponseRecorder {
 
   emit(args: [event: string | symbol, ...rest: unknown[]]): unknown {
     if (this.isCapturing) {
-      if (args[0] === 'pipe') this.watchSource(args[1] as Readable);
+      if (args[0] === 'pipe') this.watch(args[1] as Readable);
       else if (args[0] === 'close' && !this.clientGone) {
         this.clientGone = true;
         this.onClientGone();
@@ -164,9 +163,32 @@ export class ResponseRecorder {
     return this.callOriginal('emit', args);
   }
 
+  /** Follows a stream that the reply is made of. */
+  watch(source: Readable): void {
+    if (this.sources.has(source)) return;
+    this.sources.add(source);
+    const failed = (error: unknown): void => void (this.sourceError ??= { error });
+    if (source.errored) failed(source.errored);
+    source.once('error', failed);
+    source.once('close', () => {
+      // Frameworks destroy the source of a reply whose client has left.
+      if (!source.readableEnded && this.sourceError === undefined && this.isCapturing)
+        this.cutOff();
+    });
+  }
+
   /** The client left and no reply will come: settles without one. */
   cutOff(): void {
     if (this.isCapturing) this.finish({ kind: 'cut-off' }, () => undefined);
+  }
+
+  private brokenOff(cause: Error | undefined): Captured {
+    const { sourceError, response } = this;
+    // Frameworks also destroy what they cannot send because the client has left.
+    const isClientGone = this.clientGone || response.destroyed || response.socket?.destroyed;
+    if (sourceError === undefined && isClientGone) return { kind: 'cut-off' };
+    const error = sourceError?.error ?? cause ?? new Error('The response was destroyed.');
+    return { kind: 'broken', error };
   }
 
   private captured(wasStreaming: boolean): Captured {
@@ -239,15 +261,6 @@ export class ResponseRecorder {
 
   private joined(): Uint8Array {
     return this.chunks.length === 1 ? this.chunks[0]! : Buffer.concat(this.chunks);
-  }
-
-  private watchSource(source: Readable): void {
-    source.once('error', (error) => (this.sourceError ??= { error }));
-    source.once('close', () => {
-      // Frameworks destroy the source of a reply whose client has left.
-      if (!source.readableEnded && this.sourceError === undefined && this.isCapturing)
-        this.cutOff();
-    });
   }
 
   private callOriginal(name: Overridden, args: readonly unknown[]): unknown {

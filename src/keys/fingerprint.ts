@@ -9,12 +9,15 @@ import { sha256 } from './sha256.js';
 
 export { FingerprintUnavailableError };
 
+/** The empty string would match the records of callers who have some. */
+const NO_CREDENTIALS = sha256('no credentials');
+
 /** Says what a retry must repeat: text, or any JSON-like value. Members in any order. */
 export type FingerprintFunction = (call: IdempotentCall) => Awaitable<unknown>;
 
 /**
  * A function, or `false`: a retry may differ in everything but its key. A caller whose principal
- * is not known has to repeat the credentials in any case.
+ * is not known has to repeat the credentials, or their absence, in any case.
  */
 export type FingerprintDeclaration = FingerprintFunction | false;
 
@@ -56,7 +59,7 @@ export function resolveFingerprint(
   declaration: FingerprintDeclaration | undefined,
 ): ResolvedFingerprint {
   if (declaration === undefined) return requestFingerprint;
-  if (declaration === false) return (call) => credentialDigest(call) ?? '';
+  if (declaration === false) return callerFingerprint;
   if (typeof declaration !== 'function') {
     throw new IdempotencyConfigurationError({
       option: 'fingerprint',
@@ -66,6 +69,11 @@ export function resolveFingerprint(
     });
   }
   return (call) => chain(declaration(call), (answer) => answerFingerprint(answer, call));
+}
+
+/** Without a name, callers are told apart by their credentials, and by having none. */
+function callerFingerprint(call: IdempotentCall): string {
+  return call.principal === undefined ? (credentialDigest(call) ?? NO_CREDENTIALS) : '';
 }
 
 function answerFingerprint(answer: unknown, call: IdempotentCall): string {

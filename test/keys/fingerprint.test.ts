@@ -199,8 +199,16 @@ describe('a fingerprint of the application', () => {
   });
 
   it('matches everything when it is false, and then reads nothing', () => {
-    const unread = callOf({ headers: { 'content-length': '5' } });
-    expect(resolveFingerprint(false)(unread)).toBe('');
+    const headers = { 'content-length': '5' };
+    expect(resolveFingerprint(false)(callOf({ headers }, { principal: 'alice' }))).toBe('');
+  });
+
+  it('compares who is calling when it is false and nobody is known', () => {
+    const compared = [{}, { cookie: 'a' }, { authorization: 'a' }].map((headers) =>
+      resolveFingerprint(false)(callOf({ headers })),
+    );
+    for (const digest of compared) expect(digest).toMatch(/^[0-9a-f]{64}$/);
+    expect(new Set(compared).size).toBe(compared.length);
   });
 
   it.each(['body', true, null, {}])('is refused at boot when it is %p', (declaration) => {

@@ -19,7 +19,7 @@ export function multipartFields(request: IncomingRequest): unknown {
     if (types.isUint8Array(request.rawBody)) return request.rawBody;
     throw unavailable(
       'no parser has read it yet',
-      'Parse it before the operation is claimed: in a middleware, or with an interceptor such as FileInterceptor that stands above @Idempotent().',
+      'Parse it before the operation is claimed: in a middleware, or with an interceptor such as FileInterceptor that stands below @Idempotent().',
     );
   }
   if (isObject(body) && Object.values(body).some(isUnreadPart)) {

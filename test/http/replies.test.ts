@@ -34,6 +34,7 @@ import type { Response } from 'express';
 import type { FastifyReply } from 'fastify';
 import { Idempotent } from 'nestjs-idempotency';
 import { createHash } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { from, map, type Observable, of, tap, timeout } from 'rxjs';
@@ -903,6 +904,47 @@ describe.each(PLATFORMS)('compressed replies on %s', (platform) => {
       expect(headers['content-encoding'] ?? 'identity').not.toBe('gzip');
     },
   );
+});
+
+describe.each(PLATFORMS)('replies behind middleware that sends them later on %s', (platform) => {
+  let test: TestApp;
+
+  /** As sessions do, which are saved first. */
+  @Module({})
+  class SavedFirst {
+    configure(consumer: MiddlewareConsumer): void {
+      consumer
+        .apply((_request: unknown, response: ServerResponse, next: () => void) => {
+          const end = response.end.bind(response) as (...args: unknown[]) => ServerResponse;
+          response.end = (...args: unknown[]) => {
+            setImmediate(() => end(...args));
+            return response;
+          };
+          next();
+        })
+        .forRoutes('*path');
+    }
+  }
+
+  beforeAll(async () => {
+    test = await boot(platform, {
+      controllers: [commonReplies('plain', PLAIN), commonReplies('kept', PROTECTED)],
+      imports: [SavedFirst],
+    });
+  });
+  afterAll(() => test.close());
+
+  it.each([
+    ['object', 201],
+    ['no-content', 204],
+    ['redirect-303', 303],
+    ['headers', 202],
+    ['file-of-stream', 201],
+    ['exception', 422],
+  ])('are the same: %s', async (path, status) => {
+    await expectSameReplies(test, path, status);
+    expect(test.complaints).toEqual([]);
+  });
 });
 
 describe.each(PLATFORMS)('large replies on %s', (platform) => {

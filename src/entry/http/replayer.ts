@@ -41,10 +41,12 @@ export function writeReply(raw: ServerResponse, base: OutgoingHttpHeaders, reply
   raw.setHeader(REPLAYED_HEADER, 'true');
   const exposed = exposing(base, REPLAYED_HEADER);
   if (exposed !== undefined) raw.setHeader(EXPOSE_HEADER, exposed);
-  raw.statusCode = reply.status;
-  if (NO_BODY_STATUS.has(reply.status)) return void raw.end();
-  raw.setHeader('Content-Length', reply.body.length);
-  raw.end(reply.body);
+  const hasBody = !NO_BODY_STATUS.has(reply.status);
+  if (hasBody) raw.setHeader('Content-Length', reply.body.length);
+  // Middleware may end the response later, when it is sealed: by then the head must be there.
+  raw.writeHead(reply.status);
+  if (hasBody) raw.end(reply.body);
+  else raw.end();
 }
 
 function setHeader(

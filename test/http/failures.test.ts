@@ -83,6 +83,14 @@ class FailingPipe implements PipeTransform {
 }
 
 @Injectable()
+class SlowPipe implements PipeTransform {
+  async transform(value: unknown): Promise<unknown> {
+    await gate.pass();
+    return value;
+  }
+}
+
+@Injectable()
 class FailingInside implements NestInterceptor {
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
     const { body } = context.switchToHttp().getRequest<{ body: { inside?: string } }>();
@@ -303,6 +311,13 @@ class Failing {
   @UseInterceptors(TimeOut)
   @Post('late')
   late(): unknown {
+    return { run: ++runs };
+  }
+
+  @Idempotent()
+  @UseInterceptors(TimeOut)
+  @Post('late-pipe')
+  latePipe(@Body(SlowPipe) _body: unknown): unknown {
     return { run: ++runs };
   }
 
@@ -647,16 +662,19 @@ describe.each(PLATFORMS)('failures on %s', (platform: Platform) => {
       expect(runs).toBe(1);
     });
 
-    it('keep a handler from starting once the reply has left', async () => {
-      expect((await send('/late')).status).toBe(408);
-      expect(runs).toBe(0);
-      gate.open();
-      await new Promise((resolve) => setImmediate(resolve));
-      expect(runs).toBe(0);
-      const retry = await send('/late');
-      expect(retry.json()).toEqual({ run: 1 });
-      expectReplay(retry, await send('/late'));
-    });
+    it.each(['/late', '/late-pipe'])(
+      'keep a handler from starting once the reply has left: %s',
+      async (path) => {
+        expect((await send(path)).status).toBe(408);
+        expect(runs).toBe(0);
+        gate.open();
+        await new Promise((resolve) => setImmediate(resolve));
+        expect(runs).toBe(0);
+        const retry = await send(path);
+        expect(retry.json()).toEqual({ run: 1 });
+        expectReplay(retry, await send(path));
+      },
+    );
 
     it('do not free the key of a handler that has ended already', async () => {
       expect((await send('/late-result')).status).toBe(408);

@@ -3,6 +3,10 @@ import type { RedisConnection } from './redis-connection.js';
 
 const OLDEST_VERSION = [6, 2] as const;
 
+/** A client may still be connecting when the application boots; booting waits no longer than this. */
+const PATIENCE_MS = 2_000;
+const PAUSE_MS = 50;
+
 /**
  * Looks at the server once, when the application boots. A server that cannot be reached is no
  * wrong configuration: calls are answered 503 until it is there.
@@ -16,8 +20,9 @@ export async function checkServer(
   let server: string;
   let replication: string;
   try {
-    server = await connection.info('server');
-    replication = await connection.info('replication');
+    [server, replication] = await patiently(() =>
+      Promise.all([connection.info('server'), connection.info('replication')]),
+    );
   } catch (error) {
     warn(
       `Redis could not be asked what it is (${String(error)}). Protected calls are refused until it answers.`,
@@ -53,12 +58,42 @@ async function checkEviction(
   warn: (warning: string) => void,
 ): Promise<void> {
   // Hosted servers often refuse CONFIG; then nothing is known.
-  const policy = await connection.configuration('maxmemory-policy').catch(() => undefined);
+  const policy = await patiently(() => connection.configuration('maxmemory-policy')).catch(
+    () => undefined,
+  );
   if (policy === undefined || policy === 'noeviction') return;
   warn(
     `Redis evicts keys when its memory is full (maxmemory-policy ${policy}). An evicted record is a ` +
       'forgotten one: its operation runs again. Set maxmemory-policy to noeviction.',
   );
+}
+
+/** Asks again while the client says that it is not connected; a server's own error is an answer. */
+function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  let isOver = false;
+  const asking = async (): Promise<T> => {
+    for (;;) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (isOver || isReply(error)) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  };
+  let timer: NodeJS.Timeout;
+  const tooLate = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => {
+      isOver = true;
+      reject(new Error(`no answer within ${PATIENCE_MS} ms`));
+    }, PATIENCE_MS);
+  });
+  return Promise.race([asking(), tooLate]).finally(() => clearTimeout(timer));
+}
+
+/** Replies that are errors begin with a word in capitals, such as `NOPERM`. */
+function isReply(error: unknown): boolean {
+  return error instanceof Error && /^[A-Z]{2,}\b/.test(error.message);
 }
 
 function field(info: string, name: string): string | undefined {

@@ -2,6 +2,7 @@ import {
   type Argument,
   asBuffer,
   type RedisConnection,
+  settingIn,
   type Subscriber,
 } from './redis-connection.js';
 
@@ -67,11 +68,7 @@ export class IoredisConnection implements RedisConnection {
   }
 
   async configuration(name: string): Promise<string | undefined> {
-    const answer = await this.client.config('GET', name);
-    const value: unknown = Array.isArray(answer)
-      ? answer[1]
-      : (answer as Record<string, unknown>)[name];
-    return value === undefined ? undefined : String(value);
+    return settingIn(await this.client.config('GET', name), name);
   }
 
   openSubscriber(): Subscriber {

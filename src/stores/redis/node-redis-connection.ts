@@ -2,24 +2,21 @@ import {
   type Argument,
   asBuffer,
   type RedisConnection,
+  settingIn,
   type Subscriber,
 } from './redis-connection.js';
 
 /** The part of node-redis (`redis` 5 and 6; client and cluster) that the store uses. */
 export type NodeRedisClient = NodeRedisSingle | NodeRedisCluster;
 
-interface NodeRedisOptions {
-  readonly keyPrefix?: string | Buffer;
-}
-
 interface NodeRedisSingle {
-  readonly options?: NodeRedisOptions;
+  readonly options?: object;
   sendCommand(args: (string | Buffer)[], options?: CommandOptions): Promise<unknown>;
   duplicate(): NodeRedisSubscriber;
 }
 
 interface NodeRedisCluster {
-  readonly _options?: NodeRedisOptions;
+  readonly _options?: object;
   sendCommand(
     firstKey: string | undefined,
     isReadonly: boolean | undefined,
@@ -55,8 +52,9 @@ export class NodeRedisConnection implements RedisConnection {
   private readonly prefix: string;
 
   constructor(private readonly client: NodeRedisClient) {
-    const { keyPrefix = '' } = ('slots' in client ? client._options : client.options) ?? {};
-    this.prefix = String(keyPrefix);
+    const options = 'slots' in client ? client._options : client.options;
+    const { keyPrefix = '' } = (options ?? {}) as { keyPrefix?: string | Buffer };
+    this.prefix = keyPrefix.toString();
   }
 
   evalsha(sha1: string, key: string, args: readonly Argument[]): Promise<unknown> {
@@ -72,11 +70,7 @@ export class NodeRedisConnection implements RedisConnection {
   }
 
   async configuration(name: string): Promise<string | undefined> {
-    const answer = await this.send(undefined, ['CONFIG', 'GET', name]);
-    const value: unknown = Array.isArray(answer)
-      ? answer[1]
-      : (answer as Record<string, unknown>)[name];
-    return value === undefined ? undefined : String(value);
+    return settingIn(await this.send(undefined, ['CONFIG', 'GET', name]), name);
   }
 
   openSubscriber(): Subscriber {

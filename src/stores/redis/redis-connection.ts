@@ -27,3 +27,11 @@ export function asBuffer(argument: Argument): string | Buffer {
   if (typeof argument === 'string' || Buffer.isBuffer(argument)) return argument;
   return Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength);
 }
+
+/** The value in an answer of `CONFIG GET`: a list in RESP2, a map in RESP3. */
+export function settingIn(answer: unknown, name: string): string | undefined {
+  const value: unknown = Array.isArray(answer)
+    ? answer[1]
+    : (answer as Record<string, unknown> | undefined)?.[name];
+  return typeof value === 'string' ? value : undefined;
+}

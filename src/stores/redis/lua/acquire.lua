@@ -1,4 +1,5 @@
--- Claims a record that is free, released, issued, or whose lease ran out.
+-- Claims a record that is free, released, issued, or whose lease ran out. A client that lost its
+-- connection may send the same claim again: it gets the same answer.
 --
 -- KEYS[1]  the record
 -- ARGV     owner, fingerprint, lease in ms, retention in ms, '1' when it must have been issued
@@ -21,6 +22,10 @@ else
   if record.state == 'h' then return { 'held', record.content } end
   if record.state == 'i' then
     local remaining = record.lease - now_ms()
+    if remaining > 0 and record.owner == owner then
+      local was_abandoned = record.content == ABANDONED and 1 or 0
+      return { 'acquired', record.attempt, record.token, was_abandoned, flat(record.steps) }
+    end
     if remaining > 0 then return { 'in-flight', remaining } end
     abandoned = 1
   end
@@ -33,6 +38,7 @@ end
 local token = math.max(last_token + 1, now_us())
 write({
   state = 'i', owner = owner, attempt = attempt, token = token, fingerprint = fingerprint,
-  lease = now_ms() + lease_ms, steps = steps, content = '',
+  lease = now_ms() + lease_ms, steps = steps,
+  content = abandoned == 1 and ABANDONED or '',
 }, 'PX', lease_ms + retention_ms)
 return { 'acquired', attempt, token, abandoned, flat(steps) }

@@ -8,11 +8,14 @@
 --   fingerprint '' matches everything
 --   lease       when the lease ends, in milliseconds; 0 unless in flight
 --   steps       results by name, or false
---   content     the reply when completed, the reason when held, else ''
+--   content     the reply when completed, the reason when held, 'a' in flight when the owner before
+--               ran out of its lease, else ''
 --
 -- Time is always the server's. Retention is the key's own expiry; a held record has none.
 
 local STATES = { s = 'issued', i = 'in-flight', r = 'released', c = 'completed', h = 'held' }
+
+local ABANDONED = 'a'
 
 local function now_us()
   local time = redis.call('TIME')

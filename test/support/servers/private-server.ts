@@ -20,6 +20,10 @@ export interface ServerRecipe {
 
 const STARTS_WITHIN_MS = 30_000;
 
+/** Servers that are not stopped: none outlives the tests, however they end. */
+const present = new Set<PrivateServer>();
+process.once('exit', () => present.forEach((server) => server.discard()));
+
 /** A server of this test run alone: on a free port, in a temporary folder, gone afterwards. */
 export class PrivateServer {
   private child: ChildProcess | undefined;
@@ -34,7 +38,7 @@ export class PrivateServer {
   static async start(recipe: ServerRecipe, port?: number): Promise<PrivateServer> {
     const folder = mkdtempSync(join(tmpdir(), `idempotency-${recipe.name}-`));
     const server = new PrivateServer(recipe, folder, port ?? (await freePort()));
-    process.once('exit', () => server.discard());
+    present.add(server);
     await recipe.prepare?.(folder);
     await server.run();
     return server;
@@ -69,6 +73,7 @@ export class PrivateServer {
 
   async stop(): Promise<void> {
     await this.kill();
+    present.delete(this);
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -101,7 +106,8 @@ export class PrivateServer {
     }
   }
 
-  private discard(): void {
+  /** For the end of the process, which waits for nothing. */
+  discard(): void {
     this.child?.kill('SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });
   }

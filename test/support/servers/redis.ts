@@ -29,14 +29,20 @@ export function startRedis(...settings: readonly string[]): Promise<PrivateServe
   return PrivateServer.start(redisRecipe(...settings));
 }
 
-async function ping(port: number): Promise<void> {
+/** One command on a connection of its own, and the answer as the server wrote it. */
+export async function ask(port: number, ...words: readonly string[]): Promise<string> {
   const socket = connect(port, '127.0.0.1');
   try {
     await once(socket, 'connect');
-    socket.write('PING\r\n');
+    socket.write(`${words.join(' ')}\r\n`);
     const [answer] = (await once(socket, 'data')) as [Buffer];
-    if (!answer.toString().startsWith('+PONG')) throw new Error(answer.toString());
+    return answer.toString();
   } finally {
     socket.destroy();
   }
+}
+
+async function ping(port: number): Promise<void> {
+  const answer = await ask(port, 'PING');
+  if (!answer.startsWith('+PONG')) throw new Error(answer);
 }

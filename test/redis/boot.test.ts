@@ -1,0 +1,120 @@
+import { Redis } from 'ioredis';
+import { RedisStore } from 'nestjs-idempotency/redis';
+import { createClient } from 'redis';
+import { bytes, claimIn } from '../support/engine.js';
+import { eventually } from '../support/http.js';
+import type { PrivateServer } from '../support/servers/private-server.js';
+import { ask, startRedis } from '../support/servers/redis.js';
+import { TcpProxy } from '../support/tcp-proxy.js';
+import { APP_CLIENTS, AppNode } from './support/nodes.js';
+
+describe.each(APP_CLIENTS)('booting on Redis through $name', ({ open }) => {
+  const running: (() => unknown)[] = [];
+
+  afterEach(async () => {
+    for (const stop of running.splice(0).reverse()) await stop();
+  });
+
+  async function serve(...settings: string[]): Promise<PrivateServer> {
+    const server = await startRedis(...settings);
+    running.push(() => server.stop());
+    return server;
+  }
+
+  function nodeAt(port: number): AppNode {
+    const node = new AppNode(open(port));
+    running.push(() => node.close());
+    return node;
+  }
+
+  async function warningsAt(port: number): Promise<string[]> {
+    const warnings: string[] = [];
+    await nodeAt(port).store.start((warning) => warnings.push(warning));
+    return warnings;
+  }
+
+  it('says nothing about a server that is fit', async () => {
+    const { port } = await serve();
+    expect(await warningsAt(port)).toEqual([]);
+  });
+
+  it('warns once about a server that evicts', async () => {
+    const { port } = await serve('--maxmemory', '50mb', '--maxmemory-policy', 'allkeys-lru');
+    expect(await warningsAt(port)).toEqual([
+      expect.stringMatching(/maxmemory-policy allkeys-lru.*Set maxmemory-policy to noeviction/),
+    ]);
+  });
+
+  it('is refused by a read-only replica', async () => {
+    const primary = await serve();
+    const replica = await serve('--replicaof', '127.0.0.1', String(primary.port));
+    await expect(warningsAt(replica.port)).rejects.toThrow(
+      /read-only replica.*connection to the primary/s,
+    );
+  });
+
+  it.each([
+    ['6.0.16', /connected to Redis 6\.0\.16.*6\.2 or newer/s],
+    ['6.1.99', /6\.2 or newer/],
+    ['5.0.14', /6\.2 or newer/],
+  ])('is refused by Redis %s', async (version, message) => {
+    const { port } = await serve();
+    const proxy = await TcpProxy.start(port);
+    running.push(() => proxy.stop());
+    proxy.rewrite = (text) => text.replace(/(redis_version:)\d\.\d\.\d+/, `$1${version}`);
+    await expect(warningsAt(proxy.port)).rejects.toThrow(message);
+  });
+
+  it('goes on with a server that does not tell its settings', async () => {
+    const { port } = await serve('--rename-command', 'CONFIG', '""');
+    expect(await warningsAt(port)).toEqual([]);
+  });
+
+  it('warns when the server may not be asked', async () => {
+    const { port } = await serve();
+    await ask(port, 'ACL', 'SETUSER', 'default', '-info');
+    expect(await warningsAt(port)).toEqual([expect.stringMatching(/could not be asked.*NOPERM/)]);
+  });
+
+  it('refuses what does not fit in memory, and goes on answering what is recorded', async () => {
+    const { port } = await serve('--maxmemory-policy', 'noeviction');
+    const node = nodeAt(port);
+    await claimIn(await node.begin({ id: 'kept' })).complete(bytes('reply'));
+    const running = claimIn(await node.begin({ id: 'running' }));
+    await ask(port, 'CONFIG', 'SET', 'maxmemory', '1');
+    const other = nodeAt(port);
+    expect((await other.ask({ id: 'kept' })).told).toBe('replay reply');
+    expect((await other.ask({ id: 'new' })).told).toBe('IDEMPOTENCY_STORE_UNAVAILABLE');
+    expect(await running.complete(bytes('late reply'))).toEqual({ outcome: 'deferred' });
+    await ask(port, 'CONFIG', 'SET', 'maxmemory', '0');
+    await eventually(async () => (await other.ask({ id: 'running' })).told === 'replay late reply');
+    expect((await other.ask({ id: 'new' })).told).toBe('execute');
+  });
+});
+
+describe('booting on Redis', () => {
+  it.each([[undefined], [null], [{}], ['redis://localhost'], [() => undefined]])(
+    'is refused without a client (%p)',
+    (client) => {
+      expect(() => new RedisStore({ client: client as unknown as Redis })).toThrow(
+        /client of RedisStore.*new RedisStore\(\{ client: new Redis\(url\) \}\)/s,
+      );
+    },
+  );
+
+  it('warns about a client of node-redis that was never connected', async () => {
+    const warnings: string[] = [];
+    await new RedisStore({ client: createClient() }).start((warning) => warnings.push(warning));
+    expect(warnings).toEqual([expect.stringMatching(/could not be asked/)]);
+  });
+
+  it('waits for a client of ioredis that queues nothing and still connects', async () => {
+    const server = await startRedis('--maxmemory-policy', 'volatile-ttl');
+    const client = new Redis(server.port, { enableOfflineQueue: false });
+    const warnings: string[] = [];
+    await new RedisStore({ client }).start((warning) => warnings.push(warning));
+    client.disconnect();
+    await server.stop();
+    expect(warnings).toEqual([expect.stringContaining('volatile-ttl')]);
+  });
+});

@@ -22,6 +22,7 @@ import {
 import type { Identifier } from './keys/call.js';
 import { contentFingerprint } from './keys/fingerprint.js';
 import { directKey, type DirectKey } from './keys/direct-key.js';
+import { directPrincipal } from './keys/principal.js';
 import { recordId } from './keys/record-id.js';
 import { IdempotencyEvents } from './observability/idempotency-events.js';
 
@@ -123,7 +124,8 @@ export class IdempotencyService {
    * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`, as `forget` and `settle`
    */
   async find(ref: OperationRef): Promise<OperationView | undefined> {
-    const record = await this.ask((store) => store.find(this.identify(ref).id));
+    const { id } = this.identify(ref);
+    const record = await this.ask((store) => store.find(id));
     return record && view(record);
   }
 
@@ -132,7 +134,8 @@ export class IdempotencyService {
    * is nothing to delete, or an owner is at work.
    */
   async forget(ref: OperationRef): Promise<boolean> {
-    return this.ask((store) => store.forget(this.identify(ref).id));
+    const { id } = this.identify(ref);
+    return this.ask((store) => store.forget(id));
   }
 
   /**
@@ -175,8 +178,7 @@ export class IdempotencyService {
       });
     }
     const resolved = directKey(key);
-    // As for handlers, an empty name is nobody's.
-    const caller = principal === undefined || principal === '' ? undefined : String(principal);
+    const caller = directPrincipal(principal);
     return { id: recordId(scope, caller, resolved), key: resolved, principal: caller };
   }
 }

@@ -38,15 +38,32 @@ export function resolvePrincipal(declaration: PrincipalFunction | undefined): Re
   return (call) => chain(declaration(call), principalText);
 }
 
+/**
+ * A principal that code gives by itself, held to the same rules.
+ *
+ * @throws {@link IdempotencyConfigurationError} when it is no identifier
+ */
+export function directPrincipal(given: unknown): string | undefined {
+  return checkedPrincipal(given, '', 'Give the identifier itself, such as user.id.');
+}
+
 function principalText(answer: unknown): string | undefined {
-  if (answer === undefined || answer === null || answer === '') return undefined;
-  const text = identifierText(answer);
+  return checkedPrincipal(
+    answer,
+    'an answer that is ',
+    'Let the function answer with the identifier itself, such as call.request.user?.id.',
+  );
+}
+
+function checkedPrincipal(given: unknown, what: string, remedy: string): string | undefined {
+  if (given === undefined || given === null || given === '') return undefined;
+  const text = identifierText(given);
   if (text !== undefined) return text;
   throw new IdempotencyConfigurationError({
     option: 'principal',
-    given: answer,
-    accepted: 'an answer that is a string, a finite number, a bigint, null or undefined',
-    remedy: 'Let the function answer with the identifier itself, such as call.request.user?.id.',
+    given,
+    accepted: `${what}a string, a finite number, a bigint, null or undefined`,
+    remedy,
   });
 }
 

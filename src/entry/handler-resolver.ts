@@ -12,7 +12,7 @@ import { resolveFingerprint } from '../keys/fingerprint.js';
 import { resolvePrincipal } from '../keys/principal.js';
 import { resolveKey } from '../keys/resolve-key.js';
 import { StrategyRegistry } from '../strategies/strategy-registry.js';
-import { checkDefaults, checkOptions, located } from './options-check.js';
+import { checkDefaults, checkOptions, checkRunOptions, located } from './options-check.js';
 import type { ProtectedHandler } from './protected-handler.js';
 
 export interface HandlerDeclaration {
@@ -94,6 +94,7 @@ export class HandlerResolver {
     return located(
       (option) => `${option} of IdempotencyService.run()`,
       () => {
+        checkRunOptions(withoutUndefined(given));
         const options = this.withDefaults([given]);
         const { onError, recover } = options;
         return { policy: this.policy(options), onError, recover };

@@ -54,6 +54,17 @@ export function checkDefaults(defaults: IdempotentOptions): void {
   );
 }
 
+/** Options that mean nothing to code that asks for protection itself. */
+const HANDLER_OPTIONS = [...OWN_OPTIONS, 'strategy', 'required', 'fingerprint', 'principal'];
+
+/** As {@link checkOptions}, for options of `IdempotencyService.run()`. */
+export function checkRunOptions(options: IdempotentOptions): void {
+  checkOptions(
+    options,
+    KNOWN_OPTIONS.filter((option) => !HANDLER_OPTIONS.includes(option)),
+  );
+}
+
 /**
  * Has errors about options say where the options are.
  *
@@ -75,7 +86,7 @@ function wrong(
   option: string,
   given: unknown,
   accepted: string,
-  remedy = `Correct the ${option} that is given to @Idempotent(), or leave it out for the default.`,
+  remedy = `Correct the ${option}, or leave it out for the default.`,
 ): IdempotencyConfigurationError {
   return new IdempotencyConfigurationError({ option, given, accepted, remedy });
 }

@@ -72,9 +72,19 @@ export class CurrentOperation implements IdempotentOperation {
   private async runStep<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T> {
     const value = await fn();
     if (this.claim === undefined) return value;
-    if (!(await this.claim.saveStep(name, serialize(value))))
+    if (!(await this.claim.saveStep(name, await encodedStep(this.claim, value))))
       throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
     return value;
+  }
+}
+
+/** What the step did cannot be undone, and must not be repeated: without its result, it is held. */
+async function encodedStep(claim: Claim, value: unknown): Promise<Uint8Array> {
+  try {
+    return serialize(value);
+  } catch (error) {
+    await claim.hold('the result of a step cannot be kept');
+    throw error;
   }
 }
 

@@ -1,0 +1,206 @@
+import { Redis } from 'ioredis';
+import { RedisStore } from 'nestjs-idempotency/redis';
+import { createHash } from 'node:crypto';
+import { createClient } from 'redis';
+import { bytes, claimIn } from '../support/engine.js';
+import { eventually } from '../support/http.js';
+import type { PrivateServer } from '../support/servers/private-server.js';
+import { startRedis } from '../support/servers/redis.js';
+import { type AppClient, APP_CLIENTS, AppNode } from './support/nodes.js';
+
+const LEASE_MS = 900;
+/** What docs/stores.md says that a record takes beside its reply. */
+const OVERHEAD_BYTES = 320;
+
+let server: PrivateServer;
+let admin: Redis;
+let nodes: AppNode[] = [];
+
+beforeAll(async () => {
+  server = await startRedis();
+  admin = new Redis(server.port);
+});
+
+beforeEach(() => admin.flushall());
+
+afterEach(() => {
+  nodes.forEach((node) => node.close());
+  nodes = [];
+});
+
+afterAll(async () => {
+  admin.disconnect();
+  await server.stop();
+});
+
+function start(client: AppClient): AppNode {
+  const node = new AppNode(client);
+  nodes.push(node);
+  return node;
+}
+
+/** Commands that clients sent, by name, without those of connecting and asking. */
+async function commands(): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  const stats = await admin.info('commandstats');
+  for (const [, name, calls] of stats.matchAll(/^cmdstat_(\w+):calls=(\d+)/gm)) {
+    if (/^eval|script|multi|watch/.test(name!)) counts[name!] = Number(calls);
+  }
+  return counts;
+}
+
+describe.each(APP_CLIENTS)('the commands of RedisStore through $name', ({ open }) => {
+  let node: AppNode;
+
+  beforeEach(async () => {
+    node = start(open(server.port));
+    // Every script is known from here on.
+    const claim = claimIn(await node.begin({ id: 'known' }));
+    await node.store.extend({ id: 'known', owner: '', leaseMs: 1, retentionMs: 1 });
+    await claim.release();
+    await claimIn(await node.begin({ id: 'known' })).complete(bytes('reply'));
+    await admin.config('RESETSTAT');
+  });
+
+  it('are two for a first call, one for a replay', async () => {
+    const claim = claimIn(await node.begin({ id: 'payment' }));
+    expect(await commands()).toEqual({ evalsha: 1 });
+    await claim.complete(bytes('reply'));
+    expect(await commands()).toEqual({ evalsha: 2 });
+    expect((await node.ask({ id: 'payment' })).told).toBe('replay reply');
+    expect(await commands()).toEqual({ evalsha: 3 });
+  });
+
+  it('is one for a refused duplicate in another process, none in the same', async () => {
+    const other = start(open(server.port));
+    await node.begin({ id: 'payment' });
+    expect((await node.ask({ id: 'payment' })).told).toBe('IDEMPOTENCY_KEY_IN_USE');
+    expect(await commands()).toEqual({ evalsha: 1 });
+    expect((await other.ask({ id: 'payment' })).told).toBe('IDEMPOTENCY_KEY_IN_USE');
+    expect((await other.ask({ id: 'payment', fingerprint: 'other' })).told).toBe(
+      'IDEMPOTENCY_KEY_REUSED',
+    );
+    expect(await commands()).toEqual({ evalsha: 3 });
+  });
+
+  it('is one renewal for every third of the lease', async () => {
+    const claim = claimIn(await node.begin({ id: 'payment', leaseMs: LEASE_MS }));
+    const startedAt = performance.now();
+    // Renewals come at 300, 600 and 900 ms; whatever the machine does, no sooner than that.
+    await eventually(async () => (await commands())['evalsha'] === 4);
+    const elapsed = performance.now() - startedAt;
+    await claim.complete(bytes('reply'));
+    expect(elapsed).toBeGreaterThan(LEASE_MS * 0.95);
+    expect(elapsed).toBeLessThan(LEASE_MS * 2);
+    expect(claim.signal.aborted).toBe(false);
+  });
+});
+
+describe('a record', () => {
+  const id = createHash('sha256').update('payment').digest('hex');
+  const fingerprint = createHash('sha256').update('content').digest('base64url');
+
+  it.each([0, 100, 1_000, 10_000, 100_000])(
+    'takes little more than its reply of %d bytes',
+    async (size) => {
+      const node = start(APP_CLIENTS[0]!.open(server.port));
+      const claim = claimIn(await node.begin({ id, fingerprint }));
+      await claim.complete(Buffer.alloc(size, 'r'));
+      const used = Number(await admin.memory('USAGE', `idempotency:${id}`, 'SAMPLES', 0));
+      console.info(`reply of ${size} bytes: ${used} bytes, ${used - size} beside it`);
+      // The allocator rounds up: by an eighth at the most.
+      expect(used).toBeLessThan(size * 1.25 + OVERHEAD_BYTES);
+    },
+  );
+});
+
+describe('the keys of RedisStore', () => {
+  const hostile = [
+    '',
+    '-'.repeat(36),
+    'a{b}c',
+    '{}',
+    '"; redis.call("FLUSHALL") --',
+    '\r\nFLUSHALL\r\n',
+    'ключ\u0000🔑',
+    '*?[a]',
+    'x'.repeat(10_000),
+  ];
+
+  it.each(hostile)('are the prefix and the id, whatever is in them (%j)', async (text) => {
+    const client = new Redis(server.port);
+    const store = new RedisStore({ client, prefix: text });
+    const request = { id: text, owner: 'owner', leaseMs: 10_000, retentionMs: 10_000 };
+    await admin.set('bystander', 'untouched');
+    expect(await store.acquire({ ...request, fingerprint: text })).toMatchObject({
+      outcome: 'acquired',
+    });
+    await store.saveStep({ ...request, name: text, value: Buffer.from(text) });
+    expect((await store.find(text))!.steps.get(text)).toEqual(Buffer.from(text));
+    await store.hold({ ...request, reason: text });
+    expect(await store.find(text)).toMatchObject({
+      state: 'held',
+      reason: text,
+      fingerprint: text,
+    });
+    expect((await admin.keys('*')).sort()).toEqual([text + text, 'bystander'].sort());
+    client.disconnect();
+  });
+
+  it.each([
+    [
+      'ioredis',
+      () => {
+        const client = new Redis(server.port, { keyPrefix: 'app:' });
+        return { store: new RedisStore({ client }), close: () => client.disconnect() };
+      },
+    ],
+    [
+      'node-redis',
+      () => {
+        const client = createClient({ socket: { port: server.port }, keyPrefix: 'app:' });
+        client.connect().catch(() => undefined);
+        return { store: new RedisStore({ client }), close: () => client.destroy() };
+      },
+    ],
+  ])('begin with the prefix of the client of %s', async (_name, open) => {
+    const node = start(open());
+    await node.begin({ id: 'payment' });
+    expect(await admin.keys('*')).toEqual(['app:idempotency:payment']);
+  });
+});
+
+describe.each(APP_CLIENTS)('duplicates that wait in another process, through $name', ({ open }) => {
+  it.each([
+    ['complete', 8, 'replay reply'],
+    ['release', 1, 'execute'],
+    ['hold', 8, 'IDEMPOTENCY_OUTCOME_UNKNOWN'],
+  ] as const)(
+    'are woken by a message when the owner calls %s, not by polling',
+    async (verb, count, answer) => {
+      const [owner, other] = [start(open(server.port)), start(open(server.port))];
+      const claim = claimIn(await owner.begin({ id: 'payment' }));
+      await admin.config('RESETSTAT');
+      const duplicates = Promise.all(
+        Array.from({ length: count }, () => other.ask({ id: 'payment', waitMs: 10_000 })),
+      );
+      await eventually(async () => (await listeners()) === 1);
+      // Both short looks are over: the next one is a second away.
+      await eventually(async () => (await commands())['evalsha']! >= 3);
+      const startedAt = performance.now();
+      await {
+        complete: () => claim.complete(bytes('reply')),
+        release: () => claim.release(),
+        hold: () => claim.hold('reason'),
+      }[verb]();
+      const told = (await duplicates).map((duplicate) => duplicate.told);
+      expect(performance.now() - startedAt).toBeLessThan(500);
+      expect(told).toEqual(Array.from({ length: count }, () => answer));
+    },
+  );
+
+  async function listeners(): Promise<number> {
+    const [, count] = (await admin.pubsub('NUMSUB', 'idempotency:payment')) as unknown[];
+    return Number(count);
+  }
+});

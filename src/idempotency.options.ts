@@ -95,6 +95,13 @@ export interface IdempotentOptions {
    */
   principal?: PrincipalFunction;
   /**
+   * Runs claim, handler and record in one SQL transaction, on the store's data source or the one
+   * of this name: the effect and its record are there both, or neither. The handler writes with
+   * `op.manager` or `currentManager(dataSource)`; a duplicate waits for the row up to `wait`.
+   * @default false
+   */
+  transaction?: boolean | string;
+  /**
    * When the store cannot be reached: 503, or run unprotected.
    * @default 'reject'
    */
@@ -160,6 +167,7 @@ export const DEFAULTS = {
   onDuplicate: 'replay',
   onAbandoned: 'rerun',
   onStoreFailure: 'reject',
+  transaction: false,
 } as const satisfies IdempotentOptions;
 
 /** The one table of the module's defaults. */

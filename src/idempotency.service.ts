@@ -51,6 +51,7 @@ export interface RunOptions
       | 'onAbandoned'
       | 'recover'
       | 'onStoreFailure'
+      | 'transaction'
     > {
   /** What a retry must repeat, as a JSON-like value; absent compares nothing. */
   readonly content?: unknown;

@@ -37,6 +37,7 @@ export type { Duration } from './engine/duration.js';
 export type * from './engine/events.js';
 export { type IdempotencyErrorCode, type Refusal, REFUSALS } from './engine/refusals.js';
 export type * from './engine/store.js';
+export type { OperationManager, OperationManagers } from './engine/transaction.js';
 export { StoreFullError } from './engine/store.js';
 export * from './keys/index.js';
 export { CHANNEL_PREFIX } from './observability/idempotency-events.js';

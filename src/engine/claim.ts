@@ -1,5 +1,6 @@
 import type { Awaitable } from './awaitable.js';
 import type { Steps } from './store.js';
+import type { OperationManager } from './transaction.js';
 
 /** How the end of an operation was taken. */
 export type Settlement =
@@ -29,7 +30,7 @@ export interface Claim {
   /** The handler runs from now on. */
   handOver(): void;
   /** What work in a transaction writes with; absent without one. */
-  readonly manager?: unknown;
+  readonly manager?: OperationManager;
   /** Runs the work where it belongs: within the transaction, if there is one. */
   run<T>(work: () => T): T;
   /** Changes how long the reply will be kept, in milliseconds. */

@@ -7,10 +7,18 @@ import type {
   SaveStepRequest,
 } from './store.js';
 
+/** What `op.manager` is: entry points of databases add their type here. */
+export interface OperationManagers {}
+
+/** The type of `op.manager`: TypeORM's `EntityManager` once `nestjs-idempotency/typeorm` is imported. */
+export type OperationManager = OperationManagers extends { readonly typeorm: infer Manager }
+  ? Manager
+  : unknown;
+
 /** A transaction that holds a record and the work itself. */
 export interface StoreTransaction {
   /** What the work writes with, such as TypeORM's `EntityManager`. */
-  readonly manager: unknown;
+  readonly manager: OperationManager;
   /** As {@link IdempotencyStore.acquire}; `in-flight` while another transaction has the record. */
   acquire(request: AcquireRequest): Promise<AcquireResult>;
   saveStep(request: SaveStepRequest): Promise<boolean>;
@@ -35,6 +43,8 @@ export interface TransactionRequest {
 
 /** A store that can put its records into the transaction of the work. */
 export interface TransactionalStore extends IdempotencyStore {
+  /** @throws when there is no data source of this name; asked when the application boots */
+  checkSource(source: string | undefined): void;
   beginTransaction(request: TransactionRequest): Promise<StoreTransaction>;
 }
 

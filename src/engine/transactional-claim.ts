@@ -3,7 +3,7 @@ import type { EventSink, OwnersEvent } from './events.js';
 import type { LocalCall } from './local-call.js';
 import type { OperationRequest } from './operation.js';
 import type { Acquired, ClaimRef, Steps } from './store.js';
-import type { StoreTransaction } from './transaction.js';
+import type { OperationManager, StoreTransaction } from './transaction.js';
 
 const NEVER_ABORTED = new AbortController().signal;
 
@@ -24,7 +24,7 @@ export class TransactionalClaim implements Claim {
   readonly fencingToken: number;
   readonly steps: Steps;
   readonly signal: AbortSignal = NEVER_ABORTED;
-  readonly manager: unknown;
+  readonly manager: OperationManager;
   private readonly claim: ClaimRef;
   private handlerStartedAtMs: number;
   private phase: 'running' | 'ended' = 'running';

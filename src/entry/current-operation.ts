@@ -3,6 +3,7 @@ import { deserialize, serialize } from 'node:v8';
 import type { Claim } from '../engine/claim.js';
 import { parseDuration } from '../engine/duration.js';
 import { IdempotencyException } from '../idempotency.exception.js';
+import type { OperationManager } from '../engine/transaction.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
 
 /** What names an operation. */
@@ -41,6 +42,12 @@ export class CurrentOperation implements IdempotentOperation {
 
   get signal(): AbortSignal {
     return this.claim?.signal ?? NEVER_ABORTED;
+  }
+
+  get manager(): OperationManager {
+    const manager = this.claim?.manager;
+    if (manager !== undefined) return manager;
+    throw new Error('op.manager is there only with @Idempotent({ transaction: true }).');
   }
 
   deriveKey(name: string): string {

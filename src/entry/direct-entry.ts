@@ -28,6 +28,7 @@ export interface DirectCall {
   readonly principal: string | undefined;
   readonly fingerprint: string;
   readonly policy: OperationPolicy;
+  readonly transaction: OperationRequest['transaction'];
   readonly onError: IdempotentOptions['onError'];
   readonly recover: IdempotentOptions['recover'];
 }
@@ -55,9 +56,9 @@ export class DirectEntry {
     call: DirectCall,
     fn: (operation: IdempotentOperation) => T | PromiseLike<T>,
   ): Promise<T> {
-    const { id, scope, fingerprint, policy } = call;
+    const { id, scope, fingerprint, policy, transaction } = call;
     const recover = call.recover && recovery(call.recover, call, id, encodeRecoveredValue);
-    const request: OperationRequest = { id, scope, fingerprint, policy, recover };
+    const request: OperationRequest = { id, scope, fingerprint, policy, transaction, recover };
     const beginning = await this.engine.begin(request);
     switch (beginning.outcome) {
       case 'execute':

@@ -1,6 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { parseDuration } from '../engine/duration.js';
-import type { OperationPolicy } from '../engine/operation.js';
+import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
+import type { IdempotencyStore } from '../engine/store.js';
+import { IDEMPOTENCY_STORE } from '../idempotency.constants.js';
 import {
   DEFAULTS,
   type IdempotencyModuleOptions,
@@ -14,6 +16,7 @@ import { resolveKey } from '../keys/resolve-key.js';
 import { StrategyRegistry } from '../strategies/strategy-registry.js';
 import { checkDefaults, checkOptions, checkRunOptions, located } from './options-check.js';
 import type { ProtectedHandler } from './protected-handler.js';
+import { resolveTransaction } from './transaction-option.js';
 
 export interface HandlerDeclaration {
   /** `ClassName.methodName`. */
@@ -31,6 +34,7 @@ export interface HandlerDeclaration {
 export class HandlerResolver {
   constructor(
     @Inject(MODULE_OPTIONS_TOKEN) private readonly moduleOptions: IdempotencyModuleOptions,
+    @Inject(IDEMPOTENCY_STORE) private readonly store: IdempotencyStore,
     private readonly strategies: StrategyRegistry,
   ) {}
 
@@ -40,6 +44,10 @@ export class HandlerResolver {
       (option) => `${option} of ${declaration.name}`,
       () => this.resolved(declaration),
     );
+  }
+
+  private transaction(options: IdempotentOptions): OperationRequest['transaction'] {
+    return resolveTransaction(options, this.store);
   }
 
   /**
@@ -54,6 +62,7 @@ export class HandlerResolver {
       () => {
         checkDefaults(defaults);
         this.policy(defaults);
+        this.transaction(defaults);
         resolveFingerprint(defaults.fingerprint);
         this.strategies.get(defaults.strategy ?? DEFAULTS.strategy);
       },
@@ -68,9 +77,11 @@ export class HandlerResolver {
       headerName: this.moduleOptions.header ?? MODULE_DEFAULTS.header,
     });
     const comparesContent = plan.comparesContent && !key.coversContent;
+    const fingerprint = resolveFingerprint(options.fingerprint);
     const [scope, scopesByPath] = scopesOf(declaration, options);
     return {
       name: declaration.name,
+      transaction: this.transaction(options),
       method: declaration.method,
       scope,
       scopesByPath,
@@ -78,7 +89,7 @@ export class HandlerResolver {
       required: options.required ?? DEFAULTS.required,
       policy: this.policy(options, plan.refuseUnknown),
       keepsReply: plan.keepsReply,
-      fingerprint: comparesContent ? resolveFingerprint(options.fingerprint) : () => '',
+      fingerprint: comparesContent ? fingerprint : () => '',
       principal: resolvePrincipal(options.principal ?? this.moduleOptions.principal),
       onError: options.onError,
       recover: options.recover,
@@ -90,14 +101,17 @@ export class HandlerResolver {
    *
    * @throws {@link IdempotencyConfigurationError}
    */
-  resolveRun(given: IdempotentOptions): Pick<ProtectedHandler, 'policy' | 'onError' | 'recover'> {
+  resolveRun(
+    given: IdempotentOptions,
+  ): Pick<ProtectedHandler, 'policy' | 'transaction' | 'onError' | 'recover'> {
     return located(
       (option) => `${option} of IdempotencyService.run()`,
       () => {
         checkRunOptions(withoutUndefined(given));
         const options = this.withDefaults([given]);
         const { onError, recover } = options;
-        return { policy: this.policy(options), onError, recover };
+        const transaction = this.transaction(options);
+        return { policy: this.policy(options), transaction, onError, recover };
       },
     );
   }

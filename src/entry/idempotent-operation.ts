@@ -1,3 +1,5 @@
+import type { OperationManager } from '../engine/transaction.js';
+
 /** The operation that a handler works on: `@Operation()`, or `IdempotencyService.current()`. */
 export interface IdempotentOperation {
   /** The key; `undefined` when the call runs unprotected because it has none. */
@@ -13,6 +15,12 @@ export interface IdempotentOperation {
    * refuse the writes of an owner that was paused and overtaken. 0 when unprotected.
    */
   readonly fencingToken: number;
+  /**
+   * What the handler writes with when record and work are one transaction (`transaction: true`).
+   *
+   * @throws Error without a transaction: there is nothing to be part of
+   */
+  readonly manager: OperationManager;
   /** Aborted when the lease is lost: another attempt may be running. */
   readonly signal: AbortSignal;
   /**

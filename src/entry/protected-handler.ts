@@ -1,5 +1,5 @@
 import type { Awaitable } from '../engine/awaitable.js';
-import type { OperationPolicy } from '../engine/operation.js';
+import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
 import type { ErrorDecision, IdempotentOptions } from '../idempotency.options.js';
 import type { IdempotentCall } from '../keys/call.js';
 import type { ResolvedKey } from '../keys/resolve-key.js';
@@ -18,6 +18,8 @@ export interface ProtectedHandler {
   readonly required: boolean;
   readonly policy: OperationPolicy;
   readonly keepsReply: boolean;
+  /** Record and work are one transaction. */
+  readonly transaction: OperationRequest['transaction'];
   readonly fingerprint: (call: IdempotentCall) => Awaitable<string>;
   readonly principal: (call: IdempotentCall) => Awaitable<string | undefined>;
   readonly onError: ((error: unknown, status: number) => Awaitable<ErrorDecision>) | undefined;

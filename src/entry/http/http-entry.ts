@@ -103,6 +103,7 @@ export class HttpEntry implements HttpOperationContext {
       scope,
       fingerprint,
       policy: handler.policy,
+      transaction: handler.transaction,
       recover:
         handler.recover &&
         recovery(handler.recover, { key, scope, principal }, id, encodeRecoveredHttpReply),

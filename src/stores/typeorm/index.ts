@@ -1,4 +1,13 @@
+import type { EntityManager } from 'typeorm';
+
 export { TypeOrmStore, type TypeOrmStoreOptions } from './typeorm.store.js';
 export type { PurgeOptions } from './purge-timer.js';
 export { IdempotencyRecord } from './idempotency-record.entity.js';
 export { CreateIdempotencyRecords1763700000000 } from './create-idempotency-records.migration.js';
+export { currentManager } from './current-manager.js';
+
+declare module '../../engine/transaction.js' {
+  interface OperationManagers {
+    readonly typeorm: EntityManager;
+  }
+}

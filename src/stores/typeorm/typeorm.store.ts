@@ -6,24 +6,38 @@ import type {
   CompleteRequest,
   ExtendRequest,
   HoldRequest,
-  IdempotencyStore,
   IssueRequest,
   RecordView,
   ReleaseRequest,
   SaveStepRequest,
 } from '../../engine/store.js';
+import type {
+  StoreTransaction,
+  TransactionalStore,
+  TransactionRequest,
+} from '../../engine/transaction.js';
 import { checkTable } from './check-table.js';
 import { checkName, DEFAULT_TABLE, type TableName } from './dialect.js';
 import { openRecords } from './open-records.js';
 import { DEFAULT_PURGE, type PurgeOptions, PurgeTimer } from './purge-timer.js';
 import type { SqlRecords } from './records.js';
+import { TypeOrmTransaction } from './typeorm.transaction.js';
 
+/** What {@link TypeOrmStore} is made of. */
 export interface TypeOrmStoreOptions {
   /**
    * A data source of the application, initialized, or a function that gives it; called when it is
    * needed first. It stays the application's: the store never destroys it.
    */
   readonly dataSource: DataSource | (() => DataSource | Promise<DataSource>);
+  /**
+   * Other data sources that `@Idempotent({ transaction: 'name' })` may name, for work in another
+   * database. Each needs the table of the records as well.
+   * @default none
+   */
+  readonly sources?: Readonly<
+    Record<string, DataSource | (() => DataSource | Promise<DataSource>)>
+  >;
   /**
    * The table of the records: letters, digits and underscores, 54 at most.
    * @default 'idempotency_records'
@@ -62,7 +76,7 @@ export interface TypeOrmStoreOptions {
  * });
  * const store = new TypeOrmStore({ dataSource: await dataSource.initialize() });
  */
-export class TypeOrmStore implements IdempotencyStore {
+export class TypeOrmStore implements TransactionalStore {
   private readonly options: TypeOrmStoreOptions;
   private readonly purge: PurgeOptions | undefined;
   private records: SqlRecords | undefined;
@@ -136,6 +150,23 @@ export class TypeOrmStore implements IdempotencyStore {
     return (this.records ?? (await this.open())).purgeExpired(limit);
   }
 
+  /** Opens a transaction for a record and the work itself. */
+  async beginTransaction({ source, lockWaitMs }: TransactionRequest): Promise<StoreTransaction> {
+    const dataSource = await this.dataSource(source);
+    return TypeOrmTransaction.begin(dataSource, this.tableOf(dataSource), lockWaitMs);
+  }
+
+  /** @throws {@link IdempotencyConfigurationError} when there is no data source of this name */
+  checkSource(source: string | undefined): void {
+    if (source === undefined || Object.hasOwn(this.options.sources ?? {}, source)) return;
+    throw new IdempotencyConfigurationError({
+      option: 'transaction',
+      given: source,
+      accepted: `true, or a name in the store's \`sources\`: ${Object.keys(this.options.sources ?? {}).join(', ') || 'there is none'}`,
+      remedy: `Add the data source: new TypeOrmStore({ dataSource, sources: { ${source}: … } }).`,
+    });
+  }
+
   /** Stops deleting expired records. The data source stays open. */
   async close(): Promise<void> {
     await this.purgeTimer?.stop();
@@ -150,8 +181,9 @@ export class TypeOrmStore implements IdempotencyStore {
     return this.records;
   }
 
-  private async dataSource(): Promise<DataSource> {
-    const { dataSource: given } = this.options;
+  private async dataSource(source?: string): Promise<DataSource> {
+    const { dataSource: own, sources = {} } = this.options;
+    const given = source === undefined ? own : sources[source];
     const dataSource: unknown = typeof given === 'function' ? await given() : given;
     return isDataSource(dataSource) ? dataSource : refuse(dataSource);
   }

@@ -1,0 +1,82 @@
+import type { QueryRunner } from 'typeorm';
+import type { Dialect } from './dialect.js';
+
+/**
+ * Keeps transactions on the same record from waiting for each other longer than they are to, and
+ * lets the work's own statements wait as they always do.
+ */
+export interface RecordLock {
+  /** True when the end of the transaction drops it; else the connection keeps it until `drop`. */
+  readonly endsWithTransaction: boolean;
+  /** Before the record is claimed. `false`: another transaction has it, and the time is over. */
+  take(runner: QueryRunner, id: string, waitMs: number): Promise<boolean>;
+  /** True for the error by which the claim itself says that another transaction has the record. */
+  isTaken(error: unknown): boolean;
+  /** After the record was claimed. The work may be undone as far as here. */
+  mark(runner: QueryRunner): Promise<void>;
+  /** After the transaction's end, on the same connection. */
+  drop(runner: QueryRunner, id: string): Promise<void>;
+}
+
+/** What `undoWork` goes back to. */
+export const SAVEPOINT = 'idempotency_claim';
+
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/** The claim waits for the row's lock; a time-out for locks bounds that. */
+const postgres: RecordLock = {
+  endsWithTransaction: true,
+  async take(runner, _id, waitMs) {
+    // 0 would mean without end.
+    await runner.query(`SET LOCAL lock_timeout = ${Math.max(1, Math.ceil(waitMs))}`);
+    return true;
+  },
+  isTaken: (error) => codeOf(error) === LOCK_NOT_AVAILABLE,
+  async mark(runner) {
+    await runner.query(`SET LOCAL lock_timeout TO DEFAULT; SAVEPOINT ${SAVEPOINT}`);
+  },
+  drop: () => Promise.resolve(),
+};
+
+/** InnoDB cannot refuse to wait for less than a second, so a named lock stands before the row's. */
+const mysql: RecordLock = {
+  endsWithTransaction: false,
+  async take(runner, id, waitMs) {
+    const [row] = (await runner.query('SELECT GET_LOCK(?, ?) AS taken', [
+      nameOf(id),
+      Math.ceil(waitMs / 1000),
+    ])) as { taken: unknown }[];
+    return Number(row?.taken) === 1;
+  },
+  isTaken: () => false,
+  async mark(runner) {
+    await runner.query(`SAVEPOINT ${SAVEPOINT}`);
+  },
+  async drop(runner, id) {
+    await runner.query('DO RELEASE_LOCK(?)', [nameOf(id)]);
+  },
+};
+
+/** There is one connection, and one transaction at a time. */
+const sqlite: RecordLock = {
+  endsWithTransaction: true,
+  take: () => Promise.resolve(true),
+  isTaken: () => false,
+  async mark(runner) {
+    await runner.query(`SAVEPOINT ${SAVEPOINT}`);
+  },
+  drop: () => Promise.resolve(),
+};
+
+export const RECORD_LOCKS: Readonly<Record<Dialect, RecordLock>> = { postgres, mysql, sqlite };
+
+/** Names of locks have 64 characters at most: enough of the digest to tell records apart. */
+function nameOf(id: string): string {
+  return `idem:${id.slice(0, 56)}`;
+}
+
+function codeOf(error: unknown): unknown {
+  if (typeof error !== 'object' || error === null) return undefined;
+  const { code, driverError } = error as { code?: unknown; driverError?: unknown };
+  return code ?? codeOf(driverError);
+}

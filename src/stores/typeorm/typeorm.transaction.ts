@@ -1,0 +1,139 @@
+import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
+import type {
+  AcquireRequest,
+  AcquireResult,
+  CompleteRequest,
+  HoldRequest,
+  SaveStepRequest,
+} from '../../engine/store.js';
+import type { StoreTransaction } from '../../engine/transaction.js';
+import { Connections } from './connections.js';
+import { runWithManager } from './current-manager.js';
+import { dialectOf, type TableName } from './dialect.js';
+import { recordsOn } from './open-records.js';
+import { QueryRunnerSession } from './query-runner.session.js';
+import { RECORD_LOCKS, type RecordLock, SAVEPOINT } from './record-lock.js';
+import type { SqlRecords } from './records.js';
+import { isPassing } from './retry.js';
+
+const MOST_RETRIES = 5;
+
+/** Record and work in one transaction, on one connection of the data source. */
+export class TypeOrmTransaction implements StoreTransaction {
+  private readonly records: SqlRecords;
+  private readonly lock: RecordLock;
+  private lockedId: string | undefined;
+  private isOpen = true;
+
+  private constructor(
+    private readonly dataSource: DataSource,
+    private readonly runner: QueryRunner,
+    private readonly letGo: () => void,
+    private readonly lockWaitMs: number,
+    table: TableName,
+  ) {
+    const { type } = dataSource.options;
+    this.records = recordsOn(new QueryRunnerSession(runner), type, table);
+    this.lock = RECORD_LOCKS[dialectOf(type)];
+  }
+
+  static async begin(
+    dataSource: DataSource,
+    table: TableName,
+    lockWaitMs: number,
+  ): Promise<TypeOrmTransaction> {
+    const letGo = await Connections.of(dataSource).take();
+    const runner = dataSource.createQueryRunner('master');
+    const transaction = new TypeOrmTransaction(dataSource, runner, letGo, lockWaitMs, table);
+    try {
+      await runner.connect();
+      await runner.startTransaction();
+      return transaction;
+    } catch (error) {
+      await transaction.rollback();
+      throw error;
+    }
+  }
+
+  get manager(): EntityManager {
+    return this.runner.manager;
+  }
+
+  /** Under REPEATABLE READ and above, a claim that had to wait may have to look again. */
+  async acquire(request: AcquireRequest): Promise<AcquireResult> {
+    for (let retry = 0; ; retry += 1) {
+      try {
+        return await this.tryToAcquire(request);
+      } catch (error) {
+        if (this.lock.isTaken(error)) return { outcome: 'in-flight', leaseRemainingMs: 0 };
+        if (retry === MOST_RETRIES || !isPassing(error)) throw error;
+      }
+      await this.runner.rollbackTransaction();
+      if (this.lock.endsWithTransaction) this.lockedId = undefined;
+      await this.runner.startTransaction();
+    }
+  }
+
+  saveStep(request: SaveStepRequest): Promise<boolean> {
+    return this.records.saveStep(request);
+  }
+
+  complete(request: CompleteRequest): Promise<boolean> {
+    return this.records.complete(request);
+  }
+
+  hold(request: HoldRequest): Promise<boolean> {
+    return this.records.hold(request);
+  }
+
+  async undoWork(): Promise<void> {
+    await this.runner.query(`ROLLBACK TO SAVEPOINT ${SAVEPOINT}`);
+  }
+
+  async commit(): Promise<void> {
+    await this.runner.commitTransaction();
+    await this.close();
+  }
+
+  async rollback(): Promise<void> {
+    if (!this.isOpen) return;
+    try {
+      if (this.runner.isTransactionActive) await this.runner.rollbackTransaction();
+    } catch {
+      // The connection is gone, and the transaction with it.
+    }
+    await this.close();
+  }
+
+  run<T>(work: () => T): T {
+    return runWithManager({ dataSource: this.dataSource, manager: this.manager }, work);
+  }
+
+  private async tryToAcquire(request: AcquireRequest): Promise<AcquireResult> {
+    const { id } = request;
+    if (this.lockedId === undefined) {
+      if (!(await this.lock.take(this.runner, id, this.lockWaitMs)))
+        return { outcome: 'in-flight', leaseRemainingMs: 0 };
+      this.lockedId = id;
+    }
+    const result = await this.records.acquire(request);
+    if (result.outcome === 'acquired') await this.lock.mark(this.runner);
+    return result;
+  }
+
+  private async close(): Promise<void> {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    try {
+      if (this.lockedId !== undefined) await this.lock.drop(this.runner, this.lockedId);
+    } catch {
+      // A connection that is gone holds no lock.
+    }
+    try {
+      await this.runner.release();
+    } catch {
+      // Nothing is left to be released.
+    }
+    this.letGo();
+  }
+}

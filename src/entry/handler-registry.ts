@@ -11,7 +11,7 @@ import { IdempotencyConfigurationError } from '../engine/configuration-error.js'
 import type { IdempotentOptions } from '../idempotency.options.js';
 import { protectedMethod } from './coverage.js';
 import { HandlerResolver } from './handler-resolver.js';
-import { type RouteTemplate, routeTemplates } from './http/route-templates.js';
+import { expressPath, type RouteTemplate, routeTemplates } from './http/route-templates.js';
 import type { ProtectedHandler } from './protected-handler.js';
 
 /** Nest's metadata key on `@Sse()` handlers. */
@@ -49,10 +49,12 @@ export class HandlerRegistry implements OnModuleInit {
     for (const wrapper of this.discovery.getControllers())
       this.register(wrapper, (name, method) => this.routes(wrapper, name, method));
     for (const wrapper of this.discovery.getProviders()) {
-      const { metatype } = wrapper;
-      if (typeof metatype === 'function' && Reflect.hasMetadata(OPTIONS_METADATA, metatype))
-        throw notARoute(metatype.name);
-      this.register(wrapper, (name) => this.refuseProvider(wrapper, name));
+      const type = classOf(wrapper);
+      if (type === undefined) continue;
+      if (Reflect.hasMetadata(OPTIONS_METADATA, type)) throw notARoute(type.name);
+      this.register(wrapper, (name) => {
+        throw notARoute(`${type.name}.${name}`);
+      });
     }
   }
 
@@ -67,15 +69,11 @@ export class HandlerRegistry implements OnModuleInit {
   }
 
   private register(
-    { metatype }: InstanceWrapper,
+    wrapper: InstanceWrapper,
     resolve: (name: string, method: Method) => ProtectedHandler | undefined,
   ): void {
-    if (
-      typeof metatype !== 'function' ||
-      typeof metatype.prototype !== 'object' ||
-      metatype.prototype === null
-    )
-      return;
+    const metatype = classOf(wrapper);
+    if (metatype === undefined) return;
     const prototype = metatype.prototype as Record<string, unknown>;
     for (const name of this.scanner.getAllMethodNames(prototype)) {
       const method = prototype[name] as Method;
@@ -110,7 +108,12 @@ export class HandlerRegistry implements OnModuleInit {
       return undefined;
     }
     const options = declaredOptions(controller, handler);
-    const scopes = new Map(templates.map(({ path, scope }) => [path, scope]));
+    const scopes = new Map(
+      templates.flatMap(({ path, scope }) => [
+        [path, scope],
+        [expressPath(path), scope],
+      ]),
+    );
     const method = protectedMethod(controller, methodName, handler);
     const resolved = this.resolver.resolve({ name, method, options, scopes });
     for (const scope of [resolved.scope, ...scopes.values()]) this.scopes.add(scope);
@@ -140,9 +143,21 @@ export class HandlerRegistry implements OnModuleInit {
     }
   }
 
-  private refuseProvider({ metatype }: InstanceWrapper, methodName: string): never {
-    throw notARoute(`${(metatype as NewableFunction).name}.${methodName}`);
-  }
+}
+
+/** The class of a controller or provider, also of one that is given or made by a factory. */
+function classOf({
+  metatype,
+  isNotMetatype,
+  instance,
+}: InstanceWrapper): NewableFunction | undefined {
+  const type: unknown =
+    isNotMetatype && typeof instance === 'object' && instance !== null
+      ? (Object.getPrototypeOf(instance) as { constructor?: unknown } | null)?.constructor
+      : metatype;
+  if (typeof type !== 'function' || type === Object) return undefined;
+  const prototype: unknown = type.prototype;
+  return typeof prototype === 'object' && prototype !== null ? type : undefined;
 }
 
 function declaredOptions(controller: NewableFunction, handler: Method): IdempotentOptions[] {

@@ -2,6 +2,7 @@ import { RequestMethod, VERSION_NEUTRAL, VersioningType } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
 // Nest's own composition of module path, global prefix, version and paths: not part of its
 // public interface, the same in Nest 11 and 12, and held by a test.
+import { LegacyRouteConverter } from '@nestjs/core/router/legacy-route-converter.js';
 import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
 
 /** Nest's metadata keys. */
@@ -62,6 +63,11 @@ export function routeTemplates(source: RouteSource, config: ApplicationConfig): 
       ))
         templates.push({ method, path, scope: `${method} ${path}${suffix}` });
   return templates;
+}
+
+/** What Nest registers with Express for a path: `/files/{*path}` for `/files/*`. */
+export function expressPath(path: string): string {
+  return LegacyRouteConverter.tryConvert(path, { logs: false });
 }
 
 function paths(metadata: unknown): string[] {

@@ -31,7 +31,7 @@ import {
   MODULE_DEFAULTS,
   type StoreFactory,
 } from './idempotency.options.js';
-import { checkModuleOptions } from './idempotency.options-check.js';
+import { checkModuleOptions, checkStore } from './idempotency.options-check.js';
 import { IdempotencyService } from './idempotency.service.js';
 import { IdempotencyEvents } from './observability/idempotency-events.js';
 import { MemoryStore } from './stores/memory/index.js';
@@ -153,7 +153,9 @@ function fromFactory({ inject = [], useFactory }: StoreFactory): Provider {
     inject: [MODULE_OPTIONS_TOKEN, ...inject],
     useFactory: async (options: IdempotencyModuleOptions, ...dependencies: never[]) => {
       checkModuleOptions(options);
-      return allowed(await useFactory(...dependencies), options);
+      const store = await useFactory(...dependencies);
+      checkStore(store, 'what useFactory returns: a store');
+      return allowed(store, options);
     },
   };
 }

@@ -60,18 +60,19 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
     throw wrong('allowMemoryStore', allowMemoryStore, 'true or false', 'Leave it out for false.');
   if (defaults !== undefined && (typeof defaults !== 'object' || defaults === null))
     throw wrong('defaults', defaults, 'an object of options', 'Leave it out for none.');
-  if (store !== undefined && !isStore(store))
-    throw wrong(
-      'store',
-      store,
-      'a store, or { inject, useFactory }',
-      'Pass `new MemoryStore()` or another store.',
-    );
+  if (store !== undefined && !has(store, 'useFactory'))
+    checkStore(store, 'a store, or { inject, useFactory }');
 }
 
-function isStore(store: unknown): boolean {
-  if (typeof store !== 'object' || store === null) return false;
-  return 'useFactory' in store || ('acquire' in store && typeof store.acquire === 'function');
+/** @throws {@link IdempotencyConfigurationError} for anything but a store */
+export function checkStore(store: unknown, accepted: string): void {
+  if (!has(store, 'acquire'))
+    throw wrong('store', store, accepted, 'Give `new MemoryStore()` or another store.');
+}
+
+function has(given: unknown, method: string): boolean {
+  if (typeof given !== 'object' || given === null) return false;
+  return typeof (given as Readonly<Record<string, unknown>>)[method] === 'function';
 }
 
 function wrong(

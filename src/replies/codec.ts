@@ -77,6 +77,8 @@ export function decodeReply(bytes: Uint8Array): Reply {
         return { kind: 'error', error: decodeValue(content) };
       case KINDS['not-kept']:
         return { kind: 'not-kept' };
+      case undefined:
+        break;
     }
   } catch (cause) {
     throw new UnreadableReplyError('The record is damaged.', { cause });

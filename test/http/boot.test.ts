@@ -11,6 +11,7 @@ import {
   Patch,
   Post,
   Put,
+  RequestMethod,
   Scope,
   SetMetadata,
   Sse,
@@ -28,6 +29,8 @@ import {
   IdempotencyModule,
   type IdempotencyModuleOptions,
   IdempotencyService,
+  IdempotencyStrategy,
+  type IdempotencyStrategyContract,
   Idempotent,
   type IdempotentOperation,
   type IdempotentOptions,
@@ -35,8 +38,11 @@ import {
   MemoryStore,
   Operation,
   param,
+  signature,
+  type StrategyContext,
+  type StrategyPlan,
 } from 'nestjs-idempotency';
-import { FaultInjectingStore } from 'nestjs-idempotency/testing';
+import { failBefore, FaultInjectingStore } from 'nestjs-idempotency/testing';
 import { EMPTY, type Observable } from 'rxjs';
 import {
   type AppOptions,
@@ -782,6 +788,344 @@ describe.each(PLATFORMS)('booting on %s', (platform) => {
     });
   });
 });
+
+/** Keys that are there once for everybody. */
+@IdempotencyStrategy('once-for-all')
+class OnceForAll implements IdempotencyStrategyContract {
+  readonly planned: string[] = [];
+
+  plan({ handler, options }: StrategyContext): StrategyPlan {
+    this.planned.push(`${handler} ${String(options.ttl)}`);
+    return { key: () => 'the only one', comparesContent: false, keepsReply: true };
+  }
+}
+
+/** Mutual exclusion only. */
+@IdempotencyStrategy('nothing-kept')
+class NothingKept implements IdempotencyStrategyContract {
+  plan(): StrategyPlan {
+    return { key: () => 'the only one', comparesContent: false, keepsReply: false };
+  }
+}
+
+declare module 'nestjs-idempotency' {
+  interface IdempotencyStrategies {
+    'once-for-all': true;
+    'nothing-kept': true;
+  }
+}
+
+describe.each(PLATFORMS)('an application on %s', (platform) => {
+  let test: TestApp | undefined;
+  beforeEach(() => {
+    runs = 0;
+  });
+  afterEach(async () => {
+    await test?.close();
+    test = undefined;
+  });
+
+  const start = async (options: AppOptions): Promise<TestApp> =>
+    (test = await boot(platform, options));
+
+  it('uses the strategies of its providers', async () => {
+    @Controller()
+    class Strategies {
+      @Idempotent({ strategy: 'once-for-all', ttl: '5s' })
+      @Post('once')
+      once(): number {
+        return ++runs;
+      }
+
+      @Idempotent({ strategy: 'nothing-kept' })
+      @Post('nothing')
+      nothing(): number {
+        return ++runs;
+      }
+    }
+    const app = await start({ controllers: [Strategies], providers: [OnceForAll, NothingKept] });
+    expect(app.app.get(OnceForAll).planned).toEqual(['Strategies.once 5s']);
+    expectReplay(
+      await app.send('/once', { body: { a: 1 } }),
+      await app.send('/once', { body: { a: 2 } }),
+    );
+    expect(runs).toBe(1);
+    for (const run of ['2', '3']) expect((await app.send('/nothing')).text).toBe(run);
+  });
+
+  // Fastify has no names for wildcards.
+  it.each(platform === 'express' ? ['*', '*rest', '{*rest}'] : ['*'])(
+    'keeps the records of routes with wildcards apart: %s',
+    async (wildcard) => {
+      @Controller()
+      class Wild {
+        @Idempotent({ fingerprint: false })
+        @Post([`files/${wildcard}`, `docs/${wildcard}`, 'plain'])
+        save(@Operation() { scope }: IdempotentOperation): unknown {
+          return { scope, run: ++runs };
+        }
+      }
+      const app = await start({ controllers: [Wild] });
+      const save = async (path: string) => (await app.send(path, { key: 'k' })).json();
+      expect(await save('/files/a/b')).toEqual({ scope: `POST /files/${wildcard}`, run: 1 });
+      expect(await save('/docs/a/b')).toEqual({ scope: `POST /docs/${wildcard}`, run: 2 });
+      expect(await save('/plain')).toEqual({ scope: 'POST /plain', run: 3 });
+    },
+  );
+
+  it('keeps records of its own beside another one with the same controllers', async () => {
+    const controllers = [controllerWith({})];
+    const [one, other] = [
+      await boot(platform, { controllers }),
+      await boot(platform, { controllers }),
+    ];
+    try {
+      for (const app of [one, other])
+        expectReplay(await app.send('/one', { key: 'k' }), await app.send('/one', { key: 'k' }));
+      expect(runs).toBe(2);
+      await one.close();
+      expect((await other.send('/one', { key: 'l' })).status).toBe(201);
+    } finally {
+      await Promise.all([one, other].map((app) => app.close()));
+    }
+  });
+
+  it('protects a handler with its own `this`, its arguments and whatever it returns', async () => {
+    let asked = 0;
+    /** As query builders are: nothing happens before somebody asks. */
+    const lazy = (): PromiseLike<string> => ({
+      // oxlint-disable-next-line unicorn/no-thenable -- what query builders are
+      then(fulfilled, rejected) {
+        asked += 1;
+        return Promise.resolve(`asked ${asked}`).then(fulfilled, rejected);
+      },
+    });
+
+    @Controller()
+    class Shop {
+      private readonly prefix = 'shop';
+
+      @Idempotent()
+      @Post('this/:id')
+      own(@Param('id') id: string, @Body() given: unknown): unknown {
+        return { prefix: this.prefix, id, given, count: ++runs };
+      }
+
+      @Idempotent()
+      @Post('lazy')
+      lazy(): PromiseLike<string> {
+        return lazy();
+      }
+
+      @Idempotent()
+      @Post('direct')
+      direct(): unknown {
+        return [this.own('inside', 1), this.own('again', 2)];
+      }
+    }
+    const app = await start({ controllers: [Shop] });
+    const own = await app.send('/this/7', { key: 'k', body: { a: 1 } });
+    expect(own.json()).toEqual({ prefix: 'shop', id: '7', given: { a: 1 }, count: 1 });
+
+    const first = await app.send('/lazy', { key: 'k' });
+    expect(first.text).toBe('asked 1');
+    expectReplay(first, await app.send('/lazy', { key: 'k' }));
+    expect(asked).toBe(1);
+
+    // Without a request of their own, protected methods are methods.
+    const shop = app.app.get(Shop);
+    expect([shop.own('a', 1), shop.own('a', 1)]).toMatchObject([{ count: 2 }, { count: 3 }]);
+    expect((await app.send('/direct', { key: 'k' })).json()).toMatchObject([
+      { id: 'inside', count: 4 },
+      { id: 'again', count: 5 },
+    ]);
+  });
+
+  it('protects what a decorated controller inherits from a plain class', async () => {
+    class Base {
+      @Post('inherited')
+      inherited(): unknown {
+        return { run: ++runs, by: this.constructor.name };
+      }
+
+      @Get('inherited')
+      read(): number {
+        return ++runs;
+      }
+    }
+    @Idempotent()
+    @Controller('protected')
+    class Protected extends Base {}
+    @Controller('plain')
+    class Plain extends Base {}
+
+    const app = await start({ controllers: [Protected, Plain] });
+    const send = (path: string) => app.send(`/${path}/inherited`, { key: 'k' });
+    const first = await send('protected');
+    expect(first.json()).toEqual({ run: 1, by: 'Protected' });
+    expectReplay(first, await send('protected'));
+    expect((await send('plain')).json()).toEqual({ run: 2, by: 'Plain' });
+    expect((await send('plain')).json()).toEqual({ run: 3, by: 'Plain' });
+  });
+
+  it('keeps apart handlers of the same name in classes of the same name', async () => {
+    const app = await start({
+      controllers: [controllerWith({}, 'one', 'Payments'), controllerWith({}, 'two', 'Payments')],
+    });
+    for (const path of ['one', 'two'])
+      expect((await app.send(`/${path}`, { key: 'k' })).json()).toEqual({ scope: `POST /${path}` });
+    expect(runs).toBe(2);
+  });
+
+  it.each<[string, Type]>([
+    ['by GET', sse()],
+    ['by POST', sse({ method: RequestMethod.POST })],
+    ['with the decorators the other way round', sse({}, true)],
+  ])('refuses to protect events that are sent %s', async (_name, controller) => {
+    const error = await bootError(platform, { controllers: [controller] });
+    expect(error.message).toMatch(
+      /Events\.events, an @Sse\(\) handler.+Accepted: .+an end\. .+\.$/,
+    );
+  });
+
+  it('refuses a wrong fingerprint also where the key is the content', async () => {
+    const error = await bootError(platform, {
+      controllers: [controllerWith({ key: signature(), fingerprint: 'body' as unknown as false })],
+    });
+    expect(error.message).toContain('option "fingerprint of Shop.pay" is "body"');
+  });
+
+  it('refuses to protect methods of what a factory makes', async () => {
+    class Service {
+      @Idempotent()
+      work(): void {}
+    }
+    for (const provider of [
+      { provide: 'MADE', useFactory: () => new Service() },
+      { provide: 'MADE', useValue: new Service() },
+    ]) {
+      const error = await bootError(platform, { controllers: [], providers: [provider] });
+      expect(error.message).toMatch(/is "Service\.work"\. Accepted: .+IdempotencyService/);
+    }
+  });
+
+  describe('with a store', () => {
+    /** Says what is done to it. */
+    class TalkingStore extends FaultInjectingStore {
+      readonly said: string[] = [];
+
+      override start(warn: (warning: string) => void): void {
+        this.said.push('started');
+        warn('Records may be evicted.');
+      }
+
+      override async close(): Promise<void> {
+        await Promise.resolve();
+        this.said.push(`closed after ${this.count('complete')} completions`);
+      }
+    }
+
+    it('starts it, logs what it warns of, and closes it in the end', async () => {
+      const store = new TalkingStore(new MemoryStore());
+      const app = await start({ controllers: [controllerWith({})], idempotency: { store } });
+      expect(store.said).toEqual(['started']);
+      expect(app.complaints.join()).toContain('Records may be evicted.');
+      await app.send('/one', { key: 'k' });
+      await app.close();
+      expect(store.said).toEqual(['started', 'closed after 1 completions']);
+    });
+
+    it('does not boot when it does not start', async () => {
+      const store = new TalkingStore(new MemoryStore());
+      store.start = () => {
+        throw new Error('no such table');
+      };
+      const error = await bootError(platform, { controllers: [], idempotency: { store } });
+      expect(error.message).toBe('no such table');
+    });
+
+    it('tells it what is left to tell before it closes it', async () => {
+      const store = new TalkingStore(new MemoryStore());
+      const app = await start({ controllers: [controllerWith({})], idempotency: { store } });
+      store.next('complete', failBefore());
+      expect((await app.send('/one', { key: 'k' })).status).toBe(201);
+      await app.close();
+      expect(store.said.at(-1)).toBe('closed after 2 completions');
+      expect(await store.find(idOf(store))).toMatchObject({ state: 'completed' });
+    });
+
+    const idOf = (store: FaultInjectingStore): string =>
+      (store.calls.find(({ verb }) => verb === 'acquire')!.argument as { id: string }).id;
+
+    it.each<[string, unknown]>([
+      ['nothing', undefined],
+      ['something else', { get: () => undefined }],
+    ])('from a factory refuses %s', async (_name, made) => {
+      const useFactory = (async () => Promise.resolve(made)) as () => Promise<MemoryStore>;
+      const error = await bootError(platform, {
+        controllers: [],
+        idempotency: { store: { useFactory } },
+      });
+      expect(error.message).toMatch(/^Idempotency option "store" is .+\. Accepted: .+\. .+\.$/);
+    });
+
+    it('refuses a factory that is no function', async () => {
+      const error = await bootError(platform, {
+        controllers: [],
+        idempotency: { store: { useFactory: 'memory' as unknown as () => MemoryStore } },
+      });
+      expect(error.message).toMatch(/^Idempotency option "store" is .+\. Accepted: .+\. .+\.$/);
+    });
+  });
+
+  it.each(['useFactory', 'useClass', 'useExisting'] as const)(
+    'works by the options of %s',
+    async (kind) => {
+      const store = new FaultInjectingStore(new MemoryStore());
+      @Injectable()
+      class Options {
+        createIdempotencyOptions(): IdempotencyModuleOptions {
+          return { header: 'X-Key', store, principal: () => 'everybody' };
+        }
+      }
+      @Module({ providers: [Options], exports: [Options] })
+      class OptionsModule {}
+      const given = {
+        useFactory: {
+          imports: [OptionsModule],
+          inject: [Options],
+          useFactory: async (options: Options) =>
+            Promise.resolve(options.createIdempotencyOptions()),
+        },
+        useClass: { useClass: Options },
+        useExisting: { imports: [OptionsModule], useExisting: Options },
+      }[kind];
+      const app = await start({
+        controllers: [controllerWith({})],
+        module: IdempotencyModule.forRootAsync(given),
+      });
+      const send = () => app.send('/one', { headers: { 'x-key': 'k' } });
+      expectReplay(await send(), await send());
+      expectProblem(await app.send('/one', { key: 'k' }), 400, 'IDEMPOTENCY_KEY_REQUIRED');
+      expect(store.count('acquire')).toBe(2);
+    },
+  );
+});
+
+function sse(options?: Parameters<typeof Sse>[1], isBelow = false): Type {
+  const [above, below] = isBelow
+    ? [Idempotent(), Sse('events', options)]
+    : [Sse('events', options), Idempotent()];
+  @Controller()
+  class Events {
+    @above
+    @below
+    events(): Observable<never> {
+      return EMPTY;
+    }
+  }
+  return Events;
+}
 
 // Fastify itself refuses a second handler on one route.
 describe('two handlers on one route of Express', () => {

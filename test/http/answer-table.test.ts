@@ -430,6 +430,7 @@ describe.each(PLATFORMS)('the answers on %s', (platform) => {
       ['nothing', Buffer.alloc(0)],
       ['a version to come', Buffer.from([200, 1, 0, 0])],
       ['a head that is cut short', Buffer.from([1, 1, 0, 0, 1, 0])],
+      ['a head that is longer than it', Buffer.from('\x01\x01\0\0\0\x63[200,[]]', 'latin1')],
       ['a head that is not JSON', Buffer.from([1, 1, 0, 0, 0, 2, 65, 66])],
       ['a value of a call outside HTTP', Buffer.from([1, 2, 255, 15, 73, 2])],
     ])('answers 500 for a record of %s and does not run', async (name, reply) => {

@@ -37,7 +37,7 @@ import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { brotliDecompressSync, gunzipSync } from 'node:zlib';
-import { from, map, type Observable, of, tap, timeout } from 'rxjs';
+import { finalize, from, map, type Observable, of, tap, timeout } from 'rxjs';
 import {
   boot,
   essence,
@@ -785,6 +785,26 @@ describe.each(PLATFORMS)('replies with interceptors further out on %s', (platfor
     expect(test.complaints).toEqual([]);
   });
 
+  it('take a header from an interceptor further out, once', async () => {
+    let calls = 0;
+    class Timing implements NestInterceptor {
+      intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+        const response = context.switchToHttp().getResponse<Response & FastifyReply>();
+        const set = () => void (response.raw ?? response).setHeader('X-Call', String(++calls));
+        return next.handle().pipe(tap(set), finalize(set));
+      }
+    }
+    test = await boot(platform, {
+      controllers: controllers(),
+      configure: (app) => app.useGlobalInterceptors(new Timing()),
+    });
+    const first = await test.send('/kept/object', { key: 'timing' });
+    expect(first.headers['x-call']).toBe('2');
+    expectReplay(first, await test.send('/kept/object', { key: 'timing' }));
+    expect(calls).toBe(4);
+    expect(test.complaints).toEqual([]);
+  });
+
   it('outlive an interceptor further out that answers in its own way', async () => {
     class Caching implements NestInterceptor {
       intercept(_context: ExecutionContext, next: CallHandler): Observable<unknown> {
@@ -966,6 +986,12 @@ describe.each(PLATFORMS)('large replies on %s', (platform) => {
     }
 
     @Idempotent()
+    @Post('over-at-once')
+    overAtOnce(): string {
+      return counted('x'.repeat(limit + 1));
+    }
+
+    @Idempotent()
     @Header('X-Own', 'kept')
     @HttpCode(202)
     @Post('stream')
@@ -1001,6 +1027,16 @@ describe.each(PLATFORMS)('large replies on %s', (platform) => {
     expect(runs).toBe(1);
   });
 
+  it('are sent whole but not kept when they come at once', async () => {
+    expect((await test.send('/over-at-once', { key: 'k' })).bytes.length).toBe(limit + 1);
+    expectProblem(
+      await test.send('/over-at-once', { key: 'k' }),
+      409,
+      'IDEMPOTENCY_REPLY_NOT_KEPT',
+    );
+    expect(runs).toBe(1);
+  });
+
   it('stream through byte for byte', async () => {
     const first = await test.send('/stream', { key: 'stream' });
     expect(first).toMatchObject({ status: 202, headers: { 'x-own': 'kept' } });
@@ -1024,6 +1060,7 @@ describe.each(PLATFORMS)('headers that are not replayed on %s', (platform) => {
     headers(@Res({ passthrough: true }) response: Response & FastifyReply): unknown {
       response.header('Set-Cookie', 'session=first; HttpOnly');
       response.header('X-Request-Id', 'of the handler');
+      response.header('Access-Control-Max-Age', '5');
       response.header('Authentication-Info', 'nextnonce="x"');
       return counted({ ok: true });
     }
@@ -1073,6 +1110,7 @@ describe.each(PLATFORMS)('headers that are not replayed on %s', (platform) => {
     });
     expect(replay.headers).not.toHaveProperty('set-cookie');
     expect(replay.headers).not.toHaveProperty('authentication-info');
+    expect(replay.headers).not.toHaveProperty('access-control-max-age');
     expect(replay.text).toBe(first.text);
   });
 

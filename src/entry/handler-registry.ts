@@ -142,7 +142,6 @@ export class HandlerRegistry implements OnModuleInit {
       this.ownersByScope.set(scope, { controller, name });
     }
   }
-
 }
 
 /** The class of a controller or provider, also of one that is given or made by a factory. */

@@ -30,12 +30,17 @@ function typeormStatements() {
   if (!existsSync(folder)) return [];
   const dialects = ['mysql', 'postgres', 'sqlite'].map((dialect) => {
     const read = (file) => strip(readFileSync(join(folder, dialect, file), 'utf8'));
-    const nowMs = read('now-ms.sql');
+    const clocks = [
+      ['{{now_ms}}', read('now-ms.sql')],
+      ['{{now_us}}', read('now-us.sql')],
+    ];
+    const withClocks = (source) =>
+      clocks.reduce((text, [name, clock]) => text.replaceAll(name, clock), source);
     const entries = readdirSync(join(folder, dialect))
-      .filter((file) => file.endsWith('.sql') && file !== 'now-ms.sql')
+      .filter((file) => file.endsWith('.sql') && !file.startsWith('now-'))
       .sort()
       .map((file) => {
-        const { text, parameters } = bind(dialect, read(file).replaceAll('{{now_ms}}', nowMs));
+        const { text, parameters } = bind(dialect, withClocks(read(file)));
         const list = JSON.stringify(parameters);
         return `    ${camel(file.slice(0, -'.sql'.length))}: {\n      text: ${JSON.stringify(text)},\n      parameters: ${list},\n    },\n`;
       });

@@ -13,6 +13,8 @@ export interface SqlDatabase {
   /** Another pool of connections to it, as another process would have; without the table. */
   connect(options?: Partial<DataSourceOptions>): Promise<DataSource>;
   stop(): Promise<void>;
+  /** As a power cut would; only where there is a server. */
+  kill(): Promise<void>;
 }
 
 export interface SqlDatabaseKind {
@@ -31,8 +33,10 @@ export const POSTGRES: SqlDatabaseKind = {
   name: 'PostgreSQL',
   hasManySessions: true,
   start: async () => {
-    const server = await startPostgres();
-    return databaseAt({ type: 'postgres', url: postgresUrl(server.port) }, () => server.stop());
+    const server = await startPostgres({
+      settings: { shared_preload_libraries: 'pg_stat_statements' },
+    });
+    return databaseAt({ type: 'postgres', url: postgresUrl(server.port) }, server);
   },
 };
 
@@ -41,7 +45,7 @@ export const MARIADB: SqlDatabaseKind = {
   hasManySessions: true,
   start: async () => {
     const server = await startMariadb();
-    return databaseAt({ type: 'mariadb', url: mariadbUrl(server.port) }, () => server.stop());
+    return databaseAt({ type: 'mariadb', url: mariadbUrl(server.port) }, server);
   },
 };
 
@@ -54,20 +58,29 @@ export const PGLITE: SqlDatabaseKind = {
     await socket.start();
     const url = `postgres://postgres:postgres@${socket.getServerConn()}/postgres`;
     const single = { poolSize: 1, extra: { idleTimeoutMillis: 0 } };
-    return databaseAt({ type: 'postgres', url, ...single }, async () => {
-      await socket.stop();
-      await database.close();
-    });
+    return databaseAt(
+      { type: 'postgres', url, ...single },
+      {
+        kill: () => socket.stop(),
+        stop: async () => {
+          await socket.stop();
+          await database.close();
+        },
+      },
+    );
   },
 };
 
 export const SQLITE: SqlDatabaseKind = {
   name: 'SQLite',
   hasManySessions: false,
-  start: () => Promise.resolve(databaseAt({ type: 'sqljs' }, () => Promise.resolve())),
+  start: () => Promise.resolve(databaseAt({ type: 'sqljs' })),
 };
 
-function databaseAt(options: DataSourceOptions, stop: () => Promise<void>): SqlDatabase {
+function databaseAt(
+  options: DataSourceOptions,
+  server?: { kill(): Promise<void>; stop(): Promise<void> },
+): SqlDatabase {
   const opened: DataSource[] = [];
   return {
     connect: async (more) => {
@@ -75,9 +88,10 @@ function databaseAt(options: DataSourceOptions, stop: () => Promise<void>): SqlD
       opened.push(dataSource);
       return dataSource.initialize();
     },
+    kill: async () => server?.kill(),
     stop: async () => {
       for (const dataSource of opened) if (dataSource.isInitialized) await dataSource.destroy();
-      await stop();
+      await server?.stop();
     },
   };
 }

@@ -28,11 +28,13 @@ export async function checkTable(
       return;
     }
     throw new IdempotencyConfigurationError({
-      option: 'dataSource of TypeOrmStore',
-      given: `a database without the table ${schema === undefined ? '' : `${schema}.`}${table}, or with another shape of it`,
-      accepted: 'a database that the migration of the records has run on',
+      option: 'table of TypeOrmStore',
+      given: schema === undefined ? table : `${schema}.${table}`,
+      accepted: "a table of the data source's database that the migration of the records has made",
       remedy:
-        'Add CreateIdempotencyRecords1763700000000 to the migrations of the data source and run them, such as with `dataSource.runMigrations()` or `migrationsRun: true`.',
+        `The database says: ${messageOf(error)}. Add CreateIdempotencyRecords1763700000000 to the ` +
+        'migrations of the data source and run them, such as with `migrationsRun: true` or ' +
+        '`dataSource.runMigrations()`.',
     });
   }
 }
@@ -45,4 +47,8 @@ function isMissing(error: unknown): boolean {
     MISSING.includes(errno as number) ||
     (typeof message === 'string' && SQLITE_MISSING.test(message))
   );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -20,7 +20,7 @@ export class MysqlRecords extends SqlRecords {
     session: Session,
     private readonly mysql: Statements<'mysql'>,
   ) {
-    super(session, mysql, '0');
+    super(session, mysql);
   }
 
   /** Without a change, the lease may have ended in this very millisecond already. */

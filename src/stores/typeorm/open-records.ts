@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { DataSource } from 'typeorm';
 import { dialectOf, statementsOf, type TableName } from './dialect.js';
 import { MysqlRecords } from './mysql-records.js';
+import { PostgresRecords } from './postgres-records.js';
 import { PreparedSession } from './postgres.session.js';
 import { DataSourceSession } from './query-runner.session.js';
 import { SqlRecords } from './records.js';
@@ -27,9 +28,14 @@ export function openRecords(
 /** The records in a table, on this session: a transaction's, for example. */
 export function recordsOn(session: Session, type: string, table: TableName): SqlRecords {
   const dialect = dialectOf(type);
-  return dialect === 'mysql'
-    ? new MysqlRecords(session, statementsOf(dialect, table))
-    : new SqlRecords(session, statementsOf(dialect, table), lockOf(table));
+  switch (dialect) {
+    case 'postgres':
+      return new PostgresRecords(session, statementsOf(dialect, table), lockOf(table));
+    case 'mysql':
+      return new MysqlRecords(session, statementsOf(dialect, table));
+    case 'sqlite':
+      return new SqlRecords(session, statementsOf(dialect, table));
+  }
 }
 
 function sessionOf(dataSource: DataSource, isPrepared: boolean): Session {

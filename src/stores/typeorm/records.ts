@@ -18,16 +18,11 @@ import { stepFrame } from './steps.js';
 /** Each time someone else must have come between; so often in a row nobody does. */
 const MOST_ROUNDS = 50;
 
-/**
- * The verbs of a store as SQL statements, on one session: PostgreSQL and SQLite, where each
- * is a single statement.
- */
+/** The verbs of a store as SQL statements, on one session. As they are, they serve SQLite. */
 export class SqlRecords {
   constructor(
     protected readonly session: Session,
     private readonly sql: Statements,
-    /** Names the table among the server's advisory locks. */
-    private readonly lock: string,
   ) {}
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
@@ -91,7 +86,7 @@ export class SqlRecords {
   }
 
   async purgeExpired(limit: number): Promise<number> {
-    const { changed } = await this.run(this.sql.purgeExpired, { limit, lock: this.lock });
+    const { changed } = await this.run(this.sql.purgeExpired, { limit });
     return changed;
   }
 

@@ -9,7 +9,7 @@ INSERT INTO {{table}} (
   lease_ends_at, expires_at, purge_at, steps
 ) VALUES (
   :id, 'in-flight', :owner, 1,
-  last_insert_id(timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6))), false, :fingerprint,
+  last_insert_id({{now_us}}), false, :fingerprint,
   {{now_ms}} + :lease_ms,
   {{now_ms}} + :lease_ms + :retention_ms,
   {{now_ms}} + :retention_ms,

@@ -8,8 +8,7 @@ UPDATE {{table}} SET
   state = 'in-flight',
   owner = :owner,
   attempt = :attempt,
-  fencing_token = last_insert_id(greatest(
-    fencing_token + 1, timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)))),
+  fencing_token = last_insert_id(greatest(fencing_token + 1, {{now_us}})),
   abandoned = :abandoned,
   fingerprint = :fingerprint,
   lease_ends_at = {{now_ms}} + :lease_ms,

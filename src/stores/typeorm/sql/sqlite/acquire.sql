@@ -37,7 +37,7 @@ SELECT :id,
   CASE WHEN is_claimable THEN 'in-flight' ELSE state END,
   CASE WHEN is_claimable THEN :owner ELSE owner END,
   CASE WHEN NOT is_claimable THEN attempt WHEN is_new OR is_other THEN 1 ELSE attempt + 1 END,
-  CASE WHEN is_claimable THEN max(coalesce(fencing_token, 0) + 1, ms * 1000) ELSE fencing_token END,
+  CASE WHEN is_claimable THEN max(coalesce(fencing_token, 0) + 1, {{now_us}}) ELSE fencing_token END,
   CASE WHEN is_claimable THEN NOT is_new AND state = 'in-flight' ELSE abandoned END,
   CASE
     WHEN is_claimable AND (is_new OR length(:fingerprint) > 0) THEN :fingerprint
@@ -65,7 +65,7 @@ ON CONFLICT (id) DO UPDATE SET
   reply = excluded.reply,
   reason = excluded.reason
 RETURNING
-  state = 'in-flight' AND owner = :owner AND fencing_token >= {{now_ms}} * 1000 AS claimed,
+  state = 'in-flight' AND owner = :owner AND fencing_token >= {{now_us}} AS claimed,
   attempt, fencing_token, abandoned, steps, state, fingerprint, reply, reason,
   lease_ends_at - {{now_ms}} AS lease_remaining_ms,
   expires_at - {{now_ms}} AS retention_remaining_ms

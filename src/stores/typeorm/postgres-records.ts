@@ -1,0 +1,58 @@
+import type { AcquireRequest, AcquireResult } from '../../engine/store.js';
+import { asBytes, textOf } from './bytes.js';
+import type { Statements } from './dialect.js';
+import { acquireValues, SqlRecords } from './records.js';
+import { acquired } from './row.js';
+import type { Session } from './session.js';
+
+/**
+ * PostgreSQL. First claim, replay and refusal are one statement; a record that is there and free to
+ * claim takes a second one.
+ */
+export class PostgresRecords extends SqlRecords {
+  constructor(
+    session: Session,
+    private readonly postgres: Statements<'postgres'>,
+    /** Names the table among the server's advisory locks. */
+    private readonly lock: string,
+  ) {
+    super(session, postgres);
+  }
+
+  override async purgeExpired(limit: number): Promise<number> {
+    const { changed } = await this.run(this.postgres.purgeExpired, { limit, lock: this.lock });
+    return changed;
+  }
+
+  protected override async tryToAcquire(
+    request: AcquireRequest,
+  ): Promise<AcquireResult | 'changed'> {
+    const values = acquireValues(request);
+    const [row] = (await this.run(this.postgres.acquire, values)).rows;
+    if (row === undefined) return request.mustBeIssued ? { outcome: 'unknown' } : 'changed';
+    const outcome = row.outcome as AcquireResult['outcome'] | 'claimable';
+    switch (outcome) {
+      case 'acquired':
+        return {
+          outcome,
+          attempt: 1,
+          fencingToken: Number(row.amount),
+          abandoned: false,
+          steps: new Map(),
+        };
+      case 'in-flight':
+        return { outcome, leaseRemainingMs: Number(row.amount) };
+      case 'completed':
+        return { outcome, reply: asBytes(row.content) };
+      case 'held':
+        return { outcome, reason: textOf(row.content) };
+      case 'mismatch':
+      case 'unknown':
+        return { outcome };
+      case 'claimable': {
+        const [taken] = (await this.run(this.postgres.takeOver, values)).rows;
+        return taken === undefined ? 'changed' : acquired(taken);
+      }
+    }
+  }
+}

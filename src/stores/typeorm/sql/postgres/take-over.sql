@@ -1,0 +1,38 @@
+-- Claims a record that is there and released, issued, expired, or whose lease ran out.
+--
+-- :id, :owner, :fingerprint
+-- :lease_ms, :retention_ms  in milliseconds
+-- :must_be_issued           1: not one that has expired; else 0
+-- returns one row, or none when the record is not free to claim
+UPDATE {{table}} AS record SET
+  state = 'in-flight',
+  owner = :owner::bytea,
+  attempt = CASE
+    WHEN record.expires_at <= clock.us / 1000 THEN 1
+    WHEN record.fingerprint <> :fingerprint::bytea
+      AND octet_length(record.fingerprint) > 0 AND octet_length(:fingerprint::bytea) > 0 THEN 1
+    ELSE record.attempt + 1
+  END,
+  fencing_token = greatest(record.fencing_token + 1, clock.us),
+  abandoned = record.state = 'in-flight' AND record.expires_at > clock.us / 1000,
+  fingerprint = CASE
+    WHEN record.expires_at > clock.us / 1000 AND octet_length(:fingerprint::bytea) = 0
+      THEN record.fingerprint
+    ELSE :fingerprint::bytea
+  END,
+  lease_ends_at = clock.us / 1000 + :lease_ms::bigint,
+  expires_at = clock.us / 1000 + :lease_ms::bigint + :retention_ms::bigint,
+  steps = CASE WHEN record.expires_at > clock.us / 1000 THEN record.steps ELSE ''::bytea END,
+  reply = NULL,
+  reason = NULL
+FROM (SELECT {{now_us}} AS us) AS clock
+WHERE record.id = :id::bytea
+  AND CASE
+    WHEN record.expires_at <= clock.us / 1000 THEN :must_be_issued::integer = 0
+    WHEN record.state = 'released' AND octet_length(record.steps) = 0 THEN true
+    WHEN record.fingerprint <> :fingerprint::bytea
+      AND octet_length(record.fingerprint) > 0 AND octet_length(:fingerprint::bytea) > 0 THEN false
+    WHEN record.state = 'in-flight' THEN record.lease_ends_at <= clock.us / 1000
+    ELSE record.state IN ('issued', 'released')
+  END
+RETURNING record.attempt, record.fencing_token, record.abandoned, record.steps

@@ -1,0 +1,14 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { AcquireRequest } from 'nestjs-idempotency';
+
+/** A claim by a new owner on a new record that nothing ends, as far as it is not said otherwise. */
+export function claimOf(given: Partial<AcquireRequest> = {}): AcquireRequest {
+  return {
+    id: randomBytes(32).toString('hex'),
+    owner: randomUUID(),
+    fingerprint: 'fingerprint',
+    leaseMs: 600_000,
+    retentionMs: 600_000,
+    ...given,
+  };
+}

@@ -28,7 +28,8 @@ export interface IdempotencyExceptionOptions {
 }
 
 /**
- * Every refusal of this library. Catch it in a filter to answer in another shape; tell it from
+ * Every refusal of this library. Catch it in a filter to answer in another shape, with a
+ * `Content-Type` that fits it: the one of problem details is on the response already. Tell it from
  * others with {@link isIdempotencyError}, which also knows it across copies of the package.
  */
 export class IdempotencyException extends HttpException {

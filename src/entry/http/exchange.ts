@@ -2,7 +2,6 @@ import type { ExecutionContext } from '@nestjs/common';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { IdempotentCall, IncomingRequest } from '../../keys/call.js';
 import type { ProtectedHandler } from '../protected-handler.js';
-import { shared } from '../shared.js';
 
 /** What Express and Fastify call a response, as far as it is needed here. */
 export interface FrameworkResponse {
@@ -20,8 +19,8 @@ interface RoutedRequest extends IncomingRequest {
   readonly routeOptions?: { readonly url?: string };
 }
 
-/** Beside the requests: a property on each would cost Express some microseconds. */
-const exchanges = shared('exchanges', () => new WeakMap<IncomingRequest, HttpExchange>());
+const EXCHANGE = Symbol.for('nestjs-idempotency:exchange');
+type Marked = IncomingRequest & { [EXCHANGE]?: HttpExchange };
 
 /** Methods that only read (RFC 9110, section 9.2.1): they ignore a key. */
 const SAFE_METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
@@ -43,14 +42,12 @@ export class HttpExchange implements IdempotentCall {
 
   /** The exchange of a context; one per request, however often it is asked for. */
   static of(context: ExecutionContext, handler: ProtectedHandler): HttpExchange {
-    const request = context.getArgByIndex<IncomingRequest>(0);
-    let exchange = exchanges.get(request);
-    if (exchange === undefined) {
-      const response = context.getArgByIndex<FrameworkResponse>(1);
-      exchange = new HttpExchange(request, response, scopeOf(request, handler));
-      exchanges.set(request, exchange);
-    }
-    return exchange;
+    const request = context.getArgByIndex<Marked>(0);
+    return (request[EXCHANGE] ??= new HttpExchange(
+      request,
+      context.getArgByIndex<FrameworkResponse>(1),
+      scopeOf(request, handler),
+    ));
   }
 
   /** Node's own response. */

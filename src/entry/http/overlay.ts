@@ -1,7 +1,10 @@
 /**
- * Members that come before all others of an object, put there in one step: it gets a prototype
- * that holds them, made once per former prototype. Express gives every response a hidden class
- * of its own, so that each new property costs some microseconds there.
+ * Members that come before all others of an object.
+ *
+ * On an object of a class they become its own properties: all objects of the class share one
+ * hidden class with them, so that this costs next to nothing. Where a framework has changed the
+ * prototype (Express does, of every response), each object has a hidden class of its own and a new
+ * property costs microseconds. There they come in one step: by one more prototype, made once.
  */
 export class Overlay {
   private readonly members: readonly (readonly [name: string, member: PropertyDescriptor])[];
@@ -13,10 +16,12 @@ export class Overlay {
   }
 
   cover(target: object): void {
-    Object.setPrototypeOf(target, this.over(Object.getPrototypeOf(target) as object));
-    // What other middleware has wrapped stands on the object itself.
+    const base = Object.getPrototypeOf(target) as object;
+    const isOfItsClass = base === target.constructor.prototype;
+    if (!isOfItsClass) Object.setPrototypeOf(target, this.over(base));
     for (const [name, member] of this.members)
-      if (Object.hasOwn(target, name)) Object.defineProperty(target, name, member);
+      // What other middleware has wrapped stands on the object itself.
+      if (isOfItsClass || Object.hasOwn(target, name)) put(target, name, member);
   }
 
   private over(base: object): object {
@@ -27,4 +32,9 @@ export class Overlay {
     }
     return prototype;
   }
+}
+
+function put(target: object, name: string, member: PropertyDescriptor): void {
+  if (member.get) Object.defineProperty(target, name, member);
+  else (target as Record<string, unknown>)[name] = member.value;
 }

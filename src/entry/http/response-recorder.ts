@@ -30,6 +30,8 @@ type ChunkArguments = [
 ];
 type HeadArguments = [status: number, ...rest: unknown[]];
 
+const RECORDER = Symbol.for('nestjs-idempotency:recorder');
+type Recorded = ServerResponse & { [RECORDER]: ResponseRecorder };
 type Method = (this: ServerResponse, ...args: never[]) => unknown;
 type Overridden = 'writeHead' | 'write' | 'end' | 'flushHeaders' | 'destroy' | 'emit';
 
@@ -74,20 +76,19 @@ export class ResponseRecorder {
     >;
     this.original = { writeHead, write, end, flushHeaders, destroy, emit };
     this.prototype = Object.getPrototypeOf(response) as object;
-    recorders.set(response, this);
+    (response as Recorded)[RECORDER] = this;
     RECORDED.cover(response);
   }
 
-  /** Frameworks end a reply that has begun, instead of writing another over it. */
+  /** For whoever asks a reply that has begun. */
   get headersSent(): unknown {
     return (
+      this.phase === 'capturing' ||
       this.phase === 'settling' ||
-      (this.phase === 'capturing' && this.looksSent) ||
       Reflect.get(this.prototype, 'headersSent', this.response)
     );
   }
 
-  /** Frameworks ask whether they have answered; once the end was seen, from their side they have. */
   get writableEnded(): unknown {
     return this.phase === 'settling' || Reflect.get(this.prototype, 'writableEnded', this.response);
   }
@@ -103,7 +104,7 @@ export class ResponseRecorder {
     this.head = args;
     this.headers = this.currentHeaders();
     // Fastify calls this from `send`, right before the end, and asks nothing in between.
-    if (this.isNativeApi) this.looksSent = true;
+    if (this.isNativeApi) this.lookSent();
     return this.response;
   }
 
@@ -212,6 +213,8 @@ export class ResponseRecorder {
       // As below: whatever went wrong, the client gets the reply that was made.
     }
     if (!isPending(verdict)) return this.letOut(verdict, send);
+    // Frameworks ask whether they have answered; from their side they have.
+    this.lookSent();
     void Promise.resolve(verdict).then(
       (settled) => this.letOut(settled, send),
       // Whatever went wrong, the client gets the reply that was made.
@@ -238,7 +241,14 @@ export class ResponseRecorder {
 
   private captureHead(): void {
     this.headers ??= this.currentHeaders();
+    this.lookSent();
+  }
+
+  /** Frameworks end a reply that has begun, instead of writing another over it. */
+  private lookSent(): void {
+    if (this.looksSent) return;
     this.looksSent = true;
+    ANSWERED.cover(this.response);
   }
 
   /** Set on the response, plus those given to `writeHead` (as Fastify does). */
@@ -268,22 +278,12 @@ export class ResponseRecorder {
   }
 }
 
-const recorders = new WeakMap<object, ResponseRecorder>();
-
 function recorderOf(response: object): ResponseRecorder {
-  return recorders.get(response) as ResponseRecorder;
+  return (response as Recorded)[RECORDER];
 }
 
-/** What a response has while it is recorded. */
+/** Shared by all responses: what a request pays for is putting them there. */
 const RECORDED = new Overlay({
-  get headersSent() {
-    return recorderOf(this).headersSent;
-  },
-  set headersSent(_) {},
-  get writableEnded() {
-    return recorderOf(this).writableEnded;
-  },
-  set writableEnded(_) {},
   writeHead(...args: unknown[]) {
     return recorderOf(this).writeHead(args as HeadArguments);
   },
@@ -302,6 +302,17 @@ const RECORDED = new Overlay({
   emit(...args: unknown[]) {
     return recorderOf(this).emit(args as [string]);
   },
+});
+
+const ANSWERED = new Overlay({
+  get headersSent() {
+    return recorderOf(this).headersSent;
+  },
+  set headersSent(_) {},
+  get writableEnded() {
+    return recorderOf(this).writableEnded;
+  },
+  set writableEnded(_) {},
 });
 
 function normalize(args: ChunkArguments): {

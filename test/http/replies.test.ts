@@ -32,7 +32,8 @@ import { Exclude, Expose } from 'class-transformer';
 import compression from 'compression';
 import type { Response } from 'express';
 import type { FastifyReply } from 'fastify';
-import { Idempotent } from 'nestjs-idempotency';
+import { Idempotent, MemoryStore } from 'nestjs-idempotency';
+import { FaultInjectingStore } from 'nestjs-idempotency/testing';
 import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
@@ -660,7 +661,22 @@ async function expectSameReplies(test: TestApp, path: string, status: number): P
   expect(runs).toBe(2);
 }
 
-describe.each(PLATFORMS)('replies on %s', (platform) => {
+/** A store that answers as those behind a network do: not at once. */
+function remoteStore(): FaultInjectingStore {
+  const store = new FaultInjectingStore(new MemoryStore());
+  for (const verb of ['acquire', 'complete', 'release'] as const)
+    store.always(verb, async (ask) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return ask();
+    });
+  return store;
+}
+
+const STORES = { memory: () => new MemoryStore(), remote: remoteStore };
+
+describe.each(
+  PLATFORMS.flatMap((platform) => [[platform, 'memory'] as const, [platform, 'remote'] as const]),
+)('replies on %s with a %s store', (platform, kind) => {
   const ownReplies = platform === 'express' ? expressReplies : fastifyReplies;
   let test: TestApp;
 
@@ -672,6 +688,7 @@ describe.each(PLATFORMS)('replies on %s', (platform) => {
         ownReplies('plain/own', PLAIN),
         ownReplies('kept/own', PROTECTED),
       ],
+      idempotency: { store: STORES[kind]() },
       configure: (app) => withTemplates(platform, app),
     });
   });
@@ -950,6 +967,7 @@ describe.each(PLATFORMS)('replies behind middleware that sends them later on %s'
     test = await boot(platform, {
       controllers: [commonReplies('plain', PLAIN), commonReplies('kept', PROTECTED)],
       imports: [SavedFirst],
+      idempotency: { store: remoteStore() },
     });
   });
   afterAll(() => test.close());

@@ -86,6 +86,7 @@ export class IdempotencyModule
 {
   constructor(
     private readonly engine: IdempotencyEngine,
+    private readonly events: IdempotencyEvents,
     @Inject(IDEMPOTENCY_STORE) private readonly store: IdempotencyStore,
   ) {
     super();
@@ -124,6 +125,7 @@ export class IdempotencyModule
 
   async onApplicationShutdown(): Promise<void> {
     await this.engine.drain(DRAIN_MS);
+    this.events.end();
     await this.store.close?.();
   }
 }

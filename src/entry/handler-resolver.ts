@@ -10,9 +10,10 @@ import {
   MODULE_DEFAULTS,
 } from '../idempotency.options.js';
 import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
-import { resolveFingerprint } from '../keys/fingerprint.js';
+import { type ResolvedFingerprint, resolveFingerprint } from '../keys/fingerprint.js';
 import { resolvePrincipal } from '../keys/principal.js';
 import { resolveKey } from '../keys/resolve-key.js';
+import type { StrategyPlan } from '../strategies/strategy.js';
 import { StrategyRegistry } from '../strategies/strategy-registry.js';
 import { checkDefaults, checkOptions, checkRunOptions, located } from './options-check.js';
 import type { ProtectedHandler } from './protected-handler.js';
@@ -76,7 +77,6 @@ export class HandlerResolver {
     const key = resolveKey(plan.key, {
       headerName: this.moduleOptions.header ?? MODULE_DEFAULTS.header,
     });
-    const comparesContent = plan.comparesContent && !key.coversContent;
     const fingerprint = resolveFingerprint(options.fingerprint);
     const [scope, scopesByPath] = scopesOf(declaration, options);
     return {
@@ -89,7 +89,7 @@ export class HandlerResolver {
       required: options.required ?? DEFAULTS.required,
       policy: this.policy(options, plan.refuseUnknown),
       keepsReply: plan.keepsReply,
-      fingerprint: comparesContent ? fingerprint : () => '',
+      fingerprint: key.coversContent ? matchesAll : fingerprintFor(plan, fingerprint),
       principal: resolvePrincipal(options.principal ?? this.moduleOptions.principal),
       onError: options.onError,
       recover: options.recover,
@@ -141,6 +141,14 @@ export class HandlerResolver {
       refuseUnknown,
     };
   }
+}
+
+const matchesAll = (): string => '';
+
+/** A reply that is kept is never given to another anonymous caller, whatever the strategy. */
+function fingerprintFor(plan: StrategyPlan, declared: ResolvedFingerprint): ResolvedFingerprint {
+  if (plan.comparesContent) return declared;
+  return plan.keepsReply ? resolveFingerprint(false) : matchesAll;
 }
 
 function scopesOf(

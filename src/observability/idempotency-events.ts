@@ -1,4 +1,4 @@
-import { Injectable, type OnApplicationShutdown } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { channel, type Channel } from 'node:diagnostics_channel';
 import { type Observable, Subject } from 'rxjs';
 import { EVENT_TYPES, type EventSink, type IdempotencyEvent } from '../engine/events.js';
@@ -8,7 +8,7 @@ export const CHANNEL_PREFIX = 'nestjs-idempotency:';
 
 /** Hands events to whoever listens: `events$`, and one diagnostics channel per type. */
 @Injectable()
-export class IdempotencyEvents implements EventSink, OnApplicationShutdown {
+export class IdempotencyEvents implements EventSink {
   private readonly subject = new Subject<IdempotencyEvent>();
   private readonly channels = Object.fromEntries(
     EVENT_TYPES.map((type) => [type, channel(CHANNEL_PREFIX + type)]),
@@ -26,7 +26,8 @@ export class IdempotencyEvents implements EventSink, OnApplicationShutdown {
     this.channels[event.type].publish(event);
   }
 
-  onApplicationShutdown(): void {
+  /** Nothing happens any more. */
+  end(): void {
     this.subject.complete();
   }
 }

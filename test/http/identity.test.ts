@@ -740,6 +740,10 @@ describe('forms with files', () => {
     const reply = await upload(form('A'));
     expectProblem(reply, 500, 'IDEMPOTENCY_FINGERPRINT_UNAVAILABLE');
     expect({ runs, calls: store.count() }).toEqual({ runs: 0, calls: 0 });
+    // What to do about it is for those who run the application.
+    expect(test.complaints.join()).toMatch(
+      /FINGERPRINT_UNAVAILABLE on POST \/uploads: .+fingerprint/,
+    );
   };
 
   it('are compared when FileInterceptor stands below, and so has read them', async () => {

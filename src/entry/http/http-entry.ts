@@ -1,5 +1,5 @@
 import type { CallHandler, ExecutionContext } from '@nestjs/common';
-import { Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { type Observable, of } from 'rxjs';
 import { type Awaitable, chain, isPending } from '../../engine/awaitable.js';
@@ -26,6 +26,7 @@ import { replay } from './replayer.js';
 /** The way of a call that came in over HTTP. */
 @Injectable()
 export class HttpEntry implements HttpOperationContext {
+  private readonly logger = new Logger('Idempotency');
   readonly maxResponseBytes: number;
   private readonly problemBaseUrl: string | undefined;
 
@@ -207,6 +208,9 @@ export class HttpEntry implements HttpOperationContext {
       detail,
       cause,
     });
+    // The caller cannot mend it; whoever runs the application can.
+    if (exception.getStatus() === 500)
+      this.logger.error(`${code} on ${exchange.scope}: ${messageOf(cause)}`);
     const base = exchange.response.getHeaders();
     for (const [name, value] of problemHeaders(exception, base))
       this.adapterHost.httpAdapter.setHeader(exchange.response, name, value);
@@ -218,4 +222,8 @@ export class HttpEntry implements HttpOperationContext {
 function refusalOf(error: unknown): IdempotencyErrorCode | undefined {
   if (isInvalidKeyError(error)) return 'IDEMPOTENCY_KEY_INVALID';
   return isFingerprintUnavailableError(error) ? 'IDEMPOTENCY_FINGERPRINT_UNAVAILABLE' : undefined;
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : 'the record belongs to another kind of call';
 }

@@ -49,6 +49,8 @@ function recipe({ isDurable = false, settings = {} }: MariadbOptions): ServerRec
         [
           '--no-defaults',
           `--datadir=${data(folder)}`,
+          // In a folder that is shared, one server clears away another's temporary tables.
+          `--tmpdir=${folder}`,
           '--auth-root-authentication-method=normal',
           '--skip-test-db',
           '--innodb-log-file-size=64M',
@@ -60,6 +62,7 @@ function recipe({ isDurable = false, settings = {} }: MariadbOptions): ServerRec
       'mariadbd',
       '--no-defaults',
       `--datadir=${data(folder)}`,
+      `--tmpdir=${folder}`,
       `--port=${port}`,
       `--socket=${join(folder, 'socket')}`,
       `--pid-file=${join(folder, 'pid')}`,

@@ -1,0 +1,169 @@
+import {
+  CreateIdempotencyRecords1763700000000,
+  IdempotencyRecord,
+  TypeOrmStore,
+} from 'nestjs-idempotency/typeorm';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DataSource } from 'typeorm';
+import { claimOf } from '../support/claims.js';
+import { MARIADB, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
+
+const warn = (warning: string): void => {
+  throw new Error(`unexpected warning: ${warning}`);
+};
+
+describe.each([POSTGRES, MARIADB, SQLITE])('TypeOrmStore at boot on $name', ({ start }) => {
+  let database: SqlDatabase;
+  let dataSource: DataSource;
+  let store: TypeOrmStore;
+
+  beforeAll(async () => {
+    database = await start();
+    dataSource = await database.connect();
+    store = new TypeOrmStore({ dataSource, purge: false });
+  });
+
+  afterAll(() => database.stop());
+
+  it('refuses a database without the table, and says how to make it', async () => {
+    const started = store.start(warn);
+    await expect(started).rejects.toThrow(
+      /^Idempotency option "table of TypeOrmStore" is "idempotency_records"\. Accepted: /,
+    );
+    await expect(started).rejects.toThrow(
+      /The database says: .*idempotency_records.* Add CreateIdempotencyRecords1763700000000 to /,
+    );
+  });
+
+  it('starts once the migration has run, which can be undone and run again', async () => {
+    await dataSource.runMigrations();
+    await store.start(warn);
+    expect((await store.acquire(claimOf())).outcome).toBe('acquired');
+    await dataSource.undoLastMigration();
+    await expect(store.start(warn)).rejects.toThrow('The database says');
+    await dataSource.runMigrations();
+    await store.start(warn);
+    expect((await store.acquire(claimOf())).outcome).toBe('acquired');
+  });
+
+  it('refuses a table with another shape', async () => {
+    await dataSource.query('CREATE TABLE old_records (id integer)');
+    const old = new TypeOrmStore({ dataSource, table: 'old_records' });
+    await expect(old.start(warn)).rejects.toThrow(/is "old_records".*The database says: .*column/);
+  });
+
+  it('finds that TypeORM has nothing to synchronize', async () => {
+    const { upQueries } = await dataSource.driver.createSchemaBuilder().log();
+    expect(upQueries).toEqual([]);
+  });
+
+  it('shows the rows through the entity', async () => {
+    const claim = claimOf({ owner: 'owner 👩‍👧', fingerprint: 'é' });
+    await store.acquire(claim);
+    await store.hold({ ...claim, reason: 'the bank did not answer' });
+    const rows = dataSource.getRepository(IdempotencyRecord);
+    expect(await rows.countBy({ state: 'held' })).toBe(1);
+    const row = await rows.findOneByOrFail({ id: claim.id });
+    expect(row).toMatchObject({
+      id: claim.id,
+      state: 'held',
+      owner: 'owner 👩‍👧',
+      attempt: 1,
+      abandoned: false,
+      fingerprint: 'é',
+      leaseEndsAt: 0,
+      expiresAt: null,
+      purgeAt: null,
+      reply: null,
+      reason: 'the bank did not answer',
+    });
+    expect(row.fencingToken).toBe((await store.find(claim.id))?.fencingToken);
+  });
+
+  it('keeps tables of other names apart', async () => {
+    const names = { table: 'payment_records' };
+    const runner = dataSource.createQueryRunner();
+    await new CreateIdempotencyRecords1763700000000(names).up(runner);
+    await runner.release();
+    const payments = new TypeOrmStore({ dataSource, ...names, purge: false });
+    await payments.start(warn);
+    const claim = claimOf();
+    expect((await payments.acquire(claim)).outcome).toBe('acquired');
+    expect(await store.find(claim.id)).toBeUndefined();
+    expect((await store.acquire(claim)).outcome).toBe('acquired');
+  });
+
+  it('takes a function that gives the data source, and asks it again after it failed', async () => {
+    let isThere = false;
+    const late = new TypeOrmStore({
+      dataSource: () =>
+        isThere ? Promise.resolve(dataSource) : Promise.reject(new Error('not yet')),
+    });
+    await expect(late.acquire(claimOf())).rejects.toThrow('not yet');
+    isThere = true;
+    expect((await late.acquire(claimOf())).outcome).toBe('acquired');
+  });
+});
+
+describe('TypeOrmStore at boot', () => {
+  it('finds a table in another schema of PostgreSQL', async () => {
+    const database = await POSTGRES.start();
+    const dataSource = await database.connect();
+    await dataSource.query('CREATE SCHEMA payments');
+    const runner = dataSource.createQueryRunner();
+    await new CreateIdempotencyRecords1763700000000({ schema: 'payments' }).up(runner);
+    await runner.release();
+    const store = new TypeOrmStore({ dataSource, schema: 'payments', purge: false });
+    await store.start(warn);
+    const claim = claimOf();
+    expect((await store.acquire(claim)).outcome).toBe('acquired');
+    const byOption = await database.connect({ schema: 'payments' });
+    expect(await new TypeOrmStore({ dataSource: byOption }).extend(claim)).toBe(true);
+    await database.stop();
+  });
+
+  it('only warns when the database cannot be reached', async () => {
+    const database = await POSTGRES.start();
+    const dataSource = await database.connect();
+    const store = new TypeOrmStore({ dataSource, purge: false });
+    await database.kill();
+    // Its connections end a moment later.
+    while (await dataSource.query('SELECT 1').then(Boolean, () => false)) await sleep(20);
+    const warnings: string[] = [];
+    await store.start((warning) => warnings.push(warning));
+    expect(warnings).toEqual([expect.stringContaining('could not be asked for its table')]);
+    await expect(store.acquire(claimOf())).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await database.stop();
+  });
+
+  it('refuses a data source that is not initialized', async () => {
+    const store = new TypeOrmStore({ dataSource: new DataSource({ type: 'sqljs' }) });
+    await expect(store.start(warn)).rejects.toThrow('Await `dataSource.initialize()` first.');
+  });
+
+  it('refuses a database that it does not speak', async () => {
+    const dataSource = await new DataSource({ type: 'sqljs' }).initialize();
+    Object.assign(dataSource.options, { type: 'oracle' });
+    const store = new TypeOrmStore({ dataSource });
+    await expect(store.start(warn)).rejects.toThrow('is "oracle". Accepted: a data source of type');
+  });
+
+  it.each([undefined, null, {}, 'postgres://localhost', () => undefined])(
+    'refuses %p for a data source',
+    async (given) => {
+      const make = async (): Promise<void> =>
+        new TypeOrmStore({ dataSource: given as unknown as DataSource }).start(warn);
+      await expect(make()).rejects.toThrow('Accepted: a TypeORM DataSource');
+    },
+  );
+
+  it.each(['', 'a-b', 'a"b', '1a', 'a'.repeat(55), 'a;DROP TABLE b'])(
+    'refuses %p for a table or a schema',
+    (name) => {
+      const dataSource = new DataSource({ type: 'sqljs' });
+      expect(() => new TypeOrmStore({ dataSource, table: name })).toThrow('"table of TypeOrm');
+      expect(() => new TypeOrmStore({ dataSource, schema: name })).toThrow('"schema of TypeOrm');
+      expect(() => new CreateIdempotencyRecords1763700000000({ table: name })).toThrow('"table');
+    },
+  );
+});

@@ -1,0 +1,107 @@
+import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DataSource } from 'typeorm';
+import { statementsOf } from '../../src/stores/typeorm/dialect.js';
+import { recordsOn } from '../../src/stores/typeorm/open-records.js';
+import { QueryRunnerSession } from '../../src/stores/typeorm/query-runner.session.js';
+import { claimOf, completedOn } from '../support/claims.js';
+import { MARIADB, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
+
+const TABLE = 'idempotency_records';
+/** Which statement looks for expired records, and values for its placeholders. */
+const PURGES = {
+  postgres: { dialect: 'postgres', name: 'purgeExpired', limit: ['1', 10] },
+  mariadb: { dialect: 'mysql', name: 'purgeCandidates', limit: [10] },
+  sqljs: { dialect: 'sqlite', name: 'purgeExpired', limit: [10] },
+} as const;
+
+async function rows(dataSource: DataSource): Promise<number> {
+  const [row] = await dataSource.query<[{ amount: string }]>(
+    `SELECT count(*) AS amount FROM ${TABLE}`,
+  );
+  return Number(row.amount);
+}
+
+describe.each([POSTGRES, MARIADB, SQLITE])('the purge on $name', ({ start }) => {
+  let database: SqlDatabase;
+  let dataSource: DataSource;
+  let store: TypeOrmStore;
+
+  beforeAll(async () => {
+    database = await start();
+    dataSource = await database.connect();
+    await dataSource.runMigrations();
+    store = new TypeOrmStore({ dataSource });
+  });
+
+  beforeEach(() => dataSource.query(`DELETE FROM ${TABLE}`));
+
+  afterAll(() => database.stop());
+
+  it('deletes what has expired, the oldest first, and nothing else', async () => {
+    const kept = await completedOn(store);
+    const ids: string[] = [];
+    for (const retentionMs of [900, 300, 1_500, 600, 1_200]) {
+      ids[retentionMs / 300] = (await completedOn(store, { retentionMs })).id;
+    }
+    await sleep(1_600);
+    expect(await store.purgeExpired(2)).toBe(2);
+    const left = await dataSource.query<{ id: Uint8Array }[]>(`SELECT id FROM ${TABLE}`);
+    const leftIds = left.map(({ id }) => Buffer.from(id).toString('hex'));
+    expect(leftIds.sort()).toEqual([kept.id, ...ids.slice(3)].sort());
+    expect(await store.purgeExpired(10)).toBe(3);
+    expect(await store.purgeExpired(10)).toBe(0);
+    expect(await rows(dataSource)).toBe(1);
+  });
+
+  it('finds what has expired by the index', async () => {
+    await Promise.all(Array.from({ length: 500 }, () => completedOn(store)));
+    const { name, dialect, limit } = PURGES[dataSource.options.type as keyof typeof PURGES];
+    const statement = statementsOf(dialect, { table: TABLE })[name as 'purgeExpired'];
+    if (dialect === 'postgres') await dataSource.query(`ANALYZE ${TABLE}`);
+    const explain = dialect === 'sqlite' ? 'EXPLAIN QUERY PLAN' : 'EXPLAIN';
+    const plan = await dataSource.query<object[]>(`${explain} ${statement.text}`, limit);
+    expect(JSON.stringify(plan)).toContain(`${TABLE}_purge_at`);
+  });
+
+  it('leaves a record alone that was claimed anew', async () => {
+    const { id } = await completedOn(store, { retentionMs: 1 });
+    await sleep(20);
+    const anew = claimOf({ id });
+    await store.acquire(anew);
+    expect(await store.purgeExpired(10)).toBe(0);
+    expect((await store.find(id))?.owner).toBe(anew.owner);
+  });
+
+  it('goes on by itself from start to close', async () => {
+    const tidy = new TypeOrmStore({ dataSource, purge: { everyMs: 30, batch: 2 } });
+    await tidy.start((warning) => expect(warning).toBe(''));
+    for (let n = 0; n < 5; n += 1) await completedOn(store, { retentionMs: 1 });
+    for (let tries = 0; tries < 100 && (await rows(dataSource)) > 0; tries += 1) await sleep(20);
+    expect(await rows(dataSource)).toBe(0);
+    await tidy.close();
+    await completedOn(store, { retentionMs: 1 });
+    await sleep(200);
+    expect(await rows(dataSource)).toBe(1);
+  });
+});
+
+describe('the purge on several nodes', () => {
+  it('is at work on one at a time', async () => {
+    const database = await POSTGRES.start();
+    const dataSource = await database.connect();
+    await dataSource.runMigrations();
+    const store = new TypeOrmStore({ dataSource });
+    for (let n = 0; n < 2; n += 1) await completedOn(store, { retentionMs: 1 });
+    await sleep(20);
+    const runner = dataSource.createQueryRunner();
+    const elsewhere = recordsOn(new QueryRunnerSession(runner), 'postgres', { table: TABLE });
+    await runner.startTransaction();
+    expect(await elsewhere.purgeExpired(1)).toBe(1);
+    expect(await store.purgeExpired(10)).toBe(0);
+    await runner.commitTransaction();
+    await runner.release();
+    expect(await store.purgeExpired(10)).toBe(1);
+    await database.stop();
+  });
+});

@@ -34,7 +34,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
   readonly attempt: number;
   readonly fencingToken: number;
   readonly steps: Steps;
-  private phase: 'running' | 'settling' | 'ended' = 'running';
+  isRunning = true;
   private handlerStartedAtMs: number | undefined;
   private readonly lease: Lease;
   private readonly record: OwnedRecord;
@@ -54,10 +54,6 @@ export class LeasedClaim implements Claim, LeaseHolder {
     this.steps = acquired.steps;
     this.record = new OwnedRecord(around.calls, request, owner);
     this.lease = new Lease(around.clock, request.policy.leaseMs, askedAtMs, this);
-  }
-
-  get isRunning(): boolean {
-    return this.phase === 'running';
   }
 
   get isLost(): boolean {
@@ -149,6 +145,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
    * call takes over in turn, and asks again.
    */
   abandon(): void {
+    this.isRunning = false;
     this.leave();
     this.close();
   }
@@ -160,11 +157,11 @@ export class LeasedClaim implements Claim, LeaseHolder {
   leaseLost(): void {
     this.emit({ type: 'lease-lost' });
     // While it settles, the settlement decides what duplicates in this process get.
-    if (this.phase === 'running') this.leave();
+    if (this.isRunning) this.leave();
   }
 
   private startSettling(): void {
-    this.phase = 'settling';
+    this.isRunning = false;
     this.lease.startSettling();
     // A recovery settles without the handler.
     if (this.handlerStartedAtMs === undefined) return;
@@ -248,7 +245,6 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   private close(): void {
-    this.phase = 'ended';
     this.lease.stop();
     this.around.closed(this.id, this.local);
   }

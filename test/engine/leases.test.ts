@@ -114,6 +114,45 @@ describe('the lease of a running handler', () => {
     await claim.complete(bytes('paid'));
   });
 
+  test('is lost at its end also when a store hangs for longer than that', async () => {
+    const world = newWorld();
+    const leaseMs = STORE_TIMEOUT_MS / 2;
+    const claim = await world.process.claim({ leaseMs });
+    world.store.always('extend', hang());
+    await world.advance(leaseMs - 1);
+    expect(claim.signal.aborted).toBe(false);
+    await world.advance(1);
+    expect(claim.signal.aborted).toBe(true);
+    await claim.release();
+  });
+
+  test('counts from the question of a renewal, not from its answer', async () => {
+    const world = newWorld();
+    const claim = await world.process.claim();
+    const gate = new Gate();
+    world.store.next('extend', answerLate(gate)).always('extend', failBefore());
+    await world.advance(LEASE_MS / 3);
+    gate.openAfter(world.clock, STORE_TIMEOUT_MS - 1);
+    await world.advance(LEASE_MS - 1);
+    expect(claim.signal.aborted).toBe(false);
+    await world.advance(1);
+    expect(claim.signal.aborted).toBe(true);
+    await claim.release();
+  });
+
+  test('is not renewed again by an answer that comes after the end', async () => {
+    const world = newWorld();
+    const claim = await world.process.claim();
+    const gate = new Gate();
+    world.store.next('extend', answerLate(gate));
+    await world.advance(LEASE_MS / 3);
+    await claim.complete(bytes('paid'));
+    gate.open();
+    await world.advance(2 * LEASE_MS);
+    expect(world.store.count('extend')).toBe(1);
+    expect(world.clock.pendingTimers).toBe(0);
+  });
+
   test('is kept by a renewal whose answer got lost', async () => {
     const world = newWorld();
     const claim = await world.process.claim();

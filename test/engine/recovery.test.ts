@@ -1,5 +1,12 @@
 import type { AbandonedDecision, AbandonedOperation } from '../../src/engine/operation.js';
-import { failAfter, failBefore, Gate, hangAfter, answerLate } from '../../src/testing/index.js';
+import {
+  answerLate,
+  delayUntil,
+  failAfter,
+  failBefore,
+  Gate,
+  hangAfter,
+} from '../../src/testing/index.js';
 import type { Process, World } from '../support/engine.js';
 import {
   bytes,
@@ -206,6 +213,21 @@ describe('a takeover that nobody will use', () => {
     );
     await settled();
     await expectHeld(world.process, given);
+  });
+
+  test.each(LATE)('is given back when it %s but followed a release', async (_how, given) => {
+    const world = newWorld();
+    await (await world.process.claim()).release();
+    const gate = new Gate();
+    world.store.next('acquire', delayUntil(gate));
+    const asking = world.process.ask(given);
+    await world.advance(STORE_TIMEOUT_MS);
+    await asking;
+    gate.open();
+    await settled();
+    const claim = await world.process.claim(given);
+    expect(claim.attempt).toBe(3);
+    await claim.release();
   });
 
   test.each(LATE)('is given back when it %s but is the first claim', async (_how, given) => {

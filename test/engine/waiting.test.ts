@@ -160,6 +160,7 @@ describe('duplicates that wait for another process', () => {
     expect(waiting.value).toBe('replay paid');
     expect(asked()).toBe(3);
     expect(world.clock.now()).toBe(0);
+    expect(world.clock.pendingTimers).toBe(0);
   });
 
   test('look rarely while they watch', async () => {
@@ -171,6 +172,8 @@ describe('duplicates that wait for another process', () => {
     expect(asked()).toBeGreaterThanOrEqual(6);
     await world.advance(1);
     expect(waiting.value).toBe('IDEMPOTENCY_KEY_IN_USE');
+    // The owner's renewal; nobody watches for those who left.
+    expect(world.clock.pendingTimers).toBe(1);
     await claim.release();
   });
 

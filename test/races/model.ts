@@ -225,6 +225,8 @@ export class Model {
         return void host.deferred.add(reply);
       case 'lost':
         return;
+      case 'undone':
+        return assert.fail('there is no transaction to fail');
     }
   }
 

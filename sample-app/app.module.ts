@@ -1,7 +1,8 @@
-import { Module, ValidationPipe } from '@nestjs/common';
+import { type DynamicModule, Module, ValidationPipe } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE } from '@nestjs/core';
-import { IdempotencyModule, MemoryStore } from 'nestjs-idempotency';
+import { IdempotencyModule } from 'nestjs-idempotency';
 import { CommentsModule } from './comments/comments.module.js';
+import type { ShopConfig } from './config.js';
 import { DatabaseModule } from './database/database.module.js';
 import { EffectsModule } from './effects/effects.module.js';
 import { FlakyModule } from './flaky/flaky.module.js';
@@ -11,6 +12,7 @@ import { LedgerModule } from './ledger/ledger.module.js';
 import { PaymentsModule } from './payments/payments.module.js';
 import { ProblemFilter } from './problems/problem.filter.js';
 import { invalidRequest } from './problems/problems.js';
+import { recordsIn } from './records/records.js';
 import { SignInGuard } from './sign-in/sign-in.guard.js';
 import { SlowModule } from './slow/slow.module.js';
 import { TransfersModule } from './transfers/transfers.module.js';
@@ -18,12 +20,6 @@ import { VotesModule } from './votes/votes.module.js';
 
 @Module({
   imports: [
-    IdempotencyModule.forRoot({
-      store: new MemoryStore(),
-      // One process and an empty database at every start: a store in memory fits, in production too.
-      allowMemoryStore: true,
-      principal: (call) => call.request.user?.id,
-    }),
     DatabaseModule,
     EffectsModule,
     LedgerModule,
@@ -49,4 +45,16 @@ import { VotesModule } from './votes/votes.module.js';
     { provide: APP_FILTER, useClass: ProblemFilter },
   ],
 })
-export class AppModule {}
+export class AppModule {
+  static for(config: ShopConfig): DynamicModule {
+    return {
+      module: AppModule,
+      imports: [
+        IdempotencyModule.forRoot({
+          ...recordsIn(config),
+          principal: (call) => call.request.user?.id,
+        }),
+      ],
+    };
+  }
+}

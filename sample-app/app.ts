@@ -5,12 +5,13 @@ import type { ShopConfig } from './config.js';
 import { createFastifyAdapter } from './fastify-adapter.js';
 
 /** The shop, ready to listen. */
-export function createApp({ http }: Pick<ShopConfig, 'http'>): Promise<INestApplication> {
+export function createApp(config: ShopConfig): Promise<INestApplication> {
   const options: NestApplicationOptions = {
     logger: ['warn', 'error', 'fatal'],
     abortOnError: false,
   };
-  return http === 'fastify'
-    ? NestFactory.create(AppModule, createFastifyAdapter(), options)
-    : NestFactory.create(AppModule, options);
+  const module = AppModule.for(config);
+  return config.http === 'fastify'
+    ? NestFactory.create(module, createFastifyAdapter(), options)
+    : NestFactory.create(module, options);
 }

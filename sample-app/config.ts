@@ -6,7 +6,12 @@ export interface ShopConfig {
   readonly host: string;
   /** `PORT`: 0 takes any free port. */
   readonly port: number;
+  /** `STORE` and `REDIS_URL`: where records live. With `REDIS_URL` alone that is Redis. */
+  readonly records: RecordsConfig;
 }
+
+export type RecordsConfig =
+  { readonly store: 'memory' } | { readonly store: 'redis'; readonly url: string };
 
 /** @throws {@link ConfigError} when a variable has a value that the shop cannot use */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): ShopConfig {
@@ -14,6 +19,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): ShopConfig {
     http: oneOf('HTTP', env.HTTP, ['express', 'fastify']),
     host: env.HOST || '127.0.0.1',
     port: portNumber(env.PORT),
+    records: recordsConfig(env.STORE, env.REDIS_URL),
   };
 }
 
@@ -33,6 +39,15 @@ function oneOf<const Word extends string>(
   if (word === undefined)
     throw new ConfigError(`${variable}=${value}: must be one of ${words.join(', ')}.`);
   return word;
+}
+
+function recordsConfig(given: string | undefined, url: string | undefined): RecordsConfig {
+  const store = oneOf('STORE', given, url ? ['redis', 'memory'] : ['memory', 'redis']);
+  if (store === 'memory') return { store };
+  if (!url) throw new ConfigError('STORE=redis: needs REDIS_URL, such as redis://127.0.0.1:6379.');
+  if (!/^rediss?:\/\/./.test(url))
+    throw new ConfigError('REDIS_URL: must begin with redis:// or rediss://.');
+  return { store, url };
 }
 
 function portNumber(value: string | undefined): number {

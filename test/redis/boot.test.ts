@@ -3,10 +3,11 @@ import { RedisStore } from 'nestjs-idempotency/redis';
 import { createClient } from 'redis';
 import { bytes, claimIn } from '../support/engine.js';
 import { eventually } from '../support/http.js';
-import type { PrivateServer } from '../support/servers/private-server.js';
+import { read } from '../docs/markdown.js';
+import { freePort, type PrivateServer } from '../support/servers/private-server.js';
 import { ask, startRedis } from '../support/servers/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import { APP_CLIENTS, AppNode } from './support/nodes.js';
+import { APP_CLIENTS, AppNode, STORE_TIMEOUT_MS } from './support/nodes.js';
 
 describe.each(APP_CLIENTS)('booting on Redis through $name', ({ open }) => {
   const running: (() => unknown)[] = [];
@@ -76,6 +77,33 @@ describe.each(APP_CLIENTS)('booting on Redis through $name', ({ open }) => {
     expect(await warningsAt(port)).toEqual([expect.stringMatching(/could not be asked.*NOPERM/)]);
   });
 
+  it('needs no more commands than the documents name', async () => {
+    const { port } = await serve();
+    const sentence = /allow `EVALSHA`[^]*?`CONFIG GET`/.exec(read('docs/stores.md'))![0];
+    const named = [...sentence.matchAll(/`([A-Z]+(?: GET)?)`/g)].map(([, name]) =>
+      name!.toLowerCase().replace(' ', '|'),
+    );
+    // What the clients themselves send.
+    const allowed = [...named, 'hello', 'auth', 'client', 'ping', 'unsubscribe'];
+    await ask(port, 'ACL', 'SETUSER', 'default', '-@all', ...allowed.map((name) => `+${name}`));
+    const [node, other] = [nodeAt(port), nodeAt(port)];
+    const warnings: string[] = [];
+    await node.store.start((warning) => warnings.push(warning));
+    expect(warnings).toEqual([]);
+    const claim = claimIn(await node.begin({ id: 'payment' }));
+    const waiting = other.ask({ id: 'payment', waitMs: 5_000 });
+    await claim.saveStep('step', bytes('result'));
+    await claim.complete(bytes('reply'));
+    expect((await waiting).told).toBe('replay reply');
+    expect(await node.store.find('payment')).toMatchObject({ state: 'completed' });
+    expect(await node.store.forget('payment')).toBe(true);
+    expect(await node.store.issue({ id: 'token', retentionMs: 1_000 })).toBe(true);
+    await claimIn(await node.begin({ id: 'released' })).release();
+    expect(await claimIn(await node.begin({ id: 'held' })).hold('reason')).toEqual({
+      outcome: 'stored',
+    });
+  });
+
   it('refuses what does not fit in memory, and goes on answering what is recorded', async () => {
     const { port } = await serve('--maxmemory-policy', 'noeviction');
     const node = nodeAt(port);
@@ -106,6 +134,32 @@ describe('booting on Redis', () => {
     const warnings: string[] = [];
     await new RedisStore({ client: createClient() }).start((warning) => warnings.push(warning));
     expect(warnings).toEqual([expect.stringMatching(/could not be asked/)]);
+  });
+
+  it.each([
+    [
+      'ioredis',
+      (port: number) => {
+        const client = new Redis(port, { enableOfflineQueue: false });
+        client.on('error', () => undefined);
+        return { store: new RedisStore({ client }), close: () => client.disconnect() };
+      },
+    ],
+    [
+      'node-redis',
+      (port: number) => {
+        const client = createClient({ socket: { port }, disableOfflineQueue: true });
+        client.on('error', () => undefined);
+        client.connect().catch(() => undefined);
+        return { store: new RedisStore({ client }), close: () => client.destroy() };
+      },
+    ],
+  ])('is refused at once by %s without an offline queue', async (_name, open) => {
+    const node = new AppNode(open(await freePort()));
+    const answer = await node.ask({ id: 'payment' });
+    node.close();
+    expect(answer.told).toBe('IDEMPOTENCY_STORE_UNAVAILABLE');
+    expect(answer.ms).toBeLessThan(STORE_TIMEOUT_MS / 2);
   });
 
   it('waits for a client of ioredis that queues nothing and still connects', async () => {

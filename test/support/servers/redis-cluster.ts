@@ -16,6 +16,8 @@ export interface RedisCluster {
   readonly replica: PrivateServer | undefined;
   /** The master that the key belongs to. */
   ownerOf(key: string): Promise<PrivateServer>;
+  /** Resolves when the replica has what the first master has. */
+  replicated(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -44,6 +46,13 @@ export async function startRedisCluster({ withReplica = false } = {}): Promise<R
       const alive = admins.find(({ status }) => status === 'ready') ?? first;
       const slot = Number(await alive.cluster('KEYSLOT', key));
       return masters[Math.floor((slot * MASTERS) / SLOTS)]!;
+    },
+    async replicated() {
+      const written = offset(await first.info('replication'), 'master_repl_offset:');
+      await everyNode(
+        [first],
+        async () => offset(await first.info('replication'), 'slave0:.*offset=') >= written,
+      );
     },
     stop,
   };
@@ -93,6 +102,11 @@ async function form(nodes: readonly Node[], admins: readonly Redis[]): Promise<v
   await everyNode(admins, async (admin) =>
     /\bslave\b.*\bconnected\b/.test(String(await admin.cluster('NODES'))),
   );
+}
+
+/** A place in the stream of what is replicated. */
+function offset(replication: string, name: string): number {
+  return Number(new RegExp(`^${name}(\\d+)`, 'm').exec(replication)?.[1]);
 }
 
 /** The first and the last slot of a master. */

@@ -157,6 +157,18 @@ describe('TypeOrmStore at boot', () => {
     },
   );
 
+  it.each([
+    { everyMs: 0 },
+    { everyMs: 2 ** 31 },
+    { everyMs: Number.NaN },
+    { batch: 0 },
+    { batch: 1.5 },
+    { batch: '10' as unknown as number },
+  ])('refuses %p for the purge', (purge) => {
+    const dataSource = new DataSource({ type: 'sqljs' });
+    expect(() => new TypeOrmStore({ dataSource, purge })).toThrow('a whole number from 1 to');
+  });
+
   it.each(['', 'a-b', 'a"b', '1a', 'a'.repeat(55), 'a;DROP TABLE b'])(
     'refuses %p for a table or a schema',
     (name) => {

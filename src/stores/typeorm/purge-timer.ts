@@ -1,20 +1,40 @@
+import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+
 /** How the store itself deletes records whose retention has passed. */
 export interface PurgeOptions {
   /**
    * How long the store rests after it has deleted what there was, in milliseconds. Nodes spread
-   * their turns over a tenth of it.
+   * their turns over a tenth of it. 1 to 86 400 000, a day.
    * @default 60_000
    */
   readonly everyMs: number;
   /**
    * How many records one statement deletes at most. While there are more, the store goes on, with
-   * a pause as long as the statement took.
+   * a pause as long as the statement took. 1 to 100 000.
    * @default 1_000
    */
   readonly batch: number;
 }
 
-export const DEFAULT_PURGE = { everyMs: 60_000, batch: 1_000 } as const satisfies PurgeOptions;
+const DEFAULT_PURGE = { everyMs: 60_000, batch: 1_000 } as const satisfies PurgeOptions;
+
+/** @throws {@link IdempotencyConfigurationError} for a number out of its range */
+export function purgeOptions(given: Partial<PurgeOptions>): PurgeOptions {
+  const options = { ...DEFAULT_PURGE, ...given };
+  checkRange('purge.everyMs', options.everyMs, 86_400_000);
+  checkRange('purge.batch', options.batch, 100_000);
+  return options;
+}
+
+function checkRange(option: string, given: number, most: number): void {
+  if (Number.isInteger(given) && given >= 1 && given <= most) return;
+  throw new IdempotencyConfigurationError({
+    option: `${option} of TypeOrmStore`,
+    given,
+    accepted: `a whole number from 1 to ${most}`,
+    remedy: 'Leave it out for the default; `purge: false` switches the purge off.',
+  });
+}
 
 /** Deletes expired records now and then. Does not keep the process alive. */
 export class PurgeTimer {

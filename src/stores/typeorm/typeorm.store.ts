@@ -19,7 +19,7 @@ import type {
 import { checkTable } from './check-table.js';
 import { checkName, DEFAULT_TABLE, type TableName } from './dialect.js';
 import { openRecords } from './open-records.js';
-import { DEFAULT_PURGE, type PurgeOptions, PurgeTimer } from './purge-timer.js';
+import { type PurgeOptions, purgeOptions, PurgeTimer } from './purge-timer.js';
 import type { SqlRecords } from './records.js';
 import { TypeOrmTransaction } from './typeorm.transaction.js';
 
@@ -64,8 +64,11 @@ export interface TypeOrmStoreOptions {
 }
 
 /**
- * Keeps records in a table of the application's database: PostgreSQL, MySQL, MariaDB or SQLite. One
- * statement for each verb, on the database's clock.
+ * Keeps records in a table of the application's database: PostgreSQL, MySQL, MariaDB or SQLite, on
+ * the database's clock.
+ *
+ * A first call is two statements, claim and reply; a replay or a refusal one that writes nothing
+ * (MySQL and MariaDB: two). The table is made by `CreateIdempotencyRecords1763700000000`.
  *
  * @example
  * const dataSource = new DataSource({
@@ -82,14 +85,14 @@ export class TypeOrmStore implements TransactionalStore {
   private records: SqlRecords | undefined;
   private purgeTimer: PurgeTimer | undefined;
 
-  /** @throws {@link IdempotencyConfigurationError} for something that is no data source, or a name that is no plain one */
+  /** @throws {@link IdempotencyConfigurationError} for an option with a wrong value */
   constructor(options: TypeOrmStoreOptions) {
     const { dataSource, table, schema, purge = {} } = options;
     if (typeof dataSource !== 'function' && !isDataSource(dataSource)) refuse(dataSource);
     if (table !== undefined) checkName('table', table);
     if (schema !== undefined) checkName('schema', schema);
     this.options = options;
-    this.purge = purge === false ? undefined : { ...DEFAULT_PURGE, ...purge };
+    this.purge = purge === false ? undefined : purgeOptions(purge);
   }
 
   /** @throws {@link IdempotencyConfigurationError} for a database that cannot keep records */

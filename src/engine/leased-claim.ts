@@ -186,8 +186,9 @@ export class LeasedClaim implements Claim, LeaseHolder {
     const askedAtMs = this.around.clock.now();
     const result = await this.record.reclaim();
     if (result.outcome === 'completed') return { outcome: 'superseded', reply: result.reply };
-    if (result.outcome !== 'acquired') return LOST;
-    this.lease.regain(askedAtMs);
+    if (result.outcome === 'acquired') this.lease.regain(askedAtMs);
+    // In flight may mean: by an earlier try of this claim, which the store answered too late.
+    else if (result.outcome !== 'in-flight') return LOST;
     return (await this.record.complete(reply)) ? STORED : LOST;
   }
 

@@ -8,6 +8,7 @@ import type { StoreCalls } from './store-calls.js';
 export class OwnedRecord {
   /** How long the reply, or what a release leaves, will be kept, in milliseconds. */
   retentionMs: number;
+  private readonly id: string;
   private readonly unsavedSteps = new Map<string, Uint8Array>();
   private successor: string | undefined;
 
@@ -16,35 +17,38 @@ export class OwnedRecord {
     private readonly request: OperationRequest,
     private owner: string,
   ) {
+    this.id = request.id;
     this.retentionMs = request.policy.retentionMs;
   }
 
   extend(withinMs: number): Awaitable<boolean> {
-    const { ref, retentionMs } = this;
+    const { id, owner, retentionMs } = this;
     const { leaseMs } = this.request.policy;
-    return this.calls.call((store) => store.extend({ ...ref, leaseMs, retentionMs }), { withinMs });
+    return this.calls.call((store) => store.extend({ id, owner, leaseMs, retentionMs }), {
+      withinMs,
+    });
   }
 
   complete(reply: Uint8Array): Awaitable<boolean> {
-    const { ref, retentionMs } = this;
-    return this.calls.call((store) => store.complete({ ...ref, reply, retentionMs }));
+    const { id, owner, retentionMs } = this;
+    return this.calls.call((store) => store.complete({ id, owner, reply, retentionMs }));
   }
 
   release(): Awaitable<boolean> {
-    const { ref, retentionMs } = this;
+    const { id, owner, retentionMs } = this;
     return this.withStepsSaved(() =>
-      this.calls.call((store) => store.release({ ...ref, retentionMs })),
+      this.calls.call((store) => store.release({ id, owner, retentionMs })),
     );
   }
 
   hold(reason: string): Awaitable<boolean> {
-    const { ref } = this;
-    return this.withStepsSaved(() => this.calls.call((store) => store.hold({ ...ref, reason })));
+    const { id, owner } = this;
+    return this.withStepsSaved(() => this.calls.call((store) => store.hold({ id, owner, reason })));
   }
 
   saveStep(name: string, value: Uint8Array): Awaitable<boolean> {
-    const { ref } = this;
-    return this.calls.call((store) => store.saveStep({ ...ref, name, value }));
+    const { id, owner } = this;
+    return this.calls.call((store) => store.saveStep({ id, owner, name, value }));
   }
 
   /** Saves it before anybody else can run: a finished step must not run twice. */
@@ -58,18 +62,13 @@ export class OwnedRecord {
    */
   reclaim(): Awaitable<AcquireResult> {
     const { fingerprint, policy } = this.request;
-    const { retentionMs } = this;
     const { leaseMs } = policy;
-    this.owner = this.successor ??= newOwner();
-    const { ref } = this;
+    const { id, retentionMs } = this;
+    const owner = (this.owner = this.successor ??= newOwner());
     return this.calls.call(
-      (store) => store.acquire({ ...ref, fingerprint, leaseMs, retentionMs }),
+      (store) => store.acquire({ id, owner, fingerprint, leaseMs, retentionMs }),
       { withinMs: leaseMs },
     );
-  }
-
-  private get ref(): { readonly id: string; readonly owner: string } {
-    return { id: this.request.id, owner: this.owner };
   }
 
   private withStepsSaved(settle: () => Awaitable<boolean>): Awaitable<boolean> {

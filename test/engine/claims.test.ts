@@ -25,7 +25,7 @@ const STORES: [how: string, world: () => World][] = [
 
 describe.each(STORES)('over a store that answers %s', (_how, start) => {
   test('runs the first call and replays its reply to the next', async () => {
-    const { process, store } = start();
+    const { process, store, clock } = start();
     const claim = await process.claim();
     expect(claim).toMatchObject({ id: 'payment', attempt: 1, isRunning: true });
     expect(claim.steps.size).toBe(0);
@@ -34,6 +34,7 @@ describe.each(STORES)('over a store that answers %s', (_how, start) => {
     expect(await process.ask()).toBe('replay paid');
     // One call to claim and one to record; one for the replay.
     expect(store.calls.map(({ verb }) => verb)).toEqual(['acquire', 'complete', 'acquire']);
+    expect(clock.pendingTimers).toBe(0);
   });
 
   test('replays every byte', async () => {

@@ -386,6 +386,27 @@ describe('a reply that is there when the lease has run out and the store fails',
     expect(paused.eventsOf('stored')).toHaveLength(1);
   });
 
+  test('is recorded when an earlier try claims again only now', async () => {
+    const world = newWorld();
+    const { paused, claim } = await expired(world);
+    const slow = new Gate();
+    world.store.next('acquire', delayUntil(slow));
+    // The second try finds no claim of the first one, and then the first one gets through.
+    const refusedLate = new Gate();
+    world.store.next('complete', pass, answerLate(refusedLate));
+    const settling = follow(claim.complete(bytes('late')));
+    await paused.clock.advance(STORE_TIMEOUT_MS);
+    expect(settling.value).toEqual({ outcome: 'deferred' });
+    await paused.clock.advance(100);
+    await refusedLate.reached();
+    slow.open();
+    await settled();
+    refusedLate.open();
+    await settled();
+    expect(world.reply).toBe('late');
+    expect(paused.eventsOf('stored')).toHaveLength(1);
+  });
+
   test('keeps the claim that was taken just to record it', async () => {
     const world = newWorld();
     const process = world.start();

@@ -256,7 +256,7 @@ export class ResponseRecorder {
     const headers = this.response.getHeaders();
     const given = this.head?.at(-1);
     if (typeof given !== 'object' || given === null) return headers;
-    if (!Array.isArray(given)) return { ...headers, ...given };
+    if (!Array.isArray(given)) return Object.assign(headers, given);
     for (let i = 0; i + 1 < given.length; i += 2)
       headers[String(given[i])] = given[i + 1] as string;
     return headers;

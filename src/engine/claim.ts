@@ -15,6 +15,10 @@ export type Settlement =
   /** The transaction failed: neither the work nor the record is there. A retry runs. */
   | { readonly outcome: 'undone'; readonly cause: unknown };
 
+export interface SaveStepOptions {
+  readonly orFail: boolean;
+}
+
 /** The owner's side of an operation: alive until it is completed, released or held, once. */
 export interface Claim {
   /** The record's id. */
@@ -49,6 +53,9 @@ export interface Claim {
   /**
    * Remembers the result of a finished step. `false`: the claim is lost. A store that fails is
    * asked again before the claim is given back, because the step must not run twice.
+   *
+   * @param options `orFail` for what must be on record before it is used: then a store that
+   * fails is an error, and nothing is saved later
    */
-  saveStep(name: string, value: Uint8Array): Awaitable<boolean>;
+  saveStep(name: string, value: Uint8Array, options?: SaveStepOptions): Awaitable<boolean>;
 }

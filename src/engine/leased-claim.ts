@@ -1,6 +1,6 @@
 import { attempt, Failure } from './attempt.js';
 import { type Awaitable, chain } from './awaitable.js';
-import type { Claim, Settlement } from './claim.js';
+import type { Claim, SaveStepOptions, Settlement } from './claim.js';
 import type { Clock } from './clock.js';
 import type { EventSink, OwnersEvent } from './events.js';
 import { Lease, type LeaseHolder } from './lease.js';
@@ -125,11 +125,12 @@ export class LeasedClaim implements Claim, LeaseHolder {
     });
   }
 
-  saveStep(name: string, value: Uint8Array): Awaitable<boolean> {
+  saveStep(name: string, value: Uint8Array, options?: SaveStepOptions): Awaitable<boolean> {
     return chain(
       attempt(() => this.record.saveStep(name, value)),
       (saved) => {
         if (saved instanceof Failure) {
+          if (options?.orFail === true) throw saved.cause;
           this.record.saveStepLater(name, value);
           this.emit({ type: 'step-not-saved', cause: saved.cause });
           return true;

@@ -5,6 +5,7 @@ import { parseDuration } from '../engine/duration.js';
 import { IdempotencyException } from '../idempotency.exception.js';
 import type { OperationManager } from '../engine/transaction.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
+import { OperationIds } from './operation-ids.js';
 
 /** What names an operation. */
 export interface OperationIdentity {
@@ -21,6 +22,7 @@ export class CurrentOperation implements IdempotentOperation {
   readonly scope: string;
   readonly principal: string | undefined;
   private readonly running = new Map<string, Promise<unknown>>();
+  private readonly ids: OperationIds;
   private unprotectedSeed: string | undefined;
 
   constructor(
@@ -30,6 +32,7 @@ export class CurrentOperation implements IdempotentOperation {
     this.key = identity.key;
     this.scope = identity.scope;
     this.principal = identity.principal;
+    this.ids = new OperationIds(claim);
   }
 
   get attempt(): number {
@@ -52,6 +55,10 @@ export class CurrentOperation implements IdempotentOperation {
 
   deriveKey(name: string): string {
     return deriveKey(this.claim?.id ?? (this.unprotectedSeed ??= randomUUID()), name);
+  }
+
+  id(name?: string): Promise<string> {
+    return this.ids.id(name);
   }
 
   async step<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T> {

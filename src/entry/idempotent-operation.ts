@@ -29,6 +29,19 @@ export interface IdempotentOperation {
    */
   deriveKey(name: string): string;
   /**
+   * An id for what the operation creates: a time-ordered UUIDv7 (RFC 9562), the same on every
+   * attempt and for every retry, so that a primary key meets the insert that an earlier attempt
+   * had made. Another one for every `name`; the time in all of them is that of the first call.
+   *
+   * The first call saves it before it answers, which is one round trip to the store; more names
+   * cost none. In a transaction (`transaction: true`) it costs none at all, and an attempt that
+   * was undone leaves no id behind. Unprotected, it is a new id.
+   *
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE` when it cannot be saved,
+   * `IDEMPOTENCY_KEY_IN_USE` when the lease was lost
+   */
+  id(name?: string): Promise<string>;
+  /**
    * Runs `fn` once per operation: on a later attempt, and when the name is repeated, it returns
    * what `fn` returned then, with its types. A step that throws is not remembered.
    *

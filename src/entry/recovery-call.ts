@@ -8,6 +8,7 @@ import type { IdempotentOptions } from '../idempotency.options.js';
 import { encodeHttpReply, encodeValueReply } from '../replies/codec.js';
 import type { HeaderField } from '../replies/reply.js';
 import { deriveKey } from './current-operation.js';
+import { savedId } from './operation-ids.js';
 import type { RecoveredReply } from './recovery.js';
 
 interface KnownIdentity {
@@ -31,6 +32,7 @@ export function recovery(
       ...identity,
       attempt,
       deriveKey: (name) => deriveKey(id, name),
+      id: (name) => savedId(steps, name),
       stepResult: (name) => {
         const saved = steps.get(name);
         return saved === undefined ? undefined : deserialize(saved);

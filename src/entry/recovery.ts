@@ -9,6 +9,8 @@ export interface AbandonedCall {
   readonly attempt: number;
   /** As {@link IdempotentOperation.deriveKey}: asks the downstream system with the same key. */
   deriveKey(name: string): string;
+  /** What {@link IdempotentOperation.id} answered; `undefined` when nobody had asked for an id. */
+  id(name?: string): string | undefined;
   /** What a finished step of an earlier attempt returned; `undefined` when it did not finish. */
   stepResult(name: string): unknown;
 }

@@ -53,6 +53,7 @@ export class ChildProgram {
       alias: {
         'nestjs-idempotency': join(ROOT, 'src/index.ts'),
         'nestjs-idempotency/redis': join(ROOT, 'src/stores/redis/index.ts'),
+        'nestjs-idempotency/typeorm': join(ROOT, 'src/stores/typeorm/index.ts'),
       },
     });
     return new ChildProgram(file);

@@ -4,6 +4,8 @@ export interface Race {
   readonly callers: number;
   /** The verb itself with an owner per caller, or what an application goes through. */
   readonly through: 'store' | 'engine';
+  /** Every caller asks for a key that nobody else does. */
+  readonly hasOwnKeys?: boolean;
 }
 
 /** What its callers were told. */

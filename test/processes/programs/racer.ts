@@ -1,19 +1,19 @@
-import { Redis } from 'ioredis';
-import { RedisStore } from 'nestjs-idempotency/redis';
 import { systemClock } from '../../../src/engine/clock.js';
 import { IdempotencyEngine } from '../../../src/engine/engine.js';
 import { StoreCalls } from '../../../src/engine/store-calls.js';
+import { openStore, type ServerName } from '../support/open-store.js';
 import type { Race, Result } from '../support/race.js';
 
 /** One of several processes that claim one record at the same time, each with many callers. */
-const client = new Redis(Number(process.env.REDIS_PORT));
-const store = new RedisStore({ client });
+const { SERVER, SERVER_PORT } = process.env;
+const { store } = await openStore(SERVER as ServerName, Number(SERVER_PORT));
 const calls = new StoreCalls(store, systemClock, 20_000);
 const engine = new IdempotencyEngine(calls, systemClock, { hasListeners: false, emit() {} });
 let owners = 0;
 
-async function ask({ id, through }: Race): Promise<string> {
-  const content = { id, fingerprint: 'content' };
+async function ask({ id: given, through, hasOwnKeys }: Race, caller: number): Promise<string> {
+  const id = hasOwnKeys ? `${given} ${process.pid} ${caller}` : given;
+  const content = { id, fingerprint: 'fingerprint' };
   const times = { leaseMs: 60_000, retentionMs: 60_000 };
   if (through === 'store') {
     const owner = `${process.pid}-${owners++}`;
@@ -36,10 +36,8 @@ async function ask({ id, through }: Race): Promise<string> {
 }
 
 process.on('message', (race: Race) => {
-  void Promise.all(Array.from({ length: race.callers }, () => ask(race))).then((answers: Result) =>
-    process.send?.(answers),
-  );
+  const asking = Array.from({ length: race.callers }, (_, caller) => ask(race, caller));
+  void Promise.all(asking).then((answers: Result) => process.send?.(answers));
 });
 
-await client.ping();
 process.send?.('ready');

@@ -1,12 +1,15 @@
 /** Where a process of the shop can be made to stand still, in the order of a call. */
-export const POINTS = [
-  'before the claim',
-  'after the claim',
-  'in the middle of the handler',
-  'after the effect',
-  'after complete',
-] as const;
-export type Point = (typeof POINTS)[number];
+export type Point =
+  | 'before the claim'
+  | 'after the claim'
+  | 'in the middle of the handler'
+  | 'after the effect'
+  /** The reply is in the transaction, which is not committed yet. */
+  | 'before the commit'
+  | 'after complete';
+
+/** How its handler is protected: what an abandoned call means, or that there can be none. */
+export type Protection = 'rerun' | 'hold' | 'transaction';
 
 /** The first message of the process. */
 export interface Ready {

@@ -1,20 +1,21 @@
 import 'reflect-metadata';
 import { Controller, Module, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { Redis } from 'ioredis';
 import {
   Idempotent,
   IdempotencyModule,
   type IdempotentOperation,
   Operation,
 } from 'nestjs-idempotency';
-import { RedisStore } from 'nestjs-idempotency/redis';
 import { once } from 'node:events';
-import type { Arrived, Paid, Point, Ready } from '../support/crash.js';
+import type { Arrived, Paid, Point, Protection, Ready } from '../support/crash.js';
+import { openStore, type ServerName } from '../support/open-store.js';
+import { stopAtPoints } from '../support/stopping-store.js';
 
 /** A Nest application that stands still at one point of a call, to be killed or paused there. */
-const { REDIS_PORT, STOPS_AT, ON_ABANDONED, LEASE_MS } = process.env;
-const client = new Redis(Number(REDIS_PORT));
+const { SERVER, SERVER_PORT, STOPS_AT, STORE_TIMEOUT_MS } = process.env;
+const PROTECTION = process.env.PROTECTION as Protection;
+const business = await openStore(SERVER as ServerName, Number(SERVER_PORT));
 
 async function passing(at: Point): Promise<void> {
   if (at !== STOPS_AT) return;
@@ -22,37 +23,31 @@ async function passing(at: Point): Promise<void> {
   await once(process, 'message');
 }
 
-type Verb<Name extends 'acquire' | 'complete'> = Parameters<RedisStore[Name]>[0];
-
-class StoppingStore extends RedisStore {
-  override async acquire(request: Verb<'acquire'>): ReturnType<RedisStore['acquire']> {
-    await passing('before the claim');
-    const result = await super.acquire(request);
-    await passing('after the claim');
-    return result;
-  }
-
-  override async complete(request: Verb<'complete'>): Promise<boolean> {
-    const isDone = await super.complete(request);
-    await passing('after complete');
-    return isDone;
-  }
-}
-
 @Controller('payments')
 class PaymentsController {
   @Post()
-  @Idempotent({ lease: Number(LEASE_MS), onAbandoned: ON_ABANDONED === 'hold' ? 'hold' : 'rerun' })
+  @Idempotent({
+    lease: Number(process.env.LEASE_MS),
+    ...(PROTECTION === 'transaction' ? { transaction: true } : { onAbandoned: PROTECTION }),
+  })
   async pay(@Operation() operation: IdempotentOperation): Promise<Paid> {
     await passing('in the middle of the handler');
-    await client.incr(`effects:${operation.key}`);
+    await business.act(
+      operation.key!,
+      PROTECTION === 'transaction' ? operation.manager : undefined,
+    );
     await passing('after the effect');
     return { attempt: operation.attempt, pid: process.pid };
   }
 }
 
 @Module({
-  imports: [IdempotencyModule.forRoot({ store: new StoppingStore({ client }) })],
+  imports: [
+    IdempotencyModule.forRoot({
+      store: stopAtPoints(business.store, passing),
+      storeTimeout: Number(STORE_TIMEOUT_MS),
+    }),
+  ],
   controllers: [PaymentsController],
 })
 class ShopModule {}

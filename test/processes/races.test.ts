@@ -1,0 +1,87 @@
+import { claimOf } from '../support/claims.js';
+import { type Child, ChildProgram, nextMessage } from '../support/child-program.js';
+import { bytes, tally } from '../support/engine.js';
+import { eventually } from '../support/http.js';
+import type { PrivateServer } from '../support/servers/private-server.js';
+import { openStore, type OpenStore } from './support/open-store.js';
+import type { Race, Result } from './support/race.js';
+import { SERVERS } from './support/servers.js';
+
+const PROCESSES = 4;
+const CALLERS = 64;
+const ROUNDS = 50;
+const ALL = PROCESSES * CALLERS;
+
+jest.setTimeout(120_000);
+
+describe.each(SERVERS)('4 processes on $name', ({ name, start }) => {
+  let server: PrivateServer;
+  let parent: OpenStore;
+  let program: ChildProgram;
+  let racers: Child<string>[];
+
+  beforeAll(async () => {
+    server = await start();
+    parent = await openStore(name, server.port);
+    program = await ChildProgram.compile('test/processes/programs/racer.ts');
+    const env = { SERVER: name, SERVER_PORT: String(server.port) };
+    racers = await Promise.all(Array.from({ length: PROCESSES }, () => program.start<string>(env)));
+  }, 60_000);
+
+  afterAll(async () => {
+    await program?.stop();
+    await parent?.close();
+    await server?.stop();
+  });
+
+  async function race(given: Omit<Race, 'callers'>): Promise<Record<string, number>> {
+    const results = racers.map(({ process }) => nextMessage<Result>(process));
+    racers.forEach(({ process }) => process.send({ ...given, callers: CALLERS }));
+    return tally((await Promise.all(results)).flat());
+  }
+
+  it('are all given keys of their own, at the same time', async () => {
+    for (let round = 0; round < ROUNDS / 5; round++) {
+      const answers = await race({ id: `own ${round}`, through: 'store', hasOwnKeys: true });
+      expect(answers).toEqual({ acquired: ALL });
+    }
+  });
+
+  describe.each([
+    ['store', 'acquired', 'in-flight', 'completed'],
+    ['engine', 'execute', 'IDEMPOTENCY_KEY_IN_USE', 'replay'],
+  ] as const)('with 64 callers each, through the %s', (through, won, busy, done) => {
+    it('have one winner on a free key, every time', async () => {
+      for (let round = 0; round < ROUNDS; round++) {
+        const id = `${through} free ${round}`;
+        expect(await race({ id, through })).toEqual({ [won]: 1, [busy]: ALL - 1 });
+      }
+    });
+
+    it('have one winner on a claim that ran out, every time', async () => {
+      for (let round = 0; round < ROUNDS; round++) {
+        const id = `${through} expired ${round}`;
+        await parent.store.acquire(claimOf({ id, leaseMs: 1 }));
+        await eventually(async () => (await parent.store.find(id))!.leaseRemainingMs! <= 0);
+        expect(await race({ id, through })).toEqual({ [won]: 1, [busy]: ALL - 1 });
+        expect(await parent.store.find(id)).toMatchObject({ state: 'in-flight', attempt: 2 });
+      }
+    });
+
+    it('have no winner beside the one that completes meanwhile, and all get its reply after', async () => {
+      for (let round = 0; round < ROUNDS; round++) {
+        const id = `${through} completed ${round}`;
+        const claim = claimOf({ id });
+        await parent.store.acquire(claim);
+        const [meanwhile, completed] = await Promise.all([
+          race({ id, through }),
+          parent.store.complete({ ...claim, reply: bytes('reply') }),
+        ]);
+        expect(completed).toBe(true);
+        const { [busy]: early = 0, [done]: late = 0 } = meanwhile;
+        expect(early + late).toBe(ALL);
+        expect(await race({ id, through })).toEqual({ [done]: ALL });
+      }
+    });
+  });
+});

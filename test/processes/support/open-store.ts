@@ -1,0 +1,75 @@
+import { Redis } from 'ioredis';
+import type { IdempotencyStore } from 'nestjs-idempotency';
+import { RedisStore } from 'nestjs-idempotency/redis';
+import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
+import { DataSource, type DataSourceOptions, type EntityManager } from 'typeorm';
+import { mariadbUrl } from '../../support/servers/mariadb.js';
+import { postgresUrl } from '../../support/servers/postgres.js';
+
+export type ServerName = 'Redis' | 'PostgreSQL' | 'MariaDB';
+
+/** A store on a client of its own, as a process would have it, and a business on the same server. */
+export interface OpenStore {
+  readonly store: IdempotencyStore;
+  /** Something happens that can be counted: in the transaction of this manager, if there is one. */
+  act(name: string, manager?: EntityManager): Promise<unknown>;
+  /** How often it has happened. */
+  effects(name: string): Promise<number>;
+  /** The replies on record, one after the other. */
+  replies(): Promise<string>;
+  close(): Promise<void>;
+}
+
+export function openStore(server: ServerName, port: number): Promise<OpenStore> {
+  switch (server) {
+    case 'Redis':
+      return openRedis(port);
+    case 'PostgreSQL':
+    case 'MariaDB':
+      return openSql(sqlOptions(server, port));
+  }
+}
+
+export function sqlOptions(server: 'PostgreSQL' | 'MariaDB', port: number): DataSourceOptions {
+  return server === 'PostgreSQL'
+    ? { type: 'postgres', url: postgresUrl(port) }
+    : { type: 'mariadb', url: mariadbUrl(port) };
+}
+
+async function openRedis(port: number): Promise<OpenStore> {
+  const client = new Redis(port, { retryStrategy: () => 50 });
+  client.on('error', () => undefined);
+  await client.ping();
+  return {
+    store: new RedisStore({ client }),
+    act: (name) => client.incr(`effects:${name}`),
+    effects: async (name) => Number(await client.get(`effects:${name}`)),
+    replies: async () => {
+      const keys = await client.keys('idempotency:*');
+      return (await Promise.all(keys.map((key) => client.get(key)))).join('\n');
+    },
+    close: () => Promise.resolve(client.disconnect()),
+  };
+}
+
+async function openSql(options: DataSourceOptions): Promise<OpenStore> {
+  const dataSource = await new DataSource(options).initialize();
+  const { manager: own } = dataSource;
+  return {
+    store: new TypeOrmStore({ dataSource, purge: false }),
+    act: (name, manager = own) => manager.query(`INSERT INTO effects (name) VALUES ('${name}')`),
+    effects: async (name) => {
+      const [row] = await own.query<[{ times: string }]>(
+        `SELECT count(*) AS times FROM effects WHERE name = '${name}'`,
+      );
+      return Number(row.times);
+    },
+    replies: async () => {
+      const rows = await own.query<{ reply: Buffer }[]>(
+        "SELECT reply FROM idempotency_records WHERE state = 'completed'",
+      );
+      return rows.map(({ reply }) => reply.toString('latin1')).join('\n');
+    },
+    close: () => dataSource.destroy(),
+  };
+}

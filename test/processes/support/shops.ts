@@ -1,0 +1,102 @@
+import { type Child, ChildProgram, nextMessage } from '../../support/child-program.js';
+import { eventually } from '../../support/http.js';
+import type { PrivateServer } from '../../support/servers/private-server.js';
+import type { Arrived, Paid, Point, Protection, Ready } from './crash.js';
+import { type OpenStore, openStore } from './open-store.js';
+import type { SharedServer } from './servers.js';
+
+export const LEASE_MS = 1_000;
+/** What a busy machine may add to any bound. */
+export const SLACK_MS = 2_000;
+export const STORE_TIMEOUT_MS = 1_000;
+
+export type Shop = Child<Ready>;
+
+export interface Answer {
+  readonly status: number;
+  readonly replayed: boolean;
+  readonly body: Partial<Paid> & { readonly code?: string };
+}
+
+/** Shops of one server, each a process of its own. */
+export class Shops {
+  private constructor(
+    private readonly of: SharedServer,
+    readonly server: PrivateServer,
+    /** What the test itself sees the server with. */
+    readonly books: OpenStore,
+    private readonly program: ChildProgram,
+  ) {}
+
+  static async on(of: SharedServer): Promise<Shops> {
+    const server = await of.start();
+    const books = await openStore(of.name, server.port);
+    return new Shops(
+      of,
+      server,
+      books,
+      await ChildProgram.compile('test/processes/programs/shop.ts'),
+    );
+  }
+
+  open(protection: Protection, stopsAt: Point | '' = ''): Promise<Shop> {
+    return this.program.start<Ready>({
+      SERVER: this.of.name,
+      SERVER_PORT: String(this.server.port),
+      STOPS_AT: stopsAt,
+      PROTECTION: protection,
+      LEASE_MS: String(LEASE_MS),
+      STORE_TIMEOUT_MS: String(STORE_TIMEOUT_MS),
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.program.stop();
+    await this.books.close();
+    await this.server.stop();
+  }
+}
+
+export async function pay({ ready }: Shop, key: string): Promise<Answer> {
+  const response = await fetch(`http://127.0.0.1:${ready.port}/payments`, {
+    method: 'POST',
+    headers: { 'Idempotency-Key': key },
+  });
+  return {
+    status: response.status,
+    replayed: response.headers.get('idempotent-replayed') === 'true',
+    body: (await response.json()) as Answer['body'],
+  };
+}
+
+/** Calls, and resolves when the call has come to the point at which its process stops. */
+export async function payUpToThePoint(
+  shop: Shop,
+  key: string,
+): Promise<{ answer: Promise<Answer> }> {
+  const arrived = nextMessage<Arrived>(shop.process);
+  const answer = pay(shop, key);
+  // The process may be killed before it answers.
+  answer.catch(() => undefined);
+  await Promise.race([
+    arrived,
+    answer.then(({ status }) => Promise.reject(new Error(`answered ${status} instead`))),
+  ]);
+  return { answer };
+}
+
+/** Repeats the call as a client would, until it is told something else than to come back. */
+export async function retry(
+  shop: Shop,
+  key: string,
+): Promise<Answer & { readonly afterMs: number }> {
+  const startedAt = performance.now();
+  let answer: Answer | undefined;
+  await eventually(async () => {
+    answer = await pay(shop, key);
+    return answer.body.code !== 'IDEMPOTENCY_KEY_IN_USE';
+  }, 10_000);
+  return { ...answer!, afterMs: performance.now() - startedAt };
+}
+
+export const keyOf = (text: string): string => text.replaceAll(/\W+/g, '-');

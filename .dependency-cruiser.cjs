@@ -6,6 +6,8 @@ const DRIVERS = [
     packages: [
       'typeorm',
       '@nestjs/typeorm',
+      'nestjs-cls',
+      '@nestjs-cls/[^/]+',
       'pg',
       'mysql2',
       'mariadb',

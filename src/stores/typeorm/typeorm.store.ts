@@ -21,6 +21,7 @@ import { checkName, DEFAULT_TABLE, type TableName } from './dialect.js';
 import { openRecords } from './open-records.js';
 import { type PurgeOptions, purgeOptions, PurgeTimer } from './purge-timer.js';
 import type { SqlRecords } from './records.js';
+import { transactionHostsOf } from './transaction-hosts.js';
 import { TypeOrmTransaction } from './typeorm.transaction.js';
 
 /** What {@link TypeOrmStore} is made of. */
@@ -106,6 +107,7 @@ export class TypeOrmStore implements TransactionalStore {
         remedy: 'Await `dataSource.initialize()` first.',
       });
     }
+    await transactionHostsOf(dataSource);
     const records = await this.open();
     await checkTable(records, this.tableOf(dataSource), warn);
     if (this.purge === undefined || this.purgeTimer !== undefined) return;

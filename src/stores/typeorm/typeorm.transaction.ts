@@ -15,6 +15,7 @@ import { QueryRunnerSession } from './query-runner.session.js';
 import { RECORD_LOCKS, type RecordLock, SAVEPOINT } from './record-lock.js';
 import type { SqlRecords } from './records.js';
 import { isPassing } from './retry.js';
+import { runWithHosts, type TransactionHost, transactionHostsOf } from './transaction-hosts.js';
 
 const MOST_RETRIES = 5;
 
@@ -30,6 +31,7 @@ export class TypeOrmTransaction implements StoreTransaction {
     private readonly runner: QueryRunner,
     private readonly letGo: () => void,
     private readonly lockWaitMs: number,
+    private readonly hosts: readonly TransactionHost[],
     table: TableName,
   ) {
     const { type } = dataSource.options;
@@ -42,9 +44,10 @@ export class TypeOrmTransaction implements StoreTransaction {
     table: TableName,
     lockWaitMs: number,
   ): Promise<TypeOrmTransaction> {
+    const hosts = await transactionHostsOf(dataSource);
     const letGo = await Connections.of(dataSource).take();
     const runner = dataSource.createQueryRunner('master');
-    const transaction = new TypeOrmTransaction(dataSource, runner, letGo, lockWaitMs, table);
+    const transaction = new TypeOrmTransaction(dataSource, runner, letGo, lockWaitMs, hosts, table);
     try {
       await runner.connect();
       await runner.startTransaction();
@@ -106,7 +109,8 @@ export class TypeOrmTransaction implements StoreTransaction {
   }
 
   run<T>(work: () => T): T {
-    return runWithManager({ dataSource: this.dataSource, manager: this.manager }, work);
+    const { dataSource, manager } = this;
+    return runWithManager({ dataSource, manager }, () => runWithHosts(this.hosts, manager, work));
   }
 
   private async tryToAcquire(request: AcquireRequest): Promise<AcquireResult> {

@@ -1,0 +1,144 @@
+import { Client } from 'pg';
+import { type Child, ChildProgram } from '../support/child-program.js';
+import { PLATFORMS } from '../support/http.js';
+import { postgresUrl, startPostgres } from '../support/servers/postgres.js';
+import type { PrivateServer } from '../support/servers/private-server.js';
+import type { Entry, Ready } from './support/bookings.js';
+
+let server: PrivateServer;
+let program: ChildProgram;
+
+beforeAll(async () => {
+  server = await startPostgres();
+  program = await ChildProgram.compile('test/transactions/programs/bookings.ts');
+}, 60_000);
+
+afterAll(async () => {
+  await program?.stop();
+  await server?.stop();
+});
+
+/** A new database on the server. */
+async function createDatabase(name: string): Promise<string> {
+  const client = new Client({ connectionString: postgresUrl(server.port) });
+  await client.connect();
+  await client.query(`CREATE DATABASE ${name}`);
+  await client.end();
+  return postgresUrl(server.port, name);
+}
+
+const DATABASES = [
+  { name: 'PostgreSQL', hasManySessions: true },
+  { name: 'SQLite', hasManySessions: false },
+].flatMap((kind) => PLATFORMS.map((platform) => ({ ...kind, platform })));
+
+describe.each(DATABASES)(
+  'the transaction host on $name, $platform',
+  ({ hasManySessions, platform }) => {
+    let app: Child<Ready>;
+
+    beforeAll(async () => {
+      app = await program.start<Ready>({
+        HTTP: platform,
+        MAIN_URL: hasManySessions ? await createDatabase(`main_${platform}`) : '',
+        BILLING_URL: hasManySessions ? await createDatabase(`billing_${platform}`) : '',
+      });
+    });
+
+    const url = (path: string): string => `http://127.0.0.1:${app.ready.port}/${path}`;
+
+    const send = async (path: string, entry: Entry) => {
+      const response = await fetch(url(path), {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', 'Idempotency-Key': entry.id },
+        body: JSON.stringify(entry),
+      });
+      const text = await response.text();
+      const isReplay = response.headers.get('idempotent-replayed') === 'true';
+      return {
+        status: response.status,
+        isReplay,
+        body: text === '' ? undefined : (JSON.parse(text) as unknown),
+      };
+    };
+
+    const booked = async (prefix: string, source = 'main'): Promise<unknown> =>
+      (await fetch(url(`bookings/${source}/${prefix}`))).json();
+
+    it('is in the transaction of the operation, and @Transactional() joins it', async () => {
+      const first = await send('joined', { id: 'joined' });
+      const retry = await send('joined', { id: 'joined' });
+
+      expect(first).toEqual({ status: 201, isReplay: false, body: { isOne: true } });
+      expect(retry).toEqual({ ...first, isReplay: true });
+      expect(await booked('joined')).toEqual(['joined']);
+    });
+
+    it('undoes what was written when the handler crashes', async () => {
+      const entry: Entry = { id: 'crash', fails: 'crash' };
+      expect(await send('joined', entry)).toMatchObject({ status: 500 });
+      expect(await send('joined', entry)).toMatchObject({ status: 500, isReplay: false });
+      expect(await booked('crash')).toEqual([]);
+    });
+
+    it('undoes what was written when the error is recorded', async () => {
+      const entry: Entry = { id: 'missing', fails: 'not-found' };
+      expect(await send('joined', entry)).toMatchObject({ status: 404, isReplay: false });
+      expect(await send('joined', entry)).toMatchObject({ status: 404, isReplay: true });
+      expect(await booked('missing')).toEqual([]);
+    });
+
+    it('is in another transaction for each of many concurrent calls', async () => {
+      const entries = Array.from({ length: 20 }, (_, i): Entry =>
+        i % 2 === 0 ? { id: `many-good-${i}` } : { id: `many-bad-${i}`, fails: 'crash' },
+      );
+      const good = entries.filter(({ fails }) => fails === undefined);
+      const replies = await Promise.all(entries.map((entry) => send('joined', entry)));
+
+      const created = replies.filter(({ status }) => status === 201);
+      expect(created.map(({ body }) => body)).toEqual(good.map(() => ({ isOne: true })));
+      expect(await booked('many-')).toEqual(good.map(({ id }) => id).sort());
+    });
+
+    it('commits RequiresNew by itself where there is a second session', async () => {
+      expect(await send('apart', { id: 'apart' })).toMatchObject({ status: 500 });
+      expect(await booked('apart')).toEqual(hasManySessions ? ['apart, apart'] : []);
+    });
+
+    it('undoes Nested work alone when that fails', async () => {
+      expect(await send('nested', { id: 'nested' })).toMatchObject({ status: 201 });
+      expect(await booked('nested')).toEqual(['nested']);
+    });
+
+    it('is that of the data source which the operation names', async () => {
+      const { body } = await send('billed', { id: 'billed' });
+
+      expect(body).toEqual({ isOne: true, isMainBusy: false });
+      expect(await booked('billed', 'billing')).toEqual(['billed']);
+      expect(await booked('billed')).toEqual([]);
+    });
+
+    it('is left alone by an operation without a transaction', async () => {
+      expect((await send('alone', { id: 'alone' })).body).toEqual({ isBusy: false });
+      expect(await booked('alone')).toEqual(['alone']);
+    });
+
+    it('joins what asks for protection by itself, outside of any request', async () => {
+      expect((await send('job', { id: 'job' })).body).toEqual({ isOne: true, isBusy: false });
+      expect(await send('job', { id: 'job-bad', fails: 'crash' })).toMatchObject({ status: 404 });
+      expect(await booked('job')).toEqual(['job']);
+    });
+
+    it('makes no complaint', () => {
+      expect(app.errors()).toBe('');
+    });
+  },
+);
+
+describe('a transaction host that is not known', () => {
+  it('stops the application when it boots', async () => {
+    await expect(program.start({ STRANGE_HOST: 'of another version' })).rejects.toThrow(
+      'a version that TypeOrmStore does not know',
+    );
+  });
+});

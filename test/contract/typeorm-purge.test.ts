@@ -4,6 +4,7 @@ import type { DataSource } from 'typeorm';
 import { statementsOf } from '../../src/stores/typeorm/dialect.js';
 import { recordsOn } from '../../src/stores/typeorm/open-records.js';
 import { QueryRunnerSession } from '../../src/stores/typeorm/query-runner.session.js';
+import type { Answer, Statement, Values } from '../../src/stores/typeorm/session.js';
 import { claimOf, completedOn } from '../support/claims.js';
 import { MARIADB, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
 
@@ -104,4 +105,50 @@ describe('the purge on several nodes', () => {
     expect(await store.purgeExpired(10)).toBe(1);
     await database.stop();
   });
+
+  it('is at work on one at a time on MariaDB, too, and not held up by one that is gone', async () => {
+    const database = await MARIADB.start();
+    const dataSource = await database.connect();
+    await dataSource.runMigrations();
+    const store = new TypeOrmStore({ dataSource });
+    for (let n = 0; n < 2; n += 1) await completedOn(store, { retentionMs: 1 });
+    await sleep(20);
+    const runner = dataSource.createQueryRunner();
+    const session = new StandingSession(runner);
+    const elsewhere = recordsOn(session, 'mariadb', { table: TABLE });
+    const deleted = elsewhere.purgeExpired(1);
+    await session.hasCome;
+    expect(await store.purgeExpired(10)).toBe(0);
+    session.goOn();
+    expect(await deleted).toBe(1);
+    expect(await store.purgeExpired(1)).toBe(1);
+
+    await completedOn(store, { retentionMs: 1 });
+    await sleep(20);
+    const killed = new StandingSession(runner);
+    const unfinished = recordsOn(killed, 'mariadb', { table: TABLE }).purgeExpired(1);
+    await killed.hasCome;
+    const [{ id }] = (await runner.query('SELECT connection_id() AS id')) as [{ id: string }];
+    await dataSource.query(`KILL ${id}`);
+    killed.goOn();
+    await expect(unfinished).rejects.toThrow(/connection|interrupted/i);
+    expect(await store.purgeExpired(10)).toBe(1);
+    await database.stop();
+  });
 });
+
+/** Stands still before it looks for what has expired. */
+class StandingSession extends QueryRunnerSession {
+  private arrive!: () => void;
+  readonly hasCome = new Promise<void>((resolve) => (this.arrive = resolve));
+  goOn!: () => void;
+  private readonly mayGo = new Promise<void>((resolve) => (this.goOn = resolve));
+
+  override async query(statement: Statement, values: Values): Promise<Answer> {
+    if (statement.text.includes('ORDER BY purge_at')) {
+      this.arrive();
+      await this.mayGo;
+    }
+    return super.query(statement, values);
+  }
+}

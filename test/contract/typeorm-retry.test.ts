@@ -18,6 +18,10 @@ class FailingSession implements Session {
     // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- as drivers do
     return this.calls > this.failures ? Promise.resolve(ANSWER) : Promise.reject(this.error);
   }
+
+  onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return work(this);
+  }
 }
 
 describe('a statement that lost against others', () => {

@@ -19,6 +19,8 @@ export class MysqlRecords extends SqlRecords {
   constructor(
     session: Session,
     private readonly mysql: Statements<'mysql'>,
+    /** Names the table among the database's locks. */
+    private readonly lock: string,
   ) {
     super(session, mysql);
   }
@@ -40,12 +42,17 @@ export class MysqlRecords extends SqlRecords {
     return insertId === 1;
   }
 
-  override async purgeExpired(limit: number): Promise<number> {
-    const { rows } = await this.run(this.mysql.purgeCandidates, { limit });
-    if (rows.length === 0) return 0;
-    const ids = rows.map((row) => asBytes(row.id));
-    const { changed } = await this.run(this.mysql.purgeExpired, { ids });
-    return changed;
+  override purgeExpired(limit: number): Promise<number> {
+    const { lock } = this;
+    return this.session.onOneConnection(async (session) => {
+      const { rows } = await session.query(this.mysql.lockPurge, { lock });
+      if (Number(rows[0]?.taken) !== 1) return 0;
+      try {
+        return await this.purgeBatch(session, limit);
+      } finally {
+        await session.query(this.mysql.unlockPurge, { lock });
+      }
+    });
   }
 
   protected override async tryToAcquire(
@@ -59,6 +66,14 @@ export class MysqlRecords extends SqlRecords {
     if (row === undefined) return request.mustBeIssued ? { outcome: 'unknown' } : 'changed';
     const answer = standing(row, request);
     return answer === 'claimable' ? this.takeOver(row, request) : answer;
+  }
+
+  private async purgeBatch(session: Session, limit: number): Promise<number> {
+    const { rows } = await session.query(this.mysql.purgeCandidates, { limit });
+    if (rows.length === 0) return 0;
+    const ids = rows.map((row) => asBytes(row.id));
+    const { changed } = await session.query(this.mysql.purgeExpired, { ids });
+    return changed;
   }
 
   private async takeOver(row: Row, request: AcquireRequest): Promise<AcquireResult | 'changed'> {

@@ -32,7 +32,7 @@ export function recordsOn(session: Session, type: string, table: TableName): Sql
     case 'postgres':
       return new PostgresRecords(session, statementsOf(dialect, table), lockOf(table));
     case 'mysql':
-      return new MysqlRecords(session, statementsOf(dialect, table));
+      return new MysqlRecords(session, statementsOf(dialect, table), lockOf(table));
     case 'sqlite':
       return new SqlRecords(session, statementsOf(dialect, table));
   }

@@ -40,6 +40,10 @@ export class PreparedSession implements Session {
     const { rows, rowCount } = await pool.query({ name, text, values: bound(statement, values) });
     return { rows, changed: rowCount ?? 0, insertId: 0 };
   }
+
+  onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.unprepared.onOneConnection(work);
+  }
 }
 
 /** Asked anew each time: the pool is another one after the data source was opened again. */

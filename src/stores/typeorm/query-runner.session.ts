@@ -15,16 +15,24 @@ export class QueryRunnerSession implements Session {
   async query(statement: Statement, values: Values): Promise<Answer> {
     return answerOf(await this.runner.query(statement.text, bound(statement, values), true));
   }
+
+  onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return work(this);
+  }
 }
 
 /** Any connection of the data source's pool, for as long as a statement takes. */
 export class DataSourceSession implements Session {
   constructor(private readonly dataSource: DataSource) {}
 
-  async query(statement: Statement, values: Values): Promise<Answer> {
+  query(statement: Statement, values: Values): Promise<Answer> {
+    return this.onOneConnection((session) => session.query(statement, values));
+  }
+
+  async onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
     const runner = this.dataSource.createQueryRunner('master');
     try {
-      return await new QueryRunnerSession(runner).query(statement, values);
+      return await work(new QueryRunnerSession(runner));
     } finally {
       await runner.release();
     }

@@ -37,6 +37,10 @@ export class RetryingSession implements Session {
       await sleep(Math.random() * FIRST_PAUSE_MS * 2 ** retry);
     }
   }
+
+  onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.session.onOneConnection((session) => work(new RetryingSession(session)));
+  }
 }
 
 /** True for an error that the same statement may not meet again. */

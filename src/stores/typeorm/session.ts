@@ -24,6 +24,8 @@ export interface Answer {
 /** Where statements run: on any connection of a pool, or on the one of a transaction. */
 export interface Session {
   query(statement: Statement, values: Values): Promise<Answer>;
+  /** Several statements on one connection, for what the server ties to it. */
+  onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T>;
 }
 
 /** The values in the order of the placeholders. */

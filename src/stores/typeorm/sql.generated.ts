@@ -42,6 +42,10 @@ export const SQL = {
       text: "INSERT INTO {{table}} (\n  id, state, owner, attempt, fencing_token, abandoned, fingerprint,\n  lease_ends_at, expires_at, purge_at, steps\n) VALUES (\n  ?, 'issued', '', 0, last_insert_id(1) - 1, false, '',\n  0, (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000) + ?, (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000) + ?, ''\n)\nON DUPLICATE KEY UPDATE\n  state = if(expires_at <= (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000), 'issued', state),\n  owner = if(expires_at <= (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000), '', owner),\n  attempt = if(expires_at <= (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000), 0, attempt),\n  abandoned = if(expires_at <= (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000), false, abandoned),\n  fingerprint = if(expires_at <= (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000), '', fingerprint),\n  lease_ends_at = if(expires_at <= (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000), 0, lease_ends_at),\n  purge_at = if(expires_at <= (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000), (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000) + ?, purge_at),\n  steps = if(expires_at <= (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000), '', steps),\n  reply = if(expires_at <= (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000), NULL, reply),\n  reason = if(expires_at <= (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000), NULL, reason),\n  expires_at = if(\n    expires_at <= (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000),\n    last_insert_id(1) - 1 + (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000) + ?,\n    last_insert_id(0) + expires_at)",
       parameters: ["id","retention_ms","retention_ms","retention_ms","retention_ms"],
     },
+    lockPurge: {
+      text: "SELECT get_lock(sha1(concat(database(), ?)), 0) AS taken",
+      parameters: ["lock"],
+    },
     purgeCandidates: {
       text: "SELECT id FROM {{table}}\nWHERE purge_at < (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000) AND expires_at < (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000)\nORDER BY purge_at\nLIMIT ?",
       parameters: ["limit"],
@@ -61,6 +65,10 @@ export const SQL = {
     takeOver: {
       text: "UPDATE {{table}} SET\n  state = 'in-flight',\n  owner = ?,\n  attempt = ?,\n  fencing_token = last_insert_id(greatest(fencing_token + 1, timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)))),\n  abandoned = ?,\n  fingerprint = ?,\n  lease_ends_at = (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000) + ?,\n  expires_at = (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000) + ? + ?,\n  steps = if(?, steps, ''),\n  reply = NULL,\n  reason = NULL\nWHERE id = ? AND state = ?\n  AND fencing_token = ? AND lease_ends_at = ?",
       parameters: ["owner","attempt","abandoned","fingerprint","lease_ms","lease_ms","retention_ms","keeps_steps","id","seen_state","seen_token","seen_lease"],
+    },
+    unlockPurge: {
+      text: "DO release_lock(sha1(concat(database(), ?)))",
+      parameters: ["lock"],
     },
   },
   postgres: {

@@ -24,6 +24,11 @@ export class SqliteSession implements Session {
     return this.connection.query(statement, values);
   }
 
+  /** There is no other. */
+  onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return work(this);
+  }
+
   /** TypeORM's drivers for SQLite have one query runner for all. */
   private isInTransaction(): boolean {
     const { queryRunner } = this.dataSource.driver as {

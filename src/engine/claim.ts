@@ -12,7 +12,7 @@ export type Settlement =
   | { readonly outcome: 'superseded'; readonly reply: Uint8Array }
   /** The claim was lost and there is no reply to give: nothing was changed. */
   | { readonly outcome: 'lost' }
-  /** The transaction failed: neither the work nor the record is there. A retry runs. */
+  /** The transaction failed: work and record are not there, or both if only its answer is not. */
   | { readonly outcome: 'undone'; readonly cause: unknown };
 
 export interface SaveStepOptions {

@@ -2,13 +2,16 @@ import type { Claim, Settlement } from './claim.js';
 import type { EventSink, OwnersEvent } from './events.js';
 import type { LocalCall } from './local-call.js';
 import type { OperationRequest } from './operation.js';
+import { rollBack } from './roll-back.js';
 import type { Acquired, ClaimRef, Steps } from './store.js';
+import type { StoreCalls } from './store-calls.js';
 import type { OperationManager, StoreTransaction } from './transaction.js';
 
 const NEVER_ABORTED = new AbortController().signal;
 
 /** What a claim needs of the engine. */
 export interface TransactionalClaimSurroundings {
+  readonly calls: StoreCalls;
   readonly clock: { now(): number };
   readonly events: EventSink;
   closed(id: string, local: LocalCall): void;
@@ -77,7 +80,7 @@ export class TransactionalClaim implements Claim {
 
   async release(): Promise<void> {
     this.startSettling();
-    await this.transaction.rollback();
+    await rollBack(this.around.calls, this.transaction);
     this.emit({ type: 'released' });
     this.end();
   }
@@ -97,7 +100,10 @@ export class TransactionalClaim implements Claim {
     return this.transaction.complete({ ...this.claim, reply, retentionMs: this.retentionMs });
   }
 
-  /** Writes the end of the operation and commits: all of it is there, or nothing. */
+  /**
+   * Writes the end of the operation and commits: all of it is there, or nothing. When the database
+   * does not answer in time, which of both is decided there, and a retry finds out.
+   */
   private async settle(
     event: OwnersEvent,
     reply: Uint8Array | undefined,
@@ -105,10 +111,8 @@ export class TransactionalClaim implements Claim {
   ): Promise<Settlement> {
     this.startSettling();
     try {
-      if (!(await write())) throw new Error('The record is not in the transaction any more.');
-      await this.transaction.commit();
+      await this.around.calls.call(() => this.commit(write));
     } catch (cause) {
-      await this.transaction.rollback();
       this.emit({ type: 'released' });
       this.end();
       return { outcome: 'undone', cause };
@@ -117,6 +121,16 @@ export class TransactionalClaim implements Claim {
     this.emit(event);
     this.end();
     return { outcome: 'stored' };
+  }
+
+  private async commit(write: () => Promise<boolean>): Promise<void> {
+    try {
+      if (!(await write())) throw new Error('The record is not in the transaction any more.');
+      await this.transaction.commit();
+    } catch (cause) {
+      await this.transaction.rollback();
+      throw cause;
+    }
   }
 
   private startSettling(): void {

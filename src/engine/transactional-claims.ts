@@ -1,19 +1,15 @@
 import type { Asking, Claimed, ClaimSource } from './claim-source.js';
+import { rollBack } from './roll-back.js';
 import type { Refusing } from './store.js';
-import type { StoreCalls } from './store-calls.js';
 import type { StoreTransaction, TransactionalStore } from './transaction.js';
 import { TransactionalClaim, type TransactionalClaimSurroundings } from './transactional-claim.js';
 
 /** Nothing outlives the transaction, so its claim needs no end of its own: ten years. */
 const LEASE_MS = 10 * 365 * 24 * 60 * 60 * 1000;
 
-interface Surroundings extends TransactionalClaimSurroundings {
-  readonly calls: StoreCalls;
-}
-
 /** Claims that live as long as a transaction: the lock of the record's row is the lease. */
 export class TransactionalClaims implements ClaimSource {
-  constructor(private readonly around: Surroundings) {}
+  constructor(private readonly around: TransactionalClaimSurroundings) {}
 
   async claim(asking: Asking): Promise<Claimed | Refusing> {
     const { request, local, owner, lockWaitMs } = asking;
@@ -37,7 +33,7 @@ export class TransactionalClaims implements ClaimSource {
         );
         return { outcome: 'claimed', claim, takenOver: undefined };
       }
-      await transaction.rollback();
+      await rollBack(this.around.calls, transaction);
       return result;
     } catch (cause) {
       void transaction.rollback();

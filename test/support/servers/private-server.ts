@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
@@ -51,18 +51,17 @@ export class PrivateServer {
     this.child = undefined;
     const ended =
       child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
-    child.kill('SIGCONT');
-    child.kill('SIGKILL');
+    signal(child, 'SIGKILL');
     await ended;
   }
 
   /** Stands still without letting go of its connections. */
   pause(): void {
-    this.child?.kill('SIGSTOP');
+    if (this.child) signal(this.child, 'SIGSTOP');
   }
 
   resume(): void {
-    this.child?.kill('SIGCONT');
+    if (this.child) signal(this.child, 'SIGCONT');
   }
 
   /** Runs again on the same port and data. */
@@ -108,8 +107,20 @@ export class PrivateServer {
 
   /** For the end of the process, which waits for nothing. */
   discard(): void {
-    this.child?.kill('SIGKILL');
+    if (this.child) signal(this.child, 'SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** To the process and those that it has started: PostgreSQL has one for each connection. */
+function signal({ pid }: ChildProcess, name: NodeJS.Signals): void {
+  const { stdout } = spawnSync('pgrep', ['-P', String(pid)], { encoding: 'utf8' });
+  for (const each of [pid, ...stdout.split('\n').filter(Boolean).map(Number)]) {
+    try {
+      process.kill(each!, name);
+    } catch {
+      // It has ended meanwhile.
+    }
   }
 }
 

@@ -5,6 +5,7 @@ export type { PurgeOptions } from './purge-timer.js';
 export { IdempotencyRecord } from './idempotency-record.entity.js';
 export { CreateIdempotencyRecords1763700000000 } from './create-idempotency-records.migration.js';
 export { currentManager } from './current-manager.js';
+export { insertOrGet, type InsertOrGetResult, UniqueIndexConflictError } from './insert-or-get.js';
 
 declare module '../../engine/transaction.js' {
   interface OperationManagers {

@@ -38,8 +38,9 @@ export async function insertRow(
     return Number((raw as { insertId: unknown }).insertId) === MET ? undefined : {};
   }
   const names = metadata.columns.map(({ databaseName }) => driver.escape(databaseName));
+  // TypeORM 0.3 drops the rows of what begins with INSERT when the driver is sqlite3.
   const { records }: QueryResult<Row> = await runner.query(
-    `${text} ON CONFLICT DO NOTHING RETURNING ${names.join(', ')}`,
+    `/* insertOrGet */ ${text} ON CONFLICT DO NOTHING RETURNING ${names.join(', ')}`,
     parameters,
     true,
   );

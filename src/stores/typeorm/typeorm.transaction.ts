@@ -25,6 +25,8 @@ export class TypeOrmTransaction implements StoreTransaction {
   private readonly lock: RecordLock;
   private lockedId: string | undefined;
   private isOpen = true;
+  private isWanted = true;
+  private claiming: Promise<unknown> = Promise.resolve();
 
   private constructor(
     private readonly dataSource: DataSource,
@@ -62,19 +64,10 @@ export class TypeOrmTransaction implements StoreTransaction {
     return this.runner.manager;
   }
 
-  /** Under REPEATABLE READ and above, a claim that had to wait may have to look again. */
-  async acquire(request: AcquireRequest): Promise<AcquireResult> {
-    for (let retry = 0; ; retry += 1) {
-      try {
-        return await this.tryToAcquire(request);
-      } catch (error) {
-        if (this.lock.isTaken(error)) return { outcome: 'in-flight', leaseRemainingMs: 0 };
-        if (retry === MOST_RETRIES || !isPassing(error)) throw error;
-      }
-      await this.runner.rollbackTransaction();
-      if (this.lock.endsWithTransaction) this.lockedId = undefined;
-      await this.runner.startTransaction();
-    }
+  acquire(request: AcquireRequest): Promise<AcquireResult> {
+    const claiming = this.claim(request);
+    this.claiming = claiming.catch(() => undefined);
+    return claiming;
   }
 
   saveStep(request: SaveStepRequest): Promise<boolean> {
@@ -99,6 +92,10 @@ export class TypeOrmTransaction implements StoreTransaction {
   }
 
   async rollback(): Promise<void> {
+    this.isWanted = false;
+    // Nobody waits for a claim that is late. Its statements must not come after the end: they
+    // would not be undone.
+    await this.claiming;
     if (!this.isOpen) return;
     try {
       if (this.runner.isTransactionActive) await this.runner.rollbackTransaction();
@@ -111,6 +108,21 @@ export class TypeOrmTransaction implements StoreTransaction {
   run<T>(work: () => T): T {
     const { dataSource, manager } = this;
     return runWithManager({ dataSource, manager }, () => runWithHosts(this.hosts, manager, work));
+  }
+
+  /** Under REPEATABLE READ and above, a claim that had to wait may have to look again. */
+  private async claim(request: AcquireRequest): Promise<AcquireResult> {
+    for (let retry = 0; ; retry += 1) {
+      try {
+        return await this.tryToAcquire(request);
+      } catch (error) {
+        if (this.lock.isTaken(error)) return { outcome: 'in-flight', leaseRemainingMs: 0 };
+        if (!this.isWanted || retry === MOST_RETRIES || !isPassing(error)) throw error;
+      }
+      await this.runner.rollbackTransaction();
+      if (this.lock.endsWithTransaction) this.lockedId = undefined;
+      await this.runner.startTransaction();
+    }
   }
 
   private async tryToAcquire(request: AcquireRequest): Promise<AcquireResult> {

@@ -1,0 +1,39 @@
+/** A handler that ran, as the reply and the effect name it. */
+export interface Run {
+  readonly attempt: number;
+  readonly fencingToken: number;
+  /** Another one each time that the handler is entered. */
+  readonly runId: string;
+}
+
+/** Who pays what, under which key. */
+export interface Payment {
+  readonly principal: string;
+  readonly key: string;
+  readonly amount: number;
+}
+
+/** What a client was told: the body of a 201. */
+export interface Paid extends Payment, Run {}
+
+export interface Call extends Payment {
+  /** 0: no answer came. */
+  readonly status: number;
+  readonly isReplayed: boolean;
+  readonly paid?: Paid;
+}
+
+/** What is there when everything is over: one for each run that did its work. */
+export interface Effect extends Omit<Payment, 'amount'>, Run {}
+
+/** A process could not have its reply recorded, and sent it all the same. */
+export interface Unrecorded extends Omit<Payment, 'amount'> {
+  readonly attempt: number;
+}
+
+/** Everything that clients and the database saw. */
+export interface History {
+  readonly calls: readonly Call[];
+  readonly effects: readonly Effect[];
+  readonly unrecorded: readonly Unrecorded[];
+}

@@ -1,0 +1,137 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ChildProgram } from '../support/child-program.js';
+import { tally } from '../support/engine.js';
+import type { PrivateServer } from '../support/servers/private-server.js';
+import type { ServerName } from '../processes/support/open-store.js';
+import { pay, payUntilDone, someWork, Workload } from './clients.js';
+import type { Call, History, Unrecorded } from './history.js';
+import { openLedger } from './ledger.js';
+import { Digests, Slot } from './processes.js';
+import { Random } from './random.js';
+import type { Settings } from './shop.js';
+
+const PROCESSES = 5;
+const CLIENTS = 32;
+const REST_WITHOUT_ANSWER_MS = 200;
+/** Longer than a call may wait for the store: what was claimed late is given back within it. */
+export const LEASE_MS = 1_500;
+const STORE_TIMEOUT_MS = 750;
+
+export interface Soak {
+  readonly server: ServerName;
+  readonly isTransaction: boolean;
+  readonly seed: number;
+  readonly ms: number;
+}
+
+export interface Outcome {
+  readonly history: History;
+  /** How often each fault was made, and each answer given. */
+  readonly faults: Readonly<Record<string, number>>;
+  readonly answers: Readonly<Record<string, number>>;
+  /** What processes wrote that ended by themselves. */
+  readonly crashes: readonly string[];
+}
+
+/** Clients on some processes over one server, while processes and server are killed and paused. */
+export async function soak(on: PrivateServer, given: Soak): Promise<Outcome> {
+  const { server, isTransaction, seed, ms } = given;
+  const random = new Random(seed);
+  const program = await ChildProgram.compile('test/soak/programs/shop.ts');
+  const settings: Settings = {
+    server,
+    isTransaction,
+    port: on.port,
+    leaseMs: LEASE_MS,
+    storeTimeoutMs: STORE_TIMEOUT_MS,
+  };
+  const digests = new Digests();
+  const unrecorded: Unrecorded[] = [];
+  const slots = Array.from(
+    { length: PROCESSES },
+    () => new Slot(program, settings, (event) => unrecorded.push(...digests.read(event))),
+  );
+  const calls: Call[] = [];
+  const faults: string[] = [];
+  const crashes: string[] = [];
+  let endsAt = 0;
+  const untilEnd = async (turn: () => Promise<void>): Promise<void> => {
+    while (performance.now() < endsAt) await turn();
+  };
+  try {
+    await Promise.all(slots.map((slot) => slot.start()));
+    endsAt = performance.now() + ms;
+    const workload = new Workload(random.fork());
+    const client = (): Promise<void> => {
+      const own = random.fork();
+      return untilEnd(async () => {
+        const payment = workload.next();
+        digests.add(payment);
+        const call = await pay(own.oneOf(slots).url, payment, someWork(own));
+        calls.push(call);
+        await sleep(call.status === 0 ? REST_WITHOUT_ANSWER_MS : own.between(0, 20));
+      });
+    };
+    const processes = random.fork();
+    const disturbProcesses = (slot: Slot) => async (): Promise<void> => {
+      await sleep(processes.between(300, 4_000));
+      if (processes.isBelow(0.5)) {
+        faults.push('process paused');
+        return slot.pause(processes.between(50, 2 * LEASE_MS));
+      }
+      faults.push('process killed');
+      if (slot.crash !== undefined) crashes.push(slot.crash);
+      await slot.kill();
+      await slot.start();
+    };
+    const servers = random.fork();
+    const disturbServer = async (): Promise<void> => {
+      await sleep(servers.between(2_000, 8_000));
+      if (servers.isBelow(0.6)) {
+        faults.push('server paused');
+        on.pause();
+        await sleep(servers.between(50, 2 * LEASE_MS));
+        return on.resume();
+      }
+      faults.push('server killed');
+      await on.restart();
+    };
+    await Promise.all([
+      ...Array.from({ length: CLIENTS }, client),
+      ...slots.map((slot) => untilEnd(disturbProcesses(slot))),
+      untilEnd(disturbServer),
+    ]);
+    for (const { crash } of slots) if (crash !== undefined) crashes.push(crash);
+    await settle(
+      slots.map(({ url }) => url),
+      calls,
+    );
+    const ledger = await openLedger(server, on.port);
+    const effects = await ledger.all();
+    await ledger.close();
+    return {
+      history: { calls, effects, unrecorded },
+      faults: tally(faults),
+      answers: tally(
+        calls.map(({ status, isReplayed }) => `${status}${isReplayed ? ' replayed' : ''}`),
+      ),
+      crashes,
+    };
+  } finally {
+    slots.forEach((slot) => slot.close());
+    await program.stop();
+  }
+}
+
+/** Every operation that was begun comes to its end. */
+async function settle(urls: readonly string[], calls: Call[]): Promise<void> {
+  const begun = new Map(
+    calls.map(({ principal, key }) => [`${principal} ${key}`, { principal, key }]),
+  );
+  const left = [...begun.values()];
+  const worker = async (): Promise<void> => {
+    for (let next = left.pop(); next !== undefined; next = left.pop())
+      await payUntilDone(urls, next, calls);
+  };
+  await Promise.all(Array.from({ length: CLIENTS }, worker));
+}

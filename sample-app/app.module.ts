@@ -20,7 +20,6 @@ import { VotesModule } from './votes/votes.module.js';
 
 @Module({
   imports: [
-    DatabaseModule,
     EffectsModule,
     LedgerModule,
     HealthModule,
@@ -50,6 +49,7 @@ export class AppModule {
     return {
       module: AppModule,
       imports: [
+        DatabaseModule.for(config),
         IdempotencyModule.forRoot({
           ...recordsIn(config),
           principal: (call) => call.request.user?.id,

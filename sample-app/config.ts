@@ -6,12 +6,19 @@ export interface ShopConfig {
   readonly host: string;
   /** `PORT`: 0 takes any free port. */
   readonly port: number;
+  /** `DATABASE_URL`: the server with the business data. Absent: a PostgreSQL of the shop's own. */
+  readonly database: DatabaseConfig | undefined;
   /** `STORE` and `REDIS_URL`: where records live. With `REDIS_URL` alone that is Redis. */
   readonly records: RecordsConfig;
 }
 
+export interface DatabaseConfig {
+  readonly type: 'postgres' | 'mysql';
+  readonly url: string;
+}
+
 export type RecordsConfig =
-  { readonly store: 'memory' } | { readonly store: 'redis'; readonly url: string };
+  { readonly store: 'typeorm' | 'memory' } | { readonly store: 'redis'; readonly url: string };
 
 /** @throws {@link ConfigError} when a variable has a value that the shop cannot use */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): ShopConfig {
@@ -19,6 +26,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): ShopConfig {
     http: oneOf('HTTP', env.HTTP, ['express', 'fastify']),
     host: env.HOST || '127.0.0.1',
     port: portNumber(env.PORT),
+    database: databaseConfig(env.DATABASE_URL),
     records: recordsConfig(env.STORE, env.REDIS_URL),
   };
 }
@@ -41,9 +49,17 @@ function oneOf<const Word extends string>(
   return word;
 }
 
+function databaseConfig(url: string | undefined): DatabaseConfig | undefined {
+  if (!url) return undefined;
+  const scheme = /^(postgres|mysql):\/\/./.exec(url)?.[1];
+  if (scheme === undefined)
+    throw new ConfigError('DATABASE_URL: must begin with postgres:// or mysql://.');
+  return { type: scheme as DatabaseConfig['type'], url };
+}
+
 function recordsConfig(given: string | undefined, url: string | undefined): RecordsConfig {
-  const store = oneOf('STORE', given, url ? ['redis', 'memory'] : ['memory', 'redis']);
-  if (store === 'memory') return { store };
+  const store = oneOf('STORE', given || (url && 'redis'), ['typeorm', 'redis', 'memory']);
+  if (store !== 'redis') return { store };
   if (!url) throw new ConfigError('STORE=redis: needs REDIS_URL, such as redis://127.0.0.1:6379.');
   if (!/^rediss?:\/\/./.test(url))
     throw new ConfigError('REDIS_URL: must begin with redis:// or rediss://.');

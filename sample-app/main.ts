@@ -1,5 +1,4 @@
 import 'reflect-metadata';
-import { createApp } from './app.js';
 import { ConfigError, readConfig, type ShopConfig } from './config.js';
 
 try {
@@ -10,6 +9,8 @@ try {
 }
 
 async function serve(config: ShopConfig): Promise<void> {
+  // Not before the environment has been found good: decorators depend on it.
+  const { createApp } = await import('./app.js');
   const app = await createApp(config);
   try {
     await app.listen(config.port, config.host);

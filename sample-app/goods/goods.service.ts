@@ -17,19 +17,25 @@ export class GoodsService implements OnModuleInit {
     await this.goods.createQueryBuilder().insert().values(goods).orIgnore().execute();
   }
 
-  /** Takes `by` pieces off the stock, in one statement, so that it never falls below zero. */
-  async decrement(id: number, by: number): Promise<Pick<Goods, 'id' | 'stock'>> {
-    const { raw } = await this.goods
-      .createQueryBuilder()
-      .update()
-      .set({ stock: () => 'stock - :by' })
-      .where('id = :id AND stock >= :by', { id, by })
-      .returning(['id', 'stock'])
-      .execute();
-    const [left] = raw as Pick<Goods, 'id' | 'stock'>[];
-    if (left) return left;
-    if (await this.goods.existsBy({ id }))
-      throw new ProblemException(HttpStatus.CONFLICT, 'There are not enough left in stock.');
-    throw new ProblemException(HttpStatus.NOT_FOUND, 'There are no such goods.');
+  /** Takes `by` pieces off the stock, and never more than there are. */
+  decrement(id: number, by: number): Promise<Pick<Goods, 'id' | 'stock'>> {
+    // The change locks the row, so that what is read afterwards is what it left.
+    return this.goods.manager.transaction(async (manager) => {
+      const { affected } = await manager
+        .createQueryBuilder()
+        .update(Goods)
+        .set({ stock: () => 'stock - :by' })
+        .where('id = :id AND stock >= :by', { id, by })
+        .execute();
+      const left = await manager.findOne(Goods, {
+        select: { id: true, stock: true },
+        where: { id },
+      });
+      if (left === null)
+        throw new ProblemException(HttpStatus.NOT_FOUND, 'There are no such goods.');
+      if (affected === 0)
+        throw new ProblemException(HttpStatus.CONFLICT, 'There are not enough left in stock.');
+      return { id: left.id, stock: left.stock };
+    });
   }
 }

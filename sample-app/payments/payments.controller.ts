@@ -1,6 +1,7 @@
 import { Body, Controller, Post } from '@nestjs/common';
 import { body, Idempotent } from 'nestjs-idempotency';
 import { EffectsService } from '../effects/effects.service.js';
+import { RECORDS_IN_DATABASE } from '../records/records-in-database.js';
 import { PayByOrderDto, PayDto } from './payments.dto.js';
 import { PaymentsService } from './payments.service.js';
 
@@ -11,9 +12,12 @@ export class PaymentsController {
     private readonly effects: EffectsService,
   ) {}
 
-  /** The client names the operation: a new `Idempotency-Key` for a new payment, the same for a retry. */
+  /**
+   * The client names the operation: a new `Idempotency-Key` for a new payment, the same for a retry.
+   * Payment and record are one commit: whenever a process dies, there are both or neither.
+   */
   @Post()
-  @Idempotent()
+  @Idempotent({ transaction: RECORDS_IN_DATABASE })
   async pay(@Body() { orderId, amount }: PayDto) {
     this.effects.ran('POST /payments');
     const { id } = await this.payments.charge(orderId, amount);

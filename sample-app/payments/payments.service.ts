@@ -1,17 +1,21 @@
 import { Injectable } from '@nestjs/common';
-import { InjectRepository } from '@nestjs/typeorm';
-import { Repository } from 'typeorm';
+import { currentManager } from 'nestjs-idempotency/typeorm';
+import { DataSource } from 'typeorm';
 import type { BusinessNumber } from '../validation/business-number.js';
 import { Payment } from './payment.entity.js';
 
 @Injectable()
 export class PaymentsService {
-  constructor(@InjectRepository(Payment) private readonly payments: Repository<Payment>) {}
+  constructor(private readonly database: DataSource) {}
 
-  /** Takes the money; calling it twice takes it twice. */
+  /**
+   * Takes the money; calling it twice takes it twice. Part of the transaction that it is called in,
+   * if there is one.
+   */
   async charge(orderId: BusinessNumber, amount: number): Promise<Payment> {
-    const payment = this.payments.create({ orderId: String(orderId), amount });
-    await this.payments.insert(payment);
+    const payments = currentManager(this.database).getRepository(Payment);
+    const payment = payments.create({ orderId: String(orderId), amount });
+    await payments.insert(payment);
     return payment;
   }
 }

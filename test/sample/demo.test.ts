@@ -9,7 +9,7 @@ const FORGETFUL_STORE = new URL('./support/forgetful-store.mjs', import.meta.url
 
 /** Lets every scenario happen to a shop whose records get lost. */
 async function playUnprotected(): Promise<Finding[]> {
-  const shop = await openShop({ NODE_OPTIONS: `--import ${FORGETFUL_STORE}` });
+  const shop = await openShop({ STORE: 'memory', NODE_OPTIONS: `--import ${FORGETFUL_STORE}` });
   try {
     return await playAll(SCENARIOS, shop.url);
   } finally {

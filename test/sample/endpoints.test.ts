@@ -182,6 +182,19 @@ describe.each(['express', 'fastify'])('the shop on %s', (http) => {
     });
   });
 
+  it('goes on with everything else beside payments, with one connection for all', async () => {
+    const calls = Array.from({ length: 5 }, (_, i): Call[] => [
+      { path: '/payments', headers: newKey(), body: { orderId: `many-${i}`, amount: 1 } },
+      { path: '/payments/by-order', body: { orderNo: `many-${i}`, amount: 1 } },
+      { path: '/goods/5/decrement', headers: newKey(), body: { by: 1 } },
+    ]).flat();
+    const replies = Promise.all(calls.map((call) => visitor.send(call)));
+    const reads = await Promise.all([visitor.read('/health'), visitor.ledger()]);
+
+    expect(reads[0]).toEqual({ status: 'ok' });
+    expect((await replies).map(({ status }) => status)).toEqual(calls.map(() => 201));
+  });
+
   it('finishes on SIGTERM what it has begun, and exits with 0', async () => {
     const { 'POST /slow': before } = await visitor.effects();
     const running = send({ path: '/slow', headers: newKey(), body: { ms: 1000 } });

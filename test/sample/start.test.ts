@@ -23,9 +23,10 @@ describe('starting the shop', () => {
 
   it.each([
     ['HTTP', 'koa', 'HTTP=koa: must be one of express, fastify.'],
-    ['STORE', 'mongo', 'STORE=mongo: must be one of memory, redis.'],
+    ['STORE', 'mongo', 'STORE=mongo: must be one of typeorm, redis, memory.'],
     ['STORE', 'redis', 'STORE=redis: needs REDIS_URL'],
     ['REDIS_URL', 'localhost:6379', 'REDIS_URL: must begin with redis://'],
+    ['DATABASE_URL', 'sqlite://shop.db', 'DATABASE_URL: must begin with postgres:// or mysql://.'],
     ['PORT', '99999', 'PORT=99999: must be a number from 0 to 65535'],
   ])('is refused with a wrong %s', async (variable, value, message) => {
     await expect(openShop({ [variable]: value })).rejects.toThrow(message);

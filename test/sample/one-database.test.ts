@@ -1,0 +1,150 @@
+import { once } from 'node:events';
+import { CreateIdempotencyRecords1763700000000 } from 'nestjs-idempotency/typeorm';
+import { DataSource } from 'typeorm';
+import { createTables } from '../../sample-app/database/create-tables.js';
+import { newKey } from '../../sample-app/demo/expect.js';
+import { isInUse } from '../../sample-app/demo/visitor.js';
+import { Payment } from '../../sample-app/payments/payment.entity.js';
+import { Vote } from '../../sample-app/votes/vote.entity.js';
+import { mariadbUrl, startMariadb } from '../support/servers/mariadb.js';
+import { postgresUrl, startPostgres } from '../support/servers/postgres.js';
+import type { PrivateServer } from '../support/servers/private-server.js';
+import { OPENING_MS } from './support/shop.js';
+import { expectReplay, payment, TwoShops } from './support/two-shops.js';
+
+interface DatabaseKind {
+  readonly name: string;
+  readonly type: 'postgres' | 'mysql';
+  start(): Promise<PrivateServer>;
+  url(port: number): string;
+  /** Has every payment wait until the same connection unlocks. */
+  readonly lock: readonly string[];
+  readonly unlock: string;
+}
+
+const KINDS: DatabaseKind[] = [
+  {
+    name: 'PostgreSQL',
+    type: 'postgres',
+    start: startPostgres,
+    url: postgresUrl,
+    lock: ['BEGIN', 'LOCK TABLE payments'],
+    unlock: 'ROLLBACK',
+  },
+  {
+    name: 'MariaDB',
+    type: 'mysql',
+    start: startMariadb,
+    url: mariadbUrl,
+    lock: ['LOCK TABLES payments WRITE'],
+    unlock: 'UNLOCK TABLES',
+  },
+];
+
+describe.each(KINDS)('two shops with one $name', ({ type, start, url, lock, unlock }) => {
+  let server: PrivateServer;
+  let shops: TwoShops;
+
+  beforeAll(async () => {
+    server = await start();
+    shops = await TwoShops.open({ DATABASE_URL: url(server.port) });
+  }, OPENING_MS);
+
+  afterAll(async () => {
+    await shops?.close();
+    await server?.stop();
+  });
+
+  const rows = async (): Promise<number> => (await shops.visitors[1].ledger()).payments!;
+
+  /** Runs what is given while no payment can get further than to its own row. */
+  async function whilePaymentsWait<T>(work: () => Promise<T>): Promise<T> {
+    const dataSource = await new DataSource({ type, url: url(server.port) }).initialize();
+    const session = dataSource.createQueryRunner();
+    try {
+      for (const statement of lock) await session.query(statement);
+      const result = await work();
+      await session.query(unlock);
+      return result;
+    } finally {
+      await session.release();
+      await dataSource.destroy();
+    }
+  }
+
+  it('make the tables once, however many of them start at the same time', async () => {
+    const name = 'crowded';
+    const options = { type, migrations: [CreateIdempotencyRecords1763700000000] };
+    const first = new DataSource({ type, url: url(server.port) });
+    await (await first.initialize()).query(`CREATE DATABASE ${name}`);
+    const crowd = Array.from({ length: 4 }, () => {
+      const there = url(server.port).replace(/\w+$/, name);
+      return new DataSource({ ...options, url: there, entities: [Payment, Vote] });
+    });
+    try {
+      await Promise.all(crowd.map((dataSource) => dataSource.initialize()));
+      await Promise.all(crowd.map(createTables));
+      expect(await crowd[0]!.query('SELECT id FROM idempotency_records')).toEqual([]);
+    } finally {
+      await Promise.all([first, ...crowd].map((dataSource) => dataSource.destroy()));
+    }
+  });
+
+  it('have the same tables, which they made at the same time', async () => {
+    const ledgers = await Promise.all(shops.visitors.map((visitor) => visitor.ledger()));
+    const empty = { comments: 0, goods: 5, payments: 0, transfers: 0, votes: 0 };
+    expect(ledgers).toEqual([empty, empty]);
+  });
+
+  it('answer a retry at the other one from the record', async () => {
+    const [here, there] = shops.visitors;
+    const key = newKey();
+    const before = await rows();
+    expectReplay(await here.send(payment(key)), await there.send(payment(key)));
+    expect(await rows()).toBe(before + 1);
+  });
+
+  it('take one of forty simultaneous payments', async () => {
+    const call = payment(newKey());
+    const before = await rows();
+    const replies = await shops.sendToBoth(call, 20);
+    const answered = replies.filter((reply) => !isInUse(reply));
+    const again = await Promise.all(shops.visitors.map((one) => one.sendUntilAnswered(call)));
+
+    const texts = [...answered, ...again].map(({ status, body }) => `${status} ${String(body)}`);
+    expect(new Set(texts).size).toBe(1);
+    expect(answered[0]).toMatchObject({ status: 201 });
+    expect(await rows()).toBe(before + 1);
+  });
+
+  it('take stock once, wherever the call is repeated', async () => {
+    const [here, there] = shops.visitors;
+    const call = { path: '/goods/1/decrement', headers: newKey(), body: { by: 3 } };
+    const first = await here.send(call);
+    expectReplay(first, await there.send(call));
+    expect(JSON.parse(String(first.body))).toEqual({ id: 1, stock: 997 });
+  });
+
+  it('leave nothing of a payment in which one is killed, and take it at the other', async () => {
+    const [here, there] = shops.visitors;
+    const [{ process: victim }] = shops.processes;
+    const call = payment(newKey());
+    const before = await rows();
+
+    await whilePaymentsWait(async () => {
+      const gone = once(victim, 'exit');
+      await here.loseReply(call, 'POST /payments');
+      expect((await there.send(call)).status).toBe(409);
+      victim.kill('SIGKILL');
+      await gone;
+    });
+    const retry = await there.sendUntilAnswered(call);
+
+    expectReplay(retry, await there.send(call));
+    expect(await rows()).toBe(before + 1);
+  });
+
+  it('close cleanly', async () => {
+    expect(await shops.close()).toEqual([0]);
+  });
+});

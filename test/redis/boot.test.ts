@@ -7,7 +7,8 @@ import { read } from '../docs/markdown.js';
 import { freePort, type PrivateServer } from '../support/servers/private-server.js';
 import { ask, startRedis } from '../support/servers/redis.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
-import { APP_CLIENTS, AppNode, STORE_TIMEOUT_MS } from './support/nodes.js';
+import { AppNode, STORE_TIMEOUT_MS } from '../processes/support/nodes.js';
+import { APP_CLIENTS } from './support/clients.js';
 
 describe.each(APP_CLIENTS)('booting on Redis through $name', ({ open }) => {
   const running: (() => unknown)[] = [];
@@ -22,7 +23,7 @@ describe.each(APP_CLIENTS)('booting on Redis through $name', ({ open }) => {
     return server;
   }
 
-  function nodeAt(port: number): AppNode {
+  function nodeAt(port: number): AppNode<RedisStore> {
     const node = new AppNode(open(port));
     running.push(() => node.close());
     return node;
@@ -157,7 +158,7 @@ describe('booting on Redis', () => {
   ])('is refused at once by %s without an offline queue', async (_name, open) => {
     const node = new AppNode(open(await freePort()));
     const answer = await node.ask({ id: 'payment' });
-    node.close();
+    await node.close();
     expect(answer.told).toBe('IDEMPOTENCY_STORE_UNAVAILABLE');
     expect(answer.ms).toBeLessThan(STORE_TIMEOUT_MS / 2);
   });

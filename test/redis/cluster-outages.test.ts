@@ -4,7 +4,7 @@ import { createCluster } from 'redis';
 import { bytes, claimIn } from '../support/engine.js';
 import { eventually } from '../support/http.js';
 import { type RedisCluster, startRedisCluster } from '../support/servers/redis-cluster.js';
-import { type AppClient, AppNode, SLACK_MS, STORE_TIMEOUT_MS } from './support/nodes.js';
+import { type AppClient, AppNode, SLACK_MS, STORE_TIMEOUT_MS } from '../processes/support/nodes.js';
 
 const FAILS_OVER_WITHIN_MS = 20_000;
 
@@ -46,7 +46,7 @@ describe.each(CLUSTER_CLIENTS)('a node of a Cluster that dies, seen through $nam
   }, 60_000);
 
   afterAll(async () => {
-    node?.close();
+    await node?.close();
     await cluster?.stop();
   });
 

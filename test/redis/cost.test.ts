@@ -7,7 +7,8 @@ import { bytes, claimIn } from '../support/engine.js';
 import { eventually } from '../support/http.js';
 import type { PrivateServer } from '../support/servers/private-server.js';
 import { startRedis } from '../support/servers/redis.js';
-import { type AppClient, APP_CLIENTS, AppNode } from './support/nodes.js';
+import { type AppClient, AppNode } from '../processes/support/nodes.js';
+import { APP_CLIENTS } from './support/clients.js';
 
 const LEASE_MS = 900;
 /** What docs/stores.md says that a record takes beside its reply. */
@@ -24,8 +25,8 @@ beforeAll(async () => {
 
 beforeEach(() => admin.flushall());
 
-afterEach(() => {
-  nodes.forEach((node) => node.close());
+afterEach(async () => {
+  await Promise.all(nodes.map((node) => node.close()));
   nodes = [];
 });
 

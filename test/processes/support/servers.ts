@@ -10,33 +10,45 @@ import { type ServerName, sqlOptions } from './open-store.js';
 export interface SharedServer<Name extends ServerName = ServerName> {
   readonly name: Name;
   start(): Promise<PrivateServer>;
+  /** Restarts it, without anything that a store had in it. */
+  restartEmpty(server: PrivateServer): Promise<void>;
+  /** Makes it again what a store needs. */
+  setUp(server: PrivateServer): Promise<void>;
 }
 
-const REDIS: SharedServer<'Redis'> = { name: 'Redis', start: () => startRedis() };
+export const REDIS: SharedServer<'Redis'> = {
+  name: 'Redis',
+  start: () => startRedis(),
+  restartEmpty: (server) => server.restart(),
+  setUp: () => Promise.resolve(),
+};
 
-export const SQL_SERVERS: readonly SharedServer<'PostgreSQL' | 'MariaDB'>[] = [
-  {
-    name: 'PostgreSQL',
-    start: () => withTables('PostgreSQL', startPostgres({ isDurable: true })),
-  },
-  {
-    name: 'MariaDB',
-    start: () => withTables('MariaDB', startMariadb({ isDurable: true })),
-  },
+type SqlServer = SharedServer<'PostgreSQL' | 'MariaDB'>;
+
+export const SQL_SERVERS: readonly SqlServer[] = [
+  sqlServer('PostgreSQL', () => startPostgres({ isDurable: true })),
+  sqlServer('MariaDB', () => startMariadb({ isDurable: true })),
 ];
 
 export const SERVERS: readonly SharedServer[] = [REDIS, ...SQL_SERVERS];
 
-async function withTables(
-  name: 'PostgreSQL' | 'MariaDB',
-  starting: Promise<PrivateServer>,
-): Promise<PrivateServer> {
-  const server = await starting;
-  await administer(name, server.port, async (dataSource) => {
-    await dataSource.runMigrations();
-    await dataSource.query('CREATE TABLE effects (name varchar(100) NOT NULL)');
-  });
-  return server;
+function sqlServer(name: SqlServer['name'], startServer: () => Promise<PrivateServer>): SqlServer {
+  return {
+    name,
+    start: async () => {
+      const server = await startServer();
+      await administer(name, server.port, async (source) => {
+        await source.runMigrations();
+        await source.query('CREATE TABLE effects (name varchar(100) NOT NULL)');
+      });
+      return server;
+    },
+    restartEmpty: async (server) => {
+      await server.restart();
+      await administer(name, server.port, (source) => source.undoLastMigration());
+    },
+    setUp: (server) => administer(name, server.port, (source) => source.runMigrations()),
+  };
 }
 
 /** Work on a connection of its own, with the right to run migrations. */

@@ -110,6 +110,15 @@ describe.each(DATABASES)(
       expect(await booked('nested')).toEqual(['nested']);
     });
 
+    it('is there for Mandatory and @InjectTransaction(), and refuses Never', async () => {
+      const entry: Entry = { id: 'strict-bad', fails: 'not-found' };
+      expect((await send('strict', { id: 'strict' })).body).toEqual({
+        refusal: 'TransactionAlreadyActiveError',
+      });
+      expect(await send('strict', entry)).toMatchObject({ status: 404 });
+      expect(await booked('strict')).toEqual(['strict']);
+    });
+
     it('is that of the data source which the operation names', async () => {
       const { body } = await send('billed', { id: 'billed' });
 

@@ -12,8 +12,10 @@ import {
 } from '@nestjs/common';
 import {
   ClsPluginTransactional,
+  InjectTransaction,
   InjectTransactionHost,
   Propagation,
+  type Transaction,
   Transactional,
   TransactionHost,
 } from '@nestjs-cls/transactional';
@@ -65,6 +67,7 @@ class Ledger {
   constructor(
     readonly host: TransactionHost<Adapter>,
     @InjectTransactionHost(BILLING) readonly billing: TransactionHost<Adapter>,
+    @InjectTransaction() private readonly transaction: Transaction<Adapter>,
   ) {}
 
   /** Answers what it has written with. */
@@ -82,6 +85,16 @@ class Ledger {
 
   @Transactional(Propagation.RequiresNew)
   async bookApart(id: string): Promise<void> {
+    await insert(this.host.tx, id);
+  }
+
+  @Transactional(Propagation.Mandatory)
+  async bookThroughProxy(id: string): Promise<void> {
+    await insert(this.transaction, id);
+  }
+
+  @Transactional(Propagation.Never)
+  async bookOutside(id: string): Promise<void> {
     await insert(this.host.tx, id);
   }
 
@@ -123,6 +136,18 @@ class BookingsController {
   async nested(@Body() { id }: Entry): Promise<void> {
     await this.ledger.book(id);
     await this.ledger.bookInVain(`${id}, in vain`).catch(() => undefined);
+  }
+
+  @Idempotent({ transaction: true })
+  @Post('strict')
+  async strict(@Body() { id, fails }: Entry) {
+    await this.ledger.bookThroughProxy(id);
+    if (fails) throw new NotFoundException();
+    try {
+      await this.ledger.bookOutside(`${id}, outside`);
+    } catch (error) {
+      return { refusal: (error as Error).name };
+    }
   }
 
   @Idempotent({ transaction: BILLING })
@@ -185,7 +210,7 @@ const hostOf = (dataSourceToken: unknown) => ({
     ClsModule.forRoot({
       middleware: { mount: true },
       plugins: [
-        new ClsPluginTransactional(hostOf(DataSource)),
+        new ClsPluginTransactional({ enableTransactionProxy: true, ...hostOf(DataSource) }),
         new ClsPluginTransactional({ connectionName: BILLING, ...hostOf(BILLING_SOURCE) }),
       ],
     }),

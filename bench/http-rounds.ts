@@ -1,12 +1,14 @@
 import { fire, type Load, newKeys, sendOne } from './load.js';
 import { ServerProcess } from './server-process.js';
-import { BASELINE, PLATFORMS, type Platform, SUBJECT_NAMES, type Subject } from './subjects.js';
 import { type Summary, summarize } from './statistics.js';
+import { COMPARISONS, isReplay, type Platform, type Store, type Subject } from './subjects.js';
 
-/** One subject on one platform, over all rounds. */
+/** One subject on one platform and store, over all rounds. */
 export interface HttpRow {
   readonly platform: Platform;
+  readonly store: Store;
   readonly subject: Subject;
+  readonly baseline: Subject;
   readonly perSecond: Summary;
   readonly p50Micros: Summary;
   readonly p99Micros: Summary;
@@ -20,75 +22,82 @@ export interface HttpRow {
   readonly addedMicros: Summary;
 }
 
+export interface HttpComparison {
+  readonly platform: Platform;
+  readonly store: Store;
+  /** Of the store's server, if there is one. */
+  readonly storeUrl: string | undefined;
+  readonly rounds: number;
+  readonly seconds: number;
+  /** How long each server is under load before anything counts. */
+  readonly warmUpSeconds: number;
+}
+
 type Measured = Load & { readonly cpuMicros: number };
 
 const FIXED_KEY = 'the-key-that-every-replay-is-sent-with';
-const REPLAYED = 'idempotent-replayed';
 
 /**
- * Measures everything in turn, round after round, so that a machine that gets slower or faster
- * on the way does so for all. The first round warms up and does not count.
+ * Measures the subjects of one comparison in turn, in short slices, every other round backwards,
+ * so that a machine that gets slower or faster on the way does so for all.
  */
-export async function httpRounds(
-  rounds: number,
-  seconds: number,
-  progress: (round: number) => void,
-): Promise<HttpRow[]> {
-  const pairs = PLATFORMS.flatMap((platform) =>
-    SUBJECT_NAMES.map((name) => [platform, name] as const),
+export async function httpRounds(comparison: HttpComparison): Promise<HttpRow[]> {
+  const { platform, store, storeUrl, rounds, seconds, warmUpSeconds } = comparison;
+  const { connections, baselines } = COMPARISONS[store];
+  const subjects = Object.keys(baselines) as Subject[];
+  const servers = await Promise.all(
+    subjects.map((subject) => ServerProcess.start(platform, store, subject, storeUrl)),
   );
-  const servers = await Promise.all(pairs.map((pair) => ServerProcess.start(...pair)));
-  const measured = new Map<ServerProcess, Measured[]>();
+  const measured = new Map<Subject, Measured[]>(subjects.map((subject) => [subject, []]));
   try {
     for (const server of servers) {
       await check(server);
-      measured.set(server, []);
+      await measure(server, connections, warmUpSeconds);
     }
-    for (let round = 0; round <= rounds; round++) {
-      progress(round);
-      for (const [server, results] of measured) {
-        const result = await measure(server, round === 0 ? Math.min(seconds, 1) : seconds);
-        if (round > 0) results.push(result);
-      }
+    for (let round = 0; round < rounds; round++) {
+      for (const server of round % 2 === 0 ? servers : servers.toReversed())
+        measured.get(server.subject)!.push(await measure(server, connections, seconds));
     }
   } finally {
     await Promise.all(servers.map((server) => server.stop()));
   }
-  return servers.map((server) => {
-    const baseline = servers.find(
-      ({ platform, subject }) => platform === server.platform && subject === BASELINE,
-    );
-    return row(server, measured.get(server) ?? [], (baseline && measured.get(baseline)) ?? []);
+  return subjects.map((subject) => {
+    const baseline = baselines[subject]!;
+    const ratios = row(measured.get(subject)!, measured.get(baseline)!);
+    return { platform, store, subject, baseline, ...ratios };
   });
 }
 
 /** Each subject does what its name says, or its numbers mean something else. */
-async function check({ url, subject, platform }: ServerProcess): Promise<void> {
-  await sendOne(url, FIXED_KEY);
+async function check({ url, subject }: ServerProcess): Promise<void> {
+  const first = await sendOne(url, FIXED_KEY);
   const again = await sendOne(url, FIXED_KEY);
-  const isReplay = again.headers.has(REPLAYED);
-  if (isReplay !== (subject === 'first' || subject === 'replay'))
-    throw new Error(`${subject} on ${platform}: a replay ${isReplay ? 'came' : 'did not come'}.`);
+  const isAnsweredAgain = first === again;
+  const isProtected = isReplay(subject) || subject === 'first' || subject === 'hand-written';
+  if (isAnsweredAgain !== isProtected)
+    throw new Error(`${subject}: a retry ${isAnsweredAgain ? 'was' : 'was not'} replayed.`);
 }
 
-async function measure(server: ServerProcess, seconds: number): Promise<Measured> {
-  const key = server.subject === 'replay' ? (): string => FIXED_KEY : newKeys();
+async function measure(
+  server: ServerProcess,
+  connections: number,
+  seconds: number,
+): Promise<Measured> {
+  const key = isReplay(server.subject) ? (): string => FIXED_KEY : newKeys();
+  // What was kept of the last slice may have expired: the first call of this one is none of it.
+  await sendOne(server.url, FIXED_KEY);
   const before = await server.cpuMicros();
-  const load = await fire(server.url, seconds, key);
+  const load = await fire(server.url, { connections, seconds, key });
   const spent = (await server.cpuMicros()) - before;
   return { ...load, cpuMicros: spent / load.requests };
 }
 
-function row(
-  { platform, subject }: ServerProcess,
-  results: readonly Measured[],
-  baseline: readonly Measured[],
-): HttpRow {
+type Figures = Omit<HttpRow, 'platform' | 'store' | 'subject' | 'baseline'>;
+
+function row(results: readonly Measured[], baseline: readonly Measured[]): Figures {
   const over = (value: (own: Measured, base: Measured) => number): Summary =>
     summarize(results.map((own, round) => value(own, baseline[round] ?? own)));
   return {
-    platform,
-    subject,
     perSecond: over((own) => own.perSecond),
     p50Micros: over((own) => own.p50Micros),
     p99Micros: over((own) => own.p99Micros),

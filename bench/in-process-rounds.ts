@@ -1,116 +1,102 @@
 import { NestFactory } from '@nestjs/core';
-import {
-  header,
-  type IdempotentCall,
-  IdempotencyModule,
-  IdempotencyService,
-  MemoryStore,
-  requestFingerprint,
-} from 'nestjs-idempotency';
+import { IdempotencyModule, IdempotencyService } from 'nestjs-idempotency';
+import { partsInMemory } from './in-process-parts.js';
 import { newKeys } from './load.js';
+import type { Minimum } from './records/minimum.js';
+import { openRecords, type Records, RETENTION_MS } from './records/records.js';
 import { type Summary, summarize } from './statistics.js';
+import type { Store } from './subjects.js';
 
 /** One operation without HTTP, over all rounds. */
 export interface InProcessRow {
+  readonly store: Store;
   readonly name: string;
   readonly perSecond: Summary;
-  readonly micros: Summary;
+  /** Processor time of this process per operation. */
+  readonly cpuMicros: Summary;
 }
 
-/** Calls between two looks at the clock. */
+/** How many operations of a store with a server are under way at a time. */
+const CONCURRENCY = 50;
+/** Operations between two looks at the clock. */
 const BATCH = 100;
-const MAX_BYTES = 2 ** 32;
+const KEPT_KEY = 'the-key-of-every-replay';
+const VALUE = { id: 100_001, sku: 'tea-earl-grey-250g', quantity: 3, total: '23.70' };
 
-const CALL: IdempotentCall = {
-  type: 'http',
-  scope: 'POST /orders',
-  principal: undefined,
-  request: {
-    method: 'POST',
-    url: '/orders',
-    headers: {
-      'content-type': 'application/json',
-      'content-length': '87',
-      'idempotency-key': '4f0c1f5e-6d5c-4a6e-9f1b-0c8f6a1d2e3b',
-    },
-    params: {},
-    query: {},
-    body: {
-      customer: 'c-2093',
-      sku: 'tea-earl-grey-250g',
-      quantity: 3,
-      price: '7.90',
-      note: 'ring twice',
-    },
-  },
-};
-const REPLY = new Uint8Array(160);
+export type Operation = () => unknown;
+type Rate = Readonly<Record<'perSecond' | 'cpuMicros', number>>;
 
-type Operation = () => unknown;
-
-/** Measures the parts by themselves, in turn. The first round warms up and does not count. */
-export async function inProcessRounds(rounds: number, seconds: number): Promise<InProcessRow[]> {
+/** Measures operations by themselves, in turn. The first round warms up and does not count. */
+export async function inProcessRounds(
+  store: Store,
+  rounds: number,
+  seconds: number,
+  storeUrl = '',
+): Promise<InProcessRow[]> {
+  const records = await openRecords(store, storeUrl);
   const app = await NestFactory.createApplicationContext(
-    IdempotencyModule.forRoot({
-      store: new MemoryStore({ maxBytes: MAX_BYTES }),
-      allowMemoryStore: true,
-    }),
+    IdempotencyModule.forRoot({ store: records.store, allowMemoryStore: true }),
     { logger: ['warn', 'error', 'fatal'] },
   );
-  const measured = new Map<string, number[]>();
+  const operations = operationsOn(records, app.get(IdempotencyService));
+  const all = Object.entries(
+    store === 'memory' ? { ...partsInMemory(), ...operations } : operations,
+  );
+  const measured = new Map<string, Rate[]>();
   for (let round = 0; round <= rounds; round++) {
-    for (const [name, operation] of Object.entries(operations(app.get(IdempotencyService)))) {
-      const perSecond = await rate(operation, seconds);
-      const results = measured.get(name) ?? [];
-      if (round > 0) results.push(perSecond);
-      measured.set(name, results);
+    for (const [name, operation] of all) {
+      // What was kept of the last round may have expired.
+      await operations['run(), repeated key']();
+      const rate = await rateOf(operation, seconds);
+      if (round > 0) measured.set(name, [...(measured.get(name) ?? []), rate]);
     }
   }
   await app.close();
-  return [...measured].map(([name, results]) => ({
+  await records.close();
+  return [...measured].map(([name, rates]) => ({
+    store,
     name,
-    perSecond: summarize(results),
-    micros: summarize(results.map((perSecond) => 1e6 / perSecond)),
+    perSecond: summarize(rates.map(({ perSecond }) => perSecond)),
+    cpuMicros: summarize(rates.map(({ cpuMicros }) => cpuMicros)),
   }));
 }
 
-function operations(service: IdempotencyService): Record<string, Operation> {
-  const store = new MemoryStore({ maxBytes: MAX_BYTES });
-  const key = header();
+function operationsOn({ minimum }: Records, service: IdempotencyService) {
   const keys = newKeys();
-  const value = { id: 100_001, sku: 'tea-earl-grey-250g', quantity: 3, total: '23.70' };
-  const acquire = (id: string, owner: string): unknown =>
-    store.acquire({ id, owner, fingerprint: 'f', leaseMs: 30_000, retentionMs: 60_000 });
-  const complete = (id: string, owner: string): unknown =>
-    store.complete({ id, owner, reply: REPLY, retentionMs: 60_000 });
-  acquire('done', 'owner');
-  complete('done', 'owner');
+  const run = (key: string): Promise<unknown> =>
+    service.run({ scope: 'bench', key, ttl: RETENTION_MS }, () => VALUE);
   return {
-    'key from its header': () => key.read(CALL),
-    'fingerprint of the request': () => requestFingerprint(CALL),
-    'memory store: acquire and complete': () => {
-      const id = keys();
-      acquire(id, id);
-      complete(id, id);
-    },
-    'memory store: acquire, refused by a reply': () => acquire('done', 'other'),
-    'run(), new key': () => service.run({ scope: 'bench', key: keys(), ttl: '1m' }, () => value),
-    'run(), repeated key': () =>
-      service.run({ scope: 'bench', key: 'same', ttl: '1m' }, () => value),
-  };
+    'hand-written, new key': () => runByHand(minimum, keys()),
+    'run(), new key': () => run(keys()),
+    'hand-written, repeated key': () => runByHand(minimum, KEPT_KEY),
+    'run(), repeated key': () => run(KEPT_KEY),
+  } satisfies Record<string, Operation>;
 }
 
-async function rate(operation: Operation, seconds: number): Promise<number> {
+async function runByHand(minimum: Minimum, key: string): Promise<unknown> {
+  if (!(await minimum.claim(key))) return minimum.find(key);
+  await minimum.keep(key, VALUE);
+  return VALUE;
+}
+
+async function rateOf(operation: Operation, seconds: number): Promise<Rate> {
   const startedAt = performance.now();
-  let elapsedMs = 0;
+  const endsAt = startedAt + seconds * 1000;
+  const before = process.cpuUsage();
   let calls = 0;
-  while (elapsedMs < seconds * 1000) {
-    for (let i = 0; i < BATCH; i++) {
-      const result = operation();
-      if (result instanceof Promise) await result;
+  const repeat = async (): Promise<void> => {
+    while (performance.now() < endsAt) {
+      for (let i = 0; i < BATCH; i++) {
+        const result = operation();
+        if (result instanceof Promise) await result;
+      }
+      calls += BATCH;
     }
-    calls += BATCH;
-    elapsedMs = performance.now() - startedAt;
-  }
-  return (calls * 1000) / elapsedMs;
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, repeat));
+  const { user, system } = process.cpuUsage(before);
+  return {
+    perSecond: (calls * 1000) / (performance.now() - startedAt),
+    cpuMicros: (user + system) / calls,
+  };
 }

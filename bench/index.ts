@@ -1,13 +1,32 @@
-import { httpRounds } from './http-rounds.js';
-import { inProcessRounds } from './in-process-rounds.js';
+import { type HttpRow, httpRounds } from './http-rounds.js';
+import { type InProcessRow, inProcessRounds } from './in-process-rounds.js';
 import { readOptions } from './options.js';
+import { redisBenchmark } from './redis-benchmark.js';
 import { report } from './report.js';
+import { startServer } from './servers.js';
+import type { Summary } from './statistics.js';
+import { PLATFORMS } from './subjects.js';
 
-const { rounds, seconds, json } = readOptions(process.argv.slice(2));
-const progress = (round: number): void =>
-  console.error(round === 0 ? 'Warming up …' : `Round ${round} of ${rounds} …`);
+const { rounds, seconds, warmUpSeconds, stores, json } = readOptions(process.argv.slice(2));
+const http: HttpRow[] = [];
+const inProcess: InProcessRow[] = [];
+let redisLimit: Summary | undefined;
 
-const http = await httpRounds(rounds, seconds, progress);
-console.error('In process …');
-const inProcess = await inProcessRounds(rounds, seconds / 10);
-console.log(json ? JSON.stringify({ http, inProcess }) : `\n${report(http, inProcess)}`);
+for (const store of stores) {
+  const server = await startServer(store);
+  const storeUrl = server?.url;
+  try {
+    for (const platform of PLATFORMS) {
+      console.error(`${store}, ${platform} …`);
+      const comparison = { platform, store, storeUrl, rounds, seconds, warmUpSeconds };
+      http.push(...(await httpRounds(comparison)));
+    }
+    console.error(`${store}, in process …`);
+    inProcess.push(...(await inProcessRounds(store, rounds, seconds / 2, storeUrl)));
+    if (store === 'redis' && server) redisLimit = await redisBenchmark(server.port, rounds);
+  } finally {
+    await server?.stop();
+  }
+}
+const findings = { http, inProcess, redisLimit };
+console.log(json ? JSON.stringify(findings) : `\n${report(findings)}`);

@@ -2,7 +2,6 @@ import autocannon from 'autocannon';
 import { randomUUID } from 'node:crypto';
 import { createHistogram } from 'node:perf_hooks';
 
-const CONNECTIONS = 10;
 const BODY = JSON.stringify({
   customer: 'c-2093',
   sku: 'tea-earl-grey-250g',
@@ -28,14 +27,15 @@ export function newKeys(): () => string {
 }
 
 /** One request outside of the load: its reply is what all others will look like. */
-export async function sendOne(url: string, key: string): Promise<Response> {
+export async function sendOne(url: string, key: string): Promise<string> {
   const response = await fetch(url, {
     method: 'POST',
     headers: { ...HEADERS, 'Idempotency-Key': key },
     body: BODY,
   });
-  if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`);
-  return response;
+  const reply = await response.text();
+  if (!response.ok) throw new Error(`${url} answered ${response.status}: ${reply}`);
+  return reply;
 }
 
 /**
@@ -44,14 +44,17 @@ export async function sendOne(url: string, key: string): Promise<Response> {
  *
  * @throws Error when a reply is no success: what is measured would be something else
  */
-export async function fire(url: string, seconds: number, key: () => string): Promise<Load> {
+export async function fire(
+  url: string,
+  { connections, seconds, key }: { connections: number; seconds: number; key: () => string },
+): Promise<Load> {
   const latencies = createHistogram();
   const startedAt = performance.now();
   const result = await new Promise<autocannon.Result>((resolve, reject) => {
     const run = autocannon(
       {
         url,
-        connections: CONNECTIONS,
+        connections,
         duration: seconds,
         sampleInt: Math.min(100, seconds * 1000),
         requests: [

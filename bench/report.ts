@@ -1,7 +1,7 @@
 import type { HttpRow } from './http-rounds.js';
 import type { InProcessRow } from './in-process-rounds.js';
-import { PLATFORMS, SUBJECTS } from './subjects.js';
 import type { Summary } from './statistics.js';
+import { PLATFORMS, STORES, type Store, SUBJECTS } from './subjects.js';
 
 const HTTP_HEADINGS = [
   '',
@@ -14,18 +14,32 @@ const HTTP_HEADINGS = [
   '× CPU',
   'added µs',
 ];
-const IN_PROCESS_HEADINGS = ['', 'ops/s', 'spread', 'µs'];
+const IN_PROCESS_HEADINGS = ['', 'ops/s', 'spread', 'CPU µs'];
+
+export interface Findings {
+  readonly http: readonly HttpRow[];
+  readonly inProcess: readonly InProcessRow[];
+  /** What `redis-benchmark` reaches on the same server, in `SET`s per second. */
+  readonly redisLimit: Summary | undefined;
+}
 
 /** The findings for a person to read. */
-export function report(http: readonly HttpRow[], inProcess: readonly InProcessRow[]): string {
-  const platforms = PLATFORMS.map((platform) => {
-    const rows = http.filter((row) => row.platform === platform);
-    return `${platform}\n\n${table(HTTP_HEADINGS, rows.map(httpCells))}`;
-  });
+export function report(findings: Findings): string {
+  return STORES.flatMap((store) => sections(store, findings)).join('\n\n');
+}
+
+function sections(store: Store, { http, inProcess, redisLimit }: Findings): string[] {
+  const platforms = PLATFORMS.map((platform) => ({
+    title: `${store}, ${platform}`,
+    rows: http.filter((row) => row.store === store && row.platform === platform).map(httpCells),
+  })).filter(({ rows }) => rows.length > 0);
+  const own = inProcess.filter((row) => row.store === store).map(inProcessCells);
+  if (store === 'redis' && redisLimit !== undefined)
+    own.push(['redis-benchmark, SET', whole(redisLimit.median), spread(redisLimit), '']);
   return [
-    ...platforms,
-    `in process\n\n${table(IN_PROCESS_HEADINGS, inProcess.map(inProcessCells))}`,
-  ].join('\n\n');
+    ...platforms.map(({ title, rows }) => `### ${title}\n\n${table(HTTP_HEADINGS, rows)}`),
+    ...(own.length > 0 ? [`### ${store}, in process\n\n${table(IN_PROCESS_HEADINGS, own)}`] : []),
+  ];
 }
 
 function httpCells(row: HttpRow): string[] {
@@ -42,8 +56,8 @@ function httpCells(row: HttpRow): string[] {
   ];
 }
 
-function inProcessCells({ name, perSecond, micros }: InProcessRow): string[] {
-  return [name, whole(perSecond.median), spread(perSecond), micros.median.toFixed(2)];
+function inProcessCells({ name, perSecond, cpuMicros }: InProcessRow): string[] {
+  return [name, whole(perSecond.median), spread(perSecond), cpuMicros.median.toFixed(2)];
 }
 
 function whole(value: number): string {

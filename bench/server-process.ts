@@ -2,28 +2,35 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Report } from './server/main.js';
-import type { Platform, Subject } from './subjects.js';
+import type { Platform, Store, Subject } from './subjects.js';
 
 const MAIN = fileURLToPath(new URL('./server/main.js', import.meta.url));
 
-/** One subject on one platform, in a process of its own. */
+/** One subject on one platform and store, in a process of its own. */
 export class ServerProcess {
   private constructor(
-    readonly platform: Platform,
     readonly subject: Subject,
     readonly url: string,
     private readonly child: ChildProcess,
   ) {}
 
-  /** @throws Error when the server ends before it listens */
-  static async start(platform: Platform, subject: Subject): Promise<ServerProcess> {
-    const child = fork(MAIN, [platform, subject], {
+  /**
+   * @param storeUrl of the server that keeps the records, if there is one
+   * @throws Error when the server ends before it listens
+   */
+  static async start(
+    platform: Platform,
+    store: Store,
+    subject: Subject,
+    storeUrl = '',
+  ): Promise<ServerProcess> {
+    const child = fork(MAIN, [platform, store, subject, storeUrl], {
       env: { ...process.env, NODE_ENV: 'production' },
     });
     const ready = await Promise.race([answer(child), once(child, 'exit').then(() => undefined)]);
     if (ready === undefined || !('port' in ready))
-      throw new Error(`The server for ${platform}, ${subject} ended before it listened.`);
-    return new ServerProcess(platform, subject, `http://127.0.0.1:${ready.port}/orders`, child);
+      throw new Error(`The server for ${platform}, ${store}, ${subject} did not start.`);
+    return new ServerProcess(subject, `http://127.0.0.1:${ready.port}/orders`, child);
   }
 
   /** Processor time since it was started, all threads, in microseconds. */

@@ -1,5 +1,7 @@
+import { provideServers } from './servers.mjs';
 import { buildBench, buildLibrary, install, runCompiled } from './setup.mjs';
 
+process.env.PATH = provideServers();
 install();
 await buildLibrary();
 await buildBench();

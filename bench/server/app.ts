@@ -2,39 +2,46 @@ import { type INestApplication, type ModuleMetadata, UseInterceptors } from '@ne
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { Idempotent, IdempotencyModule, MemoryStore } from 'nestjs-idempotency';
+import { Idempotent, IdempotencyModule, type IdempotencyStore } from 'nestjs-idempotency';
+import { type Records, RETENTION_MS } from '../records/records.js';
 import type { Platform, Subject } from '../subjects.js';
 import { DoNothingInterceptor, HandWrittenInterceptor } from './interceptors.js';
 import { ordersController } from './orders.controller.js';
 
-/** Room for every key of a long run. */
-const MAX_BYTES = 2 ** 32;
-
-function parts(subject: Subject): ModuleMetadata {
+function parts(subject: Subject, { store, minimum }: Records): ModuleMetadata {
   switch (subject) {
     case 'bare':
       return { controllers: [ordersController()] };
     case 'undecorated':
-      return { imports: [idempotency()], controllers: [ordersController()] };
+      return { imports: [idempotency(store)], controllers: [ordersController()] };
     case 'do-nothing':
       return { controllers: [ordersController(UseInterceptors(DoNothingInterceptor))] };
     case 'hand-written':
-      return { controllers: [ordersController(UseInterceptors(HandWrittenInterceptor))] };
+    case 'hand-written-replay': {
+      const interceptor = new HandWrittenInterceptor(minimum);
+      return { controllers: [ordersController(UseInterceptors(interceptor))] };
+    }
     case 'first':
     case 'replay':
-      return { imports: [idempotency()], controllers: [ordersController(Idempotent())] };
+      return {
+        imports: [idempotency(store)],
+        controllers: [ordersController(Idempotent({ ttl: RETENTION_MS }))],
+      };
   }
 }
 
-function idempotency(): NonNullable<ModuleMetadata['imports']>[number] {
-  const store = new MemoryStore({ maxBytes: MAX_BYTES });
+function idempotency(store: IdempotencyStore): NonNullable<ModuleMetadata['imports']>[number] {
   return IdempotencyModule.forRoot({ store, allowMemoryStore: true });
 }
 
 /** An application with one route: `POST /orders`. */
-export function createApp(platform: Platform, subject: Subject): Promise<INestApplication> {
+export function createApp(
+  platform: Platform,
+  subject: Subject,
+  records: Records,
+): Promise<INestApplication> {
   class AppModule {}
-  const module = { module: AppModule, ...parts(subject) };
+  const module = { module: AppModule, ...parts(subject, records) };
   const adapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
   return NestFactory.create(module, adapter, { logger: ['warn', 'error', 'fatal'] });
 }

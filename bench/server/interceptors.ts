@@ -6,7 +6,8 @@ import {
   type NestInterceptor,
 } from '@nestjs/common';
 import type { IncomingMessage } from 'node:http';
-import { type Observable, of, tap } from 'rxjs';
+import { concatMap, type Observable, of } from 'rxjs';
+import type { Minimum } from '../records/minimum.js';
 
 @Injectable()
 export class DoNothingInterceptor implements NestInterceptor {
@@ -15,21 +16,23 @@ export class DoNothingInterceptor implements NestInterceptor {
   }
 }
 
-/**
- * What one writes in ten minutes: claims a key and keeps the value. No lease, no comparison of
- * content, no status or headers, no bound, no other process: the least that a first call can cost.
- */
-@Injectable()
+/** The reply leaves when it is kept, as that of `@Idempotent()` does. */
 export class HandWrittenInterceptor implements NestInterceptor {
-  private readonly claimed = new Set<string>();
-  private readonly values = new Map<string, unknown>();
+  constructor(private readonly minimum: Minimum) {}
 
-  intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
+  async intercept(context: ExecutionContext, next: CallHandler): Promise<Observable<unknown>> {
     const { headers } = context.switchToHttp().getRequest<IncomingMessage>();
     const key = String(headers['idempotency-key']);
-    if (this.values.has(key)) return of(this.values.get(key));
-    if (this.claimed.has(key)) throw new ConflictException();
-    this.claimed.add(key);
-    return next.handle().pipe(tap((value) => this.values.set(key, value)));
+    if (await this.minimum.claim(key)) {
+      return next.handle().pipe(
+        concatMap(async (value) => {
+          await this.minimum.keep(key, value);
+          return value;
+        }),
+      );
+    }
+    const value = await this.minimum.find(key);
+    if (value === undefined) throw new ConflictException();
+    return of(value);
   }
 }

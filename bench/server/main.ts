@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
-import type { Platform, Subject } from '../subjects.js';
+import { openRecords } from '../records/records.js';
+import type { Platform, Store, Subject } from '../subjects.js';
 import { createApp } from './app.js';
 
 /** From the server to whoever started it: its port once, then its processor time when asked. */
@@ -13,7 +14,7 @@ process.on('message', () => {
   report({ cpuMicros: user + system });
 });
 
-const [platform, subject] = process.argv.slice(2) as [Platform, Subject];
-const app = await createApp(platform, subject);
+const [platform, store, subject, url] = process.argv.slice(2) as [Platform, Store, Subject, string];
+const app = await createApp(platform, subject, await openRecords(store, url));
 await app.listen(0, '127.0.0.1');
 report({ port: (app.getHttpServer().address() as AddressInfo).port });

@@ -1,0 +1,33 @@
+import { Redis } from 'ioredis';
+import { RedisStore } from 'nestjs-idempotency/redis';
+import type { Minimum } from './minimum.js';
+import { type Records, RETENTION_MS } from './records.js';
+
+/** The same client for both, with what makes the hand-written one faster. */
+export function redisRecords(url: string): Records {
+  const client = new Redis(url, { enableAutoPipelining: true });
+  return {
+    store: new RedisStore({ client }),
+    minimum: new RedisMinimum(client),
+    close: async () => void (await client.quit()),
+  };
+}
+
+const CLAIMED = 'claimed';
+
+class RedisMinimum implements Minimum {
+  constructor(private readonly client: Redis) {}
+
+  async claim(key: string): Promise<boolean> {
+    return (await this.client.set(key, CLAIMED, 'PX', RETENTION_MS, 'NX')) === 'OK';
+  }
+
+  async find(key: string): Promise<unknown> {
+    const kept = await this.client.get(key);
+    return kept === null || kept === CLAIMED ? undefined : (JSON.parse(kept) as unknown);
+  }
+
+  async keep(key: string, value: unknown): Promise<void> {
+    await this.client.set(key, JSON.stringify(value), 'PX', RETENTION_MS);
+  }
+}

@@ -31,8 +31,9 @@ export type Given = Partial<Omit<OperationRequest, 'policy'>> & Partial<Operatio
 
 export function operation(given: Given = {}): OperationRequest {
   const { id = 'payment', scope = 'POST /payments', fingerprint = 'content', ...rest } = given;
-  const { recover, isWanted, ...policy } = rest;
-  return { id, scope, fingerprint, recover, isWanted, policy: { ...POLICY, ...policy } };
+  const { recover, isWanted, transaction, ...policy } = rest;
+  const request = { id, scope, fingerprint, recover, isWanted, transaction };
+  return { ...request, policy: { ...POLICY, ...policy } };
 }
 
 /** One process: an engine, and everything that it reports. */

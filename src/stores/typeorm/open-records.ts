@@ -25,7 +25,15 @@ export function openRecords(
   return recordsOn(new RetryingSession(sessionOf(dataSource, isPrepared)), type, table);
 }
 
-/** The records in a table, on this session: a transaction's, for example. */
+/** The records in a table, on the session of a transaction. */
+export function recordsInTransaction(session: Session, type: string, table: TableName): SqlRecords {
+  if (dialectOf(type) !== 'mysql') return recordsOn(session, type, table);
+  const statements = statementsOf('mysql', table);
+  const { findForUpdate } = statements;
+  return new MysqlRecords(session, { ...statements, find: findForUpdate }, lockOf(table));
+}
+
+/** The records in a table, on this session. */
 export function recordsOn(session: Session, type: string, table: TableName): SqlRecords {
   const dialect = dialectOf(type);
   switch (dialect) {

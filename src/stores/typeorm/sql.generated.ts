@@ -26,6 +26,10 @@ export const SQL = {
       text: "UPDATE {{table}} SET\n  expires_at = (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000) + ? + ?,\n  lease_ends_at = (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000) + ?\nWHERE id = ? AND owner = ?\n  AND state = 'in-flight' AND lease_ends_at > (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000)",
       parameters: ["lease_ms","retention_ms","lease_ms","id","owner"],
     },
+    findForUpdate: {
+      text: "SELECT state, owner, attempt, fencing_token, fingerprint, steps, reply, reason, lease_ends_at,\n  lease_ends_at - (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000) AS lease_remaining_ms,\n  expires_at - (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000) AS retention_remaining_ms\nFROM {{table}}\nWHERE id = ?\nFOR UPDATE",
+      parameters: ["id"],
+    },
     find: {
       text: "SELECT state, owner, attempt, fencing_token, fingerprint, steps, reply, reason, lease_ends_at,\n  lease_ends_at - (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000) AS lease_remaining_ms,\n  expires_at - (timestampdiff(MICROSECOND, '1970-01-01', utc_timestamp(6)) DIV 1000) AS retention_remaining_ms\nFROM {{table}}\nWHERE id = ?",
       parameters: ["id"],

@@ -10,7 +10,7 @@ import type { StoreTransaction } from '../../engine/transaction.js';
 import { Connections } from './connections.js';
 import { runWithManager } from './current-manager.js';
 import { dialectOf, type TableName } from './dialect.js';
-import { recordsOn } from './open-records.js';
+import { recordsInTransaction } from './open-records.js';
 import { QueryRunnerSession } from './query-runner.session.js';
 import { RECORD_LOCKS, type RecordLock, SAVEPOINT } from './record-lock.js';
 import type { SqlRecords } from './records.js';
@@ -37,7 +37,7 @@ export class TypeOrmTransaction implements StoreTransaction {
     table: TableName,
   ) {
     const { type } = dataSource.options;
-    this.records = recordsOn(new QueryRunnerSession(runner), type, table);
+    this.records = recordsInTransaction(new QueryRunnerSession(runner), type, table);
     this.lock = RECORD_LOCKS[dialectOf(type)];
   }
 

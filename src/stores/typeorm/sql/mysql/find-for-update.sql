@@ -1,0 +1,11 @@
+-- As find.sql, in a transaction: what is committed now, not what was when the transaction began to
+-- read. Under REPEATABLE READ the two differ for as long as the transaction goes on.
+--
+-- :id
+-- returns one row or none
+SELECT state, owner, attempt, fencing_token, fingerprint, steps, reply, reason, lease_ends_at,
+  lease_ends_at - {{now_ms}} AS lease_remaining_ms,
+  expires_at - {{now_ms}} AS retention_remaining_ms
+FROM {{table}}
+WHERE id = :id
+FOR UPDATE

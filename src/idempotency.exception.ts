@@ -14,6 +14,8 @@ export interface IdempotencyProblem {
   readonly code: IdempotencyErrorCode;
   /** True when the same call, repeated unchanged, may succeed later. */
   readonly retryable: boolean;
+  /** What the code alone does not say, such as the `current` version or state. */
+  readonly [member: string]: string | number | boolean;
 }
 
 /** What an {@link IdempotencyException} may know beside its code. */
@@ -22,8 +24,12 @@ export interface IdempotencyExceptionOptions {
   readonly retryAfterMs?: number;
   /** Where the problem types are documented; the code is appended in lower case with dashes. */
   readonly problemBaseUrl?: string;
+  /** Replaces the status of the table, where the form of the call decides it. */
+  readonly status?: number;
   /** Replaces the advice of the table where more is known. */
   readonly detail?: string;
+  /** More members for the problem details. */
+  readonly members?: Readonly<Record<string, string | number>>;
   readonly cause?: unknown;
 }
 
@@ -42,8 +48,10 @@ export class IdempotencyException extends HttpException {
   readonly [BRAND] = true;
 
   constructor(code: IdempotencyErrorCode, options: IdempotencyExceptionOptions = {}) {
-    const { status, title, retryable, detail } = REFUSALS[code];
+    const { title, retryable, detail, ...refusal } = REFUSALS[code];
+    const { status = refusal.status, members } = options;
     const problem: IdempotencyProblem = {
+      ...members,
       type: problemType(code, options.problemBaseUrl),
       title,
       status,

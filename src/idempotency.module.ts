@@ -35,8 +35,12 @@ import { checkModuleOptions, checkStore } from './idempotency.options-check.js';
 import { IdempotencyService } from './idempotency.service.js';
 import { IdempotencyEvents } from './observability/idempotency-events.js';
 import { MemoryStore } from './stores/memory/index.js';
+import { LockStrategy } from './strategies/lock.strategy.js';
+import { ResourceRegistry } from './strategies/resource-registry.js';
+import { StateStrategy } from './strategies/state.strategy.js';
 import { StrategyRegistry } from './strategies/strategy-registry.js';
 import { UniqueKeyStrategy } from './strategies/unique-key.strategy.js';
+import { VersionStrategy } from './strategies/version.strategy.js';
 
 /** How long a shutdown waits for records that are still being written, in milliseconds. */
 const DRAIN_MS = 5_000;
@@ -76,7 +80,11 @@ const DRAIN_MS = 5_000;
     HttpEntry,
     DirectEntry,
     StrategyRegistry,
+    ResourceRegistry,
     UniqueKeyStrategy,
+    VersionStrategy,
+    StateStrategy,
+    LockStrategy,
   ],
   exports: [IdempotencyService, HandlerRegistry, HttpEntry, IDEMPOTENCY_STORE],
 })

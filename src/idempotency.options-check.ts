@@ -7,6 +7,7 @@ const KNOWN_OPTIONS = [
   'allowMemoryStore',
   'principal',
   'problemBaseUrl',
+  'resources',
   'defaults',
 ];
 

@@ -1,21 +1,41 @@
 import type { InjectionToken, OptionalFactoryDependency } from '@nestjs/common';
 import type { Duration } from './engine/duration.js';
 import type { AbandonedDecision } from './engine/operation.js';
+import type { Resources } from './engine/resource.js';
 import type { Awaitable, IdempotencyStore } from './engine/store.js';
 import type { AbandonedCall, RecoveredReply } from './entry/recovery.js';
 import type { IdempotentCall } from './keys/call.js';
 import type { KeyDeclaration } from './keys/key-source.js';
 import type { PrincipalFunction } from './keys/principal.js';
+import type { StateOptions, VersionOptions } from './strategies/strategy-options.js';
 
 /** What becomes of an operation that failed. */
 export type ErrorDecision = 'release' | 'store' | 'hold';
 
-/** Strategies by name. An application adds its own by interface augmentation. */
+/**
+ * Strategies by name, each with the options that it has beside the common ones. An application
+ * adds its own by interface augmentation.
+ */
 export interface IdempotencyStrategies {
   'unique-key': true;
+  version: VersionOptions;
+  state: StateOptions;
+  lock: true;
 }
 
-/** Options of `@Idempotent()`, and the module's `defaults` for them. */
+/** `true` stands for a strategy that has no options of its own. */
+type OwnOptions<Declared> = Declared extends object ? Declared : unknown;
+
+/** What `@Idempotent()` takes: the common options, and those of the strategy that is named. */
+export type IdempotentDeclaration =
+  | (IdempotentOptions & { readonly strategy?: 'unique-key' })
+  | {
+      [Name in keyof IdempotencyStrategies]: IdempotentOptions & {
+        readonly strategy: Name;
+      } & OwnOptions<IdempotencyStrategies[Name]>;
+    }[keyof IdempotencyStrategies];
+
+/** Options that every strategy has, and the module's `defaults` for them. */
 export interface IdempotentOptions {
   /**
    * Name of the strategy.
@@ -152,6 +172,11 @@ export interface IdempotencyModuleOptions {
    * @default none: problem types are URNs
    */
   problemBaseUrl?: string;
+  /**
+   * Knows the entities of the strategies `version` and `state`.
+   * @default the store, if it is a `TypeOrmStore`
+   */
+  resources?: Resources;
   /** Options for every `@Idempotent()`, under those of classes and handlers. */
   defaults?: Omit<IdempotentOptions, 'key' | 'scope'>;
 }

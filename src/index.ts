@@ -5,6 +5,7 @@ export {
   type ErrorDecision,
   type IdempotencyModuleOptions,
   type IdempotencyStrategies,
+  type IdempotentDeclaration,
   type IdempotentOptions,
   MODULE_DEFAULTS,
   type StoreFactory,
@@ -36,6 +37,14 @@ export {
 export type { Duration } from './engine/duration.js';
 export type * from './engine/events.js';
 export { type IdempotencyErrorCode, type Refusal, REFUSALS } from './engine/refusals.js';
+export type { Precondition, Unmet } from './engine/precondition.js';
+export type {
+  Expectation,
+  Resource,
+  ResourceRequest,
+  Resources,
+  ResourceValue,
+} from './engine/resource.js';
 export type * from './engine/store.js';
 export type { OperationManager, OperationManagers } from './engine/transaction.js';
 export { StoreFullError } from './engine/store.js';
@@ -45,6 +54,14 @@ export { MemoryStore } from './stores/memory/index.js';
 export { IdempotencyStrategy } from './strategies/idempotency-strategy.decorator.js';
 export type {
   IdempotencyStrategyContract,
+  StrategyCall,
   StrategyContext,
   StrategyPlan,
 } from './strategies/strategy.js';
+export type {
+  RowId,
+  State,
+  StateOptions,
+  Transitions,
+  VersionOptions,
+} from './strategies/strategy-options.js';

@@ -2,7 +2,7 @@ import { UseGuards, UseInterceptors } from '@nestjs/common';
 import { handlerRuns } from '../entry/handler-run.js';
 import { IdempotencyGuard } from '../entry/idempotency.guard.js';
 import { IdempotencyInterceptor } from '../entry/idempotency.interceptor.js';
-import type { IdempotentOptions } from '../idempotency.options.js';
+import type { IdempotentDeclaration, IdempotentOptions } from '../idempotency.options.js';
 import { DECORATED_METADATA, METHOD_METADATA, OPTIONS_METADATA } from './metadata.js';
 import { isStateChangingRoute } from './state-changing-route.js';
 
@@ -14,6 +14,9 @@ type Handler = (this: unknown, ...args: unknown[]) => unknown;
  * On a class it covers the routes that change state (not GET, HEAD and OPTIONS); options of a
  * handler are merged over those of its class, and those over the module's `defaults`.
  *
+ * Several on one handler are layers around it, outermost first: `unique-key` around `version`,
+ * `lock` around anything. The handler runs when all of them let it.
+ *
  * @throws {@link IdempotencyConfigurationError} when the application boots, for a wrong option
  *
  * @example
@@ -23,7 +26,7 @@ type Handler = (this: unknown, ...args: unknown[]) => unknown;
  * pay(@Body() dto: PayDto) {}
  * ```
  */
-export function Idempotent(options: IdempotentOptions = {}): MethodDecorator & ClassDecorator {
+export function Idempotent(options: IdempotentDeclaration = {}): MethodDecorator & ClassDecorator {
   const decorate = (
     target: object,
     property?: string | symbol,
@@ -65,10 +68,11 @@ function decorateMethod(
   for (const key of Reflect.getMetadataKeys(original))
     Reflect.defineMetadata(key, Reflect.getMetadata(key, original), handler);
   descriptor.value = handler;
-  const own = Reflect.getMetadata(OPTIONS_METADATA, original) as IdempotentOptions | undefined;
-  Reflect.defineMetadata(OPTIONS_METADATA, { ...own, ...options }, handler);
+  const within = (Reflect.getMetadata(OPTIONS_METADATA, original) ?? []) as IdempotentOptions[];
+  Reflect.defineMetadata(OPTIONS_METADATA, [options, ...within], handler);
   Reflect.defineMetadata(METHOD_METADATA, handler, handler);
   Reflect.defineMetadata(DECORATED_METADATA, true, target, name);
+  if (within.length > 0) return;
   UseGuards(IdempotencyGuard)(target, name, descriptor);
   UseInterceptors(IdempotencyInterceptor)(target, name, descriptor);
 }

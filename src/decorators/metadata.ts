@@ -1,4 +1,4 @@
-/** What `@Idempotent()` leaves on a handler or a class. */
+/** What `@Idempotent()` leaves: options on a class; on a handler a list of them, outermost first. */
 export const OPTIONS_METADATA = 'nestjs-idempotency:options';
 /** The function that `@Idempotent()` has made of a handler. */
 export const METHOD_METADATA = 'nestjs-idempotency:method';

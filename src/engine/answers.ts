@@ -18,18 +18,22 @@ export class Answers {
     return { outcome: 'replay', reply };
   }
 
-  refuse(request: OperationRequest, code: IdempotencyErrorCode, cause?: unknown): Refused {
+  refuse(
+    request: OperationRequest,
+    code: IdempotencyErrorCode,
+    { cause, unmet }: Pick<Refused, 'cause' | 'unmet'> = {},
+  ): Refused {
     const { scope, id, policy } = request;
     if (this.events.hasListeners) this.events.emit({ type: 'rejected', scope, id, code, cause });
     const retryAfterMs = REFUSALS[code].retryable ? policy.retryAfterMs : undefined;
-    return { outcome: 'refused', code, retryAfterMs, cause };
+    return { outcome: 'refused', code, retryAfterMs, cause, unmet };
   }
 
   /** Nobody can say what the record says. */
   storeFailed(request: OperationRequest, cause: unknown): Refused | Unprotected {
     const { scope, id, policy } = request;
     if (policy.onStoreFailure === 'reject') {
-      return this.refuse(request, 'IDEMPOTENCY_STORE_UNAVAILABLE', cause);
+      return this.refuse(request, 'IDEMPOTENCY_STORE_UNAVAILABLE', { cause });
     }
     if (this.events.hasListeners) this.events.emit({ type: 'unprotected', scope, id, cause });
     return { outcome: 'unprotected' };

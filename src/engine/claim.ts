@@ -29,12 +29,14 @@ export interface Claim {
   readonly steps: Steps;
   /** True until the claim is completed, released or held. */
   readonly isRunning: boolean;
+  /** False for a lock: there is no record to keep a reply in. */
+  readonly keepsReply: boolean;
   /** Aborted when the claim is lost: another owner may be at work. */
   readonly signal: AbortSignal;
   /** The handler runs from now on. */
   handOver(): void;
   /** What work in a transaction writes with; absent without one. */
-  readonly manager?: OperationManager;
+  readonly manager?: OperationManager | undefined;
   /** Runs the work where it belongs: within the transaction, if there is one. */
   run<T>(work: () => T): T;
   /** Changes how long the reply will be kept, in milliseconds. */

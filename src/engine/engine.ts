@@ -8,8 +8,10 @@ import { wantsInquiry } from './give-back.js';
 import type { LeasedClaim, LeasedClaimSurroundings } from './leased-claim.js';
 import { LeasedClaims } from './leased-claims.js';
 import { fingerprintsMatch, LocalCall } from './local-call.js';
-import type { Beginning, OperationRequest } from './operation.js';
+import { LockClaim } from './lock-claim.js';
+import type { Beginning, OperationRequest, Refused } from './operation.js';
 import { newOwner } from './owner.js';
+import type { IdempotencyErrorCode } from './refusals.js';
 import { Rounds } from './rounds.js';
 import type { Refusing } from './store.js';
 import type { StoreCalls } from './store-calls.js';
@@ -57,6 +59,15 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   begin(request: OperationRequest): Awaitable<Beginning> {
     const look = this.look(request, undefined);
     return isPending(look) || look === LOOK_AGAIN ? this.lookAgain(request, look) : look;
+  }
+
+  /** An answer that the caller of the engine has found. */
+  refuse(
+    request: OperationRequest,
+    code: IdempotencyErrorCode,
+    reason?: Pick<Refused, 'cause' | 'unmet'>,
+  ): Refused {
+    return this.answers.refuse(request, code, reason);
   }
 
   /** Waits until nothing is left to be told to the store, or the time is over. */
@@ -155,7 +166,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     }
     return takenOver !== undefined && wantsInquiry(request)
       ? this.recover(request, takenOver)
-      : execute(claim);
+      : execute(request.policy.keepsReply ? claim : new LockClaim(claim));
   }
 
   private failed({ request, local }: Asking, cause: unknown): Beginning {
@@ -224,7 +235,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     result: Refusing,
     waiting: Waiting | undefined,
   ): Awaitable<Look> {
-    const { id, policy } = request;
+    const { id } = request;
     switch (result.outcome) {
       case 'completed':
         return this.answers.duplicate(request, result.reply);
@@ -233,7 +244,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
       case 'held':
         return this.answers.refuse(request, 'IDEMPOTENCY_OUTCOME_UNKNOWN');
       case 'unknown':
-        return this.answers.refuse(request, policy.refuseUnknown ?? 'IDEMPOTENCY_KEY_INVALID');
+        return this.answers.refuse(request, request.refuseUnknown ?? 'IDEMPOTENCY_KEY_INVALID');
       case 'in-flight':
         return this.wait(
           request,

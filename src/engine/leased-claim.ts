@@ -34,6 +34,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
   readonly attempt: number;
   readonly fencingToken: number;
   readonly steps: Steps;
+  readonly keepsReply = true;
   isRunning = true;
   private handlerStartedAtMs: number | undefined;
   private readonly lease: Lease;

@@ -12,7 +12,7 @@ export class LeasedClaims implements ClaimSource {
     const { request, owner } = asking;
     const { id, fingerprint, policy } = request;
     const { leaseMs, retentionMs } = policy;
-    const mustBeIssued = policy.refuseUnknown !== undefined;
+    const mustBeIssued = request.refuseUnknown !== undefined;
     let result: Awaitable<AcquireResult>;
     try {
       result = this.around.calls.call(

@@ -1,6 +1,7 @@
 import type { Awaitable, Steps } from './store.js';
 import type { IdempotencyErrorCode } from './refusals.js';
 import type { Claim } from './claim.js';
+import type { Precondition, Unmet } from './precondition.js';
 
 /** What a takeover of an abandoned operation means: run again, or wait for an operator. */
 export type AbandonedDecision = 'rerun' | 'hold';
@@ -18,8 +19,8 @@ export interface OperationPolicy {
   readonly onDuplicate: 'replay' | 'reject';
   readonly onAbandoned: AbandonedDecision;
   readonly onStoreFailure: 'reject' | 'proceed';
-  /** When given, only a record that was issued before may be claimed; else this is the refusal. */
-  readonly refuseUnknown: IdempotencyErrorCode | undefined;
+  /** False for mutual exclusion only: nothing is recorded, and the next call runs. */
+  readonly keepsReply: boolean;
 }
 
 /** What is known of an operation whose last owner fell silent. */
@@ -43,8 +44,13 @@ export interface OperationRequest {
   readonly recover?: (abandoned: AbandonedOperation) => Awaitable<AbandonedDecision | Uint8Array>;
   /** When given, record and work are one transaction, on the data source of this name. */
   readonly transaction?: { readonly source: string | undefined };
+  /** The claim of an outer layer whose transaction the record is to be part of. */
+  readonly within?: Claim;
   /** False once nobody waits for the answer any more; such a call claims nothing. */
   readonly isWanted?: () => boolean;
+  /** When given, only a record that was issued before may be claimed; else this is the refusal. */
+  readonly refuseUnknown?: IdempotencyErrorCode;
+  readonly precondition?: Precondition;
 }
 
 /** Run the handler, then settle the claim. */
@@ -66,6 +72,8 @@ export interface Refused {
   /** Only where a retry with the same key may succeed. In milliseconds. */
   readonly retryAfterMs?: number;
   readonly cause?: unknown;
+  /** What an unmet precondition knows beside its code. */
+  readonly unmet?: Unmet;
 }
 
 /** Run the handler without protection: the store failed, and the policy says to go on. */

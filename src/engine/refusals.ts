@@ -43,6 +43,38 @@ export const REFUSALS = {
     detail:
       'The first call with this idempotency key is still running. Retry later with the same key and content.',
   },
+  IDEMPOTENCY_TOKEN_INVALID: {
+    status: 422,
+    title: 'Token invalid',
+    retryable: false,
+    detail:
+      'This token cannot be used here. Ask for a new one, and send it with the new operation.',
+  },
+  IDEMPOTENCY_VERSION_REQUIRED: {
+    status: 428,
+    title: 'Version required',
+    retryable: false,
+    detail:
+      'This operation needs the version that it is based on. Read the resource, and send its version.',
+  },
+  IDEMPOTENCY_VERSION_CONFLICT: {
+    status: 409,
+    title: 'Version conflict',
+    retryable: false,
+    detail: 'The resource has changed since this version. Read it again, and decide anew.',
+  },
+  IDEMPOTENCY_STATE_CONFLICT: {
+    status: 409,
+    title: 'State conflict',
+    retryable: false,
+    detail: 'The resource is in a state from which this is not possible.',
+  },
+  IDEMPOTENCY_RESOURCE_NOT_FOUND: {
+    status: 404,
+    title: 'Resource not found',
+    retryable: false,
+    detail: 'There is no such resource.',
+  },
   IDEMPOTENCY_DUPLICATE: {
     status: 409,
     title: 'Duplicate operation',

@@ -1,13 +1,16 @@
+import type { Asking } from './claim-source.js';
 import type { Claim, Settlement } from './claim.js';
 import type { EventSink, OwnersEvent } from './events.js';
 import type { LocalCall } from './local-call.js';
-import type { OperationRequest } from './operation.js';
 import { rollBack } from './roll-back.js';
-import type { Acquired, ClaimRef, Steps } from './store.js';
+import type { Acquired, AcquireRequest, ClaimRef, Steps } from './store.js';
 import type { StoreCalls } from './store-calls.js';
 import type { OperationManager, StoreTransaction } from './transaction.js';
 
 const NEVER_ABORTED = new AbortController().signal;
+
+/** Nothing outlives the transaction, so its claims need no end of their own: ten years. */
+const LEASE_MS = 10 * 365 * 24 * 60 * 60 * 1000;
 
 /** What a claim needs of the engine. */
 export interface TransactionalClaimSurroundings {
@@ -17,8 +20,16 @@ export interface TransactionalClaimSurroundings {
   closed(id: string, local: LocalCall): void;
 }
 
+/** What a transaction is asked for a record. */
+export function acquireOf({ request, owner }: Asking): AcquireRequest {
+  const { id, fingerprint, policy, refuseUnknown } = request;
+  const { retentionMs } = policy;
+  const mustBeIssued = refuseUnknown !== undefined;
+  return { id, owner, fingerprint, leaseMs: LEASE_MS, retentionMs, mustBeIssued };
+}
+
 /**
- * The owner's side of an operation whose record and work are one transaction. The row's lock is
+ * The owner's side of an operation whose records and work are one transaction. A row's lock is
  * its lease: it needs no renewal, and a process that dies leaves nothing behind.
  */
 export class TransactionalClaim implements Claim {
@@ -26,33 +37,37 @@ export class TransactionalClaim implements Claim {
   readonly attempt: number;
   readonly fencingToken: number;
   readonly steps: Steps;
+  readonly keepsReply = true;
   readonly signal: AbortSignal = NEVER_ABORTED;
   readonly manager: OperationManager;
-  private readonly claim: ClaimRef;
+  /** The records in the transaction, outermost first. */
+  private readonly records: Asking[];
   private handlerStartedAtMs: number;
   private phase: 'running' | 'ended' = 'running';
-  private retentionMs: number;
+  private retentionMs: number | undefined;
 
   constructor(
     private readonly around: TransactionalClaimSurroundings,
-    private readonly local: LocalCall,
-    private readonly request: OperationRequest,
-    private readonly transaction: StoreTransaction,
-    owner: string,
+    readonly transaction: StoreTransaction,
+    outermost: Asking,
     acquired: Acquired,
   ) {
-    this.id = request.id;
+    this.id = outermost.request.id;
     this.attempt = acquired.attempt;
     this.fencingToken = acquired.fencingToken;
     this.steps = acquired.steps;
     this.manager = transaction.manager;
-    this.claim = { id: request.id, owner };
+    this.records = [outermost];
     this.handlerStartedAtMs = around.clock.now();
-    this.retentionMs = request.policy.retentionMs;
   }
 
   get isRunning(): boolean {
     return this.phase === 'running';
+  }
+
+  /** Another record was acquired in the transaction: all of them end together. */
+  add(asking: Asking): void {
+    this.records.push(asking);
   }
 
   handOver(): void {
@@ -88,16 +103,24 @@ export class TransactionalClaim implements Claim {
   hold(reason: string): Promise<Settlement> {
     return this.settle({ type: 'held', reason }, undefined, async () => {
       await this.transaction.undoWork();
-      return this.transaction.hold({ ...this.claim, reason });
+      return this.inAll((asking) => this.transaction.hold({ ...refOf(asking), reason }));
     });
   }
 
   saveStep(name: string, value: Uint8Array): Promise<boolean> {
-    return this.transaction.saveStep({ ...this.claim, name, value });
+    return this.transaction.saveStep({ ...refOf(this.records[0]!), name, value });
   }
 
   private writeReply(reply: Uint8Array): Promise<boolean> {
-    return this.transaction.complete({ ...this.claim, reply, retentionMs: this.retentionMs });
+    return this.inAll((asking) => {
+      const retentionMs = this.retentionMs ?? asking.request.policy.retentionMs;
+      return this.transaction.complete({ ...refOf(asking), reply, retentionMs });
+    });
+  }
+
+  private async inAll(write: (asking: Asking) => Promise<boolean>): Promise<boolean> {
+    for (const asking of this.records) if (!(await write(asking))) return false;
+    return true;
   }
 
   /**
@@ -117,7 +140,7 @@ export class TransactionalClaim implements Claim {
       this.end();
       return { outcome: 'undone', cause };
     }
-    if (reply !== undefined) this.local.reply(reply);
+    if (reply !== undefined) for (const { local } of this.records) local.reply(reply);
     this.emit(event);
     this.end();
     return { outcome: 'stored' };
@@ -141,12 +164,20 @@ export class TransactionalClaim implements Claim {
 
   private emit(facts: OwnersEvent): void {
     if (!this.around.events.hasListeners) return;
-    const { scope, id } = this.request;
-    this.around.events.emit({ ...facts, scope, id, attempt: this.attempt });
+    for (const { request } of this.records) {
+      const { scope, id } = request;
+      this.around.events.emit({ ...facts, scope, id, attempt: this.attempt });
+    }
   }
 
   private end(): void {
-    this.around.closed(this.id, this.local);
-    this.local.end();
+    for (const { request, local } of this.records) {
+      this.around.closed(request.id, local);
+      local.end();
+    }
   }
+}
+
+function refOf({ request, owner }: Asking): ClaimRef {
+  return { id: request.id, owner };
 }

@@ -1,36 +1,29 @@
 import type { Asking, Claimed, ClaimSource } from './claim-source.js';
 import { rollBack } from './roll-back.js';
-import type { Refusing } from './store.js';
+import type { AcquireResult, Refusing } from './store.js';
 import type { StoreTransaction, TransactionalStore } from './transaction.js';
-import { TransactionalClaim, type TransactionalClaimSurroundings } from './transactional-claim.js';
-
-/** Nothing outlives the transaction, so its claim needs no end of its own: ten years. */
-const LEASE_MS = 10 * 365 * 24 * 60 * 60 * 1000;
+import {
+  acquireOf,
+  TransactionalClaim,
+  type TransactionalClaimSurroundings,
+} from './transactional-claim.js';
 
 /** Claims that live as long as a transaction: the lock of the record's row is the lease. */
 export class TransactionalClaims implements ClaimSource {
   constructor(private readonly around: TransactionalClaimSurroundings) {}
 
-  async claim(asking: Asking): Promise<Claimed | Refusing> {
-    const { request, local, owner, lockWaitMs } = asking;
-    const { id, fingerprint, policy } = request;
+  claim(asking: Asking): Promise<Claimed | Refusing> {
+    const { within } = asking.request;
+    return within instanceof TransactionalClaim ? this.join(within, asking) : this.open(asking);
+  }
+
+  /** Begins the transaction. */
+  private async open(asking: Asking): Promise<Claimed | Refusing> {
     const transaction = await this.begin(asking);
-    const mustBeIssued = policy.refuseUnknown !== undefined;
-    const { retentionMs } = policy;
-    const acquire = { id, owner, fingerprint, leaseMs: LEASE_MS, retentionMs, mustBeIssued };
     try {
-      const result = await this.around.calls.call(() => transaction.acquire(acquire), {
-        waitMs: lockWaitMs,
-      });
+      const result = await this.acquire(transaction, asking);
       if (result.outcome === 'acquired') {
-        const claim = new TransactionalClaim(
-          this.around,
-          local,
-          request,
-          transaction,
-          owner,
-          result,
-        );
+        const claim = new TransactionalClaim(this.around, transaction, asking, result);
         return { outcome: 'claimed', claim, takenOver: undefined };
       }
       await rollBack(this.around.calls, transaction);
@@ -39,6 +32,20 @@ export class TransactionalClaims implements ClaimSource {
       void transaction.rollback();
       throw cause;
     }
+  }
+
+  /** Puts one more record into a transaction. Its owner rolls it back if that fails. */
+  private async join(within: TransactionalClaim, asking: Asking): Promise<Claimed | Refusing> {
+    const result = await this.acquire(within.transaction, asking);
+    if (result.outcome !== 'acquired') return result;
+    within.add(asking);
+    return { outcome: 'claimed', claim: within, takenOver: undefined };
+  }
+
+  private async acquire(transaction: StoreTransaction, asking: Asking): Promise<AcquireResult> {
+    return this.around.calls.call(() => transaction.acquire(acquireOf(asking)), {
+      waitMs: asking.lockWaitMs,
+    });
   }
 
   private async begin({ request, lockWaitMs }: Asking): Promise<StoreTransaction> {

@@ -34,6 +34,7 @@ export class HandlerRegistry implements OnModuleInit {
   private readonly handlers = new Map<unknown, Map<unknown, ProtectedHandler>>();
   private readonly scopes = new Set<string>();
   private readonly ownersByScope = new Map<string, ScopeOwner>();
+  private readonly checks: (() => Promise<void>)[] = [];
 
   constructor(
     private readonly discovery: DiscoveryService,
@@ -44,7 +45,7 @@ export class HandlerRegistry implements OnModuleInit {
   ) {}
 
   /** @throws {@link IdempotencyConfigurationError} for the first wrong declaration */
-  onModuleInit(): void {
+  async onModuleInit(): Promise<void> {
     this.resolver.checkDefaults();
     for (const wrapper of this.discovery.getControllers())
       this.register(wrapper, (name, method) => this.routes(wrapper, name, method));
@@ -56,6 +57,7 @@ export class HandlerRegistry implements OnModuleInit {
         throw notARoute(`${type.name}.${name}`);
       });
     }
+    for (const check of this.checks.splice(0)) await check();
   }
 
   /** How the handler of a context is protected; `undefined` when it is not. */
@@ -107,7 +109,9 @@ export class HandlerRegistry implements OnModuleInit {
       );
       return undefined;
     }
-    const options = declaredOptions(controller, handler);
+    const classOptions = (Reflect.getMetadata(OPTIONS_METADATA, controller) ??
+      {}) as IdempotentOptions;
+    const layers = Reflect.getMetadata(OPTIONS_METADATA, handler) as readonly IdempotentOptions[];
     const scopes = new Map(
       templates.flatMap(({ path, scope }) => [
         [path, scope],
@@ -115,9 +119,11 @@ export class HandlerRegistry implements OnModuleInit {
       ]),
     );
     const method = protectedMethod(controller, methodName, handler);
-    const resolved = this.resolver.resolve({ name, method, options, scopes });
+    const declaration = { name, method, classOptions, layers, scopes };
+    const { handler: resolved, check } = this.resolver.resolve(declaration);
+    this.checks.push(check);
     for (const scope of [resolved.scope, ...scopes.values()]) this.scopes.add(scope);
-    if (!options.some(({ scope }) => scope !== undefined))
+    if ((layers[0]?.scope ?? classOptions.scope) === undefined)
       this.claimScopes(controller, name, templates);
     return resolved;
   }
@@ -157,13 +163,6 @@ function classOf({
   if (typeof type !== 'function' || type === Object) return undefined;
   const prototype: unknown = type.prototype;
   return typeof prototype === 'object' && prototype !== null ? type : undefined;
-}
-
-function declaredOptions(controller: NewableFunction, handler: Method): IdempotentOptions[] {
-  const ofClass = Reflect.getMetadata(OPTIONS_METADATA, controller) as
-    IdempotentOptions | undefined;
-  const ofHandler = Reflect.getMetadata(OPTIONS_METADATA, handler) as IdempotentOptions;
-  return ofClass === undefined ? [ofHandler] : [ofClass, ofHandler];
 }
 
 function notARoute(name: string): IdempotencyConfigurationError {

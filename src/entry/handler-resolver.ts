@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import { parseDuration } from '../engine/duration.js';
 import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
 import type { IdempotencyStore } from '../engine/store.js';
@@ -16,7 +17,7 @@ import { resolveKey } from '../keys/resolve-key.js';
 import type { StrategyPlan } from '../strategies/strategy.js';
 import { StrategyRegistry } from '../strategies/strategy-registry.js';
 import { checkDefaults, checkOptions, checkRunOptions, located } from './options-check.js';
-import type { ProtectedHandler } from './protected-handler.js';
+import type { ProtectedHandler, ProtectedLayer } from './protected-handler.js';
 import { resolveTransaction } from './transaction-option.js';
 
 export interface HandlerDeclaration {
@@ -24,10 +25,25 @@ export interface HandlerDeclaration {
   readonly name: string;
   /** See {@link ProtectedHandler.method}. */
   readonly method: unknown;
-  /** The options of its class and its own, outermost first. */
-  readonly options: readonly IdempotentOptions[];
+  /** The options of its class. */
+  readonly classOptions: IdempotentOptions;
+  /** Its own options, one for each decorator, outermost first. */
+  readonly layers: readonly IdempotentOptions[];
   /** Its scopes by route path, or its only one. */
   readonly scopes: ReadonlyMap<string, string> | string;
+}
+
+/** A protected handler, and what its strategies want to see when everything is there. */
+export interface ResolvedHandler {
+  readonly handler: ProtectedHandler;
+  readonly check: () => Promise<void>;
+}
+
+/** One decorator, with everything that lies under it. */
+interface Layer {
+  readonly strategy: string;
+  readonly options: IdempotentOptions;
+  readonly plan: StrategyPlan;
 }
 
 /** Makes the complete read-only form of options, once, when the application boots. */
@@ -40,15 +56,17 @@ export class HandlerResolver {
   ) {}
 
   /** @throws {@link IdempotencyConfigurationError} */
-  resolve(declaration: HandlerDeclaration): ProtectedHandler {
-    return located(
-      (option) => `${option} of ${declaration.name}`,
-      () => this.resolved(declaration),
-    );
-  }
-
-  private transaction(options: IdempotentOptions): OperationRequest['transaction'] {
-    return resolveTransaction(options, this.store);
+  resolve(declaration: HandlerDeclaration): ResolvedHandler {
+    const place = (option: string): string => `${option} of ${declaration.name}`;
+    return located(place, () => {
+      const layers = declaration.layers.map((own) => this.layer(declaration, own));
+      return {
+        handler: this.resolved(declaration, layers),
+        check: async () => {
+          for (const { plan } of layers) await located(place, async () => plan.check?.());
+        },
+      };
+    });
   }
 
   /**
@@ -63,37 +81,11 @@ export class HandlerResolver {
       () => {
         checkDefaults(defaults);
         this.policy(defaults);
-        this.transaction(defaults);
+        resolveTransaction(defaults, this.store);
         resolveFingerprint(defaults.fingerprint);
         this.strategies.get(defaults.strategy ?? DEFAULTS.strategy);
       },
     );
-  }
-
-  private resolved(declaration: HandlerDeclaration): ProtectedHandler {
-    const options = this.withDefaults(declaration.options);
-    const context = { handler: declaration.name, options };
-    const plan = this.strategies.get(options.strategy ?? DEFAULTS.strategy).plan(context);
-    const key = resolveKey(plan.key, {
-      headerName: this.moduleOptions.header ?? MODULE_DEFAULTS.header,
-    });
-    const fingerprint = resolveFingerprint(options.fingerprint);
-    const [scope, scopesByPath] = scopesOf(declaration, options);
-    return {
-      name: declaration.name,
-      transaction: this.transaction(options),
-      method: declaration.method,
-      scope,
-      scopesByPath,
-      key,
-      required: options.required ?? DEFAULTS.required,
-      policy: this.policy(options, plan.refuseUnknown),
-      keepsReply: plan.keepsReply,
-      fingerprint: key.coversContent ? matchesAll : fingerprintFor(plan, fingerprint),
-      principal: resolvePrincipal(options.principal ?? this.moduleOptions.principal),
-      onError: options.onError,
-      recover: options.recover,
-    };
   }
 
   /**
@@ -103,31 +95,111 @@ export class HandlerResolver {
    */
   resolveRun(
     given: IdempotentOptions,
-  ): Pick<ProtectedHandler, 'policy' | 'transaction' | 'onError' | 'recover'> {
+  ): Pick<ProtectedLayer, 'policy' | 'transaction' | 'recover'> &
+    Pick<ProtectedHandler, 'onError'> {
     return located(
       (option) => `${option} of IdempotencyService.run()`,
       () => {
         checkRunOptions(withoutUndefined(given));
-        const options = this.withDefaults([given]);
+        const options = this.withDefaults(given);
+        checkOptions(options);
         const { onError, recover } = options;
-        const transaction = this.transaction(options);
+        const transaction = resolveTransaction(options, this.store);
         return { policy: this.policy(options), transaction, onError, recover };
       },
     );
   }
 
-  /** The module's defaults with options over them, outermost first. */
-  private withDefaults(options: readonly IdempotentOptions[]): IdempotentOptions {
-    const { defaults } = this.moduleOptions;
-    const merged: IdempotentOptions = Object.assign({}, defaults, ...options.map(withoutUndefined));
-    checkOptions(merged);
-    return merged;
+  private layer({ name, classOptions }: HandlerDeclaration, own: IdempotentOptions): Layer {
+    const options = this.withDefaults(classOptions, own);
+    const strategyName = options.strategy ?? DEFAULTS.strategy;
+    const strategy = this.strategies.get(strategyName);
+    checkOptions(options, strategy.options);
+    for (const option of strategy.withoutOptions ?? [])
+      if (own[option] !== undefined) throw meaningless(option, own[option], strategyName);
+    return { strategy: strategyName, options, plan: strategy.plan({ handler: name, options }) };
   }
 
-  private policy(
-    options: IdempotentOptions,
-    refuseUnknown?: OperationPolicy['refuseUnknown'],
-  ): OperationPolicy {
+  private resolved(declaration: HandlerDeclaration, layers: readonly Layer[]): ProtectedHandler {
+    const [scope, scopesByPath] = scopesOf(declaration, layers[0]!.options);
+    const transaction = this.transaction(layers);
+    const resolved = layers.map((layer, index) => this.protectedLayer(layer, index, transaction));
+    checkScopes(layers);
+    const principal = layers.find(({ options }) => options.principal)?.options.principal;
+    return {
+      name: declaration.name,
+      method: declaration.method,
+      scope,
+      scopesByPath,
+      layers: resolved as [ProtectedLayer, ...ProtectedLayer[]],
+      policy: resolved[0]!.policy,
+      principal: resolvePrincipal(principal ?? this.moduleOptions.principal),
+      onError: layers.find(({ options }) => options.onError)?.options.onError,
+    };
+  }
+
+  private protectedLayer(
+    { strategy, options, plan }: Layer,
+    index: number,
+    transaction: OperationRequest['transaction'],
+  ): ProtectedLayer {
+    const key = resolveKey(plan.key, {
+      headerName: this.moduleOptions.header ?? MODULE_DEFAULTS.header,
+    });
+    const fingerprint = resolveFingerprint(options.fingerprint);
+    const policy = this.policy(options);
+    const isOutermost = index === 0;
+    return {
+      key,
+      required: options.required ?? DEFAULTS.required,
+      // The outermost layer's own scope is the handler's.
+      scope: options.scope === undefined ? plan.scope : isOutermost ? undefined : options.scope,
+      scopeSuffix: isOutermost ? '' : `#${strategy}`,
+      perPrincipal: plan.perPrincipal ?? true,
+      policy: plan.keepsReply
+        ? policy
+        : { ...policy, keepsReply: false, retentionMs: policy.leaseMs },
+      transaction: plan.transaction === 'never' ? undefined : transaction,
+      fingerprint: key.coversContent ? matchesAll : fingerprintFor(plan, fingerprint),
+      recover: options.recover,
+      refusals: plan.refusals ?? {},
+      begin: plan.begin?.bind(plan),
+    };
+  }
+
+  /** What one layer needs is that of all: they end together. */
+  private transaction(layers: readonly Layer[]): OperationRequest['transaction'] {
+    const asked = layers
+      .filter(({ plan }) => plan.transaction !== 'never')
+      .map(({ options, plan }) => ({
+        ...options,
+        transaction:
+          plan.transaction === 'required' ? options.transaction || true : options.transaction,
+      }));
+    const named = asked.map((options) => resolveTransaction(options, this.store));
+    const found = named.find((one) => one !== undefined);
+    const other = named.find((one) => one !== undefined && one.source !== found?.source);
+    if (other !== undefined) {
+      throw new IdempotencyConfigurationError({
+        option: 'transaction',
+        given: other.source ?? true,
+        accepted: `the data source of the layer around it: ${found?.source ?? true}`,
+        remedy: 'Give all @Idempotent() of the handler the same data source.',
+      });
+    }
+    if (found !== undefined)
+      for (const options of asked)
+        resolveTransaction({ ...options, transaction: found.source ?? true }, this.store);
+    return found;
+  }
+
+  /** The module's defaults with options over them, outermost first. */
+  private withDefaults(...options: readonly IdempotentOptions[]): IdempotentOptions {
+    const { defaults } = this.moduleOptions;
+    return Object.assign({}, defaults, ...options.map(withoutUndefined)) as IdempotentOptions;
+  }
+
+  private policy(options: IdempotentOptions): OperationPolicy {
     return {
       leaseMs: parseDuration('lease', options.lease ?? DEFAULTS.lease),
       retentionMs: parseDuration('ttl', options.ttl ?? DEFAULTS.ttl),
@@ -138,7 +210,7 @@ export class HandlerResolver {
       onDuplicate: options.onDuplicate ?? DEFAULTS.onDuplicate,
       onAbandoned: options.onAbandoned ?? DEFAULTS.onAbandoned,
       onStoreFailure: options.onStoreFailure ?? DEFAULTS.onStoreFailure,
-      refuseUnknown,
+      keepsReply: true,
     };
   }
 }
@@ -161,7 +233,37 @@ function scopesOf(
   return [first ?? '', scopes.size > 1 ? scopes : undefined];
 }
 
+/** Two layers with the same keys would wait for each other for ever. */
+function checkScopes(layers: readonly Layer[]): void {
+  const seen = new Set<string>();
+  for (const { strategy, options } of layers) {
+    const scope = options.scope ?? `#${strategy}`;
+    if (seen.has(scope)) {
+      throw new IdempotencyConfigurationError({
+        option: 'scope',
+        given: options.scope ?? `two layers of strategy '${strategy}'`,
+        accepted: 'layers that differ in their strategy, or in their scope',
+        remedy: 'Remove one of the two decorators, or give one of them a `scope` of its own.',
+      });
+    }
+    seen.add(scope);
+  }
+}
+
 /** An option that is there but `undefined` must not hide the one below it. */
 function withoutUndefined(options: IdempotentOptions): IdempotentOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
+function meaningless(
+  option: string,
+  given: unknown,
+  strategy: string,
+): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({
+    option,
+    given,
+    accepted: `nothing with strategy: '${strategy}', to which it means nothing`,
+    remedy: 'Remove the option, or choose another strategy.',
+  });
 }

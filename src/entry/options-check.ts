@@ -21,12 +21,17 @@ const KNOWN_OPTIONS = [
 const OWN_OPTIONS = ['key', 'scope'];
 
 /**
- * Everything but durations, keys, fingerprints and strategies, which are checked where they are
- * read.
+ * Everything but durations, keys, fingerprints and what belongs to a strategy, which are checked
+ * where they are read.
  *
+ * @param ofStrategy names of options that the strategy has beside the common ones
  * @throws {@link IdempotencyConfigurationError} for the first wrong option
  */
-export function checkOptions(options: IdempotentOptions, known = KNOWN_OPTIONS): void {
+export function checkOptions(
+  options: IdempotentOptions,
+  ofStrategy: readonly string[] = [],
+  known = [...KNOWN_OPTIONS, ...ofStrategy],
+): void {
   const given = options as Readonly<Record<string, unknown>>;
   for (const option of Object.keys(options))
     if (!known.includes(option))
@@ -50,6 +55,7 @@ export function checkOptions(options: IdempotentOptions, known = KNOWN_OPTIONS):
 export function checkDefaults(defaults: IdempotentOptions): void {
   checkOptions(
     defaults,
+    [],
     KNOWN_OPTIONS.filter((option) => !OWN_OPTIONS.includes(option)),
   );
 }
@@ -61,6 +67,7 @@ const HANDLER_OPTIONS = [...OWN_OPTIONS, 'strategy', 'required', 'fingerprint', 
 export function checkRunOptions(options: IdempotentOptions): void {
   checkOptions(
     options,
+    [],
     KNOWN_OPTIONS.filter((option) => !HANDLER_OPTIONS.includes(option)),
   );
 }

@@ -3,6 +3,27 @@ import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
 import type { ErrorDecision, IdempotentOptions } from '../idempotency.options.js';
 import type { IdempotentCall } from '../keys/call.js';
 import type { ResolvedKey } from '../keys/resolve-key.js';
+import type { StrategyPlan } from '../strategies/strategy.js';
+
+/** One `@Idempotent()` of a handler. */
+export interface ProtectedLayer {
+  readonly key: ResolvedKey;
+  readonly required: boolean;
+  /** The namespace of its keys, where that is not the handler's own. */
+  readonly scope: string | undefined;
+  /** What makes its namespace another one than that of the layers around it. */
+  readonly scopeSuffix: string;
+  /** Whether every caller has keys of their own. */
+  readonly perPrincipal: boolean;
+  readonly policy: OperationPolicy;
+  /** Record and work are one transaction. */
+  readonly transaction: OperationRequest['transaction'];
+  readonly fingerprint: (call: IdempotentCall) => Awaitable<string>;
+  readonly recover: IdempotentOptions['recover'];
+  readonly refusals: NonNullable<StrategyPlan['refusals']>;
+  /** What the strategy has to say of every call. */
+  readonly begin: StrategyPlan['begin'];
+}
 
 /** Everything about one protected handler, worked out when the application boots. */
 export interface ProtectedHandler {
@@ -14,14 +35,10 @@ export interface ProtectedHandler {
   readonly scope: string;
   /** Only with several routes: the scope of each, by its path. */
   readonly scopesByPath: ReadonlyMap<string, string> | undefined;
-  readonly key: ResolvedKey;
-  readonly required: boolean;
+  /** Outermost first; one, unless the decorator is there several times. */
+  readonly layers: readonly [ProtectedLayer, ...ProtectedLayer[]];
+  /** The outermost layer's. */
   readonly policy: OperationPolicy;
-  readonly keepsReply: boolean;
-  /** Record and work are one transaction. */
-  readonly transaction: OperationRequest['transaction'];
-  readonly fingerprint: (call: IdempotentCall) => Awaitable<string>;
   readonly principal: (call: IdempotentCall) => Awaitable<string | undefined>;
   readonly onError: ((error: unknown, status: number) => Awaitable<ErrorDecision>) | undefined;
-  readonly recover: IdempotentOptions['recover'];
 }

@@ -23,3 +23,4 @@ export {
 export { body, header, keySource, param, principal, query } from './key-sources.js';
 export type { PrincipalFunction } from './principal.js';
 export { signature, type SignatureOptions } from './signature.js';
+export { ifMatch, IfMatchSource } from './if-match.js';

@@ -1,5 +1,8 @@
+import type { Awaitable } from '../engine/awaitable.js';
+import type { Precondition } from '../engine/precondition.js';
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
 import type { IdempotentOptions } from '../idempotency.options.js';
+import type { IdempotentCall } from '../keys/call.js';
 import type { KeyDeclaration } from '../keys/key-source.js';
 
 /** A handler as its strategy sees it when the application boots. */
@@ -10,6 +13,23 @@ export interface StrategyContext {
   readonly options: IdempotentOptions;
 }
 
+/** What a strategy has to say of one call, after its key was read. */
+export interface StrategyCall {
+  /** What has to be true before the handler may run. */
+  readonly precondition?: Precondition;
+  /** Headers of a successful reply, asked for when the precondition was met. */
+  readonly headers?: () => Readonly<Record<string, string>>;
+  /** When given, only a key that was issued before may be used; else this is the refusal. */
+  readonly refuseUnknown?: IdempotencyErrorCode;
+  /** How long the record is kept at least, in milliseconds; `ttl` if that is longer. */
+  readonly keepForMs?: number;
+  /**
+   * `false`: this call is not to be remembered.
+   * @default the plan's
+   */
+  readonly keepsReply?: boolean;
+}
+
 /** What a strategy answers, once per handler. */
 export interface StrategyPlan {
   /** What the key is. */
@@ -18,8 +38,32 @@ export interface StrategyPlan {
   readonly comparesContent: boolean;
   /** Whether the reply is kept for retries; without it, the strategy is mutual exclusion only. */
   readonly keepsReply: boolean;
-  /** When given, only a key that was issued before may be used; else this is the refusal. */
-  readonly refuseUnknown?: IdempotencyErrorCode;
+  /**
+   * Whether every caller has keys of their own.
+   * @default true
+   */
+  readonly perPrincipal?: boolean;
+  /** The namespace of the keys, instead of the route's. The option `scope` goes before it. */
+  readonly scope?: string;
+  /** The answers to a call without a key, and to one whose key cannot be one. */
+  readonly refusals?: {
+    readonly missing?: IdempotencyErrorCode;
+    readonly invalid?: IdempotencyErrorCode;
+  };
+  /**
+   * `required`: record and work are one transaction of the store. `never`: a claim of this strategy
+   * is seen by others while the work runs, so it is no part of any transaction.
+   * @default as the option `transaction` says
+   */
+  readonly transaction?: 'required' | 'never';
+  /** Runs when the application boots, once all its modules are there. */
+  check?(): Awaitable<void>;
+  /**
+   * Asked for every call, after the key was read and before anything is claimed.
+   *
+   * @throws {@link InvalidKeyError} for a call that cannot be served
+   */
+  begin?(call: IdempotentCall): Awaitable<StrategyCall>;
 }
 
 /**
@@ -27,6 +71,10 @@ export interface StrategyPlan {
  * means. Claim, lease, replay, waiting and recording are the engine's.
  */
 export interface IdempotencyStrategyContract {
+  /** Names of the options that it has beside the common ones. */
+  readonly options?: readonly string[];
+  /** Common options that mean nothing to it, and are refused. */
+  readonly withoutOptions?: readonly (keyof IdempotentOptions)[];
   /** @throws {@link IdempotencyConfigurationError} for a declaration that cannot work */
   plan(context: StrategyContext): StrategyPlan;
 }

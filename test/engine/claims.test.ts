@@ -120,7 +120,7 @@ describe.each(STORES)('over a store that answers %s', (_how, start) => {
     await (await process.claim()).release();
   });
 
-  test('claims only what was issued where the policy asks for it', async () => {
+  test('claims only what was issued where the call asks for it', async () => {
     const { process, memory } = start();
     const refuseUnknown = 'IDEMPOTENCY_KEY_INVALID';
     expect(await process.ask({ refuseUnknown })).toBe(refuseUnknown);

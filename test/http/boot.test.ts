@@ -33,6 +33,7 @@ import {
   type IdempotencyStrategyContract,
   Idempotent,
   type IdempotentOperation,
+  type IdempotentDeclaration,
   type IdempotentOptions,
   isIdempotencyConfigurationError,
   MemoryStore,
@@ -60,7 +61,7 @@ let runs = 0;
 function controllerWith(options: IdempotentOptions, path = 'one', name = 'Shop'): Type {
   @Controller(path)
   class OneHandler {
-    @Idempotent(options)
+    @Idempotent(options as IdempotentDeclaration)
     @Post()
     pay(@Operation() operation: IdempotentOperation): unknown {
       runs += 1;

@@ -23,7 +23,7 @@ const POLICY: OperationPolicy = {
   onDuplicate: 'replay',
   onAbandoned: 'rerun',
   onStoreFailure: 'reject',
-  refuseUnknown: undefined,
+  keepsReply: true,
 };
 
 /** What differs from the defaults; parts of the policy beside parts of the request. */
@@ -31,9 +31,9 @@ export type Given = Partial<Omit<OperationRequest, 'policy'>> & Partial<Operatio
 
 export function operation(given: Given = {}): OperationRequest {
   const { id = 'payment', scope = 'POST /payments', fingerprint = 'content', ...rest } = given;
-  const { recover, isWanted, transaction, ...policy } = rest;
+  const { recover, isWanted, transaction, refuseUnknown, precondition, ...policy } = rest;
   const request = { id, scope, fingerprint, recover, isWanted, transaction };
-  return { ...request, policy: { ...POLICY, ...policy } };
+  return { ...request, refuseUnknown, precondition, policy: { ...POLICY, ...policy } };
 }
 
 /** One process: an engine, and everything that it reports. */

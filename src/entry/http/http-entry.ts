@@ -4,7 +4,8 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { type Observable, of } from 'rxjs';
 import { type Awaitable, chain, isPending } from '../../engine/awaitable.js';
 import { IdempotencyEngine } from '../../engine/engine.js';
-import type { Beginning, OperationRequest } from '../../engine/operation.js';
+import { beginLayers } from '../../engine/layers.js';
+import type { Beginning, OperationRequest, Refused } from '../../engine/operation.js';
 import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import { IdempotencyException } from '../../idempotency.exception.js';
 import { MODULE_OPTIONS_TOKEN } from '../../idempotency.module-definition.js';
@@ -16,9 +17,10 @@ import { decodeReply, UnreadableReplyError } from '../../replies/codec.js';
 import type { Reply } from '../../replies/reply.js';
 import { CurrentOperation } from '../current-operation.js';
 import { HandlerRun, handlerRuns } from '../handler-run.js';
-import type { ProtectedHandler } from '../protected-handler.js';
+import type { StrategyCall } from '../../strategies/strategy.js';
+import type { ProtectedHandler, ProtectedLayer } from '../protected-handler.js';
 import { encodeRecoveredHttpReply, recovery } from '../recovery-call.js';
-import { HttpExchange } from './exchange.js';
+import { type FrameworkResponse, HttpExchange } from './exchange.js';
 import { HttpOperation, type HttpOperationContext } from './http-operation.js';
 import { problemHeaders } from './problem.js';
 import { replay } from './replayer.js';
@@ -43,15 +45,17 @@ export class HttpEntry implements HttpOperationContext {
     return this.engine.clock;
   }
 
-  /** The guard's part: a key that is sent in the head is there and well formed. No I/O. */
+  /** The guard's part: keys that are sent in the head are there and well formed. No I/O. */
   check(context: ExecutionContext, handler: ProtectedHandler): void {
-    if (!handler.key.readsOnlyHead) return;
     const exchange = HttpExchange.of(context, handler);
     if (exchange.isSafe) return;
-    const key = this.readKey(exchange, handler);
-    // Sources that read only the head answer at once.
-    if (typeof key === 'string') exchange.key = key;
-    else if (handler.required) throw this.refuse(exchange, 'IDEMPOTENCY_KEY_REQUIRED');
+    for (const layer of handler.layers) {
+      if (!layer.key.readsOnlyHead) continue;
+      const key = this.readKey(exchange, layer);
+      if (key === undefined && layer.required) throw this.refuseMissing(exchange, layer);
+      // Sources that read only the head answer at once.
+      if (layer === handler.layers[0]) exchange.key = key as string | undefined;
+    }
   }
 
   /** The interceptor's part: claim, then run, replay or refuse. */
@@ -67,17 +71,10 @@ export class HttpEntry implements HttpOperationContext {
     if (exchange.isSafe) return this.runUnprotected(next, exchange, handler);
     return chain(handler.principal(exchange), (principal) => {
       exchange.principal = principal;
-      return chain(exchange.key ?? this.readKey(exchange, handler), (key) => {
-        if (key === undefined) {
-          if (handler.required) throw this.refuse(exchange, 'IDEMPOTENCY_KEY_REQUIRED');
-          return this.runUnprotected(next, exchange, handler);
-        }
-        exchange.key = key;
-        return chain(
-          this.orRefuse(exchange, () => handler.fingerprint(exchange)),
-          (fingerprint) => this.begin(next, exchange, handler, key, fingerprint),
-        );
-      });
+      const { layers } = handler;
+      return layers.length === 1
+        ? this.beginOne(next, exchange, handler, layers[0])
+        : this.beginAll(next, exchange, handler);
     });
   }
 
@@ -90,29 +87,101 @@ export class HttpEntry implements HttpOperationContext {
     return new IdempotencyException(code, { retryAfterMs, problemBaseUrl, cause });
   }
 
-  private begin(
+  setHeader(response: FrameworkResponse, name: string, value: string): void {
+    this.adapterHost.httpAdapter.setHeader(response, name, value);
+  }
+
+  private beginOne(
     next: CallHandler,
     exchange: HttpExchange,
     handler: ProtectedHandler,
+    layer: ProtectedLayer,
+  ): Awaitable<Observable<unknown>> {
+    return chain(this.operation(exchange, layer, exchange.key), (operation) => {
+      if (operation === undefined) return this.runUnprotected(next, exchange, handler);
+      exchange.key = operation.key;
+      const { request } = operation;
+      const beginning =
+        request.precondition === undefined
+          ? this.engine.begin(request)
+          : beginLayers(this.engine, [request]);
+      return chain(beginning, (begun) =>
+        this.goOn(begun, next, exchange, handler, operation.headers),
+      );
+    });
+  }
+
+  private async beginAll(
+    next: CallHandler,
+    exchange: HttpExchange,
+    handler: ProtectedHandler,
+  ): Promise<Observable<unknown>> {
+    const operations: LayerOperation[] = [];
+    for (const layer of handler.layers) {
+      const operation = await this.operation(exchange, layer, undefined);
+      if (operation !== undefined) operations.push(operation);
+    }
+    if (operations.length === 0) return this.runUnprotected(next, exchange, handler);
+    exchange.key = operations[0]!.key;
+    const beginning = await beginLayers(
+      this.engine,
+      operations.map(({ request }) => request),
+    );
+    const headers: StrategyCall['headers'] = () =>
+      Object.assign({}, ...operations.map((operation) => operation.headers?.())) as Headers;
+    return this.goOn(beginning, next, exchange, handler, headers);
+  }
+
+  /** What a layer makes of the call; `undefined` when it has no key, and needs none. */
+  private operation(
+    exchange: HttpExchange,
+    layer: ProtectedLayer,
+    known: string | undefined,
+  ): Awaitable<LayerOperation | undefined> {
+    return chain(known ?? this.readKey(exchange, layer), (key) => {
+      if (key === undefined) {
+        if (layer.required) throw this.refuseMissing(exchange, layer);
+        return undefined;
+      }
+      return chain(
+        this.orRefuse(exchange, layer, () => layer.fingerprint(exchange)),
+        (fingerprint) => {
+          if (layer.begin === undefined)
+            return { key, request: this.request(exchange, layer, key, fingerprint) };
+          return chain(
+            this.orRefuse(exchange, layer, () => layer.begin!(exchange)),
+            (call): LayerOperation => ({
+              key,
+              request: withCall(this.request(exchange, layer, key, fingerprint), call),
+              headers: call.headers,
+            }),
+          );
+        },
+      );
+    });
+  }
+
+  private request(
+    exchange: HttpExchange,
+    layer: ProtectedLayer,
     key: string,
     fingerprint: string,
-  ): Awaitable<Observable<unknown>> {
-    const { scope, principal, raw } = exchange;
+  ): OperationRequest {
+    const { raw } = exchange;
+    const { policy, transaction, recover } = layer;
+    const scope = layer.scope ?? exchange.scope + layer.scopeSuffix;
+    const principal = layer.perPrincipal ? exchange.principal : undefined;
     const id = recordId(scope, principal, key);
-    const request: OperationRequest = {
+    return {
       id,
       scope,
       fingerprint,
-      policy: handler.policy,
-      transaction: handler.transaction,
+      policy,
+      transaction,
       recover:
-        handler.recover &&
-        recovery(handler.recover, { key, scope, principal }, id, encodeRecoveredHttpReply),
+        recover && recovery(recover, { key, scope, principal }, id, encodeRecoveredHttpReply),
       isWanted: () => !raw.destroyed,
     };
-    return chain(this.engine.begin(request), (beginning) =>
-      this.goOn(beginning, next, exchange, handler),
-    );
   }
 
   private goOn(
@@ -120,12 +189,15 @@ export class HttpEntry implements HttpOperationContext {
     next: CallHandler,
     exchange: HttpExchange,
     handler: ProtectedHandler,
+    headers: StrategyCall['headers'],
   ): Awaitable<Observable<unknown>> {
     switch (beginning.outcome) {
       case 'execute': {
         const { claim } = beginning;
         const run = new HandlerRun(handler.method, new CurrentOperation(exchange, claim), claim);
-        return new HttpOperation(this, handler, exchange, claim, run).execute(next);
+        const operation = new HttpOperation(this, handler, exchange, claim, run);
+        if (headers !== undefined) operation.promise(headers());
+        return operation.execute(next);
       }
       case 'replay':
         return this.replay(exchange, beginning.reply);
@@ -161,17 +233,25 @@ export class HttpEntry implements HttpOperationContext {
     return handlerRuns.run(run, () => next.handle());
   }
 
-  private readKey(
+  private readKey(exchange: HttpExchange, layer: ProtectedLayer): Awaitable<string | undefined> {
+    return this.orRefuse(exchange, layer, () => layer.key.read(exchange));
+  }
+
+  private refuseMissing(
     exchange: HttpExchange,
-    handler: ProtectedHandler,
-  ): Awaitable<string | undefined> {
-    return this.orRefuse(exchange, () => handler.key.read(exchange));
+    { refusals }: ProtectedLayer,
+  ): IdempotencyException {
+    return this.refuse(exchange, refusals.missing ?? 'IDEMPOTENCY_KEY_REQUIRED');
   }
 
   /** Runs a part that may fail in ways that have an answer of their own, at once or later. */
-  private orRefuse<T>(exchange: HttpExchange, run: () => Awaitable<T>): Awaitable<T> {
+  private orRefuse<T>(
+    exchange: HttpExchange,
+    layer: ProtectedLayer,
+    run: () => Awaitable<T>,
+  ): Awaitable<T> {
     const refuse = (cause: unknown): never => {
-      const code = refusalOf(cause);
+      const code = refusalOf(cause, layer);
       throw code === undefined ? cause : this.refuse(exchange, code, { cause });
     };
     try {
@@ -198,29 +278,56 @@ export class HttpEntry implements HttpOperationContext {
   private exception(
     exchange: HttpExchange,
     code: IdempotencyErrorCode,
-    { retryAfterMs, cause }: { retryAfterMs?: number; cause?: unknown } = {},
+    { retryAfterMs, cause, unmet }: Partial<Omit<Refused, 'code' | 'outcome'>> = {},
   ): IdempotencyException {
-    const detail = isInvalidKeyError(cause) ? cause.message : undefined;
+    // A strategy with a refusal of its own says the same of every key that is none.
+    const isAboutKey = code === 'IDEMPOTENCY_KEY_INVALID' && isInvalidKeyError(cause);
     const { problemBaseUrl } = this;
     const exception = new IdempotencyException(code, {
       retryAfterMs,
       problemBaseUrl,
-      detail,
       cause,
+      status: unmet?.status,
+      members: unmet?.members,
+      detail: isAboutKey ? cause.message : unmet?.detail,
     });
     // The caller cannot mend it; whoever runs the application can.
     if (exception.getStatus() === 500)
       this.logger.error(`${code} on ${exchange.scope}: ${messageOf(cause)}`);
     const base = exchange.response.getHeaders();
     for (const [name, value] of problemHeaders(exception, base))
-      this.adapterHost.httpAdapter.setHeader(exchange.response, name, value);
+      this.setHeader(exchange.response, name, value);
     return exception;
   }
 }
 
+type Headers = Readonly<Record<string, string>>;
+
+/** What one layer makes of a call. */
+interface LayerOperation {
+  readonly key: string;
+  readonly request: OperationRequest;
+  readonly headers?: StrategyCall['headers'];
+}
+
+/** What the strategy has to say of this call, over what it says of all. */
+function withCall(
+  request: OperationRequest,
+  { precondition, refuseUnknown, keepForMs = 0, keepsReply = true }: StrategyCall,
+): OperationRequest {
+  const { policy } = request;
+  const retentionMs = Math.max(policy.retentionMs, keepForMs);
+  return {
+    ...request,
+    precondition,
+    refuseUnknown,
+    policy: { ...policy, retentionMs, keepsReply: policy.keepsReply && keepsReply },
+  };
+}
+
 /** What a key source or a fingerprint that failed means to the client. */
-function refusalOf(error: unknown): IdempotencyErrorCode | undefined {
-  if (isInvalidKeyError(error)) return 'IDEMPOTENCY_KEY_INVALID';
+function refusalOf(error: unknown, { refusals }: ProtectedLayer): IdempotencyErrorCode | undefined {
+  if (isInvalidKeyError(error)) return refusals.invalid ?? 'IDEMPOTENCY_KEY_INVALID';
   return isFingerprintUnavailableError(error) ? 'IDEMPOTENCY_FINGERPRINT_UNAVAILABLE' : undefined;
 }
 

@@ -11,7 +11,7 @@ import type { IdempotencyException } from '../../idempotency.exception.js';
 import { decideOnFailure, isDeterministic, statusOf } from '../failure.js';
 import { type HandlerRun, handlerRuns } from '../handler-run.js';
 import type { ProtectedHandler } from '../protected-handler.js';
-import type { HttpExchange } from './exchange.js';
+import type { FrameworkResponse, HttpExchange } from './exchange.js';
 import { recordableHeaders } from './headers.js';
 import { writeProblem } from './problem.js';
 import { writeReply } from './replayer.js';
@@ -22,6 +22,7 @@ export interface HttpOperationContext {
   readonly clock: Clock;
   readonly maxResponseBytes: number;
   refusal(code: IdempotencyErrorCode, retryAfterMs?: number, cause?: unknown): IdempotencyException;
+  setHeader(response: FrameworkResponse, name: string, value: string): void;
 }
 
 /**
@@ -32,6 +33,7 @@ export class HttpOperation {
   private readonly base: OutgoingHttpHeaders;
   private readonly recorder: ResponseRecorder;
   private error: { readonly thrown: unknown } | undefined;
+  private promised: Readonly<Record<string, string>> | undefined;
   private hasResult = false;
   private isPipelineDone = false;
   /** Unsubscribed before there was a result. */
@@ -40,7 +42,7 @@ export class HttpOperation {
   constructor(
     private readonly context: HttpOperationContext,
     private readonly handler: ProtectedHandler,
-    exchange: HttpExchange,
+    private readonly exchange: HttpExchange,
     private readonly claim: Claim,
     private readonly run: HandlerRun,
   ) {
@@ -56,9 +58,16 @@ export class HttpOperation {
     if (raw.destroyed) this.watchForEnd();
   }
 
+  /** Sets headers that only a reply of success is to have. */
+  promise(headers: Readonly<Record<string, string>>): void {
+    this.promised = headers;
+    for (const [name, value] of Object.entries(headers))
+      this.context.setHeader(this.exchange.response, name, value);
+  }
+
   /** Runs what lies behind the interceptor, and notes how it ends. */
   execute(next: CallHandler): Observable<unknown> {
-    const source = handlerRuns.run(this.run, () => this.claim.run(() => next.handle()));
+    const source = this.claim.run(() => handlerRuns.run(this.run, () => next.handle()));
     return new Observable((subscriber) => {
       const inner = source.subscribe({
         next: (value) => {
@@ -98,6 +107,9 @@ export class HttpOperation {
     const { claim, run } = this;
     // The handler has held it, or whoever answers now is not the first to do so.
     if (!claim.isRunning) return 'send';
+    const isFailed =
+      this.error !== undefined || captured.kind !== 'reply' || !isDeterministic(captured.status);
+    if (this.promised !== undefined && isFailed) this.recorder.drop(this.promised);
     // Guards, pipes and validation: nothing has happened, so nothing is kept.
     if (!run.hasStarted) return this.release();
     if (this.isAnsweredByOther) {
@@ -113,9 +125,7 @@ export class HttpOperation {
       body === undefined
         ? NOT_KEPT
         : encodeHttpReply(status, recordableHeaders(headers, this.base), body);
-    return this.error !== undefined || !isDeterministic(status)
-      ? this.fail(this.error?.thrown, status, reply)
-      : this.complete(reply);
+    return isFailed ? this.fail(this.error?.thrown, status, reply) : this.complete(reply);
   }
 
   private fail(error: unknown, status: number, reply: Uint8Array): Awaitable<Verdict> {
@@ -132,7 +142,6 @@ export class HttpOperation {
   }
 
   private complete(reply: Uint8Array): Awaitable<Verdict> {
-    if (!this.handler.keepsReply) return this.release();
     return chain(this.claim.complete(reply), (settlement) => this.verdict(settlement));
   }
 

@@ -178,6 +178,15 @@ export class ResponseRecorder {
     });
   }
 
+  /** Takes headers back that have these values, before the reply goes out. */
+  drop(headers: Readonly<Record<string, string>>): void {
+    for (const [name, value] of Object.entries(headers)) {
+      if (this.response.getHeader(name) === value) this.response.removeHeader(name);
+      for (const given of [this.headers, this.head?.at(-1)])
+        if (typeof given === 'object' && given !== null) dropFrom(given as object, name, value);
+    }
+  }
+
   /** The client left and no reply will come: settles without one. */
   cutOff(): void {
     if (this.isCapturing) this.finish({ kind: 'cut-off' }, () => undefined);
@@ -276,6 +285,12 @@ export class ResponseRecorder {
   private callOriginal(name: Overridden, args: readonly unknown[]): unknown {
     return this.original[name].apply(this.response, args as never[]);
   }
+}
+
+function dropFrom(headers: object, name: string, value: string): void {
+  for (const [key, given] of Object.entries(headers))
+    if (key.toLowerCase() === name.toLowerCase() && given === value)
+      Reflect.deleteProperty(headers, key);
 }
 
 function recorderOf(response: object): ResponseRecorder {

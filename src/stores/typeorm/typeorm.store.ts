@@ -1,5 +1,6 @@
 import type { DataSource } from 'typeorm';
 import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import type { Resource, ResourceRequest, Resources } from '../../engine/resource.js';
 import type {
   AcquireRequest,
   AcquireResult,
@@ -18,6 +19,7 @@ import type {
 } from '../../engine/transaction.js';
 import { checkTable } from './check-table.js';
 import { checkName, DEFAULT_TABLE, type TableName } from './dialect.js';
+import { EntityResource } from './entity-resource.js';
 import { openRecords } from './open-records.js';
 import { type PurgeOptions, purgeOptions, PurgeTimer } from './purge-timer.js';
 import type { SqlRecords } from './records.js';
@@ -80,7 +82,7 @@ export interface TypeOrmStoreOptions {
  * });
  * const store = new TypeOrmStore({ dataSource: await dataSource.initialize() });
  */
-export class TypeOrmStore implements TransactionalStore {
+export class TypeOrmStore implements TransactionalStore, Resources {
   private readonly options: TypeOrmStoreOptions;
   private readonly purge: PurgeOptions | undefined;
   private records: SqlRecords | undefined;
@@ -159,6 +161,11 @@ export class TypeOrmStore implements TransactionalStore {
   async beginTransaction({ source, lockWaitMs }: TransactionRequest): Promise<StoreTransaction> {
     const dataSource = await this.dataSource(source);
     return TypeOrmTransaction.begin(dataSource, this.tableOf(dataSource), lockWaitMs);
+  }
+
+  /** Entities of the data source, for the strategies `version` and `state`. */
+  resource(request: ResourceRequest): Resource {
+    return new EntityResource(() => this.dataSource(request.source), request);
   }
 
   /** @throws {@link IdempotencyConfigurationError} when there is no data source of this name */

@@ -23,7 +23,9 @@ const MOST_RETRIES = 5;
 export class TypeOrmTransaction implements StoreTransaction {
   private readonly records: SqlRecords;
   private readonly lock: RecordLock;
-  private lockedId: string | undefined;
+  private readonly lockedIds: string[] = [];
+  /** A record is there: the transaction cannot start over any more. */
+  private isMarked = false;
   private isOpen = true;
   private isWanted = true;
   private claiming: Promise<unknown> = Promise.resolve();
@@ -116,24 +118,31 @@ export class TypeOrmTransaction implements StoreTransaction {
       try {
         return await this.tryToAcquire(request);
       } catch (error) {
-        if (this.lock.isTaken(error)) return { outcome: 'in-flight', leaseRemainingMs: 0 };
-        if (!this.isWanted || retry === MOST_RETRIES || !isPassing(error)) throw error;
+        if (this.lock.isTaken(error)) {
+          // PostgreSQL goes on after an error only from a savepoint.
+          if (this.isMarked) await this.undoWork();
+          return { outcome: 'in-flight', leaseRemainingMs: 0 };
+        }
+        const isOver = !this.isWanted || this.isMarked || retry === MOST_RETRIES;
+        if (isOver || !isPassing(error)) throw error;
       }
       await this.runner.rollbackTransaction();
-      if (this.lock.endsWithTransaction) this.lockedId = undefined;
+      if (this.lock.endsWithTransaction) this.lockedIds.length = 0;
       await this.runner.startTransaction();
     }
   }
 
   private async tryToAcquire(request: AcquireRequest): Promise<AcquireResult> {
     const { id } = request;
-    if (this.lockedId === undefined) {
+    if (!this.lockedIds.includes(id)) {
       if (!(await this.lock.take(this.runner, id, this.lockWaitMs)))
         return { outcome: 'in-flight', leaseRemainingMs: 0 };
-      this.lockedId = id;
+      this.lockedIds.push(id);
     }
     const result = await this.records.acquire(request);
-    if (result.outcome === 'acquired') await this.lock.mark(this.runner);
+    if (result.outcome !== 'acquired') return result;
+    await this.lock.mark(this.runner);
+    this.isMarked = true;
     return result;
   }
 
@@ -141,7 +150,7 @@ export class TypeOrmTransaction implements StoreTransaction {
     if (!this.isOpen) return;
     this.isOpen = false;
     try {
-      if (this.lockedId !== undefined) await this.lock.drop(this.runner, this.lockedId);
+      for (const id of this.lockedIds) await this.lock.drop(this.runner, id);
     } catch {
       // A connection that is gone holds no lock.
     }

@@ -29,7 +29,7 @@ async function ask({ id: given, through, hasOwnKeys }: Race, caller: number): Pr
       onDuplicate: 'replay',
       onAbandoned: 'rerun',
       onStoreFailure: 'reject',
-      refuseUnknown: undefined,
+      keepsReply: true,
     },
   });
   return beginning.outcome === 'refused' ? beginning.code : beginning.outcome;

@@ -1,0 +1,80 @@
+import type { Awaitable } from './awaitable.js';
+import type { OperationManager } from './transaction.js';
+
+/** What a version or a state is: text or a number. */
+export type ResourceValue = string | number | bigint;
+
+/** What a column has to hold before it is set; absent means anything. */
+export type Expectation =
+  { readonly oneOf: readonly ResourceValue[] } | { readonly below: ResourceValue };
+
+/**
+ * One column of one kind of row, which the strategies `version` and `state` compare and set. Shipped
+ * for TypeORM's entities; an application writes its own for anything else.
+ *
+ * Both verbs run within the transaction of the work.
+ */
+export interface Resource {
+  /** Named in errors, such as `Goods.version`. */
+  readonly name: string;
+  /**
+   * Called once when the application boots.
+   *
+   * @throws {@link IdempotencyConfigurationError} for a row or a column that does not exist
+   */
+  check?(): Awaitable<void>;
+  /**
+   * What the column holds, with the row locked until the transaction ends (`SELECT … FOR UPDATE`);
+   * `undefined` when there is no such row.
+   *
+   * @param id the parts of the row's key, as the call had them
+   */
+  readForUpdate(id: readonly string[]): Awaitable<ResourceValue | null | undefined>;
+  /**
+   * Sets the column in one statement if it holds what is expected. `false`: it does not, or there
+   * is no such row; nothing was changed.
+   */
+  compareAndSet(
+    id: readonly string[],
+    expected: Expectation | undefined,
+    value: ResourceValue,
+  ): Awaitable<boolean>;
+  /**
+   * Runs the work in a transaction that commits when it resolves and rolls back when it rejects.
+   * What it is called with becomes `op.manager`. Absent where the transaction is the store's own
+   * (`TypeOrmStore`), which holds the record as well.
+   */
+  transaction?<T>(work: (manager?: OperationManager) => Promise<T>): Promise<T>;
+}
+
+/** What names a {@link Resource}. */
+export interface ResourceRequest {
+  /** An entity of an object-relational mapper, as it was declared. */
+  readonly entity: unknown;
+  readonly kind: 'version' | 'state';
+  /** The property of the column; absent for the only one there is. */
+  readonly column: string | undefined;
+  /** How many parts the key of a row has. */
+  readonly idParts: number;
+  /** Name of the data source; absent for the store's own. */
+  readonly source: string | undefined;
+}
+
+/** Knows the rows of an object-relational mapper. */
+export interface Resources {
+  resource(request: ResourceRequest): Resource;
+}
+
+export function isResource(value: unknown): value is Resource {
+  const { name, readForUpdate, compareAndSet } = (value ?? {}) as Partial<Resource>;
+  return (
+    typeof value === 'object' &&
+    typeof name === 'string' &&
+    typeof readForUpdate === 'function' &&
+    typeof compareAndSet === 'function'
+  );
+}
+
+export function hasResources(value: unknown): value is Resources {
+  return typeof (value as Partial<Resources> | undefined)?.resource === 'function';
+}

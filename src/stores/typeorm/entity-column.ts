@@ -1,0 +1,137 @@
+import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'typeorm';
+import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
+import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import type { ResourceRequest } from '../../engine/resource.js';
+
+/** Whole numbers by the type of their column: how many bits they have. */
+const INTEGER_BITS: Readonly<Record<string, number>> = {
+  number: 32,
+  int: 32,
+  integer: 32,
+  int4: 32,
+  serial: 32,
+  mediumint: 24,
+  smallint: 16,
+  int2: 16,
+  tinyint: 8,
+  bigint: 64,
+  int8: 64,
+  numeric: 64,
+  decimal: 64,
+};
+const INTEGER = /^-?\d+$/;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** A column of an entity, and what finds its row. */
+export class EntityColumn {
+  private constructor(
+    readonly entity: EntityTarget<ObjectLiteral>,
+    readonly metadata: EntityMetadata,
+    readonly column: ColumnMetadata,
+  ) {}
+
+  /** @throws {@link IdempotencyConfigurationError} for an entity or a column that does not exist */
+  static find(dataSource: DataSource, request: ResourceRequest): EntityColumn {
+    const entity = request.entity as EntityTarget<ObjectLiteral>;
+    if (!dataSource.hasMetadata(entity)) throw unknownEntity(entity);
+    const metadata = dataSource.getMetadata(entity);
+    const found = new EntityColumn(entity, metadata, columnOf(metadata, request));
+    const { primaryColumns, name } = metadata;
+    if (primaryColumns.length !== request.idParts) {
+      throw new IdempotencyConfigurationError({
+        option: 'id',
+        given: `${request.idParts} part(s)`,
+        accepted: `one for each primary column of ${name}: ${primaryColumns.map(({ propertyPath }) => propertyPath).join(', ')}`,
+        remedy: 'List where each of them comes from, in this order.',
+      });
+    }
+    return found;
+  }
+
+  /**
+   * Finds the row by its key; `undefined` for a key that no row can have. A number, for one: in a
+   * comparison MySQL would take `'1 or so'` for 1, and PostgreSQL would fail.
+   */
+  whereId(id: readonly string[]): ObjectLiteral | undefined {
+    const where: ObjectLiteral = {};
+    for (const [index, column] of this.metadata.primaryColumns.entries()) {
+      const part = id[index];
+      if (part === undefined || !fits(column, part)) return undefined;
+      Object.assign(where, nested(column.propertyPath, part));
+    }
+    const deleted = this.metadata.deleteDateColumn;
+    return deleted ? { ...where, ...nested(deleted.propertyPath, null) } : where;
+  }
+
+  /** True for the row with this key. */
+  isRow(row: ObjectLiteral, id: readonly string[]): boolean {
+    return this.metadata.primaryColumns.every(
+      (column, index) => String(column.getEntityValue(row)) === id[index],
+    );
+  }
+}
+
+function columnOf(metadata: EntityMetadata, { kind, column }: ResourceRequest): ColumnMetadata {
+  const found =
+    column === undefined ? metadata.versionColumn : metadata.findColumnWithPropertyPath(column);
+  if (found === undefined) throw unknownColumn(metadata, kind, column);
+  if (kind === 'version' && bitsOf(found) === undefined) throw noNumber(metadata, found);
+  return found;
+}
+
+function fits(column: ColumnMetadata, part: string): boolean {
+  const bits = bitsOf(column);
+  if (bits !== undefined)
+    return INTEGER.test(part) && BigInt.asIntN(bits, BigInt(part)) === BigInt(part);
+  return !isUuid(column) || UUID.test(part);
+}
+
+function bitsOf({ type }: ColumnMetadata): number | undefined {
+  const name = typeof type === 'function' ? type.name.toLowerCase() : type;
+  return INTEGER_BITS[name];
+}
+
+function isUuid({ type, generationStrategy }: ColumnMetadata): boolean {
+  return type === 'uuid' || generationStrategy === 'uuid';
+}
+
+/** `{ a: { b: value } }` for `a.b`: how TypeORM names members of embedded objects. */
+export function nested(path: string, value: unknown): ObjectLiteral {
+  return path
+    .split('.')
+    .reduceRight<unknown>((within, name) => ({ [name]: within }), value) as ObjectLiteral;
+}
+
+function unknownEntity(entity: unknown): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({
+    option: 'entity',
+    given: entity,
+    accepted: 'an entity of the data source',
+    remedy: 'Add it to the `entities` of the data source, or correct it.',
+  });
+}
+
+function unknownColumn(
+  { name, columns }: EntityMetadata,
+  kind: string,
+  column: string | undefined,
+): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({
+    option: 'column',
+    given: column,
+    accepted: `a property of ${name}: ${columns.map(({ propertyPath }) => propertyPath).join(', ')}`,
+    remedy:
+      kind === 'version'
+        ? "Put @VersionColumn() on the property that holds the version, or name it, such as column: 'revision'."
+        : 'Correct the name.',
+  });
+}
+
+function noNumber({ name }: EntityMetadata, column: ColumnMetadata): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({
+    option: 'column',
+    given: `${name}.${column.propertyPath} of type ${String(typeof column.type === 'function' ? column.type.name : column.type)}`,
+    accepted: 'a column of whole numbers',
+    remedy: 'Name the column that is counted up with every change.',
+  });
+}

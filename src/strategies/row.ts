@@ -1,0 +1,51 @@
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { beginWork } from '../engine/work-transaction.js';
+import type { Resource } from '../engine/resource.js';
+import type { WorkTransactions } from '../engine/work-transaction.js';
+import type { IdempotentCall } from '../keys/call.js';
+import { InvalidKeyError, type KeyFunction, type KeySource } from '../keys/key-source.js';
+import { resolveKey, type ResolvedKey } from '../keys/resolve-key.js';
+import type { RowId } from './strategy-options.js';
+
+/** The row that a call is about, and the column of it that a strategy guards. */
+export class Row {
+  private readonly parts: readonly ResolvedKey[];
+  /** Where the work's transaction comes from, unless it is the store's. */
+  readonly transactions: WorkTransactions | undefined;
+
+  /** @throws {@link IdempotencyConfigurationError} when `id` names nothing */
+  constructor(
+    readonly resource: Resource,
+    id: RowId | undefined,
+    headerName: string,
+  ) {
+    this.parts = sourcesOf(id).map((source) => resolveKey(source, { headerName }));
+    const transaction = resource.transaction?.bind(resource);
+    this.transactions = transaction && { begin: () => beginWork(transaction) };
+  }
+
+  /** @throws {@link InvalidKeyError} when a part of the row's key is missing or malformed */
+  async id(call: IdempotentCall): Promise<string[]> {
+    const id: string[] = [];
+    for (const part of this.parts) {
+      const value = await part.read(call);
+      if (value === undefined)
+        throw new InvalidKeyError(`The row cannot be found without ${part.description}.`);
+      id.push(value);
+    }
+    return id;
+  }
+}
+
+/** The parts of a row's key, for the key of the operation. */
+export function sourcesOf(id: RowId | undefined): readonly (KeySource | KeyFunction)[] {
+  if (id === undefined) {
+    throw new IdempotencyConfigurationError({
+      option: 'id',
+      given: undefined,
+      accepted: 'where the key of the row comes from',
+      remedy: "Name it, such as { id: param('id') }.",
+    });
+  }
+  return Array.isArray(id) ? (id as readonly (KeySource | KeyFunction)[]) : [id as KeySource];
+}

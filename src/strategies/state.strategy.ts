@@ -1,0 +1,119 @@
+import { Inject } from '@nestjs/common';
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import type { Unmet } from '../engine/precondition.js';
+import type { Expectation, Resource } from '../engine/resource.js';
+import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
+import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../idempotency.options.js';
+import { keySource } from '../keys/key-sources.js';
+import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
+import { ResourceRegistry } from './resource-registry.js';
+import { Row, sourcesOf } from './row.js';
+import type { State, StateOptions, Transitions } from './strategy-options.js';
+import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';
+
+/**
+ * The row goes from one state to the next, once, before the handler runs. State, business rows and
+ * record are one transaction. A repeat, also with another body, gets the first reply.
+ */
+@IdempotencyStrategy('state')
+export class StateStrategy implements IdempotencyStrategyContract {
+  readonly options = ['entity', 'id', 'column', 'to', 'from'] as const;
+  readonly withoutOptions = ['key', 'fingerprint'] as const;
+  private readonly headerName: string;
+
+  constructor(
+    private readonly resources: ResourceRegistry,
+    @Inject(MODULE_OPTIONS_TOKEN) { header }: IdempotencyModuleOptions,
+  ) {
+    this.headerName = header ?? MODULE_DEFAULTS.header;
+  }
+
+  plan({ options }: StrategyContext): StrategyPlan {
+    const { entity, id, column, to, from } = options as Partial<StateOptions>;
+    if (typeof column !== 'string' || column === '')
+      throw wrong('column', column, 'the name of a property', "Name it, such as column: 'status'.");
+    if (!isState(to)) throw wrong('to', to, 'text or a number', 'Give the state to change to.');
+    const expected = expectationOf(from, to);
+    const resource = this.resources.get({
+      entity,
+      column,
+      kind: 'state',
+      idParts: sourcesOf(id).length,
+      source: typeof options.transaction === 'string' ? options.transaction : undefined,
+    });
+    const row = new Row(resource, id, this.headerName);
+    return {
+      key: [...sourcesOf(id), keySource(`state ${to}`, () => to)],
+      comparesContent: false,
+      keepsReply: true,
+      transaction: row.transactions === undefined ? 'required' : undefined,
+      check: () => resource.check?.(),
+      begin: async (call) => {
+        const id = await row.id(call);
+        const check = (): Promise<Unmet | undefined> => change(resource, id, expected, to);
+        return { precondition: { check, transactions: row.transactions } };
+      },
+    };
+  }
+}
+
+async function change(
+  resource: Resource,
+  id: readonly string[],
+  expected: Expectation,
+  to: State,
+): Promise<Unmet | undefined> {
+  if (await resource.compareAndSet(id, expected, to)) return undefined;
+  const current = await resource.readForUpdate(id);
+  if (current === undefined) return { code: 'IDEMPOTENCY_RESOURCE_NOT_FOUND' };
+  return {
+    code: 'IDEMPOTENCY_STATE_CONFLICT',
+    detail: `This would change the state to ${to}, which is not possible from ${current}.`,
+    members: { current: String(current), wanted: String(to) },
+  };
+}
+
+function expectationOf(from: StateOptions['from'], to: State): Expectation {
+  if (from === undefined) {
+    if (typeof to === 'number') return { below: to };
+    throw wrong(
+      'from',
+      from,
+      'with a state that is text, the states from which it may be reached',
+      "List them, such as from: ['created'], or use numbers that ascend.",
+    );
+  }
+  const oneOf = statesBefore(from, to);
+  if (oneOf.length === 0 || !oneOf.every(isState) || oneOf.some((state) => state === to)) {
+    throw wrong(
+      'from',
+      from,
+      `at least one state other than ${to}`,
+      'List the states from which this one may be reached, or correct the transitions.',
+    );
+  }
+  return { oneOf };
+}
+
+function statesBefore(from: NonNullable<StateOptions['from']>, to: State): readonly State[] {
+  if (Array.isArray(from)) return from as readonly State[];
+  if (typeof from !== 'object') return [];
+  return Object.entries(from as Transitions)
+    .filter(([, next]) => next.includes(to))
+    .map(([state]) => (typeof to === 'number' ? Number(state) : state));
+}
+
+function isState(value: unknown): value is State {
+  return typeof value === 'number'
+    ? Number.isFinite(value)
+    : typeof value === 'string' && value !== '';
+}
+
+function wrong(
+  option: string,
+  given: unknown,
+  accepted: string,
+  remedy: string,
+): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({ option, given, accepted, remedy });
+}

@@ -1,0 +1,177 @@
+import { Inject } from '@nestjs/common';
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import type { Precondition, Unmet } from '../engine/precondition.js';
+import type { ResourceValue } from '../engine/resource.js';
+import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
+import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../idempotency.options.js';
+import type { IdempotentCall } from '../keys/call.js';
+import { type ExpectedTags, IfMatchSource } from '../keys/if-match.js';
+import { InvalidKeyError, type KeySource } from '../keys/key-source.js';
+import { signature } from '../keys/signature.js';
+import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
+import { ResourceRegistry } from './resource-registry.js';
+import { Row, sourcesOf } from './row.js';
+import type { VersionOptions } from './strategy-options.js';
+import type {
+  IdempotencyStrategyContract,
+  StrategyCall,
+  StrategyContext,
+  StrategyPlan,
+} from './strategy.js';
+
+const INTEGER = /^-?\d+$/;
+
+/**
+ * The row has the version that the caller expects, or the handler does not run. Version, business
+ * rows and record are one transaction. The content is part of the key: a retry of the winner gets
+ * the winner's reply, while another writer at the same version is stale.
+ */
+@IdempotencyStrategy('version')
+export class VersionStrategy implements IdempotencyStrategyContract {
+  readonly options = ['entity', 'id', 'version', 'mode', 'column'] as const;
+  readonly withoutOptions = ['key', 'fingerprint'] as const;
+  private readonly headerName: string;
+
+  constructor(
+    private readonly resources: ResourceRegistry,
+    @Inject(MODULE_OPTIONS_TOKEN) { header }: IdempotencyModuleOptions,
+  ) {
+    this.headerName = header ?? MODULE_DEFAULTS.header;
+  }
+
+  plan({ options }: StrategyContext): StrategyPlan {
+    const { entity, id, version, mode = 'match', column } = options as Partial<VersionOptions>;
+    if (mode !== 'match' && mode !== 'newer')
+      throw wrong('mode', mode, "'match' or 'newer'", 'Correct the mode, or leave it out.');
+    const source = checkedVersion(version, mode);
+    const resource = this.resources.get({
+      entity,
+      column,
+      kind: 'version',
+      idParts: sourcesOf(id).length,
+      source: typeof options.transaction === 'string' ? options.transaction : undefined,
+    });
+    const row = new Row(resource, id, this.headerName);
+    return {
+      key: [...sourcesOf(id), source, signature()],
+      comparesContent: false,
+      keepsReply: true,
+      refusals: { missing: 'IDEMPOTENCY_VERSION_REQUIRED' },
+      transaction: row.transactions === undefined ? 'required' : undefined,
+      check: () => resource.check?.(),
+      begin: async (call) => this.begin(call, row, source, mode),
+    };
+  }
+
+  private async begin(
+    call: IdempotentCall,
+    row: Row,
+    source: KeySource,
+    mode: 'match' | 'newer',
+  ): Promise<StrategyCall> {
+    const id = await row.id(call);
+    const versions =
+      source instanceof IfMatchSource
+        ? new ExpectedVersion(source.expected(call)!, 412)
+        : mode === 'match'
+          ? new ExpectedVersion([(await source.read(call))!], 409)
+          : new NewerVersion(whole((await source.read(call))!));
+    let next: ResourceValue | undefined;
+    const precondition: Precondition = {
+      transactions: row.transactions,
+      async check() {
+        const current = await row.resource.readForUpdate(id);
+        if (current === undefined) return { code: 'IDEMPOTENCY_RESOURCE_NOT_FOUND' };
+        const unmet = versions.compare(current ?? 0);
+        next = versions.next(current ?? 0);
+        return unmet;
+      },
+      async conclude() {
+        await row.resource.compareAndSet(id, undefined, next!);
+      },
+    };
+    return {
+      precondition,
+      headers: () => ({ ETag: `"${next}"` }),
+      // Nothing tells a retry of it from a new wish.
+      keepsReply: !versions.isAny,
+    };
+  }
+}
+
+/** The row has one of these versions, and gets the next one. */
+class ExpectedVersion {
+  constructor(
+    private readonly tags: ExpectedTags,
+    private readonly status: number,
+  ) {}
+
+  get isAny(): boolean {
+    return this.tags === '*';
+  }
+
+  compare(current: ResourceValue): Unmet | undefined {
+    return this.tags === '*' || this.tags.includes(String(current))
+      ? undefined
+      : conflict(this.status, current);
+  }
+
+  next(current: ResourceValue): ResourceValue {
+    return typeof current === 'number' ? current + 1 : String(BigInt(current) + 1n);
+  }
+}
+
+/** The row has an older version, and gets this one. */
+class NewerVersion {
+  readonly isAny = false;
+
+  constructor(private readonly wanted: bigint) {}
+
+  compare(current: ResourceValue): Unmet | undefined {
+    return BigInt(current) < this.wanted ? undefined : conflict(409, current);
+  }
+
+  next(): ResourceValue {
+    return String(this.wanted);
+  }
+}
+
+function conflict(status: number, current: ResourceValue): Unmet {
+  return {
+    code: 'IDEMPOTENCY_VERSION_CONFLICT',
+    status,
+    members: { current: typeof current === 'bigint' ? String(current) : current },
+  };
+}
+
+function whole(version: string): bigint {
+  if (INTEGER.test(version)) return BigInt(version);
+  throw new InvalidKeyError('The version must be a whole number.');
+}
+
+function checkedVersion(version: KeySource | undefined, mode: 'match' | 'newer'): KeySource {
+  if (version === undefined || typeof version.read !== 'function')
+    throw wrong(
+      'version',
+      version,
+      'ifMatch(), or a source such as body(...)',
+      'Say where the expected version comes from, such as { version: ifMatch() }.',
+    );
+  if (mode === 'newer' && version instanceof IfMatchSource)
+    throw wrong(
+      'version',
+      'ifMatch()',
+      "with mode: 'newer', a source such as body('version')",
+      "If-Match names the version that is there: use mode: 'match', or have the new one sent in the body.",
+    );
+  return version;
+}
+
+function wrong(
+  option: string,
+  given: unknown,
+  accepted: string,
+  remedy: string,
+): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({ option, given, accepted, remedy });
+}

@@ -1,4 +1,4 @@
-import { claimIn, bytes, textOf, told } from '../support/engine.js';
+import { claimIn, bytes, told } from '../support/engine.js';
 import { eventually } from '../support/http.js';
 import type { PrivateServer } from '../support/servers/private-server.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
@@ -149,7 +149,7 @@ describe.each(KINDS)('an outage of $server.name, seen through $name', (kind) => 
   it('gives back a claim whose answer never came', async () => {
     // As after a while: scripts are known, and there is a connection that nothing waits on.
     await claimIn(await node.begin({ id: 'known' })).release();
-    await Promise.all(['one', 'two'].map((id) => node.store.find(id)));
+    await Promise.all(['one', 'two'].map(async (id) => node.store.find(id)));
     proxy.swallowsReplies = true;
     await expectUnavailable('swallowed');
     await eventually(async () => (await other.store.find('swallowed'))?.state === 'released');

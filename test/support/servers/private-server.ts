@@ -114,13 +114,19 @@ export class PrivateServer {
 
 /** To the process and those that it has started: PostgreSQL has one for each connection. */
 function signal({ pid }: ChildProcess, name: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  // Standing still, it starts no other while they are counted.
+  if (name !== 'SIGCONT') send(pid, 'SIGSTOP');
   const { stdout } = spawnSync('pgrep', ['-P', String(pid)], { encoding: 'utf8' });
-  for (const each of [pid, ...stdout.split('\n').filter(Boolean).map(Number)]) {
-    try {
-      process.kill(each!, name);
-    } catch {
-      // It has ended meanwhile.
-    }
+  for (const child of stdout.split('\n').filter(Boolean)) send(Number(child), name);
+  send(pid, name);
+}
+
+function send(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It has ended meanwhile.
   }
 }
 

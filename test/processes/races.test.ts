@@ -1,3 +1,4 @@
+import { jest } from '@jest/globals';
 import { claimOf } from '../support/claims.js';
 import { type Child, ChildProgram, nextMessage } from '../support/child-program.js';
 import { bytes, tally } from '../support/engine.js';
@@ -39,6 +40,23 @@ describe.each(SERVERS)('4 processes on $name', ({ name, start }) => {
     racers.forEach(({ process }) => process.send({ ...given, callers: CALLERS }));
     return tally((await Promise.all(results)).flat());
   }
+
+  it('go by the clock of the server, not by those of the processes', async () => {
+    const claim = claimOf();
+    await parent.store.acquire(claim);
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 10 * claim.leaseMs);
+    try {
+      expect(await parent.store.acquire(claimOf({ id: claim.id }))).toMatchObject({
+        outcome: 'in-flight',
+      });
+      expect(await parent.store.complete({ ...claim, reply: bytes('reply') })).toBe(true);
+    } finally {
+      clock.mockRestore();
+    }
+    expect(await parent.store.acquire(claimOf({ id: claim.id }))).toMatchObject({
+      outcome: 'completed',
+    });
+  });
 
   it('are all given keys of their own, at the same time', async () => {
     for (let round = 0; round < ROUNDS / 5; round++) {

@@ -11,17 +11,25 @@ export class Overlay {
   private readonly prototypes = new WeakMap<object, object>();
 
   /** @param members methods and accessors, called with the covered object as `this` */
-  constructor(members: object) {
-    this.members = Object.entries(Object.getOwnPropertyDescriptors(members));
+  constructor(...members: object[]) {
+    this.members = members.flatMap((some) =>
+      Object.entries(Object.getOwnPropertyDescriptors(some)),
+    );
   }
 
-  cover(target: object): void {
+  /** @returns what the members now stand before: the object as it was, where they are concerned */
+  cover(target: object): object {
     const base = Object.getPrototypeOf(target) as object;
     const isOfItsClass = base === target.constructor.prototype;
     if (!isOfItsClass) Object.setPrototypeOf(target, this.over(base));
-    for (const [name, member] of this.members)
+    let beneath = base;
+    for (const [name, member] of this.members) {
       // What other middleware has wrapped stands on the object itself.
-      if (isOfItsClass || Object.hasOwn(target, name)) put(target, name, member);
+      const isOwn = Object.hasOwn(target, name);
+      if (isOwn) beneath = withOwn(beneath === base ? Object.create(base) : beneath, target, name);
+      if (isOwn || isOfItsClass) put(target, name, member);
+    }
+    return beneath;
   }
 
   private over(base: object): object {
@@ -32,6 +40,10 @@ export class Overlay {
     }
     return prototype;
   }
+}
+
+function withOwn(beneath: object, target: object, name: string): object {
+  return Object.defineProperty(beneath, name, Object.getOwnPropertyDescriptor(target, name)!);
 }
 
 function put(target: object, name: string, member: PropertyDescriptor): void {

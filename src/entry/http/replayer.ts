@@ -28,8 +28,9 @@ export function replay(exchange: HttpExchange, reply: HttpReply): Awaitable<void
   return chain(negotiate(reply, exchange.request.headers['accept-encoding']), (accepted) => {
     response.hijack?.();
     writeReply(raw, base, accepted);
+    if (raw === (response as unknown)) return void SEALED_NATIVE.cover(raw);
     SEALED_RAW.cover(raw);
-    SEALED.cover(response);
+    SEALED_REPLY.cover(response);
   });
 }
 
@@ -91,7 +92,7 @@ const same: Chainable = function () {
 const nothing = (): undefined => undefined;
 
 /** What frameworks do with a raw response after it has been answered. */
-const SEALED_RAW = new Overlay({
+const rawMembers = {
   setHeader: same,
   appendHeader: same,
   removeHeader: nothing,
@@ -99,10 +100,10 @@ const SEALED_RAW = new Overlay({
   flushHeaders: nothing,
   write: () => true,
   end: same,
-});
+};
 
 /** What Nest's adapters call on a framework's response. */
-const SEALED = new Overlay({
+const replyMembers = {
   send: same,
   json: same,
   status: same,
@@ -110,4 +111,9 @@ const SEALED = new Overlay({
   redirect: same,
   render: nothing,
   view: same,
-});
+};
+
+const SEALED_RAW = new Overlay(rawMembers);
+const SEALED_REPLY = new Overlay(replyMembers);
+/** Where the two are one, as in Express. */
+const SEALED_NATIVE = new Overlay(rawMembers, replyMembers);

@@ -56,9 +56,8 @@ export class ResponseRecorder {
   private size = 0;
   private readonly sources = new Set<Readable>();
   private sourceError: { readonly error: unknown } | undefined;
-  /** What the response had before: other middleware may have wrapped it as well. */
+  /** The response as it was: other middleware may have wrapped it as well. */
   private readonly original: Readonly<Record<Overridden, Method>>;
-  private readonly prototype: object;
   private looksSent = false;
   private clientGone = false;
 
@@ -70,27 +69,19 @@ export class ResponseRecorder {
     private readonly settle: (captured: Captured) => Awaitable<Verdict>,
     private readonly onClientGone: () => void,
   ) {
-    const { writeHead, write, end, flushHeaders, destroy, emit } = response as unknown as Record<
-      Overridden,
-      Method
-    >;
-    this.original = { writeHead, write, end, flushHeaders, destroy, emit };
-    this.prototype = Object.getPrototypeOf(response) as object;
     (response as Recorded)[RECORDER] = this;
-    RECORDED.cover(response);
+    const overlay = isNativeApi ? RECORDED_NATIVE : RECORDED;
+    this.original = overlay.cover(response) as Record<Overridden, Method>;
   }
 
   /** For whoever asks a reply that has begun. */
   get headersSent(): unknown {
-    return (
-      this.phase === 'capturing' ||
-      this.phase === 'settling' ||
-      Reflect.get(this.prototype, 'headersSent', this.response)
-    );
+    const isHeldBack = this.phase === 'capturing' || this.phase === 'settling';
+    return (this.looksSent && isHeldBack) || this.ofOriginal('headersSent');
   }
 
   get writableEnded(): unknown {
-    return this.phase === 'settling' || Reflect.get(this.prototype, 'writableEnded', this.response);
+    return (this.looksSent && this.phase === 'settling') || this.ofOriginal('writableEnded');
   }
 
   get isCapturing(): boolean {
@@ -257,7 +248,7 @@ export class ResponseRecorder {
   private lookSent(): void {
     if (this.looksSent) return;
     this.looksSent = true;
-    ANSWERED.cover(this.response);
+    if (!this.isNativeApi) ANSWERED.cover(this.response);
   }
 
   /** Set on the response, plus those given to `writeHead` (as Fastify does). */
@@ -285,6 +276,10 @@ export class ResponseRecorder {
   private callOriginal(name: Overridden, args: readonly unknown[]): unknown {
     return this.original[name].apply(this.response, args as never[]);
   }
+
+  private ofOriginal(name: 'headersSent' | 'writableEnded'): unknown {
+    return Reflect.get(this.original, name, this.response);
+  }
 }
 
 function dropFrom(headers: object, name: string, value: string): void {
@@ -297,8 +292,7 @@ function recorderOf(response: object): ResponseRecorder {
   return (response as Recorded)[RECORDER];
 }
 
-/** Shared by all responses: what a request pays for is putting them there. */
-const RECORDED = new Overlay({
+const methods = {
   writeHead(...args: unknown[]) {
     return recorderOf(this).writeHead(args as HeadArguments);
   },
@@ -317,9 +311,9 @@ const RECORDED = new Overlay({
   emit(...args: unknown[]) {
     return recorderOf(this).emit(args as [string]);
   },
-});
+};
 
-const ANSWERED = new Overlay({
+const states = {
   get headersSent() {
     return recorderOf(this).headersSent;
   },
@@ -328,7 +322,14 @@ const ANSWERED = new Overlay({
     return recorderOf(this).writableEnded;
   },
   set writableEnded(_) {},
-});
+};
+
+/** Shared by all responses: what a request pays for is putting them there. */
+const RECORDED = new Overlay(methods);
+/** Only where somebody will ask, for an accessor on the response itself costs more than a method. */
+const ANSWERED = new Overlay(states);
+/** Where a prototype carries them, all come at the price of one. */
+const RECORDED_NATIVE = new Overlay(methods, states);
 
 function normalize(args: ChunkArguments): {
   chunk?: Chunk;

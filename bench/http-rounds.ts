@@ -35,8 +35,6 @@ export interface HttpComparison {
 
 type Measured = Load & { readonly cpuMicros: number };
 
-const FIXED_KEY = 'the-key-that-every-replay-is-sent-with';
-
 /**
  * Measures the subjects of one comparison in turn, in short slices, every other round backwards,
  * so that a machine that gets slower or faster on the way does so for all.
@@ -70,8 +68,9 @@ export async function httpRounds(comparison: HttpComparison): Promise<HttpRow[]>
 
 /** Each subject does what its name says, or its numbers mean something else. */
 async function check({ url, subject }: ServerProcess): Promise<void> {
-  const first = await sendOne(url, FIXED_KEY);
-  const again = await sendOne(url, FIXED_KEY);
+  const key = newKeys()();
+  const first = await sendOne(url, key);
+  const again = await sendOne(url, key);
   const isAnsweredAgain = first === again;
   const isProtected = isReplay(subject) || subject === 'first' || subject === 'hand-written';
   if (isAnsweredAgain !== isProtected)
@@ -83,9 +82,11 @@ async function measure(
   connections: number,
   seconds: number,
 ): Promise<Measured> {
-  const key = isReplay(server.subject) ? (): string => FIXED_KEY : newKeys();
-  // What was kept of the last slice may have expired: the first call of this one is none of it.
-  await sendOne(server.url, FIXED_KEY);
+  const keys = newKeys();
+  // The first call of what this slice repeats is no part of it.
+  const kept = keys();
+  await sendOne(server.url, kept);
+  const key = isReplay(server.subject) ? (): string => kept : keys;
   const before = await server.cpuMicros();
   const load = await fire(server.url, { connections, seconds, key });
   const spent = (await server.cpuMicros()) - before;

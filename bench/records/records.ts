@@ -5,8 +5,11 @@ import type { Minimum } from './minimum.js';
 import { postgresRecords } from './postgres.js';
 import { redisRecords } from './redis.js';
 
-/** Short, so that old records go while new ones come, as in an application that runs for days. */
-export const RETENTION_MS = 10_000;
+/**
+ * Short, so that old records go while new ones come, as in an application that runs for days; longer
+ * than anything is under load at a stretch.
+ */
+export const RETENTION_MS = 30_000;
 
 /** One place for records, for this library and for what is written by hand. */
 export interface Records {

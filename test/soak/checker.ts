@@ -15,7 +15,7 @@ interface Operation {
   readonly calls: readonly Call[];
   /** In the order of their claims. */
   readonly effects: readonly Effect[];
-  /** Replies that are on record: all that were replayed, and those that nobody said otherwise of. */
+  /** Those that are on record. One that could not be is repeated by its own process alone. */
   readonly recorded: readonly Paid[];
   readonly sent: readonly Paid[];
 }
@@ -98,15 +98,13 @@ function operationsOf({ calls, effects, unrecorded }: History): Operation[] {
   return [...new Set([...callsOf.keys(), ...effectsOf.keys()])].map((name) => {
     const own = callsOf.get(name) ?? [];
     const doubtful = new Set(unrecordedOf.get(name)?.map(({ attempt }) => attempt));
-    const replies = own.flatMap(({ paid, isReplayed }) => (paid ? [{ paid, isReplayed }] : []));
+    const sent = own.flatMap(({ paid }) => paid ?? []);
     return {
       name,
       calls: own,
       effects: [...(effectsOf.get(name) ?? [])].sort((a, b) => a.fencingToken - b.fencingToken),
-      sent: replies.map(({ paid }) => paid),
-      recorded: replies
-        .filter(({ paid, isReplayed }) => isReplayed || !doubtful.has(paid.attempt))
-        .map(({ paid }) => paid),
+      sent,
+      recorded: sent.filter(({ attempt }) => !doubtful.has(attempt)),
     };
   });
 }

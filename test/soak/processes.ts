@@ -15,9 +15,9 @@ export class Slot {
     private readonly failed: (event: Failed) => void,
   ) {}
 
-  /** Where the process listens, or listened until now. */
-  get url(): string {
-    return `http://127.0.0.1:${this.child?.ready.port ?? 1}/payments`;
+  /** Where the process listens, while there is one. */
+  get url(): string | undefined {
+    return this.child && `http://127.0.0.1:${this.child.ready.port}/payments`;
   }
 
   /** Tries again for as long as the server is away. */
@@ -35,7 +35,9 @@ export class Slot {
   }
 
   async kill(): Promise<void> {
-    if (this.child !== undefined) await end(this.child.process);
+    const { child } = this;
+    this.child = undefined;
+    if (child !== undefined) await end(child.process);
   }
 
   async pause(ms: number): Promise<void> {

@@ -68,11 +68,11 @@ describe.each<{ server: ServerName; isTransaction: boolean }>([
           sentUnrecorded: history.unrecorded.length,
           ...faults,
           answers,
-          violations: violations.length,
+          violations,
         }),
       );
-      expect(crashes).toEqual([]);
       expect(violations).toEqual([]);
+      expect(crashes).toEqual([]);
       expect(operations.size).toBeGreaterThan(20);
       expect(Object.keys(faults)).toContain('process killed');
     },

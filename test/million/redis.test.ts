@@ -1,0 +1,104 @@
+import { Redis } from 'ioredis';
+import { RedisStore } from 'nestjs-idempotency/redis';
+import { completedOn } from '../support/claims.js';
+import type { PrivateServer } from '../support/servers/private-server.js';
+import { startRedis } from '../support/servers/redis.js';
+import { type Filled, fillSmall, firstCall, replay, traffic } from './calls.js';
+import { compare, median, MOST_SLOWDOWN, percentile } from './slowdown.js';
+
+const MILLION = 1_000_000;
+const PER_SCRIPT = 50_000;
+const NO_PAUSE_MS = 1_000;
+const EXPIRED = 500_000;
+/** Redis looks for expired keys until they are a tenth of what it has, and then takes its time. */
+const LEFT_FOR_LATER = 0.4 * EXPIRED;
+
+/** ARGV: first number, last number, retention in ms. Copies KEYS[1] under ids that look like ours. */
+const COPY = `
+  local packed = redis.call('GET', KEYS[1])
+  for n = tonumber(ARGV[1]), tonumber(ARGV[2]) do
+    local id = redis.sha1hex(n) .. string.sub(redis.sha1hex(-n), 1, 24)
+    redis.call('SET', 'idempotency:' .. id, packed, 'PX', ARGV[3])
+  end`;
+
+interface FilledServer extends Filled {
+  readonly client: Redis;
+}
+
+describe('1 000 000 records in Redis', () => {
+  const servers: PrivateServer[] = [];
+  const pair = {} as { small: FilledServer; large: FilledServer };
+
+  beforeAll(async () => {
+    for (const size of ['small', 'large'] as const) {
+      const server = await startRedis();
+      servers.push(server);
+      const client = new Redis(server.port);
+      pair[size] = { ...(await fillSmall(new RedisStore({ client }))), client };
+    }
+    await copy(pair.large, 1, MILLION - pair.large.ids.length, 86_400_000);
+  }, 120_000);
+
+  afterAll(async () => {
+    for (const { client } of Object.values(pair)) client.disconnect();
+    for (const server of servers) await server.stop();
+  });
+
+  async function copy(to: FilledServer, first: number, last: number, ms: number): Promise<void> {
+    const { id } = await completedOn(to.store);
+    for (let n = first; n <= last; n += PER_SCRIPT) {
+      const end = Math.min(n + PER_SCRIPT - 1, last);
+      await to.client.eval(COPY, 1, `idempotency:${id}`, n, end, ms);
+    }
+    await to.store.forget(id);
+  }
+
+  it('are there, and take this much memory', async () => {
+    const { client } = pair.large;
+    expect(await client.dbsize()).toBe(MILLION);
+    const [, bytes] = /used_memory:(\d+)/.exec(await client.info('memory'))!;
+    console.info(`Redis: ${Math.round(Number(bytes) / MILLION)} bytes per record`);
+    expect(Number(bytes) / MILLION).toBeLessThan(400);
+  });
+
+  it('make a first call no slower', async () => {
+    expect(await compare('Redis, first call', pair, firstCall)).toBeLessThan(MOST_SLOWDOWN);
+  });
+
+  it('make a replay no slower', async () => {
+    expect(await compare('Redis, replay', pair, replay)).toBeLessThan(MOST_SLOWDOWN);
+  });
+
+  it('are served by the same commands as a thousand, each of which looks at one key', async () => {
+    const commands = async (filled: FilledServer): Promise<Map<string, number>> => {
+      await filled.client.config('RESETSTAT');
+      await firstCall(filled);
+      await replay(filled);
+      const stats = await filled.client.info('commandstats');
+      const found = stats.matchAll(/^cmdstat_(\w+):calls=(\d+)/gm);
+      return new Map([...found].map(([, name, calls]) => [name!, Number(calls)]));
+    };
+    const used = await commands(pair.large);
+    expect(used).toEqual(await commands(pair.small));
+    const around = ['config', 'evalsha', 'info'];
+    const inScripts = [...used.keys()].filter((name) => !around.some((it) => name.startsWith(it)));
+    expect(inScripts.sort()).toEqual(['del', 'get', 'publish', 'set', 'time']);
+  });
+
+  it('are served without a pause while half a million of them expire', async () => {
+    const { large } = pair;
+    await copy(large, MILLION + 1, MILLION + EXPIRED, 10_000);
+    const calls = traffic(large, 4);
+    const begin = performance.now();
+    while ((await large.client.dbsize()) > MILLION + LEFT_FOR_LATER)
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    const during = await calls.stop();
+    const seconds = (performance.now() - begin) / 1_000;
+    const slowest = during.reduce((a, b) => Math.max(a, b), 0);
+    console.info(
+      `Redis: most of ${EXPIRED} expired ones gone after ${seconds.toFixed(0)} s; ${during.length} calls, ` +
+        `median ${median(during).toFixed(1)}, 99 % ${percentile(during, 0.99).toFixed(1)}, slowest ${slowest.toFixed(0)} ms`,
+    );
+    expect(slowest).toBeLessThan(NO_PAUSE_MS);
+  }, 120_000);
+});

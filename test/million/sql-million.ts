@@ -1,0 +1,96 @@
+import {
+  CreateIdempotencyRecords1763700000000,
+  IdempotencyRecord,
+  TypeOrmStore,
+} from 'nestjs-idempotency/typeorm';
+import { randomBytes } from 'node:crypto';
+import { type DataSource, MoreThan } from 'typeorm';
+import { completedOn } from '../support/claims.js';
+import { type Filled, fillSmall } from './calls.js';
+
+export const EXPIRED = 500_000;
+const ALL = EXPIRED + 1_000_000;
+const RETENTION_MS = 86_400_000;
+/** Apart by so much the live ones end within a day, and the others have ended within half of it. */
+const APART_MS = 80;
+
+/** Where a dialect has numbers from, and bytes that look like a digest. */
+const SERIES = {
+  postgres: [`generate_series(1, ${ALL}) AS series (n)`, 'sha256(n::text::bytea)'],
+  mariadb: [
+    `(SELECT CAST(seq AS signed) AS n FROM seq_1_to_${ALL}) AS series`,
+    'unhex(sha2(n, 256))',
+  ],
+  sqljs: [
+    `(WITH RECURSIVE numbers (n) AS (
+       SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${ALL}
+     ) SELECT n FROM numbers) AS series`,
+    'randomblob(32)',
+  ],
+} as const;
+
+export const SMALL_TABLE = 'thousand_records';
+export const LARGE_TABLE = 'idempotency_records';
+
+/** Two tables in one database: a thousand live records, and a million beside the expired ones. */
+export async function fillBoth(dataSource: DataSource): Promise<{ small: Filled; large: Filled }> {
+  for (const table of [SMALL_TABLE, LARGE_TABLE, 'template_record']) {
+    await new CreateIdempotencyRecords1763700000000({ table }).up(dataSource.createQueryRunner());
+  }
+  await fillLarge(dataSource);
+  return {
+    small: await fillSmall(new TypeOrmStore({ dataSource, table: SMALL_TABLE, purge: false })),
+    large: {
+      store: new TypeOrmStore({ dataSource, purge: false }),
+      ids: await someIds(dataSource, 1_000),
+    },
+  };
+}
+
+/** Copies of a record that the store made, under other ids and ending one after the other. */
+async function fillLarge(dataSource: DataSource): Promise<void> {
+  const template = new TypeOrmStore({ dataSource, table: 'template_record', purge: false });
+  await completedOn(template, { retentionMs: RETENTION_MS });
+  const [series, id] = SERIES[dataSource.options.type as keyof typeof SERIES];
+  const shift = `- ${RETENTION_MS} + (n - ${EXPIRED}) * ${APART_MS}`;
+  await dataSource.query(
+    `INSERT INTO ${LARGE_TABLE}
+     SELECT ${id}, state, owner, attempt, fencing_token + n, abandoned, fingerprint,
+       lease_ends_at, expires_at ${shift}, purge_at ${shift}, steps, reply, reason
+     FROM template_record CROSS JOIN ${series}
+     ORDER BY 1`,
+  );
+  // What the servers do by themselves before long.
+  if (dataSource.options.type === 'postgres') await dataSource.query('VACUUM ANALYZE');
+  if (dataSource.options.type === 'mariadb') await dataSource.query(`ANALYZE TABLE ${LARGE_TABLE}`);
+}
+
+/** What the table and its indexes take for each record; the reply is 5 bytes of it. */
+export async function bytesPerRecord(dataSource: DataSource): Promise<number> {
+  const [row] = await dataSource.query<[{ bytes: string }]>(
+    {
+      postgres: `SELECT pg_total_relation_size('${LARGE_TABLE}') AS bytes`,
+      mariadb: `SELECT data_length + index_length AS bytes FROM information_schema.tables
+                WHERE table_name = '${LARGE_TABLE}'`,
+      sqljs: 'SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size',
+    }[dataSource.options.type as keyof typeof SERIES],
+  );
+  return Number(row.bytes) / ALL;
+}
+
+async function someIds(dataSource: DataSource, amount: number): Promise<string[]> {
+  const records = dataSource.getRepository(IdempotencyRecord);
+  const soon = (await records.findOneOrFail({ where: {}, order: { purgeAt: 'DESC' } })).purgeAt!;
+  const ids: string[] = [];
+  while (ids.length < amount) {
+    const [found] = await records.find({
+      select: { id: true, expiresAt: true },
+      where: { id: MoreThan(randomBytes(32)) as never },
+      order: { id: 'ASC' },
+      take: 1,
+    });
+    // Far from its end for as long as the test takes.
+    if (found && found.expiresAt! > soon - RETENTION_MS / 2) ids.push(found.id);
+  }
+  return ids;
+}

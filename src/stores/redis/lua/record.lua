@@ -17,9 +17,15 @@ local STATES = { s = 'issued', i = 'in-flight', r = 'released', c = 'completed',
 
 local ABANDONED = 'a'
 
+local asked_us
+
+-- A script is one moment, so that the server is asked once.
 local function now_us()
-  local time = redis.call('TIME')
-  return time[1] * 1000000 + time[2]
+  if not asked_us then
+    local time = redis.call('TIME')
+    asked_us = time[1] * 1000000 + time[2]
+  end
+  return asked_us
 end
 
 local function now_ms()

@@ -3,13 +3,14 @@ import { RedisStore } from 'nestjs-idempotency/redis';
 import type { Minimum } from './minimum.js';
 import { type Records, RETENTION_MS } from './records.js';
 
-/** The same client for both, with what makes the hand-written one faster. */
+/** Each with what makes it faster: automatic pipelining pays for plain commands, not for scripts. */
 export function redisRecords(url: string): Records {
-  const client = new Redis(url, { enableAutoPipelining: true });
+  const client = new Redis(url);
+  const pipelining = new Redis(url, { enableAutoPipelining: true });
   return {
     store: new RedisStore({ client }),
-    minimum: new RedisMinimum(client),
-    close: async () => void (await client.quit()),
+    minimum: new RedisMinimum(pipelining),
+    close: async () => void (await Promise.all([client.quit(), pipelining.quit()])),
   };
 }
 

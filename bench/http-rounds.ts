@@ -28,9 +28,9 @@ export interface HttpComparison {
   /** Of the store's server, if there is one. */
   readonly storeUrl: string | undefined;
   readonly rounds: number;
-  readonly seconds: number;
-  /** How long each server is under load before anything counts. */
-  readonly warmUpSeconds: number;
+  readonly requests: number;
+  /** How many requests each server gets before anything counts. */
+  readonly warmUp: number;
 }
 
 type Measured = Load & { readonly cpuMicros: number };
@@ -40,7 +40,7 @@ type Measured = Load & { readonly cpuMicros: number };
  * so that a machine that gets slower or faster on the way does so for all.
  */
 export async function httpRounds(comparison: HttpComparison): Promise<HttpRow[]> {
-  const { platform, store, storeUrl, rounds, seconds, warmUpSeconds } = comparison;
+  const { platform, store, storeUrl, rounds, requests, warmUp } = comparison;
   const { connections, baselines } = COMPARISONS[store];
   const subjects = Object.keys(baselines) as Subject[];
   const servers = await Promise.all(
@@ -50,11 +50,11 @@ export async function httpRounds(comparison: HttpComparison): Promise<HttpRow[]>
   try {
     for (const server of servers) {
       await check(server);
-      await measure(server, connections, warmUpSeconds);
+      await measure(server, connections, warmUp);
     }
     for (let round = 0; round < rounds; round++) {
       for (const server of round % 2 === 0 ? servers : servers.toReversed())
-        measured.get(server.subject)!.push(await measure(server, connections, seconds));
+        measured.get(server.subject)!.push(await measure(server, connections, requests));
     }
   } finally {
     await Promise.all(servers.map((server) => server.stop()));
@@ -80,7 +80,7 @@ async function check({ url, subject }: ServerProcess): Promise<void> {
 async function measure(
   server: ServerProcess,
   connections: number,
-  seconds: number,
+  requests: number,
 ): Promise<Measured> {
   const keys = newKeys();
   // The first call of what this slice repeats is no part of it.
@@ -88,7 +88,7 @@ async function measure(
   await sendOne(server.url, kept);
   const key = isReplay(server.subject) ? (): string => kept : keys;
   const before = await server.cpuMicros();
-  const load = await fire(server.url, { connections, seconds, key });
+  const load = await fire(server.url, { connections, requests, key });
   const spent = (await server.cpuMicros()) - before;
   return { ...load, cpuMicros: spent / load.requests };
 }

@@ -7,7 +7,10 @@ import { startServer } from './servers.js';
 import type { Summary } from './statistics.js';
 import { PLATFORMS } from './subjects.js';
 
-const { rounds, seconds, warmUpSeconds, stores, json } = readOptions(process.argv.slice(2));
+/** How long each operation is repeated in one round. */
+const IN_PROCESS_SECONDS = 0.3;
+
+const { rounds, requests, warmUp, stores, json } = readOptions(process.argv.slice(2));
 const http: HttpRow[] = [];
 const inProcess: InProcessRow[] = [];
 let redisLimit: Summary | undefined;
@@ -18,11 +21,11 @@ for (const store of stores) {
   try {
     for (const platform of PLATFORMS) {
       console.error(`${store}, ${platform} …`);
-      const comparison = { platform, store, storeUrl, rounds, seconds, warmUpSeconds };
+      const comparison = { platform, store, storeUrl, rounds, requests, warmUp };
       http.push(...(await httpRounds(comparison)));
     }
     console.error(`${store}, in process …`);
-    inProcess.push(...(await inProcessRounds(store, rounds, seconds / 2, storeUrl)));
+    inProcess.push(...(await inProcessRounds(store, rounds, IN_PROCESS_SECONDS, storeUrl)));
     if (store === 'redis' && server) redisLimit = await redisBenchmark(server.port, rounds);
   } finally {
     await server?.stop();

@@ -11,7 +11,7 @@ const BODY = JSON.stringify({
 });
 const HEADERS = { 'Content-Type': 'application/json' };
 
-/** What came of some seconds of load. */
+/** What came of some load. */
 export interface Load {
   readonly requests: number;
   readonly perSecond: number;
@@ -39,14 +39,14 @@ export async function sendOne(url: string, key: string): Promise<string> {
 }
 
 /**
- * Sends as much as the server takes. Every request is built anew, whether or not its key is,
+ * Sends so many requests, as fast as the server takes them. Every request is built anew, whether or not its key is,
  * so that the load costs the same for all.
  *
  * @throws Error when a reply is no success: what is measured would be something else
  */
 export async function fire(
   url: string,
-  { connections, seconds, key }: { connections: number; seconds: number; key: () => string },
+  { connections, requests, key }: { connections: number; requests: number; key: () => string },
 ): Promise<Load> {
   const latencies = createHistogram();
   const startedAt = performance.now();
@@ -55,8 +55,8 @@ export async function fire(
       {
         url,
         connections,
-        duration: seconds,
-        sampleInt: Math.min(100, seconds * 1000),
+        amount: requests,
+        sampleInt: 100,
         requests: [
           {
             method: 'POST',

@@ -4,10 +4,10 @@ import { type Store, STORES } from './subjects.js';
 export interface BenchOptions {
   /** How often everything is measured. */
   readonly rounds: number;
-  /** How long each subject is under load in one round. */
-  readonly seconds: number;
-  /** How long each subject is under load before anything counts. */
-  readonly warmUpSeconds: number;
+  /** How many requests each subject gets in one round. */
+  readonly requests: number;
+  /** How many each gets before anything counts: by then its code is compiled. */
+  readonly warmUp: number;
   /** With which stores. */
   readonly stores: readonly Store[];
   /** Print the numbers as JSON instead of tables. */
@@ -20,18 +20,16 @@ export function readOptions(args: string[]): BenchOptions {
     args,
     options: {
       rounds: { type: 'string', default: '9' },
-      seconds: { type: 'string', default: '1' },
-      'warm-up': { type: 'string', default: '6' },
+      requests: { type: 'string', default: '2000' },
+      'warm-up': { type: 'string', default: '8000' },
       store: { type: 'string', multiple: true, default: [...STORES] },
       json: { type: 'boolean', default: false },
     },
   });
-  const rounds = positive('rounds', values.rounds);
-  if (!Number.isInteger(rounds)) throw new Error(`--rounds takes a whole number: ${rounds}`);
   return {
-    rounds,
-    seconds: positive('seconds', values.seconds),
-    warmUpSeconds: positive('warm-up', values['warm-up']),
+    rounds: count('rounds', values.rounds),
+    requests: count('requests', values.requests),
+    warmUp: count('warm-up', values['warm-up']),
     stores: values.store.map(knownStore),
     json: values.json,
   };
@@ -43,8 +41,8 @@ function knownStore(given: string): Store {
   throw new Error(`--store takes ${STORES.join(', ')}: ${given}`);
 }
 
-function positive(option: string, given: string): number {
+function count(option: string, given: string): number {
   const value = Number(given);
-  if (Number.isFinite(value) && value > 0) return value;
-  throw new Error(`--${option} takes a positive number: ${given}`);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new Error(`--${option} takes a whole number from 1: ${given}`);
 }

@@ -8,7 +8,6 @@ import { wantsInquiry } from './give-back.js';
 import type { LeasedClaim, LeasedClaimSurroundings } from './leased-claim.js';
 import { LeasedClaims } from './leased-claims.js';
 import { fingerprintsMatch, LocalCall } from './local-call.js';
-import { LockClaim } from './lock-claim.js';
 import type { Beginning, OperationRequest, Refused } from './operation.js';
 import { newOwner } from './owner.js';
 import type { IdempotencyErrorCode } from './refusals.js';
@@ -166,7 +165,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     }
     return takenOver !== undefined && wantsInquiry(request)
       ? this.recover(request, takenOver)
-      : execute(request.policy.keepsReply ? claim : new LockClaim(claim));
+      : execute(claim);
   }
 
   private failed({ request, local }: Asking, cause: unknown): Beginning {

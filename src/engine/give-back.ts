@@ -2,9 +2,9 @@ import type { OperationRequest } from './operation.js';
 import type { Acquired } from './store.js';
 import type { StoreCalls } from './store-calls.js';
 
-/** True when an operation whose owner fell silent must not simply run again. */
+/** True when an operation whose owner fell silent must not simply run again. A lock is just free. */
 export function wantsInquiry({ recover, policy }: OperationRequest): boolean {
-  return recover !== undefined || policy.onAbandoned === 'hold';
+  return policy.keepsReply && (recover !== undefined || policy.onAbandoned === 'hold');
 }
 
 /**

@@ -43,7 +43,10 @@ export class LayeredClaim extends ForwardingClaim {
     this.within.setRetention(retentionMs);
   }
 
+  /** Work that is not committed yet is undone when a lock was lost: somebody else is at it. */
   override complete(reply: Uint8Array): Awaitable<Settlement> {
+    if (this.manager !== undefined && this.signal.aborted)
+      return chain(this.release(), () => ({ outcome: 'lost' }) as const);
     return this.settle(reply, (claim) => claim.complete(reply));
   }
 

@@ -2,6 +2,7 @@ import { type Awaitable, isPending } from './awaitable.js';
 import type { Asking, Claimed, ClaimSource } from './claim-source.js';
 import { giveBack } from './give-back.js';
 import { LeasedClaim, type LeasedClaimSurroundings } from './leased-claim.js';
+import { LockClaim } from './lock-claim.js';
 import type { Acquired, AcquireResult, Refusing } from './store.js';
 
 /** Claims that live as long as their owner renews them. */
@@ -39,7 +40,11 @@ export class LeasedClaims implements ClaimSource {
     if (result.outcome !== 'acquired') return result;
     const { request, local, owner, askedAtMs } = asking;
     const claim = new LeasedClaim(this.around, local, request, owner, result, askedAtMs);
-    return { outcome: 'claimed', claim, takenOver: result.abandoned ? claim : undefined };
+    return {
+      outcome: 'claimed',
+      claim: request.policy.keepsReply ? claim : new LockClaim(claim),
+      takenOver: result.abandoned ? claim : undefined,
+    };
   }
 
   private failed(asking: Asking, cause: unknown): never {

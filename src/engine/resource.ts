@@ -24,6 +24,11 @@ export interface Resource {
    */
   check?(): Awaitable<void>;
   /**
+   * False for a number that the column has no room for: the call is refused with 400. Absent, every
+   * number is tried.
+   */
+  canHold?(value: ResourceValue): Awaitable<boolean>;
+  /**
    * What the column holds, with the row locked until the transaction ends (`SELECT … FOR UPDATE`);
    * `undefined` when there is no such row.
    *

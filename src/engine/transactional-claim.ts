@@ -114,7 +114,8 @@ export class TransactionalClaim implements Claim {
   private writeReply(reply: Uint8Array): Promise<boolean> {
     return this.inAll((asking) => {
       const retentionMs = this.retentionMs ?? asking.request.policy.retentionMs;
-      return this.transaction.complete({ ...refOf(asking), reply, retentionMs });
+      const keptMs = asking.request.policy.keepsReply ? retentionMs : 0;
+      return this.transaction.complete({ ...refOf(asking), reply, retentionMs: keptMs });
     });
   }
 
@@ -140,7 +141,9 @@ export class TransactionalClaim implements Claim {
       this.end();
       return { outcome: 'undone', cause };
     }
-    if (reply !== undefined) for (const { local } of this.records) local.reply(reply);
+    if (reply !== undefined)
+      for (const { request, local } of this.records)
+        if (request.policy.keepsReply) local.reply(reply);
     this.emit(event);
     this.end();
     return { outcome: 'stored' };

@@ -24,6 +24,10 @@ export class WorkClaim extends ForwardingClaim {
   }
 
   override async complete(reply: Uint8Array): Promise<Settlement> {
+    if (this.signal.aborted) {
+      await this.release();
+      return { outcome: 'lost' };
+    }
     try {
       await this.transaction.commit();
     } catch (cause) {

@@ -5,6 +5,7 @@ import { InvalidKeyError, type KeySource } from './key-source.js';
 const DESCRIPTION = 'header If-Match';
 /** `entity-tag` of RFC 9110, section 8.8.3; a list may have empty elements (section 5.6.1). */
 const ENTITY_TAG = /(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"/y;
+const LEADING_COMMAS = /^[\t ,]*/;
 const BETWEEN_TAGS = /[\t ]*(?:,[\t ]*)+|$/y;
 
 /** Stands for tags none of which can match. */
@@ -47,7 +48,7 @@ export function ifMatch(): IfMatchSource {
 function strongTags(text: string): string[] {
   const tags: string[] = [];
   let count = 0;
-  for (let at = 0; at < text.length; count++) {
+  for (let at = LEADING_COMMAS.exec(text)![0].length; at < text.length; count++) {
     ENTITY_TAG.lastIndex = at;
     const tag = ENTITY_TAG.exec(text);
     if (tag === null) throw malformed();

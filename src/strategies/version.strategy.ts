@@ -1,7 +1,7 @@
 import { Inject } from '@nestjs/common';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import type { Precondition, Unmet } from '../engine/precondition.js';
-import type { ResourceValue } from '../engine/resource.js';
+import type { Resource, ResourceValue } from '../engine/resource.js';
 import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
 import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../idempotency.options.js';
 import type { IdempotentCall } from '../keys/call.js';
@@ -75,7 +75,7 @@ export class VersionStrategy implements IdempotencyStrategyContract {
         ? new ExpectedVersion(source.expected(call)!, 412)
         : mode === 'match'
           ? new ExpectedVersion([(await source.read(call))!], 409)
-          : new NewerVersion(whole((await source.read(call))!));
+          : new NewerVersion(await newVersion((await source.read(call))!, row.resource));
     let next: ResourceValue | undefined;
     const precondition: Precondition = {
       transactions: row.transactions,
@@ -144,9 +144,11 @@ function conflict(status: number, current: ResourceValue): Unmet {
   };
 }
 
-function whole(version: string): bigint {
-  if (INTEGER.test(version)) return BigInt(version);
-  throw new InvalidKeyError('The version must be a whole number.');
+async function newVersion(version: string, resource: Resource): Promise<bigint> {
+  if (!INTEGER.test(version)) throw new InvalidKeyError('The version must be a whole number.');
+  if ((await resource.canHold?.(version)) === false)
+    throw new InvalidKeyError('The version is out of range.');
+  return BigInt(version);
 }
 
 function checkedVersion(version: KeySource | undefined, mode: 'match' | 'newer'): KeySource {

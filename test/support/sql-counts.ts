@@ -27,13 +27,16 @@ export async function countOnMariadb(dataSource: DataSource): Promise<StatementC
   };
 }
 
-/** TypeORM's count, for SQLite has none. */
-export function countByLogger(dataSource: DataSource): StatementCount {
+/** TypeORM's count of statements about a table, for SQLite has none. */
+export function countByLogger(
+  dataSource: DataSource,
+  table = 'idempotency_records',
+): StatementCount {
   let calls = 0;
   const { logger } = dataSource;
   const logQuery = logger.logQuery.bind(logger);
   logger.logQuery = (query, ...rest) => {
-    if (query.includes('idempotency_records')) calls += 1;
+    if (query.includes(table)) calls += 1;
     logQuery(query, ...rest);
   };
   return () => Promise.resolve(calls);

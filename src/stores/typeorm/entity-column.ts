@@ -1,9 +1,16 @@
-import type { DataSource, EntityMetadata, EntityTarget, ObjectLiteral } from 'typeorm';
+import {
+  type DataSource,
+  type EntityMetadata,
+  type EntityTarget,
+  IsNull,
+  type ObjectLiteral,
+} from 'typeorm';
 import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
 import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
-import type { ResourceRequest } from '../../engine/resource.js';
+import type { ResourceRequest, ResourceValue } from '../../engine/resource.js';
+import { dialectOf } from './dialect.js';
 
-/** Whole numbers by the type of their column: how many bits they have. */
+/** Whole numbers by the type of their column: how many bits they have, except in SQLite. */
 const INTEGER_BITS: Readonly<Record<string, number>> = {
   number: 32,
   int: 32,
@@ -16,6 +23,8 @@ const INTEGER_BITS: Readonly<Record<string, number>> = {
   tinyint: 8,
   bigint: 64,
   int8: 64,
+  bigserial: 64,
+  smallserial: 16,
   numeric: 64,
   decimal: 64,
 };
@@ -60,7 +69,12 @@ export class EntityColumn {
       Object.assign(where, nested(column.propertyPath, part));
     }
     const deleted = this.metadata.deleteDateColumn;
-    return deleted ? { ...where, ...nested(deleted.propertyPath, null) } : where;
+    return deleted ? { ...where, ...nested(deleted.propertyPath, IsNull()) } : where;
+  }
+
+  /** False for a value that the column has no room for. */
+  canHold(value: ResourceValue): boolean {
+    return fits(this.column, String(value));
   }
 
   /** True for the row with this key. */
@@ -82,13 +96,19 @@ function columnOf(metadata: EntityMetadata, { kind, column }: ResourceRequest): 
 function fits(column: ColumnMetadata, part: string): boolean {
   const bits = bitsOf(column);
   if (bits !== undefined)
-    return INTEGER.test(part) && BigInt.asIntN(bits, BigInt(part)) === BigInt(part);
+    return INTEGER.test(part) && inBits(BigInt(part), bits, column.unsigned) === BigInt(part);
   return !isUuid(column) || UUID.test(part);
 }
 
-function bitsOf({ type }: ColumnMetadata): number | undefined {
-  const name = typeof type === 'function' ? type.name.toLowerCase() : type;
-  return INTEGER_BITS[name];
+function inBits(value: bigint, bits: number, isUnsigned: boolean): bigint {
+  return isUnsigned ? BigInt.asUintN(bits, value) : BigInt.asIntN(bits, value);
+}
+
+/** `undefined` for a column that holds something else than whole numbers. */
+function bitsOf({ type, scale, entityMetadata }: ColumnMetadata): number | undefined {
+  const bits = INTEGER_BITS[typeof type === 'function' ? type.name.toLowerCase() : type];
+  if (bits === undefined || scale) return undefined;
+  return dialectOf(entityMetadata.connection.options.type) === 'sqlite' ? 64 : bits;
 }
 
 function isUuid({ type, generationStrategy }: ColumnMetadata): boolean {

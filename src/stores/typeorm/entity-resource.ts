@@ -30,6 +30,10 @@ export class EntityResource implements Resource {
     if (this.request.kind === 'version') SavedRows.of(dataSource, column.entity);
   }
 
+  async canHold(value: ResourceValue): Promise<boolean> {
+    return (await this.find()).column.canHold(value);
+  }
+
   async readForUpdate(id: readonly string[]): Promise<ResourceValue | null | undefined> {
     const { dataSource, column } = await this.find();
     const where = column.whereId(id);

@@ -4,6 +4,8 @@ import type {
   EntityTarget,
   ObjectLiteral,
   QueryRunner,
+  TransactionRollbackEvent,
+  TransactionStartEvent,
   UpdateEvent,
 } from 'typeorm';
 
@@ -37,6 +39,16 @@ export class SavedRows implements EntitySubscriberInterface {
     if (rows === 'unknown' || entity === undefined || (databaseEntity as unknown) === undefined)
       this.rows.set(queryRunner, 'unknown');
     else this.rows.set(queryRunner, [...rows, entity]);
+  }
+
+  /** Drivers for SQLite have one query runner for all transactions. */
+  afterTransactionStart({ queryRunner }: TransactionStartEvent): void {
+    this.rows.delete(queryRunner);
+  }
+
+  /** Back to a savepoint, what was saved since is not there any more. */
+  afterTransactionRollback({ queryRunner }: TransactionRollbackEvent): void {
+    this.rows.delete(queryRunner);
   }
 
   /** The last that was saved of a row in this transaction; `undefined` when that is not known. */

@@ -1,0 +1,75 @@
+import type { Type } from '@nestjs/common';
+import type { IdempotencyStore } from 'nestjs-idempotency';
+import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
+import type { DataSource, EntityTarget, ObjectLiteral } from 'typeorm';
+import {
+  type AppOptions,
+  boot,
+  type Platform,
+  PLATFORMS,
+  type TestApp,
+} from '../../support/http.js';
+import {
+  MARIADB,
+  PGLITE,
+  POSTGRES,
+  type SqlDatabase,
+  type SqlDatabaseKind,
+  SQLITE,
+} from '../../support/sql-databases.js';
+import { ENTITIES } from './entities.js';
+
+/** Every database with every platform. */
+export const PLACES = [POSTGRES, MARIADB, PGLITE, SQLITE].flatMap((kind) =>
+  PLATFORMS.map((platform) => ({ kind, platform, name: `${kind.name}, ${platform}` })),
+);
+
+/** An application on a database of its own, with the tables of the entities. */
+export class StrategyShop {
+  private app: TestApp | undefined;
+  private lastId = 0;
+
+  private constructor(
+    private readonly database: SqlDatabase,
+    readonly dataSource: DataSource,
+  ) {}
+
+  static async on(kind: SqlDatabaseKind): Promise<StrategyShop> {
+    const database = await kind.start();
+    const dataSource = await database.connect({ entities: ENTITIES, synchronize: true });
+    await dataSource.runMigrations();
+    return new StrategyShop(database, dataSource);
+  }
+
+  store(): IdempotencyStore {
+    return new TypeOrmStore({ dataSource: this.dataSource, purge: false });
+  }
+
+  async open(
+    platform: Platform,
+    controller: Type,
+    options: AppOptions['idempotency'] = { store: this.store() },
+  ): Promise<TestApp> {
+    this.app = await boot(platform, { controllers: [controller], idempotency: options });
+    return this.app;
+  }
+
+  /** The id of a row that is there from now on. */
+  async add<Row extends ObjectLiteral>(
+    entity: EntityTarget<Row>,
+    values: Partial<Row> = {},
+  ): Promise<number> {
+    const id = (this.lastId += 1);
+    await this.dataSource.getRepository(entity).insert({ id, ...values } as never);
+    return id;
+  }
+
+  row<Row extends ObjectLiteral>(entity: EntityTarget<Row>, id: number): Promise<Row> {
+    return this.dataSource.getRepository(entity).findOneByOrFail({ id } as never);
+  }
+
+  async close(): Promise<void> {
+    await this.app?.close();
+    await this.database.stop();
+  }
+}

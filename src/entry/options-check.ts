@@ -73,19 +73,23 @@ export function checkRunOptions(options: IdempotentOptions): void {
 }
 
 /**
- * Has errors about options say where the options are.
+ * Has errors about options say where the options are, at once or later.
  *
  * @param place makes `ttl of Shop.pay` of `ttl`
  */
 export function located<T>(place: (option: string) => string, check: () => T): T {
-  try {
-    return check();
-  } catch (error) {
+  const locate = (error: unknown): never => {
     if (!(error instanceof IdempotencyConfigurationError)) throw error;
     throw new IdempotencyConfigurationError({
       ...error.problem,
       option: place(error.problem.option),
     });
+  };
+  try {
+    const result = check();
+    return result instanceof Promise ? (result.catch(locate) as T) : result;
+  } catch (error) {
+    return locate(error);
   }
 }
 

@@ -39,8 +39,11 @@ import { LockStrategy } from './strategies/lock.strategy.js';
 import { ResourceRegistry } from './strategies/resource-registry.js';
 import { StateStrategy } from './strategies/state.strategy.js';
 import { StrategyRegistry } from './strategies/strategy-registry.js';
+import { TokenStrategy } from './strategies/token.strategy.js';
 import { UniqueKeyStrategy } from './strategies/unique-key.strategy.js';
 import { VersionStrategy } from './strategies/version.strategy.js';
+import { tokenControllers } from './tokens/token.controller.js';
+import { TokenService } from './tokens/token.service.js';
 
 /** How long a shutdown waits for records that are still being written, in milliseconds. */
 const DRAIN_MS = 5_000;
@@ -81,12 +84,14 @@ const DRAIN_MS = 5_000;
     DirectEntry,
     StrategyRegistry,
     ResourceRegistry,
+    TokenService,
     UniqueKeyStrategy,
+    TokenStrategy,
     VersionStrategy,
     StateStrategy,
     LockStrategy,
   ],
-  exports: [IdempotencyService, HandlerRegistry, HttpEntry, IDEMPOTENCY_STORE],
+  exports: [IdempotencyService, TokenService, HandlerRegistry, HttpEntry, IDEMPOTENCY_STORE],
 })
 export class IdempotencyModule
   extends ConfigurableModuleClass
@@ -113,6 +118,7 @@ export class IdempotencyModule
     return {
       ...definition,
       imports: [...(definition.imports ?? []), ...imports],
+      controllers: tokenControllers(options.tokenController),
       providers: [
         ...(definition.providers ?? []),
         isStoreFactory(store) ? fromFactory(store) : STORE_FROM_OPTIONS,
@@ -123,7 +129,11 @@ export class IdempotencyModule
   /** Registers the module with options from `useFactory`, `useClass` or `useExisting`. */
   static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
     const definition = super.forRootAsync(options);
-    return { ...definition, providers: [...(definition.providers ?? []), STORE_FROM_OPTIONS] };
+    return {
+      ...definition,
+      controllers: tokenControllers(options.tokenController),
+      providers: [...(definition.providers ?? []), STORE_FROM_OPTIONS],
+    };
   }
 
   async onModuleInit(): Promise<void> {

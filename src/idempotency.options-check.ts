@@ -1,5 +1,6 @@
 import { IdempotencyConfigurationError } from './engine/configuration-error.js';
 import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from './idempotency.options.js';
+import { checkTokenOptions } from './tokens/token-options-check.js';
 
 const KNOWN_OPTIONS = [
   ...Object.keys(MODULE_DEFAULTS),
@@ -8,6 +9,7 @@ const KNOWN_OPTIONS = [
   'principal',
   'problemBaseUrl',
   'resources',
+  'tokens',
   'defaults',
 ];
 
@@ -17,7 +19,7 @@ const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** @throws {@link IdempotencyConfigurationError} for the first wrong option of the module */
 export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   const { header, maxResponseBytes, principal, problemBaseUrl, store } = options;
-  const { allowMemoryStore, defaults } = options;
+  const { allowMemoryStore, defaults, tokens } = options;
   for (const option of Object.keys(options))
     if (!KNOWN_OPTIONS.includes(option))
       throw wrong(
@@ -61,6 +63,7 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
     throw wrong('allowMemoryStore', allowMemoryStore, 'true or false', 'Leave it out for false.');
   if (defaults !== undefined && (typeof defaults !== 'object' || defaults === null))
     throw wrong('defaults', defaults, 'an object of options', 'Leave it out for none.');
+  if (tokens !== undefined) checkTokenOptions(tokens);
   if (store !== undefined && !has(store, 'useFactory'))
     checkStore(store, 'a store, or { inject, useFactory }');
 }

@@ -7,7 +7,12 @@ import type { AbandonedCall, RecoveredReply } from './entry/recovery.js';
 import type { IdempotentCall } from './keys/call.js';
 import type { KeyDeclaration } from './keys/key-source.js';
 import type { PrincipalFunction } from './keys/principal.js';
-import type { StateOptions, VersionOptions } from './strategies/strategy-options.js';
+import type { TokenOptions } from './tokens/token-options.js';
+import type {
+  StateOptions,
+  TokenStrategyOptions,
+  VersionOptions,
+} from './strategies/strategy-options.js';
 
 /** What becomes of an operation that failed. */
 export type ErrorDecision = 'release' | 'store' | 'hold';
@@ -18,6 +23,7 @@ export type ErrorDecision = 'release' | 'store' | 'hold';
  */
 export interface IdempotencyStrategies {
   'unique-key': true;
+  token: TokenStrategyOptions;
   version: VersionOptions;
   state: StateOptions;
   lock: true;
@@ -177,6 +183,11 @@ export interface IdempotencyModuleOptions {
    * @default the store, if it is a `TypeOrmStore`
    */
   resources?: Resources;
+  /**
+   * How the tokens of strategy `token` are made, and what for.
+   * @default stored tokens of one hour
+   */
+  tokens?: TokenOptions;
   /** Options for every `@Idempotent()`, under those of classes and handlers. */
   defaults?: Omit<IdempotentOptions, 'key' | 'scope'>;
 }

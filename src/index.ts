@@ -62,6 +62,15 @@ export type {
   RowId,
   State,
   StateOptions,
+  TokenStrategyOptions,
   Transitions,
   VersionOptions,
 } from './strategies/strategy-options.js';
+export { TokenController } from './tokens/token.controller.js';
+export {
+  TOKEN_CONTROLLER_DEFAULTS,
+  TOKEN_DEFAULTS,
+  type TokenControllerOptions,
+  type TokenOptions,
+} from './tokens/token-options.js';
+export { type IssuedToken, type TokenRequest, TokenService } from './tokens/token.service.js';

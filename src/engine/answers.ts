@@ -31,8 +31,9 @@ export class Answers {
 
   /** Nobody can say what the record says. */
   storeFailed(request: OperationRequest, cause: unknown): Refused | Unprotected {
-    const { scope, id, policy } = request;
-    if (policy.onStoreFailure === 'reject') {
+    const { scope, id, policy, refuseUnknown } = request;
+    // A key that has to be on record may be made up.
+    if (policy.onStoreFailure === 'reject' || refuseUnknown !== undefined) {
       return this.refuse(request, 'IDEMPOTENCY_STORE_UNAVAILABLE', { cause });
     }
     if (this.events.hasListeners) this.events.emit({ type: 'unprotected', scope, id, cause });

@@ -74,7 +74,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   setRetention(retentionMs: number): void {
-    this.record.retentionMs = retentionMs;
+    this.record.keepFor(retentionMs);
   }
 
   complete(reply: Uint8Array): Awaitable<Settlement> {

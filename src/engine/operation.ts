@@ -37,6 +37,8 @@ export interface OperationRequest {
   readonly scope: string;
   readonly fingerprint: string;
   readonly policy: OperationPolicy;
+  /** How long the record is kept at least once it is finished, in milliseconds; absent for 0. */
+  readonly leastRetentionMs?: number;
   /**
    * Asked before an abandoned operation runs again. Answers with the encoded reply to record
    * when the outcome could be found out.

@@ -6,8 +6,7 @@ import type { StoreCalls } from './store-calls.js';
 
 /** A record as its owner writes it: every verb in the owner's name. `false`: it is not ours. */
 export class OwnedRecord {
-  /** How long the reply, or what a release leaves, will be kept, in milliseconds. */
-  retentionMs: number;
+  private currentRetentionMs: number;
   private readonly id: string;
   private readonly unsavedSteps = new Map<string, Uint8Array>();
   private successor: string | undefined;
@@ -18,7 +17,17 @@ export class OwnedRecord {
     private owner: string,
   ) {
     this.id = request.id;
-    this.retentionMs = request.policy.retentionMs;
+    this.currentRetentionMs = request.policy.retentionMs;
+  }
+
+  /** How long the reply, or what a release leaves, will be kept, in milliseconds. */
+  get retentionMs(): number {
+    return this.currentRetentionMs;
+  }
+
+  /** Changes {@link retentionMs}, as far as the request lets it. */
+  keepFor(retentionMs: number): void {
+    this.currentRetentionMs = Math.max(retentionMs, this.request.leastRetentionMs ?? 0);
   }
 
   extend(withinMs: number): Awaitable<boolean> {

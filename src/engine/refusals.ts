@@ -50,6 +50,12 @@ export const REFUSALS = {
     detail:
       'This token cannot be used here. Ask for a new one, and send it with the new operation.',
   },
+  IDEMPOTENCY_PURPOSE_UNKNOWN: {
+    status: 400,
+    title: 'Purpose unknown',
+    retryable: false,
+    detail: 'There are no tokens for this purpose. Ask for one of the purposes that there are.',
+  },
   IDEMPOTENCY_VERSION_REQUIRED: {
     status: 428,
     title: 'Version required',

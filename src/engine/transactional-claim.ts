@@ -113,7 +113,8 @@ export class TransactionalClaim implements Claim {
 
   private writeReply(reply: Uint8Array): Promise<boolean> {
     return this.inAll((asking) => {
-      const retentionMs = this.retentionMs ?? asking.request.policy.retentionMs;
+      const { policy, leastRetentionMs = 0 } = asking.request;
+      const retentionMs = Math.max(this.retentionMs ?? policy.retentionMs, leastRetentionMs);
       const keptMs = asking.request.policy.keepsReply ? retentionMs : 0;
       return this.transaction.complete({ ...refOf(asking), reply, retentionMs: keptMs });
     });

@@ -122,7 +122,9 @@ export class HandlerRegistry implements OnModuleInit {
     const declaration = { name, method, classOptions, layers, scopes };
     const { handler: resolved, check } = this.resolver.resolve(declaration);
     this.checks.push(check);
-    for (const scope of [resolved.scope, ...scopes.values()]) this.scopes.add(scope);
+    const ofStrategies = resolved.layers.flatMap(({ scope }) => scope ?? []);
+    for (const scope of [resolved.scope, ...scopes.values(), ...ofStrategies])
+      this.scopes.add(scope);
     if ((layers[0]?.scope ?? classOptions.scope) === undefined)
       this.claimScopes(controller, name, templates);
     return resolved;

@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { chain } from '../engine/awaitable.js';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import { parseDuration } from '../engine/duration.js';
 import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
@@ -14,6 +15,7 @@ import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
 import { type ResolvedFingerprint, resolveFingerprint } from '../keys/fingerprint.js';
 import { resolvePrincipal } from '../keys/principal.js';
 import { resolveKey } from '../keys/resolve-key.js';
+import { sha256 } from '../keys/sha256.js';
 import type { StrategyPlan } from '../strategies/strategy.js';
 import { StrategyRegistry } from '../strategies/strategy-registry.js';
 import { checkDefaults, checkOptions, checkRunOptions, located } from './options-check.js';
@@ -160,7 +162,7 @@ export class HandlerResolver {
         ? policy
         : { ...policy, keepsReply: false, retentionMs: policy.leaseMs },
       transaction: plan.transaction === 'never' ? undefined : transaction,
-      fingerprint: key.coversContent ? matchesAll : fingerprintFor(plan, fingerprint),
+      fingerprint: key.coversContent ? matchesAll : fingerprintFor(plan, options, fingerprint),
       recover: options.recover,
       refusals: plan.refusals ?? {},
       begin: plan.begin?.bind(plan),
@@ -218,9 +220,19 @@ export class HandlerResolver {
 const matchesAll = (): string => '';
 
 /** A reply that is kept is never given to another anonymous caller, whatever the strategy. */
-function fingerprintFor(plan: StrategyPlan, declared: ResolvedFingerprint): ResolvedFingerprint {
-  if (plan.comparesContent) return declared;
+function fingerprintFor(
+  plan: StrategyPlan,
+  { fingerprint }: IdempotentOptions,
+  declared: ResolvedFingerprint,
+): ResolvedFingerprint {
+  if (plan.comparesContent)
+    return plan.scope === undefined || fingerprint === undefined ? declared : withRoute(declared);
   return plan.keepsReply ? resolveFingerprint(false) : matchesAll;
+}
+
+/** Where handlers share a namespace, one is never answered with the reply of another. */
+function withRoute(declared: ResolvedFingerprint): ResolvedFingerprint {
+  return (call) => chain(declared(call), (content) => sha256(`${content} ${call.scope}`));
 }
 
 function scopesOf(

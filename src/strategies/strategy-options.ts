@@ -3,6 +3,15 @@ import type { KeyFunction, KeySource } from '../keys/key-source.js';
 /** Where the key of a row comes from; a list for a key of several columns, in their order. */
 export type RowId = KeySource | KeyFunction | readonly (KeySource | KeyFunction)[];
 
+/** Options of `strategy: 'token'`. */
+export interface TokenStrategyOptions {
+  /**
+   * What the token must have been issued for.
+   * @default tokens without a purpose
+   */
+  readonly purpose?: string;
+}
+
 /** Options of `strategy: 'version'`. */
 export interface VersionOptions {
   /** What has the version: an entity, or a `Resource` of your own. */

@@ -21,7 +21,10 @@ export interface StrategyCall {
   readonly headers?: () => Readonly<Record<string, string>>;
   /** When given, only a key that was issued before may be used; else this is the refusal. */
   readonly refuseUnknown?: IdempotencyErrorCode;
-  /** How long the record is kept at least, in milliseconds; `ttl` if that is longer. */
+  /**
+   * How long the record is kept at least, in milliseconds, whatever `ttl` and `op.setTtl()` say;
+   * `ttl` if that is longer.
+   */
   readonly keepForMs?: number;
   /**
    * `false`: this call is not to be remembered.
@@ -63,7 +66,7 @@ export interface StrategyPlan {
    *
    * @throws {@link InvalidKeyError} for a call that cannot be served
    */
-  begin?(call: IdempotentCall): Awaitable<StrategyCall>;
+  begin?(call: IdempotentCall, key: string): Awaitable<StrategyCall>;
 }
 
 /**

@@ -149,7 +149,7 @@ export class HttpEntry implements HttpOperationContext {
           if (layer.begin === undefined)
             return { key, request: this.request(exchange, layer, key, fingerprint) };
           return chain(
-            this.orRefuse(exchange, layer, () => layer.begin!(exchange)),
+            this.orRefuse(exchange, layer, () => layer.begin!(exchange, key)),
             (call): LayerOperation => ({
               key,
               request: withCall(this.request(exchange, layer, key, fingerprint), call),
@@ -321,6 +321,7 @@ function withCall(
     ...request,
     precondition,
     refuseUnknown,
+    leastRetentionMs: keepForMs,
     policy: { ...policy, retentionMs, keepsReply: policy.keepsReply && keepsReply },
   };
 }

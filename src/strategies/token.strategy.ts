@@ -1,0 +1,103 @@
+import { randomUUID } from 'node:crypto';
+import { Inject } from '@nestjs/common';
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import type { Precondition } from '../engine/precondition.js';
+import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
+import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../idempotency.options.js';
+import { tokenExpiry } from '../tokens/sealed-token.js';
+import { TokenCarrier } from '../tokens/token-carrier.js';
+import { isPurpose } from '../tokens/token-options-check.js';
+import { tokenScope, TokenService } from '../tokens/token.service.js';
+import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
+import type { TokenStrategyOptions } from './strategy-options.js';
+import type {
+  IdempotencyStrategyContract,
+  StrategyCall,
+  StrategyContext,
+  StrategyPlan,
+} from './strategy.js';
+
+/**
+ * How far the clocks of processes may be apart. The record is kept for so much longer than the
+ * token: without it a signed token would run again, and a stored one, after a failure, never.
+ */
+const CLOCK_TOLERANCE_MS = 5 * 60_000;
+
+const refuseUnknown = 'IDEMPOTENCY_TOKEN_INVALID';
+
+/** Met by nobody: the record of an expired token is claimable when its last attempt failed. */
+const EXPIRED: Precondition = { check: () => ({ code: refuseUnknown }) };
+
+/**
+ * The caller has a token of the server's, which is good for one operation. It is used up by the
+ * record of the operation, never by deleting it: an attempt that fails leaves it usable.
+ *
+ * Every wrong token goes the same way to the same answer, so that nothing tells them apart.
+ */
+@IdempotencyStrategy('token')
+export class TokenStrategy implements IdempotencyStrategyContract {
+  readonly options = ['purpose'] as const;
+  readonly withoutOptions = ['key', 'scope'] as const;
+  private readonly carrier: TokenCarrier;
+
+  constructor(
+    @Inject(TokenService) private readonly tokens: TokenService,
+    @Inject(MODULE_OPTIONS_TOKEN) { header }: IdempotencyModuleOptions,
+  ) {
+    this.carrier = new TokenCarrier(header ?? MODULE_DEFAULTS.header);
+  }
+
+  plan({ options }: StrategyContext): StrategyPlan {
+    const { purpose } = options as TokenStrategyOptions;
+    if (purpose !== undefined && !isPurpose(purpose)) throw noPurpose(purpose);
+    if (options.scope !== undefined) throw scoped(options.scope);
+    const { carrier, tokens } = this;
+    return {
+      key: {
+        description: carrier.description,
+        readsOnlyHead: false,
+        coversContent: false,
+        read(call) {
+          const sent = carrier.read(call);
+          if (sent === undefined || tokens.isGenuine(sent, call, purpose ?? '')) return sent;
+          return keyWithoutRecord();
+        },
+      },
+      comparesContent: true,
+      keepsReply: true,
+      scope: tokenScope(purpose ?? ''),
+      begin: (_call, key) => this.begin(tokenExpiry(key)),
+    };
+  }
+
+  private begin(expiresAtMs: number | undefined): StrategyCall {
+    if (expiresAtMs === undefined) return { refuseUnknown };
+    const remainingMs = expiresAtMs - Date.now();
+    if (remainingMs <= 0) return { refuseUnknown, precondition: EXPIRED };
+    const keepForMs = remainingMs + CLOCK_TOLERANCE_MS;
+    return this.tokens.isStored ? { refuseUnknown, keepForMs } : { keepForMs };
+  }
+}
+
+/** Stands for a wrong token: the store is asked all the same, and has never heard of it. */
+function keyWithoutRecord(): string {
+  return `no token: ${randomUUID()}`;
+}
+
+function noPurpose(given: unknown): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({
+    option: 'purpose',
+    given,
+    accepted: 'a text that is not empty',
+    remedy: 'Leave it out for tokens without a purpose.',
+  });
+}
+
+function scoped(given: string): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({
+    option: 'scope',
+    given,
+    accepted: "nothing with strategy: 'token', whose namespace is the purpose of the tokens",
+    remedy: 'Remove the scope from the handler and its class, and give a `purpose` instead.',
+  });
+}

@@ -1,0 +1,32 @@
+import { type IdempotentCall } from '../keys/call.js';
+import { isInvalidKeyError, type KeySource } from '../keys/key-source.js';
+import { body, header } from '../keys/key-sources.js';
+
+/** The form field that may carry a token. */
+export const TOKEN_FIELD = '_idempotency_token';
+
+/** Where a call carries its token: the header, or else the form field. */
+export class TokenCarrier {
+  readonly description: string;
+  private readonly sources: readonly KeySource[];
+
+  constructor(headerName: string) {
+    this.sources = [header(headerName), body(TOKEN_FIELD)];
+    this.description = this.sources.map(({ description }) => description).join(' or ');
+  }
+
+  /** What was sent as token; `''` for what cannot be one, `undefined` for nothing. */
+  read(call: IdempotentCall): string | undefined {
+    try {
+      for (const source of this.sources) {
+        const sent = source.read(call);
+        if (typeof sent === 'string') return sent;
+      }
+      return undefined;
+    } catch (error) {
+      // Refused where every other wrong token is, so that nothing tells them apart.
+      if (isInvalidKeyError(error)) return '';
+      throw error;
+    }
+  }
+}

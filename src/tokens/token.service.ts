@@ -1,0 +1,145 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { parseDuration } from '../engine/duration.js';
+import { IdempotencyEngine } from '../engine/engine.js';
+import { IdempotencyException } from '../idempotency.exception.js';
+import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
+import {
+  DEFAULTS,
+  type IdempotencyModuleOptions,
+  MODULE_DEFAULTS,
+} from '../idempotency.options.js';
+import type { Identifier, IdempotentCall, IncomingRequest } from '../keys/call.js';
+import {
+  credentialDigest,
+  directPrincipal,
+  type ResolvedPrincipal,
+  resolvePrincipal,
+} from '../keys/principal.js';
+import { recordId } from '../keys/record-id.js';
+import { TokenSeal } from './sealed-token.js';
+import { TOKEN_DEFAULTS } from './token-options.js';
+
+/** What a token is asked for. */
+export interface TokenRequest {
+  /** Whose token it is; absent for callers of whom nothing is known, who share such tokens. */
+  readonly principal?: Identifier;
+  /** The `purpose` of the handlers that it is for; absent for those without one. */
+  readonly purpose?: string;
+}
+
+/** A token, and what its holder has to know. */
+export interface IssuedToken {
+  readonly token: string;
+  readonly expiresAt: Date;
+  /** The name of the header that takes the token to a handler. */
+  readonly header: string;
+}
+
+/** A stored token is believed for being on record: its seal keeps nothing but its parts together. */
+const NO_SECRET = 'this is no secret';
+
+/** Issues tokens for handlers with `strategy: 'token'`. */
+@Injectable()
+export class TokenService {
+  /** False when a token is on record from its first use only. */
+  readonly isStored: boolean;
+  private readonly seal: TokenSeal;
+  private readonly ttlMs: number;
+  private readonly header: string;
+  private readonly purposes: ReadonlySet<string>;
+  private readonly principal: ResolvedPrincipal;
+  private readonly retryAfterMs: number;
+  private readonly problemBaseUrl: string | undefined;
+
+  constructor(
+    private readonly engine: IdempotencyEngine,
+    @Inject(MODULE_OPTIONS_TOKEN) options: IdempotencyModuleOptions,
+  ) {
+    const { mode, ttl, secrets = [NO_SECRET], purposes = [] } = options.tokens ?? {};
+    this.isStored = (mode ?? TOKEN_DEFAULTS.mode) === 'stored';
+    this.seal = new TokenSeal(secrets);
+    this.ttlMs = parseDuration('tokens.ttl', ttl ?? TOKEN_DEFAULTS.ttl);
+    this.header = options.header ?? MODULE_DEFAULTS.header;
+    this.purposes = new Set(['', ...purposes]);
+    this.principal = resolvePrincipal(options.principal);
+    this.retryAfterMs = parseDuration(
+      'defaults.retryAfter',
+      options.defaults?.retryAfter ?? DEFAULTS.retryAfter,
+      { zero: true },
+    );
+    this.problemBaseUrl = options.problemBaseUrl;
+  }
+
+  /**
+   * Issues a token to whoever code says.
+   *
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`, for stored tokens
+   */
+  async issue({ principal, purpose = '' }: TokenRequest = {}): Promise<IssuedToken> {
+    const caller = directPrincipal(principal);
+    return this.write(caller, tokenOwner(caller, undefined), purpose);
+  }
+
+  /**
+   * Issues a token to whoever sent a request: the module's `principal`, else the holder of the
+   * request's credentials. Guards must have run.
+   *
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_PURPOSE_UNKNOWN` for a purpose that is not
+   *   among `tokens.purposes`, and as `issue()`
+   */
+  async issueTo(request: IncomingRequest, purpose: unknown = ''): Promise<IssuedToken> {
+    const { problemBaseUrl } = this;
+    if (typeof purpose !== 'string' || !this.purposes.has(purpose))
+      throw new IdempotencyException('IDEMPOTENCY_PURPOSE_UNKNOWN', { problemBaseUrl });
+    const call = { type: 'http', request, scope: tokenScope(purpose), principal: undefined };
+    const principal = await this.principal(call);
+    return this.write(principal, ownerOf({ ...call, principal }), purpose);
+  }
+
+  /**
+   * True for a token that was issued to this caller for this purpose, expired or not. A stored one
+   * has to be on record as well.
+   */
+  isGenuine(token: string, call: IdempotentCall, purpose: string): boolean {
+    return this.seal.isGenuine(token, { purpose, owner: ownerOf(call) });
+  }
+
+  private async write(
+    principal: string | undefined,
+    owner: string,
+    purpose: string,
+  ): Promise<IssuedToken> {
+    const expiresAtMs = Date.now() + this.ttlMs;
+    const token = this.seal.make(expiresAtMs, { purpose, owner });
+    if (this.isStored) await this.store(recordId(tokenScope(purpose), principal, token));
+    return { token, expiresAt: new Date(expiresAtMs), header: this.header };
+  }
+
+  private async store(id: string): Promise<void> {
+    const { ttlMs: retentionMs, retryAfterMs, problemBaseUrl } = this;
+    try {
+      await this.engine.calls.call((store) => store.issue({ id, retentionMs }));
+    } catch (cause) {
+      throw new IdempotencyException('IDEMPOTENCY_STORE_UNAVAILABLE', {
+        cause,
+        retryAfterMs,
+        problemBaseUrl,
+      });
+    }
+  }
+}
+
+/** The namespace of the tokens for a purpose, whichever handlers take them. */
+export function tokenScope(purpose: string): string {
+  return `token:${purpose}`;
+}
+
+function ownerOf(call: IdempotentCall): string {
+  return tokenOwner(call.principal, credentialDigest(call));
+}
+
+/** A known caller, the holder of some credentials, or nobody in particular. */
+function tokenOwner(principal: string | undefined, credentials: string | undefined): string {
+  if (principal !== undefined) return `principal ${principal}`;
+  return credentials === undefined ? '' : `credentials ${credentials}`;
+}

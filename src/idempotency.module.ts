@@ -19,6 +19,8 @@ import { DirectEntry } from './entry/direct-entry.js';
 import { HandlerRegistry } from './entry/handler-registry.js';
 import { HandlerResolver } from './entry/handler-resolver.js';
 import { HttpEntry } from './entry/http/http-entry.js';
+import { METHOD_ENTRY } from './entry/method/instance-entry.js';
+import { MethodEntry } from './entry/method/method-entry.js';
 import { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './idempotency.constants.js';
 import {
   type ASYNC_OPTIONS_TYPE,
@@ -82,6 +84,8 @@ const DRAIN_MS = 5_000;
     HandlerResolver,
     HttpEntry,
     DirectEntry,
+    MethodEntry,
+    { provide: METHOD_ENTRY, useExisting: MethodEntry },
     StrategyRegistry,
     ResourceRegistry,
     TokenService,
@@ -91,7 +95,14 @@ const DRAIN_MS = 5_000;
     StateStrategy,
     LockStrategy,
   ],
-  exports: [IdempotencyService, TokenService, HandlerRegistry, HttpEntry, IDEMPOTENCY_STORE],
+  exports: [
+    IdempotencyService,
+    TokenService,
+    HandlerRegistry,
+    HttpEntry,
+    METHOD_ENTRY,
+    IDEMPOTENCY_STORE,
+  ],
 })
 export class IdempotencyModule
   extends ConfigurableModuleClass

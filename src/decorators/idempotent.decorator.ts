@@ -1,5 +1,6 @@
 import { UseGuards, UseInterceptors } from '@nestjs/common';
 import { handlerRuns } from '../entry/handler-run.js';
+import { entryOf, injectEntry } from '../entry/method/instance-entry.js';
 import { IdempotencyGuard } from '../entry/idempotency.guard.js';
 import { IdempotencyInterceptor } from '../entry/idempotency.interceptor.js';
 import type { IdempotentDeclaration, IdempotentOptions } from '../idempotency.options.js';
@@ -9,7 +10,8 @@ import { isStateChangingRoute } from './state-changing-route.js';
 type Handler = (this: unknown, ...args: unknown[]) => unknown;
 
 /**
- * Makes a handler safe to retry: the work happens once, every retry gets the first reply.
+ * Makes a handler safe to retry: the work happens once, every retry gets the first reply. On a
+ * method of a provider it does the same for every call: the method then answers with a promise.
  *
  * On a class it covers the routes that change state (not GET, HEAD and OPTIONS); options of a
  * handler are merged over those of its class, and those over the module's `defaults`.
@@ -58,9 +60,10 @@ function decorateMethod(
   const original = descriptor.value as Handler;
   const handler: Handler = function (...args) {
     const run = handlerRuns.getStore();
-    return run?.expects(handler)
-      ? run.follow(() => original.apply(this, args))
-      : original.apply(this, args);
+    const call = (): unknown => original.apply(this, args);
+    if (run?.expects(handler)) return run.follow(call);
+    // Frameworks protect the handlers that they call; a method of a provider protects itself.
+    return entryOf(this)?.call(handler, this as object, args, call) ?? call();
   };
   // Nest and stack traces show it.
   Object.defineProperty(handler, 'name', { value: original.name, configurable: true });
@@ -73,6 +76,7 @@ function decorateMethod(
   Reflect.defineMetadata(METHOD_METADATA, handler, handler);
   Reflect.defineMetadata(DECORATED_METADATA, true, target, name);
   if (within.length > 0) return;
+  injectEntry(target);
   UseGuards(IdempotencyGuard)(target, name, descriptor);
   UseInterceptors(IdempotencyInterceptor)(target, name, descriptor);
 }

@@ -1,7 +1,7 @@
 import { HttpException, Inject, Injectable } from '@nestjs/common';
 import type { Claim, Settlement } from '../engine/claim.js';
 import { IdempotencyEngine } from '../engine/engine.js';
-import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
+import type { Beginning, OperationPolicy, OperationRequest } from '../engine/operation.js';
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
 import { IdempotencyException } from '../idempotency.exception.js';
 import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
@@ -14,24 +14,29 @@ import {
   UnreadableReplyError,
 } from '../replies/codec.js';
 import type { Reply } from '../replies/reply.js';
-import { CurrentOperation } from './current-operation.js';
+import { CurrentOperation, type OperationIdentity } from './current-operation.js';
 import { decideOnFailure, statusOf } from './failure.js';
 import { HandlerRun, handlerRuns } from './handler-run.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
+import { exceptionOf } from './operations.js';
 import { encodeRecoveredValue, recovery } from './recovery-call.js';
 
+/** What is known of a call while its work runs. */
+export interface RunningCall extends OperationIdentity {
+  readonly policy: OperationPolicy;
+  readonly onError: IdempotentOptions['onError'];
+}
+
 /** A call that did not come in through a framework. */
-export interface DirectCall {
+export interface DirectCall extends RunningCall {
   readonly id: string;
   readonly key: string;
-  readonly scope: string;
-  readonly principal: string | undefined;
   readonly fingerprint: string;
-  readonly policy: OperationPolicy;
   readonly transaction: OperationRequest['transaction'];
-  readonly onError: IdempotentOptions['onError'];
   readonly recover: IdempotentOptions['recover'];
 }
+
+export type Work<T> = (operation: IdempotentOperation) => T | PromiseLike<T>;
 
 /** An `HttpException` on record: what it takes to throw an equal one. */
 interface KeptHttpError {
@@ -52,46 +57,50 @@ export class DirectEntry {
   }
 
   /** @throws {@link IdempotencyException} for every refusal, and what `fn` throws */
-  async run<T>(
-    call: DirectCall,
-    fn: (operation: IdempotentOperation) => T | PromiseLike<T>,
-  ): Promise<T> {
+  async run<T>(call: DirectCall, fn: Work<T>): Promise<T> {
     const { id, scope, fingerprint, policy, transaction } = call;
     const recover = call.recover && recovery(call.recover, call, id, encodeRecoveredValue);
     const request: OperationRequest = { id, scope, fingerprint, policy, transaction, recover };
-    const beginning = await this.engine.begin(request);
+    return this.goOn(await this.engine.begin(request), call, fn);
+  }
+
+  /**
+   * Does what the engine has decided.
+   *
+   * @throws {@link IdempotencyException} for every refusal, and what `fn` throws
+   */
+  async goOn<T>(beginning: Beginning, call: RunningCall, fn: Work<T>): Promise<T> {
     switch (beginning.outcome) {
       case 'execute':
         return this.execute(call, beginning.claim, fn);
       case 'replay':
         return this.replay<T>(beginning.reply);
       case 'refused':
-        throw this.refusal(beginning.code, beginning);
-      case 'unprotected': {
-        const operation = new CurrentOperation(call, undefined);
-        return handlerRuns.run(new HandlerRun(fn, operation, undefined), () =>
-          Promise.resolve(fn(operation)),
-        );
-      }
+        throw exceptionOf(beginning.code, beginning, this.problemBaseUrl);
+      case 'unprotected':
+        return this.runUnprotected(call, fn);
     }
   }
 
-  private async execute<T>(
-    call: DirectCall,
-    claim: Claim,
-    fn: (operation: IdempotentOperation) => T | PromiseLike<T>,
-  ): Promise<T> {
+  async runUnprotected<T>(call: RunningCall, fn: Work<T>): Promise<T> {
+    const operation = new CurrentOperation(call, undefined);
+    const run = new HandlerRun(fn, operation, undefined, handlerRuns.getStore());
+    return handlerRuns.run(run, () => Promise.resolve(fn(operation)));
+  }
+
+  private async execute<T>(call: RunningCall, claim: Claim, fn: Work<T>): Promise<T> {
     const operation = new CurrentOperation(call, claim);
-    const run = new HandlerRun(fn, operation, claim);
+    const run = new HandlerRun(fn, operation, claim, handlerRuns.getStore());
     let value: T;
     try {
-      value = await handlerRuns.run(run, () => claim.run(async () => fn(operation)));
+      value = await claim.run(() => handlerRuns.run(run, async () => fn(operation)));
     } catch (error) {
       await this.fail(call, claim, error);
       throw error;
     }
     if (!claim.isRunning) return value;
-    return this.winnerOr(await claim.complete(await this.encode(claim, value)), value, call);
+    const reply = claim.keepsReply ? await this.encode(claim, value) : NOT_KEPT;
+    return this.winnerOr(await claim.complete(reply), value, call);
   }
 
   /** A value that cannot be kept is the caller's mistake: the work may be repeated, so it is held. */
@@ -104,7 +113,7 @@ export class DirectEntry {
     }
   }
 
-  private async fail(call: DirectCall, claim: Claim, error: unknown): Promise<void> {
+  private async fail(call: RunningCall, claim: Claim, error: unknown): Promise<void> {
     if (!claim.isRunning) return;
     const status = statusOf(error);
     switch (await decideOnFailure(call, error, status)) {
@@ -119,7 +128,7 @@ export class DirectEntry {
     }
   }
 
-  private winnerOr<T>(settlement: Settlement, value: T, { policy }: DirectCall): T {
+  private winnerOr<T>(settlement: Settlement, value: T, { policy }: RunningCall): T {
     switch (settlement.outcome) {
       case 'stored':
       case 'deferred':

@@ -11,7 +11,7 @@ import { IdempotencyConfigurationError } from '../engine/configuration-error.js'
 import type { IdempotentOptions } from '../idempotency.options.js';
 import { protectedMethod } from './coverage.js';
 import { HandlerResolver } from './handler-resolver.js';
-import { expressPath, type RouteTemplate, routeTemplates } from './http/route-templates.js';
+import { expressPath, routeTemplates } from './http/route-templates.js';
 import type { ProtectedHandler } from './protected-handler.js';
 
 /** Nest's metadata key on `@Sse()` handlers. */
@@ -32,9 +32,12 @@ export class HandlerRegistry implements OnModuleInit {
   private readonly logger = new Logger('Idempotency');
   /** By method, then by class: a method may be inherited by several controllers. */
   private readonly handlers = new Map<unknown, Map<unknown, ProtectedHandler>>();
+  /** Methods of providers, by what the decorator made of them. */
+  private readonly methods = new Map<unknown, Map<unknown, ProtectedHandler>>();
   private readonly scopes = new Set<string>();
   private readonly ownersByScope = new Map<string, ScopeOwner>();
   private readonly checks: (() => Promise<void>)[] = [];
+  private isComplete = false;
 
   constructor(
     private readonly discovery: DiscoveryService,
@@ -46,17 +49,7 @@ export class HandlerRegistry implements OnModuleInit {
 
   /** @throws {@link IdempotencyConfigurationError} for the first wrong declaration */
   async onModuleInit(): Promise<void> {
-    this.resolver.checkDefaults();
-    for (const wrapper of this.discovery.getControllers())
-      this.register(wrapper, (name, method) => this.routes(wrapper, name, method));
-    for (const wrapper of this.discovery.getProviders()) {
-      const type = classOf(wrapper);
-      if (type === undefined) continue;
-      if (Reflect.hasMetadata(OPTIONS_METADATA, type)) throw notARoute(type.name);
-      this.register(wrapper, (name) => {
-        throw notARoute(`${type.name}.${name}`);
-      });
-    }
+    this.discover();
     for (const check of this.checks.splice(0)) await check();
   }
 
@@ -65,9 +58,39 @@ export class HandlerRegistry implements OnModuleInit {
     return this.handlers.get(context.getHandler())?.get(context.getClass());
   }
 
+  /** How a method of a provider is protected; `undefined` for a handler that frameworks call. */
+  ofMethod(method: object, instance: object): ProtectedHandler | undefined {
+    // Other modules may call it while the application boots.
+    this.discover();
+    const byClass = this.methods.get(method);
+    if (byClass === undefined) return undefined;
+    for (
+      let type: object | null = instance;
+      (type = Object.getPrototypeOf(type) as object | null);
+    ) {
+      const handler = byClass.get(type.constructor);
+      if (handler !== undefined) return handler;
+    }
+    return undefined;
+  }
+
   /** True for the scope of an HTTP handler. */
   hasScope(scope: string): boolean {
     return this.scopes.has(scope);
+  }
+
+  private discover(): void {
+    if (this.isComplete) return;
+    this.isComplete = true;
+    this.resolver.checkDefaults();
+    for (const wrapper of this.discovery.getControllers())
+      this.register(wrapper, (name, method) => this.routes(wrapper, name, method));
+    for (const wrapper of this.discovery.getProviders()) {
+      const type = classOf(wrapper);
+      if (type === undefined) continue;
+      if (Reflect.hasMetadata(OPTIONS_METADATA, type)) throw notAController(type.name);
+      this.register(wrapper, (name, method) => this.method(type, name, method));
+    }
   }
 
   private register(
@@ -85,6 +108,18 @@ export class HandlerRegistry implements OnModuleInit {
       const byClass = this.handlers.get(method) ?? new Map<unknown, ProtectedHandler>();
       this.handlers.set(method, byClass.set(metatype, handler));
     }
+  }
+
+  private method(type: NewableFunction, methodName: string, method: Method): undefined {
+    const name = `${type.name}.${methodName}`;
+    const made = protectedMethod(type, methodName, method);
+    const layers = Reflect.getMetadata(OPTIONS_METADATA, method) as readonly IdempotentOptions[];
+    const declaration = { name, method: made, classOptions: {}, layers, scopes: name };
+    const { handler, check } = this.resolver.resolve({ ...declaration, kind: 'method' });
+    this.checks.push(check);
+    if (layers[0]?.scope === undefined) this.claimScope(type, name, handler.scope);
+    const byClass = this.methods.get(made) ?? new Map<unknown, ProtectedHandler>();
+    this.methods.set(made, byClass.set(type, handler));
   }
 
   private routes(
@@ -119,36 +154,30 @@ export class HandlerRegistry implements OnModuleInit {
       ]),
     );
     const method = protectedMethod(controller, methodName, handler);
-    const declaration = { name, method, classOptions, layers, scopes };
+    const declaration = { name, method, classOptions, layers, scopes, kind: 'http' as const };
     const { handler: resolved, check } = this.resolver.resolve(declaration);
     this.checks.push(check);
     const ofStrategies = resolved.layers.flatMap(({ scope }) => scope ?? []);
     for (const scope of [resolved.scope, ...scopes.values(), ...ofStrategies])
       this.scopes.add(scope);
     if ((layers[0]?.scope ?? classOptions.scope) === undefined)
-      this.claimScopes(controller, name, templates);
+      for (const { scope } of templates) this.claimScope(controller, name, scope);
     return resolved;
   }
 
-  private claimScopes(
-    controller: NewableFunction,
-    name: string,
-    templates: readonly RouteTemplate[],
-  ): void {
-    for (const { scope } of templates) {
-      const owner = this.ownersByScope.get(scope);
-      // Classes of different modules may have the same name.
-      if (owner !== undefined && (owner.controller !== controller || owner.name !== name)) {
-        throw new IdempotencyConfigurationError({
-          option: `scope of ${name}`,
-          given: scope,
-          accepted: `a scope that no other handler has (${owner.name} has this one)`,
-          remedy:
-            'Give one of the two a `scope` of its own, or both the same one if they are to share their records.',
-        });
-      }
-      this.ownersByScope.set(scope, { controller, name });
+  private claimScope(controller: NewableFunction, name: string, scope: string): void {
+    const owner = this.ownersByScope.get(scope);
+    // Classes of different modules may have the same name.
+    if (owner !== undefined && (owner.controller !== controller || owner.name !== name)) {
+      throw new IdempotencyConfigurationError({
+        option: `scope of ${name}`,
+        given: scope,
+        accepted: `a scope that no other handler has (${owner.name} has this one)`,
+        remedy:
+          'Give one of the two a `scope` of its own, or both the same one if they are to share their records.',
+      });
     }
+    this.ownersByScope.set(scope, { controller, name });
   }
 }
 
@@ -165,6 +194,15 @@ function classOf({
   if (typeof type !== 'function' || type === Object) return undefined;
   const prototype: unknown = type.prototype;
   return typeof prototype === 'object' && prototype !== null ? type : undefined;
+}
+
+function notAController(name: string): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({
+    option: '@Idempotent()',
+    given: name,
+    accepted: 'a controller, or single methods of a provider',
+    remedy: 'Put the decorator on the methods that must not run twice.',
+  });
 }
 
 function notARoute(name: string): IdempotencyConfigurationError {

@@ -16,13 +16,15 @@ import { type ResolvedFingerprint, resolveFingerprint } from '../keys/fingerprin
 import { resolvePrincipal } from '../keys/principal.js';
 import { resolveKey } from '../keys/resolve-key.js';
 import { sha256 } from '../keys/sha256.js';
-import type { StrategyPlan } from '../strategies/strategy.js';
+import type { StrategyContext, StrategyPlan } from '../strategies/strategy.js';
 import { StrategyRegistry } from '../strategies/strategy-registry.js';
 import { checkDefaults, checkOptions, checkRunOptions, located } from './options-check.js';
 import type { ProtectedHandler, ProtectedLayer } from './protected-handler.js';
 import { resolveTransaction } from './transaction-option.js';
 
 export interface HandlerDeclaration {
+  /** What calls it. */
+  readonly kind: StrategyContext['kind'];
   /** `ClassName.methodName`. */
   readonly name: string;
   /** See {@link ProtectedHandler.method}. */
@@ -112,14 +114,18 @@ export class HandlerResolver {
     );
   }
 
-  private layer({ name, classOptions }: HandlerDeclaration, own: IdempotentOptions): Layer {
+  private layer({ name, kind, classOptions }: HandlerDeclaration, own: IdempotentOptions): Layer {
     const options = this.withDefaults(classOptions, own);
     const strategyName = options.strategy ?? DEFAULTS.strategy;
     const strategy = this.strategies.get(strategyName);
     checkOptions(options, strategy.options);
     for (const option of strategy.withoutOptions ?? [])
       if (own[option] !== undefined) throw meaningless(option, own[option], strategyName);
-    return { strategy: strategyName, options, plan: strategy.plan({ handler: name, options }) };
+    return {
+      strategy: strategyName,
+      options,
+      plan: strategy.plan({ handler: name, kind, options }),
+    };
   }
 
   private resolved(declaration: HandlerDeclaration, layers: readonly Layer[]): ProtectedHandler {

@@ -25,7 +25,14 @@ export class HandlerRun {
     readonly handler: unknown,
     readonly operation: IdempotentOperation,
     private readonly claim: Claim | undefined,
+    /** The run that this one was begun in. */
+    private readonly outer?: HandlerRun,
   ) {}
+
+  /** True when it is the run of the operation with this record, or was begun in it. */
+  isPartOf(id: string): boolean {
+    return this.claim?.id === id || this.outer?.isPartOf(id) === true;
+  }
 
   /** True for the call that this run is about, once. Direct and nested calls are others. */
   expects(handler: unknown): boolean {

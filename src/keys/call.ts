@@ -26,10 +26,12 @@ export interface IncomingRequest {
 
 /** One call of a protected handler, as key sources, `principal` and `fingerprint` see it. */
 export interface IdempotentCall {
-  /** Where the call came in: `http`, or the name of another entry. */
+  /** Where the call came in: `http`, or `method` for the method of a provider. */
   readonly type: string;
-  /** The framework's request. */
+  /** The framework's request; one without any content for the method of a provider. */
   readonly request: IncomingRequest;
+  /** The arguments of the method of a provider. */
+  readonly args?: readonly unknown[];
   /** `METHOD /route/template`, or the scope that the handler was given. */
   readonly scope: string;
   /** Who is calling, once that is known; `undefined` for an anonymous caller and in `principal` itself. */

@@ -20,7 +20,7 @@ export {
   type KeyFunction,
   type KeySource,
 } from './key-source.js';
-export { body, header, keySource, param, principal, query } from './key-sources.js';
+export { arg, body, header, keySource, param, principal, query } from './key-sources.js';
 export type { PrincipalFunction } from './principal.js';
 export { signature, type SignatureOptions } from './signature.js';
 export { ifMatch, IfMatchSource } from './if-match.js';

@@ -45,6 +45,25 @@ export function query(name: string): KeySource {
 }
 
 /**
+ * An argument of the method of a provider, or a member of it: `arg(0)`, `arg(0, 'order', 'id')`.
+ *
+ * @throws {@link IdempotencyConfigurationError} when the index is none
+ */
+export function arg(index: number, ...path: readonly string[]): KeySource {
+  if (!Number.isInteger(index) || index < 0) {
+    throw new IdempotencyConfigurationError({
+      option: 'key',
+      given: index,
+      accepted: 'the position of an argument, from 0',
+      remedy: "Count from the first argument, such as arg(0, 'orderNo').",
+    });
+  }
+  const names = path.map((name) => checkedName(name, 'arg'));
+  const description = [`argument ${index}`, ...names].join('.');
+  return ownSource(description, false, ({ args }) => memberAt(args?.[index], names));
+}
+
+/**
  * Who is calling. Anonymous callers have no such part, and so no key. The namespace of the key
  * holds the principal anyway: give it where the caller alone, or the caller and a target, is
  * what must not repeat (one vote per target and voter).

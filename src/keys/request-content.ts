@@ -6,7 +6,7 @@ import { credentialDigest } from './principal.js';
 import { readBody } from './request-body.js';
 
 /**
- * What a request says, as canonical lines: parameters of the route, query, body, files, and
+ * What a call says, as canonical lines: parameters of the route, query, body, files, arguments, and
  * the digest of the caller's credentials where the principal is not known. Equal for equal
  * content however it is ordered, and different for different content.
  *
@@ -26,6 +26,7 @@ export function contentLines(call: IdempotentCall, select?: (body: unknown) => u
     line('query', queryOf(request)),
     line('body', select === undefined ? body : select(body)),
     line('files', files),
+    line('arguments', call.args),
     line('credentials', credentialDigest(call)),
   ].join('\n');
 }

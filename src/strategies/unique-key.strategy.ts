@@ -1,3 +1,4 @@
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import { header } from '../keys/key-sources.js';
 import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
 import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';
@@ -5,7 +6,17 @@ import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from 
 /** The key names the operation: sent by the client, found in the content, or made of it. */
 @IdempotencyStrategy('unique-key')
 export class UniqueKeyStrategy implements IdempotencyStrategyContract {
-  plan({ options }: StrategyContext): StrategyPlan {
+  plan({ kind, options }: StrategyContext): StrategyPlan {
+    if (kind === 'method' && options.key === undefined) throw noKey();
     return { key: options.key ?? header(), comparesContent: true, keepsReply: true };
   }
+}
+
+function noKey(): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({
+    option: 'key',
+    given: undefined,
+    accepted: 'on a method that no request calls, where in its arguments the key is',
+    remedy: "Name it, such as { key: arg(0, 'orderNo') }.",
+  });
 }

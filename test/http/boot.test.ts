@@ -380,16 +380,6 @@ describe.each(PLATFORMS)('booting on %s', (platform) => {
       expect(error.message).toMatch(/NoRoute\.helper.+Accepted: .+IdempotencyService/);
     });
 
-    it('stops the application when it is a method of a provider', async () => {
-      @Injectable()
-      class Service {
-        @Idempotent()
-        work(): void {}
-      }
-      const error = await bootError(platform, { controllers: [], providers: [Service] });
-      expect(error.message).toMatch(/Service\.work.+Accepted: .+IdempotencyService/);
-    });
-
     it('stops the application when it is a class that is no controller', async () => {
       @Idempotent()
       @Injectable()
@@ -994,20 +984,6 @@ describe.each(PLATFORMS)('an application on %s', (platform) => {
       controllers: [controllerWith({ key: signature(), fingerprint: 'body' as unknown as false })],
     });
     expect(error.message).toContain('option "fingerprint of Shop.pay" is "body"');
-  });
-
-  it('refuses to protect methods of what a factory makes', async () => {
-    class Service {
-      @Idempotent()
-      work(): void {}
-    }
-    for (const provider of [
-      { provide: 'MADE', useFactory: () => new Service() },
-      { provide: 'MADE', useValue: new Service() },
-    ]) {
-      const error = await bootError(platform, { controllers: [], providers: [provider] });
-      expect(error.message).toMatch(/is "Service\.work"\. Accepted: .+IdempotencyService/);
-    }
   });
 
   describe('with a store', () => {

@@ -1,6 +1,7 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { IdempotentCall, IncomingRequest } from '../../keys/call.js';
+import type { IncomingRequest } from '../../keys/call.js';
+import type { EnteredCall } from '../operations.js';
 import type { ProtectedHandler } from '../protected-handler.js';
 
 /** What Express and Fastify call a response, as far as it is needed here. */
@@ -26,13 +27,14 @@ type Marked = IncomingRequest & { [EXCHANGE]?: HttpExchange };
 const SAFE_METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
 
 /** One request and its response, the same for Express and Fastify. */
-export class HttpExchange implements IdempotentCall {
+export class HttpExchange implements EnteredCall {
   readonly type = 'http';
   principal: string | undefined;
   /** Found by the guard already, when the head of the request was enough. */
   key: string | undefined;
   /** The interceptor has taken it; whoever meets it again lets it pass. */
   isTaken = false;
+  readonly isWanted = (): boolean => !this.raw.destroyed;
 
   private constructor(
     readonly request: IncomingRequest,

@@ -16,6 +16,8 @@ import { recovery } from './recovery-call.js';
 /** A call on its way through an entry. */
 export interface EnteredCall extends IdempotentCall {
   principal: string | undefined;
+  /** The handler's; with several layers, that of the operation as soon as it is known. */
+  scope: string;
   /** The outermost layer's, as soon as it is known. */
   key: string | undefined;
   /** False once nobody waits for the answer any more. */
@@ -119,7 +121,10 @@ export class Operations<Call extends EnteredCall> {
       if (operation !== undefined) operations.push(operation);
     }
     if (operations.length === 0) return undefined;
-    call.key = operations[0]!.key;
+    // A lock is no operation: what the call is known by lies around or within it.
+    const known = operations.find(({ request }) => request.policy.keepsReply) ?? operations[0]!;
+    call.key = known.key;
+    if (known !== operations[0]) call.scope = known.request.scope;
     const requests = operations.map(({ request }) => request);
     if (this.entry.joins?.(requests[0]!.id)) return JOINED;
     return {

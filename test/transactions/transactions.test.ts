@@ -6,7 +6,8 @@ import {
   type IdempotentOperation,
 } from 'nestjs-idempotency';
 import { currentManager, TypeOrmStore } from 'nestjs-idempotency/typeorm';
-import type { DataSource, EntityManager } from 'typeorm';
+import type { DataSource } from 'typeorm';
+import { breakCommit, prepareToBreakCommits } from '../support/break-commit.js';
 import { boot, PLATFORMS, type Reply, type TestApp } from '../support/http.js';
 import { MARIADB, PGLITE, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
 
@@ -25,20 +26,6 @@ type Mode =
 interface Pay {
   readonly id: string;
   readonly mode: Mode;
-}
-
-/** For constraints that are checked at the commit, where the database has them. */
-const CREATE_REFUNDS =
-  'CREATE TABLE refunds (payment varchar(64) NOT NULL REFERENCES payments (id) DEFERRABLE INITIALLY DEFERRED)';
-
-/** Has the commit fail, for real. */
-async function breakCommit(source: DataSource, manager: EntityManager): Promise<void> {
-  if (source.options.type !== 'mariadb') {
-    await manager.query("INSERT INTO refunds (payment) VALUES ('of nobody')");
-    return;
-  }
-  const [row] = (await manager.query('SELECT CONNECTION_ID() AS id')) as { id: unknown }[];
-  await source.query(`KILL ${Number(row!.id)}`);
 }
 
 /** Lets a test hold handlers back. */
@@ -135,7 +122,7 @@ describe.each(DATABASES)('one transaction on $name', ({ kind, platform }) => {
     dataSource = await database.connect();
     await dataSource.runMigrations();
     await dataSource.query(CREATE_PAYMENTS);
-    if (kind !== MARIADB) await dataSource.query(CREATE_REFUNDS);
+    await prepareToBreakCommits(dataSource);
     shop = await app(dataSource);
     other = kind.hasManySessions ? await app(await database.connect()) : await app(dataSource);
   });

@@ -39,7 +39,7 @@ export class HttpExchange implements EnteredCall {
   private constructor(
     readonly request: IncomingRequest,
     readonly response: FrameworkResponse,
-    readonly scope: string,
+    public scope: string,
   ) {}
 
   /** The exchange of a context; one per request, however often it is asked for. */

@@ -12,7 +12,7 @@ export class MethodCall implements EnteredCall {
   key: string | undefined;
 
   constructor(
-    readonly scope: string,
+    public scope: string,
     readonly args: readonly unknown[],
   ) {}
 }

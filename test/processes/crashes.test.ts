@@ -1,5 +1,5 @@
 import { end } from '../support/child-program.js';
-import type { Point, Protection } from './support/crash.js';
+import type { Point, Protection, Strategy } from './support/crash.js';
 import { SERVERS, SQL_SERVERS } from './support/servers.js';
 import {
   keyOf,
@@ -9,6 +9,7 @@ import {
   type Shop,
   Shops,
   SLACK_MS,
+  tokenFrom,
 } from './support/shops.js';
 
 const RUN_1 = { status: 201, replayed: false, body: { attempt: 1 } };
@@ -41,13 +42,19 @@ const IN_ONE_TRANSACTION: readonly Row[] = [
   ['after complete', 'transaction', 1, REPLAY, false],
 ];
 
-describe.each(SERVERS)('a process on $name that is killed', (server) => {
+/** A token is a key like any other: no boundary at which a process dies burns it. */
+const CASES = SERVERS.flatMap((server) =>
+  (['unique-key', 'token'] satisfies Strategy[]).map((strategy) => ({ server, strategy })),
+);
+
+describe.each(CASES)('a process on $server.name, $strategy, that is killed', (given) => {
+  const { server, strategy } = given;
   let shops: Shops;
   let others: Partial<Record<Protection, Shop>>;
   const isSql = SQL_SERVERS.some(({ name }) => name === server.name);
 
   beforeAll(async () => {
-    shops = await Shops.on(server);
+    shops = await Shops.on(server, strategy);
     const [rerun, hold] = await Promise.all([shops.open('rerun'), shops.open('hold')]);
     others = { rerun, hold, ...(isSql && { transaction: await shops.open('transaction') }) };
   }, 60_000);
@@ -57,7 +64,8 @@ describe.each(SERVERS)('a process on $name that is killed', (server) => {
   it.each([...LEASED, ...(isSql ? IN_ONE_TRANSACTION : [])])(
     '%s, with %s: the effect happened %d times when the retry is answered',
     async (point, protection, expectedEffects, expected, waits) => {
-      const key = keyOf(`${point}, ${protection}`);
+      const name = keyOf(`${point}, ${protection}`);
+      const key = strategy === 'token' ? await tokenFrom(others[protection]!) : name;
       const victim = await shops.open(protection, point);
       await payUpToThePoint(victim, key);
       await end(victim.process);
@@ -70,7 +78,9 @@ describe.each(SERVERS)('a process on $name that is killed', (server) => {
       // The lease may be nearly over when the process is dead, but not sooner than its last third.
       expect(afterMs).toBeGreaterThan(waits ? LEASE_MS / 3 : 0);
       expect(victim.errors()).toBe('');
-      console.info(`${server.name} ${key}: ${answer.status} after ${Math.round(afterMs)} ms`);
+      console.info(
+        `${server.name}, ${strategy} ${name}: ${answer.status} after ${Math.round(afterMs)} ms`,
+      );
     },
   );
 });

@@ -8,13 +8,14 @@ import {
   Operation,
 } from 'nestjs-idempotency';
 import { once } from 'node:events';
-import type { Arrived, Paid, Point, Protection, Ready } from '../support/crash.js';
+import type { Arrived, Paid, Point, Protection, Ready, Strategy } from '../support/crash.js';
 import { openStore, type ServerName } from '../support/open-store.js';
 import { stopAtPoints } from '../support/stopping-store.js';
 
 /** A Nest application that stands still at one point of a call, to be killed or paused there. */
 const { SERVER, SERVER_PORT, STOPS_AT, STORE_TIMEOUT_MS } = process.env;
 const PROTECTION = process.env.PROTECTION as Protection;
+const STRATEGY = process.env.STRATEGY as Strategy;
 const business = await openStore(SERVER as ServerName, Number(SERVER_PORT));
 
 async function passing(at: Point): Promise<void> {
@@ -27,6 +28,7 @@ async function passing(at: Point): Promise<void> {
 class PaymentsController {
   @Post()
   @Idempotent({
+    strategy: STRATEGY,
     lease: Number(process.env.LEASE_MS),
     ...(PROTECTION === 'transaction' ? { transaction: true } : { onAbandoned: PROTECTION }),
   })
@@ -46,6 +48,7 @@ class PaymentsController {
     IdempotencyModule.forRoot({
       store: stopAtPoints(business.store, passing),
       storeTimeout: Number(STORE_TIMEOUT_MS),
+      tokenController: true,
     }),
   ],
   controllers: [PaymentsController],

@@ -11,6 +11,9 @@ export type Point =
 /** How its handler is protected: what an abandoned call means, or that there can be none. */
 export type Protection = 'rerun' | 'hold' | 'transaction';
 
+/** What its keys are. */
+export type Strategy = 'unique-key' | 'token';
+
 /** The first message of the process. */
 export interface Ready {
   readonly port: number;

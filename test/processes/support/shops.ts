@@ -1,7 +1,7 @@
 import { type Child, ChildProgram, nextMessage } from '../../support/child-program.js';
 import { eventually } from '../../support/http.js';
 import type { PrivateServer } from '../../support/servers/private-server.js';
-import type { Arrived, Paid, Point, Protection, Ready } from './crash.js';
+import type { Arrived, Paid, Point, Protection, Ready, Strategy } from './crash.js';
 import { type OpenStore, openStore } from './open-store.js';
 import type { SharedServer } from './servers.js';
 
@@ -26,9 +26,10 @@ export class Shops {
     /** What the test itself sees the server with. */
     readonly books: OpenStore,
     private readonly program: ChildProgram,
+    private readonly strategy: Strategy,
   ) {}
 
-  static async on(of: SharedServer): Promise<Shops> {
+  static async on(of: SharedServer, strategy: Strategy = 'unique-key'): Promise<Shops> {
     const server = await of.start();
     const books = await openStore(of.name, server.port);
     return new Shops(
@@ -36,17 +37,20 @@ export class Shops {
       server,
       books,
       await ChildProgram.compile('test/processes/programs/shop.ts'),
+      strategy,
     );
   }
 
-  open(protection: Protection, stopsAt: Point | '' = ''): Promise<Shop> {
+  /** @param patience how much longer than usual its lease and its time-out are */
+  open(protection: Protection, stopsAt: Point | '' = '', patience = 1): Promise<Shop> {
     return this.program.start<Ready>({
       SERVER: this.of.name,
       SERVER_PORT: String(this.server.port),
       STOPS_AT: stopsAt,
       PROTECTION: protection,
-      LEASE_MS: String(LEASE_MS),
-      STORE_TIMEOUT_MS: String(STORE_TIMEOUT_MS),
+      STRATEGY: this.strategy,
+      LEASE_MS: String(LEASE_MS * patience),
+      STORE_TIMEOUT_MS: String(STORE_TIMEOUT_MS * patience),
     });
   }
 
@@ -57,16 +61,25 @@ export class Shops {
   }
 }
 
-export async function pay({ ready }: Shop, key: string): Promise<Answer> {
+export async function pay({ ready }: Shop, key: string, amount?: number): Promise<Answer> {
   const response = await fetch(`http://127.0.0.1:${ready.port}/payments`, {
     method: 'POST',
-    headers: { 'Idempotency-Key': key },
+    headers: { 'Idempotency-Key': key, 'Content-Type': 'application/json' },
+    ...(amount !== undefined && { body: JSON.stringify({ amount }) }),
   });
   return {
     status: response.status,
     replayed: response.headers.get('idempotent-replayed') === 'true',
     body: (await response.json()) as Answer['body'],
   };
+}
+
+/** A token of the shop's, to be used as key. */
+export async function tokenFrom({ ready }: Shop): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${ready.port}/idempotency/tokens`, {
+    method: 'POST',
+  });
+  return ((await response.json()) as { token: string }).token;
 }
 
 /** Calls, and resolves when the call has come to the point at which its process stops. */

@@ -5,7 +5,7 @@ import { parseDuration } from './engine/duration.js';
 import type { IdempotencyEvent } from './engine/events.js';
 import { IdempotencyEngine } from './engine/engine.js';
 import type { Awaitable, IdempotencyStore, RecordState, RecordView } from './engine/store.js';
-import { DirectEntry } from './entry/direct-entry.js';
+import { type DirectCall, DirectEntry } from './entry/direct-entry.js';
 import { HandlerRegistry } from './entry/handler-registry.js';
 import { HandlerResolver } from './entry/handler-resolver.js';
 import { handlerRuns } from './entry/handler-run.js';
@@ -104,12 +104,19 @@ export class IdempotencyService {
     options: RunOptions,
     fn: (operation: IdempotentOperation) => T | PromiseLike<T>,
   ): Promise<T> {
-    const { scope, key, principal, content, ...own } = options;
-    const call = {
-      ...this.identify({ scope, key, principal }),
+    const { scope, content, onError, recover } = options;
+    const identity = this.identify(options);
+    const { policy, transaction } = this.resolver.resolveRun(options);
+    const call: DirectCall = {
+      id: identity.id,
+      key: identity.key,
       scope,
+      principal: identity.principal,
       fingerprint: content === undefined ? '' : contentFingerprint(content),
-      ...this.resolver.resolveRun(own),
+      policy,
+      transaction,
+      onError: onError ?? this.options.defaults?.onError,
+      recover: recover ?? this.options.defaults?.recover,
     };
     return this.entry.run(call, fn);
   }

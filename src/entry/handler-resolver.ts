@@ -18,7 +18,14 @@ import { resolveKey } from '../keys/resolve-key.js';
 import { sha256 } from '../keys/sha256.js';
 import type { StrategyContext, StrategyPlan } from '../strategies/strategy.js';
 import { StrategyRegistry } from '../strategies/strategy-registry.js';
-import { checkDefaults, checkOptions, checkRunOptions, located } from './options-check.js';
+import {
+  checkDefaults,
+  checkOptions,
+  checkRunNames,
+  located,
+  RUN_OPTIONS,
+  type RunOption,
+} from './options-check.js';
 import type { ProtectedHandler, ProtectedLayer } from './protected-handler.js';
 import { resolveTransaction } from './transaction-option.js';
 
@@ -43,6 +50,11 @@ export interface ResolvedHandler {
   readonly check: () => Promise<void>;
 }
 
+/** What all calls of `IdempotencyService.run()` with the same options have in common. */
+export type ResolvedRun = Pick<ProtectedLayer, 'policy' | 'transaction'>;
+
+const MOST_RUNS = 1_000;
+
 /** One decorator, with everything that lies under it. */
 interface Layer {
   readonly strategy: string;
@@ -53,6 +65,8 @@ interface Layer {
 /** Makes the complete read-only form of options, once, when the application boots. */
 @Injectable()
 export class HandlerResolver {
+  private readonly runs = new Map<string, ResolvedRun>();
+
   constructor(
     @Inject(MODULE_OPTIONS_TOKEN) private readonly moduleOptions: IdempotencyModuleOptions,
     @Inject(IDEMPOTENCY_STORE) private readonly store: IdempotencyStore,
@@ -93,23 +107,33 @@ export class HandlerResolver {
   }
 
   /**
-   * What `IdempotencyService.run()` is given, complete.
+   * What `IdempotencyService.run()` is given, complete. Code gives the same few options again and
+   * again: they are worked out once.
    *
    * @throws {@link IdempotencyConfigurationError}
    */
-  resolveRun(
-    given: IdempotentOptions,
-  ): Pick<ProtectedLayer, 'policy' | 'transaction' | 'recover'> &
-    Pick<ProtectedHandler, 'onError'> {
+  resolveRun(given: Pick<IdempotentOptions, RunOption>): ResolvedRun {
+    checkRunNames(given);
+    let name = '';
+    for (const option of RUN_OPTIONS) name += nameOf(given[option]);
+    let run = this.runs.get(name);
+    if (run === undefined) {
+      run = this.resolvedRun(given);
+      // Durations that are never the same would fill the memory.
+      if (this.runs.size < MOST_RUNS) this.runs.set(name, run);
+    }
+    return run;
+  }
+
+  private resolvedRun(given: Pick<IdempotentOptions, RunOption>): ResolvedRun {
     return located(
       (option) => `${option} of IdempotencyService.run()`,
       () => {
-        checkRunOptions(withoutUndefined(given));
-        const options = this.withDefaults(given);
+        const own = RUN_OPTIONS.map((option) => [option, given[option]]);
+        const options = this.withDefaults(Object.fromEntries(own) as IdempotentOptions);
         checkOptions(options);
-        const { onError, recover } = options;
         const transaction = resolveTransaction(options, this.store);
-        return { policy: this.policy(options), transaction, onError, recover };
+        return { policy: this.policy(options), transaction };
       },
     );
   }
@@ -221,6 +245,12 @@ export class HandlerResolver {
       keepsReply: true,
     };
   }
+}
+
+/** Functions do not change what is worked out. */
+function nameOf(value: unknown): string {
+  if (value === undefined) return ',';
+  return typeof value === 'function' ? 'function,' : `${typeof value} ${String(value)},`;
 }
 
 const matchesAll = (): string => '';

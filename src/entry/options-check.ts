@@ -60,16 +60,40 @@ export function checkDefaults(defaults: IdempotentOptions): void {
   );
 }
 
-/** Options that mean nothing to code that asks for protection itself. */
-const HANDLER_OPTIONS = [...OWN_OPTIONS, 'strategy', 'required', 'fingerprint', 'principal'];
+/** Options of `IdempotencyService.run()` that handlers have as well. */
+export const RUN_OPTIONS = [
+  'ttl',
+  'lease',
+  'wait',
+  'retryAfter',
+  'onDuplicate',
+  'onAbandoned',
+  'onStoreFailure',
+  'transaction',
+  'onError',
+  'recover',
+] as const satisfies readonly (keyof IdempotentOptions)[];
 
-/** As {@link checkOptions}, for options of `IdempotencyService.run()`. */
-export function checkRunOptions(options: IdempotentOptions): void {
-  checkOptions(
-    options,
-    [],
-    KNOWN_OPTIONS.filter((option) => !HANDLER_OPTIONS.includes(option)),
-  );
+export type RunOption = (typeof RUN_OPTIONS)[number];
+
+const RUN_NAMES: ReadonlySet<string> = new Set([
+  ...RUN_OPTIONS,
+  'scope',
+  'key',
+  'principal',
+  'content',
+]);
+
+/** @throws {@link IdempotencyConfigurationError} for an option that `run()` does not have */
+export function checkRunNames(options: object): void {
+  for (const option in options)
+    if (!RUN_NAMES.has(option))
+      throw wrong(
+        `${option} of IdempotencyService.run()`,
+        (options as Readonly<Record<string, unknown>>)[option],
+        [...RUN_NAMES].join(', '),
+        'Remove the option, or correct it.',
+      );
 }
 
 /**

@@ -17,14 +17,22 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   after(delayMs, fire) {
     let timer: NodeJS.Timeout;
+    let turn: NodeJS.Immediate | undefined;
+    // After a standstill timers come before all that has arrived meanwhile: first the answers.
+    const due = (): void => {
+      turn = setImmediate(fire).unref();
+    };
     const start = (remainingMs: number): void => {
       const pieceMs = Math.min(remainingMs, LONGEST_TIMER_MS);
       timer = setTimeout(
-        () => (pieceMs < remainingMs ? start(remainingMs - pieceMs) : fire()),
+        () => (pieceMs < remainingMs ? start(remainingMs - pieceMs) : due()),
         pieceMs,
       ).unref();
     };
     start(delayMs);
-    return () => clearTimeout(timer);
+    return () => {
+      clearTimeout(timer);
+      clearImmediate(turn);
+    };
   },
 };

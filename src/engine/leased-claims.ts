@@ -4,6 +4,7 @@ import { giveBack } from './give-back.js';
 import { LeasedClaim, type LeasedClaimSurroundings } from './leased-claim.js';
 import { LockClaim } from './lock-claim.js';
 import type { Acquired, AcquireResult, Refusing } from './store.js';
+import { StoreUnavailableError } from './store-calls.js';
 
 /** Claims that live as long as their owner renews them. */
 export class LeasedClaims implements ClaimSource {
@@ -39,6 +40,11 @@ export class LeasedClaims implements ClaimSource {
   private answered(asking: Asking, result: AcquireResult): Claimed | Refusing {
     if (result.outcome !== 'acquired') return result;
     const { request, local, owner, askedAtMs } = asking;
+    if (this.around.clock.now() - askedAtMs >= request.policy.leaseMs) {
+      // The process stood still before it read the answer: another owner may be at work.
+      this.giveBack(asking, result);
+      throw new StoreUnavailableError('The claim was over before its answer was read.');
+    }
     const claim = new LeasedClaim(this.around, local, request, owner, result, askedAtMs);
     return {
       outcome: 'claimed',

@@ -7,6 +7,7 @@ import {
   failBefore,
   Gate,
   hang,
+  ManualClock,
   pass,
 } from '../../src/testing/index.js';
 import {
@@ -17,10 +18,49 @@ import {
   newWorld,
   settled,
   STORE_TIMEOUT_MS,
+  told,
   type World,
 } from '../support/engine.js';
 
 expectNothingLeft();
+
+/** Of a process that can stand still: time goes on, and no timer fires. */
+class StandingClock extends ManualClock {
+  private stoodMs = 0;
+
+  standStill(ms: number): void {
+    this.stoodMs += ms;
+  }
+
+  override now(): number {
+    return super.now() + this.stoodMs;
+  }
+}
+
+describe('a process that stands still while it waits for its claim', () => {
+  test.each([
+    ['reads the answer in time, and runs', LEASE_MS - 1, 'execute'],
+    [
+      'reads the answer when the lease is over, and does not run',
+      LEASE_MS,
+      'IDEMPOTENCY_STORE_UNAVAILABLE',
+    ],
+  ])('%s', async (_how, standsStillMs, expected) => {
+    const world = newWorld();
+    const clock = new StandingClock();
+    const process = world.start({ clock });
+    const gate = new Gate();
+    world.store.next('acquire', answerLate(gate));
+    const asked = Promise.resolve(process.begin());
+    clock.standStill(standsStillMs);
+    gate.open();
+    const beginning = await asked;
+    expect(told(beginning)).toBe(expected);
+    if (beginning.outcome === 'execute') await beginning.claim.release();
+    await settled();
+    await (await world.process.claim()).release();
+  });
+});
 
 describe('the lease of a running handler', () => {
   test.each([

@@ -19,7 +19,7 @@ const effectOf = (run: Run): Effect => ({ ...WHO, ...run });
 const refused: Call = { ...WHO, amount: 5, status: 409, isReplayed: false };
 
 function check(given: Partial<History>, isTransaction = false): string[] {
-  const history: History = { calls: [], effects: [], unrecorded: [], ...given };
+  const history: History = { calls: [], effects: [], ...given };
   return violationsOf(history, { isTransaction, leaseMs: LEASE_MS });
 }
 
@@ -41,13 +41,19 @@ describe('the checker of histories accepts', () => {
       'a reply that was sent unrecorded and repeated by its process, and another one later',
       {
         calls: [
-          paidBy(FIRST),
-          paidBy(FIRST, { isReplayed: true }),
+          paidBy(FIRST, { isUnrecorded: true }),
+          paidBy(FIRST, { isReplayed: true, isUnrecorded: true }),
           paidBy(SECOND),
           paidBy(SECOND, { isReplayed: true }),
         ],
         effects: [effectOf(FIRST), effectOf(SECOND)],
-        unrecorded: [{ ...WHO, attempt: 1 }],
+      },
+    ],
+    [
+      'a reply that was sent unrecorded and is on record later',
+      {
+        calls: [paidBy(FIRST, { isUnrecorded: true }), paidBy(FIRST, { isReplayed: true })],
+        effects: [effectOf(FIRST)],
       },
     ],
     [
@@ -99,9 +105,38 @@ describe('the checker of histories catches', () => {
       { calls: [paidBy(FIRST), paidBy(SECOND)], effects: [effectOf(FIRST), effectOf(SECOND)] },
     ],
     [
+      'another reply after one that was on record, though it had been sent unrecorded before',
+      /several replies: attempt 1 .*, attempt 2/,
+      {
+        calls: [
+          paidBy(FIRST, { isUnrecorded: true }),
+          paidBy(FIRST, { isReplayed: true }),
+          paidBy(SECOND),
+        ],
+        effects: [effectOf(FIRST), effectOf(SECOND)],
+      },
+    ],
+    [
+      'a run after a reply that was sent unrecorded, when it is on record',
+      /attempt 2 .* was claimed after attempt 1 .* had finished/,
+      {
+        calls: [
+          paidBy(FIRST, { isUnrecorded: true }),
+          paidBy(FIRST, { isReplayed: true }),
+          paidBy(SECOND, { isUnrecorded: true }),
+        ],
+        effects: [effectOf(FIRST), effectOf(SECOND)],
+      },
+    ],
+    [
       'a reply without an effect',
       /the reply of attempt 1 .* has no effect/,
       { calls: [paidBy(FIRST)] },
+    ],
+    [
+      'a reply that was sent unrecorded, without an effect',
+      /the reply of attempt 1 .* has no effect/,
+      { calls: [paidBy(FIRST, { isUnrecorded: true })] },
     ],
     [
       'two runs on one claim',

@@ -15,7 +15,7 @@ interface Operation {
   readonly calls: readonly Call[];
   /** In the order of their claims. */
   readonly effects: readonly Effect[];
-  /** Those that are on record. One that could not be is repeated by its own process alone. */
+  /** Those that were on record when they were sent, and so stay what the operation is answered with. */
   readonly recorded: readonly Paid[];
   readonly sent: readonly Paid[];
 }
@@ -91,22 +91,23 @@ const RULES: readonly Rule[] = [
   hasOneEffect,
 ];
 
-function operationsOf({ calls, effects, unrecorded }: History): Operation[] {
+function operationsOf({ calls, effects }: History): Operation[] {
   const callsOf = byOperation(calls);
   const effectsOf = byOperation(effects);
-  const unrecordedOf = byOperation(unrecorded);
   return [...new Set([...callsOf.keys(), ...effectsOf.keys()])].map((name) => {
     const own = callsOf.get(name) ?? [];
-    const doubtful = new Set(unrecordedOf.get(name)?.map(({ attempt }) => attempt));
-    const sent = own.flatMap(({ paid }) => paid ?? []);
     return {
       name,
       calls: own,
       effects: [...(effectsOf.get(name) ?? [])].sort((a, b) => a.fencingToken - b.fencingToken),
-      sent,
-      recorded: sent.filter(({ attempt }) => !doubtful.has(attempt)),
+      sent: repliesOf(own),
+      recorded: repliesOf(own.filter(({ isUnrecorded }) => isUnrecorded !== true)),
     };
   });
+}
+
+function repliesOf(calls: readonly Call[]): Paid[] {
+  return calls.flatMap(({ paid }) => paid ?? []);
 }
 
 function byOperation<T extends Omit<Payment, 'amount'>>(events: readonly T[]): Map<string, T[]> {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Call, Paid, Payment } from './history.js';
 import type { Random } from './random.js';
-import { PAUSE_BEFORE_RETRY_MS } from './shop.js';
+import { PAUSE_BEFORE_RETRY_MS, UNRECORDED_HEADER } from './shop.js';
 
 const PATIENCE_MS = 5_000;
 /** So many keys are in use at a time, and each for so many calls. */
@@ -41,9 +41,12 @@ export async function pay(url: string, payment: Payment, work: Work): Promise<Ca
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
     const body = (await response.json()) as Paid;
-    const { status } = response;
-    const isReplayed = response.headers.has('idempotent-replayed');
-    return { ...payment, status, isReplayed, ...(status === 201 && { paid: body }) };
+    const { status, headers } = response;
+    const isReplayed = headers.has('idempotent-replayed');
+    if (status !== 201) return { ...payment, status, isReplayed };
+    const unrecorded = headers.get(UNRECORDED_HEADER)?.split(' ') ?? [];
+    const isUnrecorded = unrecorded.includes(String(body.attempt));
+    return { ...payment, status, isReplayed, isUnrecorded, paid: body };
   } catch {
     return { ...payment, status: 0, isReplayed: false };
   }

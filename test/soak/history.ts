@@ -21,19 +21,15 @@ export interface Call extends Payment {
   readonly status: number;
   readonly isReplayed: boolean;
   readonly paid?: Paid;
+  /** When it was sent the process that did so could not have it recorded, and still tried to. */
+  readonly isUnrecorded?: boolean;
 }
 
 /** What is there when everything is over: one for each run that did its work. */
 export interface Effect extends Omit<Payment, 'amount'>, Run {}
 
-/** A process could not have its reply recorded, and sent it all the same. */
-export interface Unrecorded extends Omit<Payment, 'amount'> {
-  readonly attempt: number;
-}
-
 /** Everything that clients and the database saw. */
 export interface History {
   readonly calls: readonly Call[];
   readonly effects: readonly Effect[];
-  readonly unrecorded: readonly Unrecorded[];
 }

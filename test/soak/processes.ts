@@ -1,8 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { recordId } from '../../src/keys/record-id.js';
 import { type Child, ChildProgram, end } from '../support/child-program.js';
-import type { Payment, Unrecorded } from './history.js';
-import { type Failed, type Ready, SCOPE, type Settings } from './shop.js';
+import type { Ready, Settings } from './shop.js';
 
 /** A place for a process: when one is killed the next one takes it. */
 export class Slot {
@@ -12,7 +10,6 @@ export class Slot {
   constructor(
     private readonly program: ChildProgram,
     private readonly settings: Settings,
-    private readonly failed: (event: Failed) => void,
   ) {}
 
   /** Where the process listens, while there is one. */
@@ -26,7 +23,6 @@ export class Slot {
       try {
         const env = { SOAK_SETTINGS: JSON.stringify(this.settings) };
         this.child = await this.program.start<Ready>(env);
-        this.child.process.on('message', (event: Failed) => this.failed(event));
         return;
       } catch {
         await sleep(100);
@@ -54,19 +50,5 @@ export class Slot {
 
   close(): void {
     this.isOver = true;
-  }
-}
-
-/** Tells which operation a process speaks of: it knows no more than the digest. */
-export class Digests {
-  private readonly operations = new Map<string, Pick<Payment, 'principal' | 'key'>>();
-
-  add({ principal, key }: Payment): void {
-    this.operations.set(recordId(SCOPE, principal, key), { principal, key });
-  }
-
-  read({ id, attempt }: Failed): Unrecorded[] {
-    const operation = this.operations.get(id);
-    return operation === undefined ? [] : [{ ...operation, attempt }];
   }
 }

@@ -7,16 +7,12 @@ export interface Settings {
   readonly isTransaction: boolean;
 }
 
-/** Its first message. */
+/** Its only message. */
 export interface Ready {
   readonly port: number;
 }
 
-/** Each further one: a reply that is sent though it could not be recorded. */
-export interface Failed {
-  readonly id: string;
-  readonly attempt: number;
-}
-
 export const SCOPE = 'payments';
+/** The attempts at the operation that the answering process has finished and could not record yet. */
+export const UNRECORDED_HEADER = 'x-unrecorded-attempts';
 export const PAUSE_BEFORE_RETRY_MS = 50;

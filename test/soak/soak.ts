@@ -4,9 +4,9 @@ import { tally } from '../support/engine.js';
 import type { PrivateServer } from '../support/servers/private-server.js';
 import type { ServerName } from '../processes/support/open-store.js';
 import { pay, payUntilDone, someWork, Workload } from './clients.js';
-import type { Call, History, Unrecorded } from './history.js';
+import type { Call, History } from './history.js';
 import { openLedger } from './ledger.js';
-import { Digests, Slot } from './processes.js';
+import { Slot } from './processes.js';
 import { Random } from './random.js';
 import type { Settings } from './shop.js';
 
@@ -44,12 +44,7 @@ export async function soak(on: PrivateServer, given: Soak): Promise<Outcome> {
     leaseMs: LEASE_MS,
     storeTimeoutMs: STORE_TIMEOUT_MS,
   };
-  const digests = new Digests();
-  const unrecorded: Unrecorded[] = [];
-  const slots = Array.from(
-    { length: PROCESSES },
-    () => new Slot(program, settings, (event) => unrecorded.push(...digests.read(event))),
-  );
+  const slots = Array.from({ length: PROCESSES }, () => new Slot(program, settings));
   const calls: Call[] = [];
   const faults: string[] = [];
   const crashes: string[] = [];
@@ -66,9 +61,7 @@ export async function soak(on: PrivateServer, given: Soak): Promise<Outcome> {
       return untilEnd(async () => {
         const urls = urlsOf(slots);
         if (urls.length > 0) {
-          const payment = workload.next();
-          digests.add(payment);
-          calls.push(await pay(own.oneOf(urls), payment, someWork(own)));
+          calls.push(await pay(own.oneOf(urls), workload.next(), someWork(own)));
         }
         await sleep(own.between(1, 20));
       });
@@ -108,7 +101,7 @@ export async function soak(on: PrivateServer, given: Soak): Promise<Outcome> {
     const effects = await ledger.all();
     await ledger.close();
     return {
-      history: { calls, effects, unrecorded },
+      history: { calls, effects },
       faults: tally(faults),
       answers: tally(
         calls.map(({ status, isReplayed }) => `${status}${isReplayed ? ' replayed' : ''}`),

@@ -9,11 +9,19 @@ import {
   Operation,
 } from 'nestjs-idempotency';
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { recordId } from '../../../src/keys/record-id.js';
 import type { ServerName } from '../../processes/support/open-store.js';
 import type { Paid } from '../history.js';
 import { openLedger } from '../ledger.js';
-import { type Failed, PAUSE_BEFORE_RETRY_MS, type Ready, SCOPE, type Settings } from '../shop.js';
+import {
+  PAUSE_BEFORE_RETRY_MS,
+  type Ready,
+  SCOPE,
+  type Settings,
+  UNRECORDED_HEADER,
+} from '../shop.js';
 
 /** One of the processes of the soak: a Nest application whose only handler writes into a ledger. */
 const settings = JSON.parse(process.env.SOAK_SETTINGS!) as Settings;
@@ -72,9 +80,24 @@ process.on('unhandledRejection', (error) => {
   process.exit(1);
 });
 const app = await NestFactory.create(ShopModule, { logger: false });
+
+/** Attempts whose reply this process knows and the store does not. */
+const unrecorded = new Map<string, Set<number>>();
 app.get(IdempotencyService).events$.subscribe((event) => {
-  if (event.type !== 'completion-failed' || event.verb !== 'complete') return;
-  process.send?.({ id: event.id, attempt: event.attempt } satisfies Failed);
+  if (event.type === 'completion-failed' && event.verb === 'complete') {
+    const attempts = unrecorded.get(event.id) ?? new Set();
+    unrecorded.set(event.id, attempts.add(event.attempt));
+  } else if (event.type === 'stored') unrecorded.get(event.id)?.delete(event.attempt);
+});
+// In the moment in which a reply goes out; what handlers set would be on record with it.
+app.use(({ headers }: IncomingMessage, response: ServerResponse, next: () => void) => {
+  const id = recordId(SCOPE, String(headers['x-principal']), String(headers['idempotency-key']));
+  const writeHead = response.writeHead.bind(response) as (...args: unknown[]) => ServerResponse;
+  response.writeHead = (...args: unknown[]) => {
+    response.setHeader(UNRECORDED_HEADER, [...(unrecorded.get(id) ?? [])].join(' '));
+    return writeHead(...args);
+  };
+  next();
 });
 await app.listen(0, '127.0.0.1');
 const { port } = app.getHttpServer().address() as { port: number };

@@ -1,18 +1,24 @@
 import { type DynamicModule, Module, ValidationPipe } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD, APP_PIPE } from '@nestjs/core';
+import { Redis } from 'ioredis';
 import { IdempotencyModule } from 'nestjs-idempotency';
+import { DataSource } from 'typeorm';
+import { CategoriesModule } from './categories/categories.module.js';
 import { CommentsModule } from './comments/comments.module.js';
 import type { ShopConfig } from './config.js';
+import { CouponsModule } from './coupons/coupons.module.js';
 import { DatabaseModule } from './database/database.module.js';
 import { EffectsModule } from './effects/effects.module.js';
 import { FlakyModule } from './flaky/flaky.module.js';
 import { GoodsModule } from './goods/goods.module.js';
 import { HealthModule } from './health/health.module.js';
 import { LedgerModule } from './ledger/ledger.module.js';
+import { OrdersModule } from './orders/orders.module.js';
 import { PaymentsModule } from './payments/payments.module.js';
 import { ProblemFilter } from './problems/problem.filter.js';
 import { invalidRequest } from './problems/problems.js';
 import { recordsIn } from './records/records.js';
+import { RedisModule } from './records/redis.module.js';
 import { SignInGuard } from './sign-in/sign-in.guard.js';
 import { SlowModule } from './slow/slow.module.js';
 import { TransfersModule } from './transfers/transfers.module.js';
@@ -23,9 +29,12 @@ import { VotesModule } from './votes/votes.module.js';
     EffectsModule,
     LedgerModule,
     HealthModule,
+    OrdersModule,
     PaymentsModule,
     TransfersModule,
     GoodsModule,
+    CategoriesModule,
+    CouponsModule,
     CommentsModule,
     VotesModule,
     SlowModule,
@@ -46,13 +55,20 @@ import { VotesModule } from './votes/votes.module.js';
 })
 export class AppModule {
   static for(config: ShopConfig): DynamicModule {
+    const { records } = config;
     return {
       module: AppModule,
       imports: [
         DatabaseModule.for(config),
-        IdempotencyModule.forRoot({
-          ...recordsIn(config),
-          principal: (call) => call.request.user?.id,
+        ...(records.store === 'redis' ? [RedisModule.at(records.url)] : []),
+        IdempotencyModule.forRootAsync({
+          inject: [DataSource, { token: Redis, optional: true }],
+          useFactory: (dataSource: DataSource, redis?: Redis) => ({
+            ...recordsIn(config, dataSource, redis),
+            principal: (call) => call.request.user?.id,
+          }),
+          // POST /idempotency/tokens: where clients ask for tokens.
+          tokenController: true,
         }),
       ],
     };

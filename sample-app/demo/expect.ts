@@ -9,9 +9,12 @@ export const signedInAs = (name: string): Record<string, string> => ({
   Authorization: `Bearer ${name}`,
 });
 
-export function expectCreated(...replies: readonly Reply[]): void {
-  for (const { status } of replies) assert.equal(status, 201, `answered ${status} instead of 201`);
+export function expectStatus(expected: number, ...replies: readonly Reply[]): void {
+  for (const { status } of replies)
+    assert.equal(status, expected, `answered ${status} instead of ${expected}`);
 }
+
+export const expectCreated = (...replies: readonly Reply[]): void => expectStatus(201, ...replies);
 
 /** Answered from the record: what the first one got, marked as such. */
 export function expectReplayed(...replies: readonly Reply[]): void {

@@ -11,6 +11,8 @@ export interface Scenario {
   readonly runs: number;
   /** Where every run leaves one row; absent when it leaves none. */
   readonly table?: string;
+  /** Scenarios with the same one take turns; the table when absent, or else the route. */
+  readonly lane?: string;
   /**
    * Lets it happen.
    *
@@ -34,11 +36,11 @@ export interface Finding {
   readonly faults: readonly string[];
 }
 
-/** Plays the scenarios: those that share a table or a route in turn, all others side by side. */
+/** Plays the scenarios: those that would disturb each other in turn, all others side by side. */
 export async function playAll(scenarios: readonly Scenario[], url: string): Promise<Finding[]> {
   const lanes = new Map<string, Promise<unknown>>();
   const findings = scenarios.map((scenario) => {
-    const lane = scenario.table ?? scenario.route;
+    const lane = scenario.lane ?? scenario.table ?? scenario.route;
     const turn = (lanes.get(lane) ?? Promise.resolve()).then(() => play(scenario, url));
     lanes.set(lane, turn);
     return turn;

@@ -9,6 +9,8 @@ const PATIENCE_MS = 20_000;
 
 /** One request, to be sent as often as one likes. */
 export interface Call {
+  /** `POST` when absent. */
+  readonly method?: 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
@@ -22,7 +24,7 @@ export interface Reply {
 
 /** Someone who uses the shop over the network, and whose network is not always good. */
 export class Visitor {
-  /** How many `POST` requests went out. */
+  /** How many requests that change something went out. */
   sent = 0;
 
   constructor(private readonly url: string) {}
@@ -30,7 +32,7 @@ export class Visitor {
   /** Sends the call and reads the whole reply. */
   send(call: Call): Promise<Reply> {
     this.sent += 1;
-    return exchange('POST', new URL(call.path, this.url), call);
+    return exchange(call.method ?? 'POST', new URL(call.path, this.url), call);
   }
 
   /** Sends the same call several times at once. */
@@ -86,7 +88,19 @@ export class Visitor {
 
   /** The body that a `GET` answers with. */
   async read<T>(path: string): Promise<T> {
-    return json<T>(await exchange('GET', new URL(path, this.url), { path }));
+    return json<T>(await this.get(path));
+  }
+
+  get(path: string): Promise<Reply> {
+    return exchange('GET', new URL(path, this.url), { path });
+  }
+
+  /** A token of the shop's, in the header that takes it back. */
+  async token(headers: Readonly<Record<string, string>> = {}): Promise<Record<string, string>> {
+    const url = new URL('/idempotency/tokens', this.url);
+    const issued = await exchange('POST', url, { path: url.pathname, headers });
+    const { header, token } = json<{ header: string; token: string }>(issued);
+    return { ...headers, [header]: token };
   }
 }
 
@@ -118,10 +132,10 @@ function onTheWire(call: Call, host: string): string {
   const lines = Object.entries({ Host: host, ...headers }).map(
     ([name, value]) => `${name}: ${value}`,
   );
-  return [`POST ${call.path} HTTP/1.1`, ...lines, '', content].join('\r\n');
+  return [`${call.method ?? 'POST'} ${call.path} HTTP/1.1`, ...lines, '', content].join('\r\n');
 }
 
-function exchange(method: 'GET' | 'POST', url: URL, call: Call): Promise<Reply> {
+function exchange(method: string, url: URL, call: Call): Promise<Reply> {
   const { headers, content } = encode(call);
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(PATIENCE_MS);

@@ -5,7 +5,7 @@ import { EffectsService, type Effects } from './effects.service.js';
 export class EffectsController {
   constructor(private readonly effects: EffectsService) {}
 
-  /** How often each protected handler has run since this process started. */
+  /** How often each handler that changes something has run since this process started. */
   @Get()
   list(): Effects {
     return this.effects.counts;

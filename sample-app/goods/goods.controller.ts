@@ -1,8 +1,9 @@
-import { Body, Controller, Param, Post } from '@nestjs/common';
-import { Idempotent } from 'nestjs-idempotency';
+import { Body, Controller, Get, Param, Post, Put, Res } from '@nestjs/common';
+import { body, Idempotent, ifMatch, param } from 'nestjs-idempotency';
 import { EffectsService } from '../effects/effects.service.js';
 import { RowId } from '../validation/row-id.js';
-import { DecrementDto } from './goods.dto.js';
+import { DecrementDto, RenameDto, VersionedNameDto } from './goods.dto.js';
+import { Goods } from './goods.entity.js';
 import { GoodsService } from './goods.service.js';
 
 @Controller('goods')
@@ -12,6 +13,14 @@ export class GoodsController {
     private readonly effects: EffectsService,
   ) {}
 
+  /** The `ETag` is what `PUT /goods/:id` wants as `If-Match`. */
+  @Get(':id')
+  async find(@Param() { id }: RowId, @Res({ passthrough: true }) response: ResponseWithHeaders) {
+    const goods = await this.goods.find(id);
+    response.header('ETag', `"${goods.version}"`);
+    return goods;
+  }
+
   /** `stock - 1` is another value every time it runs; the key makes a retry safe. */
   @Post(':id/decrement')
   @Idempotent()
@@ -19,4 +28,33 @@ export class GoodsController {
     this.effects.ran('POST /goods/:id/decrement');
     return this.goods.decrement(id, by);
   }
+
+  /** Only for who has seen the latest version: anybody else would undo a change without knowing it. */
+  @Put(':id')
+  @Idempotent({ strategy: 'version', entity: Goods, id: param('id'), version: ifMatch() })
+  async rename(@Param() { id }: RowId, @Body() { name }: RenameDto) {
+    this.effects.ran('PUT /goods/:id');
+    await this.goods.rename(id, name);
+    return { id, name };
+  }
+
+  /** From a source that counts its versions: the newest one wins, in whatever order they come. */
+  @Put(':id/name')
+  @Idempotent({
+    strategy: 'version',
+    entity: Goods,
+    id: param('id'),
+    version: body<VersionedNameDto>('version'),
+    mode: 'newer',
+  })
+  async renameByVersion(@Param() { id }: RowId, @Body() { name, version }: VersionedNameDto) {
+    this.effects.ran('PUT /goods/:id/name');
+    await this.goods.rename(id, name);
+    return { id, name, version };
+  }
+}
+
+/** What the replies of Express and Fastify have in common. */
+interface ResponseWithHeaders {
+  header(name: string, value: string): unknown;
 }

@@ -1,4 +1,4 @@
-import { Column, Entity, PrimaryColumn } from 'typeorm';
+import { Column, Entity, PrimaryColumn, VersionColumn } from 'typeorm';
 
 @Entity('goods')
 export class Goods {
@@ -10,4 +10,8 @@ export class Goods {
 
   @Column('integer')
   stock!: number;
+
+  /** One more with every change. */
+  @VersionColumn({ default: 1 })
+  version!: number;
 }

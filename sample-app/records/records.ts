@@ -1,35 +1,25 @@
-import { Redis } from 'ioredis';
-import { type IdempotencyModule, MemoryStore } from 'nestjs-idempotency';
+import type { Redis } from 'ioredis';
+import { type IdempotencyModuleOptions, MemoryStore } from 'nestjs-idempotency';
 import { RedisStore } from 'nestjs-idempotency/redis';
-import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
-import { DataSource } from 'typeorm';
+import { TypeOrmResources, TypeOrmStore } from 'nestjs-idempotency/typeorm';
+import type { DataSource } from 'typeorm';
 import type { ShopConfig } from '../config.js';
-import { RedisModule } from './redis.module.js';
 
-type ModuleOptions = NonNullable<Parameters<typeof IdempotencyModule.forRoot>[0]>;
-
-/** Where the shop keeps its records. */
-export function recordsIn({
-  records,
-  database,
-}: ShopConfig): Pick<ModuleOptions, 'store' | 'storeTimeout' | 'allowMemoryStore' | 'imports'> {
-  switch (records.store) {
-    case 'typeorm':
-      return {
-        store: {
-          inject: [DataSource],
-          useFactory: (dataSource: DataSource) => new TypeOrmStore({ dataSource }),
-        },
-        // All share one connection to the embedded database: waiting for a turn is no outage.
-        ...(database ? {} : { storeTimeout: '10s' }),
-      };
-    case 'memory':
-      // One process, which forgets everything when it ends: right for a look, in production too.
-      return { store: new MemoryStore(), allowMemoryStore: true };
-    case 'redis':
-      return {
-        imports: [RedisModule.at(records.url)],
-        store: { inject: [Redis], useFactory: (client: Redis) => new RedisStore({ client }) },
-      };
-  }
+/** Where the shop keeps its records. An application with one store has one of these lines. */
+export function recordsIn(
+  { records, database }: ShopConfig,
+  dataSource: DataSource,
+  redis: Redis | undefined,
+): IdempotencyModuleOptions {
+  // Goods and orders are in SQL, wherever records are: there their versions and states change.
+  const resources = new TypeOrmResources({ dataSource });
+  if (redis) return { store: new RedisStore({ client: redis }), resources };
+  // One process, which forgets everything when it ends: right for a look, in production too.
+  if (records.store === 'memory')
+    return { store: new MemoryStore(), allowMemoryStore: true, resources };
+  return {
+    store: new TypeOrmStore({ dataSource }),
+    // All share one connection to the embedded database: waiting for a turn is no outage.
+    ...(database ? {} : { storeTimeout: '10s' }),
+  };
 }

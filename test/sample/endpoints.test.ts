@@ -5,6 +5,7 @@ import { json, Visitor, type Call, type Reply } from '../../sample-app/demo/visi
 import { openShop, OPENING_MS } from './support/shop.js';
 
 const created = (body: object) => ({ status: 201, body: expect.objectContaining(body) });
+const found = (body: object) => ({ status: 200, body: expect.objectContaining(body) });
 const problem = (status: number, members: object = {}) => ({
   status,
   type: expect.stringContaining('application/problem+json'),
@@ -45,10 +46,20 @@ describe.each(['express', 'fastify'])('the shop on %s', (http) => {
 
   it('lists every protected route and every table before anything has happened', async () => {
     expect(await visitor.effects()).toEqual({
+      'POST /orders': 0,
+      'DELETE /orders': 0,
+      'POST /orders/:id/pay': 0,
+      'POST /orders/:id/ship': 0,
+      'POST /orders/:id/cancel': 0,
+      'POST /orders/:id/invalidate': 0,
       'POST /payments': 0,
       'POST /payments/by-order': 0,
       'POST /transfers': 0,
       'POST /goods/:id/decrement': 0,
+      'PUT /goods/:id': 0,
+      'PUT /goods/:id/name': 0,
+      'PUT /goods/:id/categories/:categoryId': 0,
+      'POST /coupons/:id/claim': 0,
       'POST /comments': 0,
       'POST /votes/:target': 0,
       'POST /slow': 0,
@@ -56,7 +67,10 @@ describe.each(['express', 'fastify'])('the shop on %s', (http) => {
     });
     expect(await visitor.ledger()).toEqual({
       comments: 0,
+      coupons: 0,
       goods: 5,
+      goods_categories: 0,
+      orders: 0,
       payments: 0,
       transfers: 0,
       votes: 0,
@@ -99,6 +113,88 @@ describe.each(['express', 'fastify'])('the shop on %s', (http) => {
   it('takes stock once per key', async () => {
     const call = { path: '/goods/2/decrement', headers: newKey(), body: { by: 4 } };
     expect(await sendTwice(call)).toMatchObject(created({ id: 2, stock: 996 }));
+  });
+
+  it('renames goods once for each version that was seen', async () => {
+    const name = `lamp ${http}`;
+    const put: Call = { method: 'PUT', path: '/goods/4', body: { name } };
+    const seenVersion = { 'If-Match': String((await visitor.get('/goods/4')).headers.etag) };
+    expect(await sendTwice({ ...put, headers: seenVersion })).toMatchObject(found({ name }));
+    expect((await visitor.get('/goods/4')).headers.etag).toBe('"2"');
+
+    const stale = { ...put, headers: seenVersion, body: { name: 'other' } };
+    expect(await send(stale)).toMatchObject(problem(412, { current: 2 }));
+    expect(await send(put)).toMatchObject(problem(428));
+    expect(await send({ ...put, path: '/goods/6', headers: seenVersion })).toMatchObject(
+      problem(404),
+    );
+    expect(seen(await visitor.get('/goods/6'))).toMatchObject(problem(404));
+  });
+
+  it('keeps the newest name, whenever it comes', async () => {
+    const rename = (name: string, version: number): Call => ({
+      method: 'PUT',
+      path: '/goods/3/name',
+      body: { name, version },
+    });
+    const newest = await sendTwice(rename('newest', 7));
+    expect(newest).toMatchObject(found({ id: 3, name: 'newest', version: 7 }));
+    expect(await send(rename('older', 6))).toMatchObject(problem(409, { current: 7 }));
+    expect(await visitor.read('/goods/3')).toMatchObject({ name: 'newest', version: 7 });
+  });
+
+  it('puts goods into a category once, and says whether it was this time', async () => {
+    const call: Call = { method: 'PUT', path: '/goods/1/categories/9' };
+    expect(await send(call)).toMatchObject({ status: 200, body: { inserted: true } });
+    expect(await send(call)).toMatchObject({ status: 200, body: { inserted: false } });
+  });
+
+  it('places an order once per token, and takes it through its states', async () => {
+    const body = { sku: 'lamp', quantity: 2 };
+    const headers = await visitor.token(signedInAs('alice'));
+    const order = await sendTwice({ path: '/orders', headers, body });
+    expect(order).toMatchObject(created({ ...body, status: 'created' }));
+
+    const path = `/orders/${String(order.body.id)}`;
+    expect(await send({ path: `${path}/ship` })).toMatchObject(
+      problem(409, { current: 'created', wanted: 'shipped' }),
+    );
+    const paid = await sendTwice({ path: `${path}/pay` });
+    expect(paid).toMatchObject(created({ ...body, status: 'paid' }));
+    expect(await sendTwice({ path: `${path}/ship` })).toMatchObject(created({ status: 'shipped' }));
+    expect(await send({ path: `${path}/cancel` })).toMatchObject(problem(409));
+    expect(await visitor.read(path)).toEqual({ ...order.body, status: 'shipped' });
+  });
+
+  it('deletes invalid orders once per token', async () => {
+    const order = (headers: Record<string, string>) =>
+      send({ path: '/orders', headers, body: { sku: 'lamp', quantity: 1 } });
+    const { id } = (await order(await visitor.token())).body;
+    expect(await send({ path: `/orders/${String(id)}/invalidate` })).toMatchObject(
+      created({ status: 'invalid' }),
+    );
+    const call: Call = {
+      method: 'DELETE',
+      path: '/orders?status=invalid',
+      headers: await visitor.token(),
+    };
+    expect(await sendTwice(call)).toMatchObject({ status: 200, body: { deleted: 1 } });
+    expect(seen(await visitor.get(`/orders/${String(id)}`))).toMatchObject(problem(404));
+  });
+
+  it('takes no token that was issued to somebody else', async () => {
+    const alices = await visitor.token(signedInAs('alice'));
+    const call = { path: '/orders', body: { sku: 'lamp', quantity: 1 } };
+    const bobs = { ...call, headers: { ...alices, ...signedInAs('bob') } };
+    expect(await send(bobs)).toMatchObject(problem(422, { code: 'IDEMPOTENCY_TOKEN_INVALID' }));
+    expect(await send(call)).toMatchObject(problem(400, { code: 'IDEMPOTENCY_KEY_REQUIRED' }));
+  });
+
+  it('gives every piece of a coupon to one claim', async () => {
+    const claims = await visitor.sendAtOnce({ path: '/coupons/spring/claim' }, 5);
+    const numbers = new Set(claims.map((reply) => json(reply).no));
+    expect(numbers).toEqual(new Set([1, 2, 3, 4, 5]));
+    expect(await visitor.read('/coupons/spring')).toEqual({ id: 'spring', left: 95 });
   });
 
   it('tells what is out of stock from what is unknown', async () => {
@@ -148,6 +244,7 @@ describe.each(['express', 'fastify'])('the shop on %s', (http) => {
   });
 
   it.each<[string, object, string]>([
+    ['/orders', { sku: 'lamp', quantity: 0 }, 'quantity'],
     ['/payments', { orderId: '', amount: 1 }, 'orderId'],
     ['/payments', { orderId: 'o-1', amount: 1.999 }, 'amount'],
     ['/payments', { orderId: 'o-1', amount: -1 }, 'amount'],
@@ -159,7 +256,8 @@ describe.each(['express', 'fastify'])('the shop on %s', (http) => {
     ['/flaky', { fail: -1 }, 'fail'],
   ])('refuses %s %j and does not run it', async (path, body, field) => {
     const before = await visitor.effects();
-    const reply = await send({ path, headers: newKey(), body });
+    const headers = path === '/orders' ? await visitor.token() : newKey();
+    const reply = await send({ path, headers, body });
     expect(reply).toMatchObject(problem(400, { fields: { [field]: expect.any(Array) } }));
     expect(await visitor.effects()).toEqual(before);
   });
@@ -175,7 +273,10 @@ describe.each(['express', 'fastify'])('the shop on %s', (http) => {
   it('has counted in SQL what it did', async () => {
     expect(await visitor.ledger()).toEqual({
       comments: 2,
+      coupons: 1,
       goods: 5,
+      goods_categories: 1,
+      orders: 1,
       payments: 3,
       transfers: 1,
       votes: 2,

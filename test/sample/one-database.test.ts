@@ -92,7 +92,16 @@ describe.each(KINDS)('two shops with one $name', ({ type, start, url, lock, unlo
 
   it('have the same tables, which they made at the same time', async () => {
     const ledgers = await Promise.all(shops.visitors.map((visitor) => visitor.ledger()));
-    const empty = { comments: 0, goods: 5, payments: 0, transfers: 0, votes: 0 };
+    const empty = {
+      comments: 0,
+      coupons: 0,
+      goods: 5,
+      goods_categories: 0,
+      orders: 0,
+      payments: 0,
+      transfers: 0,
+      votes: 0,
+    };
     expect(ledgers).toEqual([empty, empty]);
   });
 

@@ -1,16 +1,24 @@
 import type { Scenario } from '../scenario.js';
 import { comments } from './comments.js';
+import { coupons } from './coupons.js';
 import { goods } from './goods.js';
+import { orders } from './orders.js';
 import { payments } from './payments.js';
+import { tokens } from './tokens.js';
 import { transfers } from './transfers.js';
+import { versions } from './versions.js';
 import { votes } from './votes.js';
 import { work } from './work.js';
 
 /** Everything that the demo lets happen. */
 export const SCENARIOS: readonly Scenario[] = [
+  ...tokens,
+  ...orders,
   ...payments,
   ...transfers,
   ...goods,
+  ...versions,
+  ...coupons,
   ...comments,
   ...votes,
   ...work,

@@ -1,0 +1,26 @@
+import { Controller, Param, Put } from '@nestjs/common';
+import { insertOrGet } from 'nestjs-idempotency/typeorm';
+import { DataSource } from 'typeorm';
+import { EffectsService } from '../effects/effects.service.js';
+import { CategorizeDto } from './categories.dto.js';
+import { GoodsCategory } from './goods-category.entity.js';
+
+@Controller('goods/:id/categories')
+export class CategoriesController {
+  constructor(
+    private readonly database: DataSource,
+    private readonly effects: EffectsService,
+  ) {}
+
+  /**
+   * Goods and category name the row, and a unique index lets it be there once: nothing has to be
+   * remembered about the call. A repetition runs, changes nothing, and is told so.
+   */
+  @Put(':categoryId')
+  async categorize(@Param() { id, categoryId }: CategorizeDto) {
+    this.effects.ran('PUT /goods/:id/categories/:categoryId');
+    const row = { goodsId: id, categoryId };
+    const { inserted } = await insertOrGet(this.database.manager, GoodsCategory, row);
+    return { inserted };
+  }
+}

@@ -1,0 +1,26 @@
+import { Controller, Get, Param, Post } from '@nestjs/common';
+import { Idempotent, Operation, param, type IdempotentOperation } from 'nestjs-idempotency';
+import { EffectsService } from '../effects/effects.service.js';
+import { CouponId } from './coupons.dto.js';
+import { CouponsService } from './coupons.service.js';
+
+@Controller('coupons/:id')
+export class CouponsController {
+  constructor(
+    private readonly coupons: CouponsService,
+    private readonly effects: EffectsService,
+  ) {}
+
+  /** One at a time for each coupon, in all processes; the others wait for their turn. */
+  @Post('claim')
+  @Idempotent({ strategy: 'lock', key: param('id'), wait: '10s' })
+  claim(@Param() { id }: CouponId, @Operation() { fencingToken }: IdempotentOperation) {
+    this.effects.ran('POST /coupons/:id/claim');
+    return this.coupons.claim(id, fencingToken);
+  }
+
+  @Get()
+  find(@Param() { id }: CouponId) {
+    return this.coupons.left(id);
+  }
+}

@@ -1,0 +1,56 @@
+import { Controller, Param, Post } from '@nestjs/common';
+import { Idempotent, param } from 'nestjs-idempotency';
+import { EffectsService } from '../effects/effects.service.js';
+import { ORDER_TRANSITIONS, type OrderStatus } from './order-status.js';
+import { Order } from './order.entity.js';
+import { OrderId } from './orders.dto.js';
+import { OrdersService } from './orders.service.js';
+
+/** Every order gets there once, and only from where it may. */
+const ChangesTo = (to: OrderStatus): MethodDecorator =>
+  Idempotent({
+    strategy: 'state',
+    entity: Order,
+    id: param('id'),
+    column: 'status',
+    to,
+    from: ORDER_TRANSITIONS,
+  });
+
+/** The status has changed when a handler begins, in a transaction that commits when it ends. */
+@Controller('orders/:id')
+export class OrderStatusController {
+  constructor(
+    private readonly orders: OrdersService,
+    private readonly effects: EffectsService,
+  ) {}
+
+  @Post('pay')
+  @ChangesTo('paid')
+  pay(@Param() { id }: OrderId) {
+    this.effects.ran('POST /orders/:id/pay');
+    return this.orders.find(id);
+  }
+
+  @Post('ship')
+  @ChangesTo('shipped')
+  ship(@Param() { id }: OrderId) {
+    this.effects.ran('POST /orders/:id/ship');
+    return this.orders.find(id);
+  }
+
+  @Post('cancel')
+  @ChangesTo('cancelled')
+  cancel(@Param() { id }: OrderId) {
+    this.effects.ran('POST /orders/:id/cancel');
+    return this.orders.find(id);
+  }
+
+  /** For `DELETE /orders?status=invalid` to find something. */
+  @Post('invalidate')
+  @ChangesTo('invalid')
+  invalidate(@Param() { id }: OrderId) {
+    this.effects.ran('POST /orders/:id/invalidate');
+    return this.orders.find(id);
+  }
+}

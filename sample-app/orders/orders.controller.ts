@@ -1,0 +1,39 @@
+import { Body, Controller, Delete, Get, Param, Post, Query } from '@nestjs/common';
+import { Idempotent, Operation, type IdempotentOperation } from 'nestjs-idempotency';
+import { EffectsService } from '../effects/effects.service.js';
+import { RECORDS_IN_DATABASE } from '../records/records-in-database.js';
+import { DeleteOrdersDto, OrderId, PlaceOrderDto } from './orders.dto.js';
+import { OrdersService } from './orders.service.js';
+
+@Controller('orders')
+export class OrdersController {
+  constructor(
+    private readonly orders: OrdersService,
+    private readonly effects: EffectsService,
+  ) {}
+
+  /**
+   * Nothing in an order says which one it is, so the client asks for a token first
+   * (`POST /idempotency/tokens`). Every attempt has the same id, which is the primary key: an order
+   * that an attempt left behind when its process died is found by the next one.
+   */
+  @Post()
+  @Idempotent({ strategy: 'token' })
+  async place(@Body() { sku, quantity }: PlaceOrderDto, @Operation() op: IdempotentOperation) {
+    this.effects.ran('POST /orders');
+    return this.orders.place(await op.id(), sku, quantity);
+  }
+
+  @Get(':id')
+  find(@Param() { id }: OrderId) {
+    return this.orders.find(id);
+  }
+
+  /** Repeated later it would delete other orders: those that became invalid since. */
+  @Delete()
+  @Idempotent({ strategy: 'token', transaction: RECORDS_IN_DATABASE })
+  async deleteAll(@Query() { status }: DeleteOrdersDto) {
+    this.effects.ran('DELETE /orders');
+    return { deleted: await this.orders.deleteAll(status) };
+  }
+}

@@ -8,7 +8,7 @@ import {
 import { currentManager, TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import type { DataSource } from 'typeorm';
 import { breakCommit, prepareToBreakCommits } from '../support/break-commit.js';
-import { boot, PLATFORMS, type Reply, type TestApp } from '../support/http.js';
+import { boot, expectReplay, PLATFORMS, type Reply, type TestApp } from '../support/http.js';
 import { MARIADB, PGLITE, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
 
 const CREATE_PAYMENTS =
@@ -232,6 +232,14 @@ describe.each(DATABASES)('one transaction on $name', ({ kind, platform }) => {
       expect(duplicate.headers['retry-after']).toBe('1');
       expect((await first).status).toBe(201);
       expect(runs).toBe(1);
+    });
+
+    it('replays to many duplicates at once, none of which is to wait', async () => {
+      const first = await pay('often');
+      const replies = await Promise.all(
+        Array.from({ length: 48 }, (_, i) => pay('often', 'ok', i % 2 === 0 ? shop : other)),
+      );
+      for (const reply of replies) expectReplay(first, reply);
     });
 
     it('lets a duplicate of another process wait for the first reply', async () => {

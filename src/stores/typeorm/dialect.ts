@@ -38,8 +38,18 @@ export function dialectOf(type: string): Dialect {
   });
 }
 
+/** By dialect, schema and table: a transaction needs them as soon as it begins. */
+const known = new Map<string, Statements>();
+
 /** The statements for this table, each with a name that no other text has. */
 export function statementsOf<D extends Dialect>(dialect: D, name: TableName): Statements<D> {
+  const path = [dialect, name.schema, name.table].join('.');
+  const statements = known.get(path) ?? makeStatements(dialect, name);
+  known.set(path, statements);
+  return statements as Statements<D>;
+}
+
+function makeStatements<D extends Dialect>(dialect: D, name: TableName): Statements<D> {
   const entries = Object.entries(SQL[dialect]).map(([verb, { text, parameters }]) => {
     const complete = forTable(dialect, text, name);
     const digest = createHash('sha256').update(complete).digest('hex').slice(0, 8);

@@ -4,13 +4,15 @@ import type {
   AcquireResult,
   CompleteRequest,
   HoldRequest,
+  Refusing,
   SaveStepRequest,
 } from '../../engine/store.js';
+import { fingerprintsMatch } from '../../engine/local-call.js';
 import type { StoreTransaction } from '../../engine/transaction.js';
 import { Connections } from './connections.js';
 import { runWithManager } from './current-manager.js';
 import { dialectOf, type TableName } from './dialect.js';
-import { recordsInTransaction } from './open-records.js';
+import { recordsInTransaction, recordsOn } from './open-records.js';
 import { QueryRunnerSession } from './query-runner.session.js';
 import { RECORD_LOCKS, type RecordLock, SAVEPOINT } from './record-lock.js';
 import type { SqlRecords } from './records.js';
@@ -22,6 +24,8 @@ const MOST_RETRIES = 5;
 /** Record and work in one transaction, on one connection of the data source. */
 export class TypeOrmTransaction implements StoreTransaction {
   private readonly records: SqlRecords;
+  /** As {@link records}, without a lock on what is read. */
+  private readonly committed: SqlRecords;
   private readonly lock: RecordLock;
   private readonly lockedIds: string[] = [];
   /** A record is there: the transaction cannot start over any more. */
@@ -39,7 +43,9 @@ export class TypeOrmTransaction implements StoreTransaction {
     table: TableName,
   ) {
     const { type } = dataSource.options;
-    this.records = recordsInTransaction(new QueryRunnerSession(runner), type, table);
+    const session = new QueryRunnerSession(runner);
+    this.records = recordsInTransaction(session, type, table);
+    this.committed = recordsOn(session, type, table);
     this.lock = RECORD_LOCKS[dialectOf(type)];
   }
 
@@ -119,9 +125,10 @@ export class TypeOrmTransaction implements StoreTransaction {
         return await this.tryToAcquire(request);
       } catch (error) {
         if (this.lock.isTaken(error)) {
-          // PostgreSQL goes on after an error only from a savepoint.
+          // After an error PostgreSQL answers nothing more in the transaction.
           if (this.isMarked) await this.undoWork();
-          return { outcome: 'in-flight', leaseRemainingMs: 0 };
+          else await this.runner.rollbackTransaction();
+          return this.takenBy(request);
         }
         const isOver = !this.isWanted || this.isMarked || retry === MOST_RETRIES;
         if (isOver || !isPassing(error)) throw error;
@@ -135,8 +142,7 @@ export class TypeOrmTransaction implements StoreTransaction {
   private async tryToAcquire(request: AcquireRequest): Promise<AcquireResult> {
     const { id } = request;
     if (!this.lockedIds.includes(id)) {
-      if (!(await this.lock.take(this.runner, id, this.lockWaitMs)))
-        return { outcome: 'in-flight', leaseRemainingMs: 0 };
+      if (!(await this.lock.take(this.runner, id, this.lockWaitMs))) return this.takenBy(request);
       this.lockedIds.push(id);
     }
     const result = await this.records.acquire(request);
@@ -144,6 +150,16 @@ export class TypeOrmTransaction implements StoreTransaction {
     await this.lock.mark(this.runner);
     this.isMarked = true;
     return result;
+  }
+
+  /** Whoever has the record may only be reading it: another duplicate of a finished operation. */
+  private async takenBy({ id, fingerprint }: AcquireRequest): Promise<Refusing> {
+    const record = await this.committed.find(id);
+    if (record !== undefined && !fingerprintsMatch(record.fingerprint, fingerprint))
+      return { outcome: 'mismatch' };
+    if (record?.reply !== undefined) return { outcome: 'completed', reply: record.reply };
+    if (record?.state === 'held') return { outcome: 'held', reason: record.reason ?? '' };
+    return { outcome: 'in-flight', leaseRemainingMs: 0 };
   }
 
   private async close(): Promise<void> {

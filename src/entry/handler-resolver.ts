@@ -219,6 +219,14 @@ export class HandlerResolver {
         remedy: 'Give all @Idempotent() of the handler the same data source.',
       });
     }
+    if (found !== undefined && layers.some(({ plan }) => plan.transaction === 'own')) {
+      throw new IdempotencyConfigurationError({
+        option: 'transaction',
+        given: found.source ?? true,
+        accepted: 'false with a Resource that has a transaction of its own',
+        remedy: 'Leave the option out, or the Resource to the TypeOrmStore.',
+      });
+    }
     if (found !== undefined)
       for (const options of asked)
         resolveTransaction({ ...options, transaction: found.source ?? true }, this.store);

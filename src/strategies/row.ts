@@ -1,10 +1,10 @@
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
-import { beginWork } from '../engine/work-transaction.js';
 import type { Resource } from '../engine/resource.js';
-import type { WorkTransactions } from '../engine/work-transaction.js';
+import { beginWork, type WorkTransactions } from '../engine/work-transaction.js';
 import type { IdempotentCall } from '../keys/call.js';
 import { InvalidKeyError, type KeyFunction, type KeySource } from '../keys/key-source.js';
 import { resolveKey, type ResolvedKey } from '../keys/resolve-key.js';
+import type { StrategyPlan } from './strategy.js';
 import type { RowId } from './strategy-options.js';
 
 /** The row that a call is about, and the column of it that a strategy guards. */
@@ -13,15 +13,20 @@ export class Row {
   /** Where the work's transaction comes from, unless it is the store's. */
   readonly transactions: WorkTransactions | undefined;
 
-  /** @throws {@link IdempotencyConfigurationError} when `id` names nothing */
   constructor(
     readonly resource: Resource,
-    id: RowId | undefined,
+    /** The parts of its key, for the key of the operation. */
+    readonly sources: readonly (KeySource | KeyFunction)[],
     headerName: string,
   ) {
-    this.parts = sourcesOf(id).map((source) => resolveKey(source, { headerName }));
+    this.parts = sources.map((source) => resolveKey(source, { headerName }));
     const transaction = resource.transaction?.bind(resource);
     this.transactions = transaction && { begin: () => beginWork(transaction) };
+  }
+
+  /** What the strategy asks of the transaction. */
+  get transaction(): StrategyPlan['transaction'] {
+    return this.transactions === undefined ? 'required' : undefined;
   }
 
   /** @throws {@link InvalidKeyError} when a part of the row's key is missing or malformed */
@@ -37,7 +42,7 @@ export class Row {
   }
 }
 
-/** The parts of a row's key, for the key of the operation. */
+/** @throws {@link IdempotencyConfigurationError} when `id` names nothing */
 export function sourcesOf(id: RowId | undefined): readonly (KeySource | KeyFunction)[] {
   if (id === undefined) {
     throw new IdempotencyConfigurationError({

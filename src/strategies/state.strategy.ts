@@ -1,13 +1,9 @@
-import { Inject } from '@nestjs/common';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import type { Unmet } from '../engine/precondition.js';
 import type { Expectation, Resource } from '../engine/resource.js';
-import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
-import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../idempotency.options.js';
 import { keySource } from '../keys/key-sources.js';
 import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
 import { ResourceRegistry } from './resource-registry.js';
-import { Row, sourcesOf } from './row.js';
 import type { State, StateOptions, Transitions } from './strategy-options.js';
 import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';
 
@@ -19,38 +15,25 @@ import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from 
 export class StateStrategy implements IdempotencyStrategyContract {
   readonly options = ['entity', 'id', 'column', 'to', 'from'] as const;
   readonly withoutOptions = ['key', 'fingerprint'] as const;
-  private readonly headerName: string;
 
-  constructor(
-    private readonly resources: ResourceRegistry,
-    @Inject(MODULE_OPTIONS_TOKEN) { header }: IdempotencyModuleOptions,
-  ) {
-    this.headerName = header ?? MODULE_DEFAULTS.header;
-  }
+  constructor(private readonly resources: ResourceRegistry) {}
 
   plan({ options }: StrategyContext): StrategyPlan {
-    const { entity, id, column, to, from } = options as Partial<StateOptions>;
+    const { column, to, from } = options as Partial<StateOptions>;
     if (typeof column !== 'string' || column === '')
       throw wrong('column', column, 'the name of a property', "Name it, such as column: 'status'.");
     if (!isState(to)) throw wrong('to', to, 'text or a number', 'Give the state to change to.');
     const expected = expectationOf(from, to);
-    const resource = this.resources.get({
-      entity,
-      column,
-      kind: 'state',
-      idParts: sourcesOf(id).length,
-      source: typeof options.transaction === 'string' ? options.transaction : undefined,
-    });
-    const row = new Row(resource, id, this.headerName);
+    const row = this.resources.row('state', options);
     return {
-      key: [...sourcesOf(id), keySource(`state ${to}`, () => to)],
+      key: [...row.sources, keySource(`state ${to}`, () => to)],
       comparesContent: false,
       keepsReply: true,
-      transaction: row.transactions === undefined ? 'required' : undefined,
-      check: () => resource.check?.(),
+      transaction: row.transactions === undefined ? 'required' : 'own',
+      check: () => row.resource.check?.(),
       begin: async (call) => {
         const id = await row.id(call);
-        const check = (): Promise<Unmet | undefined> => change(resource, id, expected, to);
+        const check = (): Promise<Unmet | undefined> => change(row.resource, id, expected, to);
         return { precondition: { check, transactions: row.transactions } };
       },
     };

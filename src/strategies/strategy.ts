@@ -56,11 +56,12 @@ export interface StrategyPlan {
     readonly invalid?: IdempotencyErrorCode;
   };
   /**
-   * `required`: record and work are one transaction of the store. `never`: a claim of this strategy
-   * is seen by others while the work runs, so it is no part of any transaction.
+   * `required`: record and work are one transaction of the store. `own`: the work has one of its own,
+   * which the record cannot be part of. `never`: a claim of this strategy is seen by others while the
+   * work runs, so it is no part of any transaction.
    * @default as the option `transaction` says
    */
-  readonly transaction?: 'required' | 'never';
+  readonly transaction?: 'required' | 'own' | 'never';
   /** Runs when the application boots, once all its modules are there. */
   check?(): Awaitable<void>;
   /**

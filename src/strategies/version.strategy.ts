@@ -1,16 +1,13 @@
-import { Inject } from '@nestjs/common';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import type { Precondition, Unmet } from '../engine/precondition.js';
 import type { Resource, ResourceValue } from '../engine/resource.js';
-import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
-import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../idempotency.options.js';
 import type { IdempotentCall } from '../keys/call.js';
 import { type ExpectedTags, IfMatchSource } from '../keys/if-match.js';
 import { InvalidKeyError, type KeySource } from '../keys/key-source.js';
 import { signature } from '../keys/signature.js';
 import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
 import { ResourceRegistry } from './resource-registry.js';
-import { Row, sourcesOf } from './row.js';
+import type { Row } from './row.js';
 import type { VersionOptions } from './strategy-options.js';
 import type {
   IdempotencyStrategyContract,
@@ -30,35 +27,22 @@ const INTEGER = /^-?\d+$/;
 export class VersionStrategy implements IdempotencyStrategyContract {
   readonly options = ['entity', 'id', 'version', 'mode', 'column'] as const;
   readonly withoutOptions = ['key', 'fingerprint'] as const;
-  private readonly headerName: string;
 
-  constructor(
-    private readonly resources: ResourceRegistry,
-    @Inject(MODULE_OPTIONS_TOKEN) { header }: IdempotencyModuleOptions,
-  ) {
-    this.headerName = header ?? MODULE_DEFAULTS.header;
-  }
+  constructor(private readonly resources: ResourceRegistry) {}
 
   plan({ options }: StrategyContext): StrategyPlan {
-    const { entity, id, version, mode = 'match', column } = options as Partial<VersionOptions>;
+    const { version, mode = 'match' } = options as Partial<VersionOptions>;
     if (mode !== 'match' && mode !== 'newer')
       throw wrong('mode', mode, "'match' or 'newer'", 'Correct the mode, or leave it out.');
     const source = checkedVersion(version, mode);
-    const resource = this.resources.get({
-      entity,
-      column,
-      kind: 'version',
-      idParts: sourcesOf(id).length,
-      source: typeof options.transaction === 'string' ? options.transaction : undefined,
-    });
-    const row = new Row(resource, id, this.headerName);
+    const row = this.resources.row('version', options);
     return {
-      key: [...sourcesOf(id), source, signature()],
+      key: [...row.sources, source, signature()],
       comparesContent: false,
       keepsReply: true,
       refusals: { missing: 'IDEMPOTENCY_VERSION_REQUIRED' },
-      transaction: row.transactions === undefined ? 'required' : undefined,
-      check: () => resource.check?.(),
+      transaction: row.transactions === undefined ? 'required' : 'own',
+      check: () => row.resource.check?.(),
       begin: async (call) => this.begin(call, row, source, mode),
     };
   }

@@ -13,7 +13,7 @@ import { TypeOrmResources, TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { Column, Entity, PrimaryColumn } from 'typeorm';
 import { bootError, PLATFORMS } from '../support/http.js';
 import { SQLITE } from '../support/sql-databases.js';
-import { Goods, Order, Price } from './support/entities.js';
+import { Fraction, Goods, Order, Price } from './support/entities.js';
 import { StrategyShop } from './support/strategy-shop.js';
 
 class NoEntity {}
@@ -58,6 +58,7 @@ const WRONG: readonly Wrong[] = [
   ['no version column', 'column', [{ ...GOODS, entity: Order }]],
   ['a version column that does not exist', 'column', [{ ...GOODS, column: 'revision' }]],
   ['a version that is text', 'column', [{ ...GOODS, column: 'name' }]],
+  ['a version with decimal places', 'column', [{ ...GOODS, entity: Fraction, column: 'version' }]],
   ['no id', 'id', [{ ...GOODS, id: undefined }]],
   ['too few parts of an id', 'id', [{ ...GOODS, entity: Price, column: 'revision' }]],
   ['too many parts of an id', 'id', [{ ...GOODS, id: [param('id'), param('id')] }]],
@@ -135,6 +136,14 @@ describe.each(PLATFORMS)('wrong declarations of strategies on %s', (platform) =>
       store: new MemoryStore(),
       resources: new TypeOrmResources({ dataSource }),
     });
+  });
+
+  it.each<[what: string, layers: readonly object[]]>([
+    ['on it', [{ ...GOODS, transaction: true }]],
+    ['around it', [{ transaction: true }, GOODS]],
+  ])('include rows with a transaction of their own, and one of the store %s', async (_, layers) => {
+    const resources = new TypeOrmResources({ dataSource: shop.dataSource });
+    await expectError('transaction', layers, { store: shop.store(), resources });
   });
 
   it('include layers of two data sources', async () => {

@@ -8,11 +8,11 @@ import {
   Operation,
   param,
 } from 'nestjs-idempotency';
-import { Gate } from 'nestjs-idempotency/testing';
+import { Gate, ManualClock } from 'nestjs-idempotency/testing';
 import { currentManager } from 'nestjs-idempotency/typeorm';
 import { breakCommit, prepareToBreakCommits } from '../support/break-commit.js';
 import { tally } from '../support/engine.js';
-import { expectProblem, expectReplay, type TestApp } from '../support/http.js';
+import { boot, expectProblem, expectReplay, type TestApp } from '../support/http.js';
 import { Goods, Order } from './support/entities.js';
 import { PLACES, StrategyShop } from './support/strategy-shop.js';
 
@@ -84,7 +84,7 @@ describe.each(PLACES)('several strategies on one handler on $name', ({ kind, pla
       return work(Order, id, dto, op);
     }
 
-    @Idempotent({ strategy: 'lock', key: param('id'), wait: '20s' })
+    @Idempotent({ strategy: 'lock', key: param('id'), wait: '20s', lease: '500ms' })
     @Idempotent({ key: header() })
     @Idempotent(PAY)
     @Post('orders/:id/pay-alone')
@@ -283,5 +283,26 @@ describe.each(PLACES)('several strategies on one handler on $name', ({ kind, pla
       await shop.dataSource.getRepository(Order).update({ id }, { status: 'created' });
       expect((await pay(id, `a${id}`, {}, 'pay-alone')).status).toBe(201);
     });
+
+    if (kind.hasManySessions) {
+      it('undoes the work of a holder that was paused and has lost the lock', async () => {
+        const id = await shop.add(Order);
+        const clock = new ManualClock();
+        const idempotency = { store: shop.store() };
+        const paused = await boot(platform, { controllers: [Shop], clock, idempotency });
+        gate = new Gate();
+        const late = paused.send(`/orders/${id}/pay-alone`, { key: `late-${id}`, body: {} });
+        await gate.reached();
+        // Takes the lock over, and finds the transition in flight.
+        expect((await pay(id, `next-${id}`, {}, 'pay-alone')).status).toBe(409);
+        await clock.advance(500);
+        gate.open();
+
+        expectProblem(await late, 409, 'IDEMPOTENCY_KEY_IN_USE');
+        expect(await shop.row(Order, id)).toMatchObject({ status: 'created', note: '' });
+        expect((await pay(id, `next-${id}`, {}, 'pay-alone')).status).toBe(201);
+        await paused.close();
+      });
+    }
   });
 });

@@ -8,7 +8,7 @@ import {
 import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
 import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
 import type { ResourceRequest, ResourceValue } from '../../engine/resource.js';
-import { dialectOf } from './dialect.js';
+import { type Dialect, dialectOf } from './dialect.js';
 
 /** Whole numbers by the type of their column: how many bits they have, except in SQLite. */
 const INTEGER_BITS: Readonly<Record<string, number>> = {
@@ -95,20 +95,24 @@ function columnOf(metadata: EntityMetadata, { kind, column }: ResourceRequest): 
 
 function fits(column: ColumnMetadata, part: string): boolean {
   const bits = bitsOf(column);
-  if (bits !== undefined)
-    return INTEGER.test(part) && inBits(BigInt(part), bits, column.unsigned) === BigInt(part);
-  return !isUuid(column) || UUID.test(part);
-}
-
-function inBits(value: bigint, bits: number, isUnsigned: boolean): bigint {
-  return isUnsigned ? BigInt.asUintN(bits, value) : BigInt.asIntN(bits, value);
+  if (bits === undefined) return !isUuid(column) || UUID.test(part);
+  if (!INTEGER.test(part)) return false;
+  const value = BigInt(part);
+  // Other databases take no notice of it.
+  const isUnsigned = column.unsigned && dialectOfColumn(column) === 'mysql';
+  return value === (isUnsigned ? BigInt.asUintN(bits, value) : BigInt.asIntN(bits, value));
 }
 
 /** `undefined` for a column that holds something else than whole numbers. */
-function bitsOf({ type, scale, entityMetadata }: ColumnMetadata): number | undefined {
+function bitsOf(column: ColumnMetadata): number | undefined {
+  const { type, scale } = column;
   const bits = INTEGER_BITS[typeof type === 'function' ? type.name.toLowerCase() : type];
   if (bits === undefined || scale) return undefined;
-  return dialectOf(entityMetadata.connection.options.type) === 'sqlite' ? 64 : bits;
+  return dialectOfColumn(column) === 'sqlite' ? 64 : bits;
+}
+
+function dialectOfColumn({ entityMetadata }: ColumnMetadata): Dialect {
+  return dialectOf(entityMetadata.connection.options.type);
 }
 
 function isUuid({ type, generationStrategy }: ColumnMetadata): boolean {

@@ -2,7 +2,7 @@ import { Column, DeleteDateColumn, Entity, PrimaryColumn, VersionColumn } from '
 
 @Entity('goods')
 export class Goods {
-  @PrimaryColumn('integer') id!: number;
+  @PrimaryColumn('integer', { unsigned: true }) id!: number;
   @Column('varchar', { length: 50, default: 'new' }) name!: string;
   @VersionColumn() version!: number;
   @DeleteDateColumn() deletedAt!: Date | null;
@@ -26,4 +26,11 @@ export class Order {
   @Column('varchar', { length: 50, default: '' }) note!: string;
 }
 
-export const ENTITIES = [Goods, Price, Order];
+/** Its version is none: it has decimal places. */
+@Entity('fractions')
+export class Fraction {
+  @PrimaryColumn('integer') id!: number;
+  @Column('decimal', { precision: 10, scale: 2 }) version!: string;
+}
+
+export const ENTITIES = [Goods, Price, Order, Fraction];

@@ -52,6 +52,9 @@ async function fillLarge(dataSource: DataSource): Promise<void> {
   const template = new TypeOrmStore({ dataSource, table: 'template_record', purge: false });
   await completedOn(template, { retentionMs: RETENTION_MS });
   const [series, id] = SERIES[dataSource.options.type as keyof typeof SERIES];
+  // To be kept while rows come in no order of its own, it would take most of the time.
+  const isSqlite = dataSource.options.type === 'sqljs';
+  if (isSqlite) await dataSource.query(`DROP INDEX ${LARGE_TABLE}_purge_at`);
   const shift = `- ${RETENTION_MS} + (n - ${EXPIRED}) * ${APART_MS}`;
   await dataSource.query(
     `INSERT INTO ${LARGE_TABLE}
@@ -60,6 +63,8 @@ async function fillLarge(dataSource: DataSource): Promise<void> {
      FROM template_record CROSS JOIN ${series}
      ORDER BY 1`,
   );
+  if (isSqlite)
+    await dataSource.query(`CREATE INDEX ${LARGE_TABLE}_purge_at ON ${LARGE_TABLE} (purge_at)`);
   // What the servers do by themselves before long.
   if (dataSource.options.type === 'postgres') await dataSource.query('VACUUM ANALYZE');
   if (dataSource.options.type === 'mariadb') await dataSource.query(`ANALYZE TABLE ${LARGE_TABLE}`);

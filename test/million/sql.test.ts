@@ -2,7 +2,7 @@ import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import type { DataSource } from 'typeorm';
 import { statementsOf } from '../../src/stores/typeorm/dialect.js';
 import { eventually } from '../support/http.js';
-import { MARIADB, POSTGRES, type SqlDatabase } from '../support/sql-databases.js';
+import { MARIADB, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
 import { type Filled, firstCall, replay, traffic } from './calls.js';
 import { compare, median, MOST_SLOWDOWN, percentile } from './slowdown.js';
 import { bytesPerRecord, EXPIRED, fillBoth, LARGE_TABLE, SMALL_TABLE } from './sql-million.js';
@@ -11,6 +11,7 @@ const PATIENCE_MS = 240_000;
 /** A pause would be as long as a delete of half a million rows takes: several seconds and more. */
 const NO_PAUSE_MS = 1_000;
 const BATCH = 1_000;
+const AN_HOUR_MS = 3_600_000;
 
 /** How much of a table was looked at so far, by the only connection of the pool. */
 type Touched = (dataSource: DataSource, table: string) => Promise<number>;
@@ -49,14 +50,14 @@ class PurgingNode extends TypeOrmStore {
   }
 }
 
-async function rows(dataSource: DataSource, where = ''): Promise<number> {
+async function rows(dataSource: DataSource, where: string): Promise<number> {
   const [row] = await dataSource.query<[{ amount: string }]>(
-    `SELECT count(*) AS amount FROM ${LARGE_TABLE} ${where}`,
+    `SELECT count(*) AS amount FROM ${LARGE_TABLE} WHERE ${where}`,
   );
   return Number(row.amount);
 }
 
-describe.each([POSTGRES])('1 000 000 live records in $name', (kind) => {
+describe.each([POSTGRES, MARIADB, SQLITE])('1 000 000 live records in $name', (kind) => {
   let database: SqlDatabase;
   let dataSource: DataSource;
   let pair: { small: Filled; large: Filled };
@@ -71,7 +72,7 @@ describe.each([POSTGRES])('1 000 000 live records in $name', (kind) => {
   afterAll(() => database?.stop());
 
   it('and as many expired ones as half of it are there', async () => {
-    expect(await rows(dataSource)).toBe(1_000_000 + EXPIRED);
+    expect(await rows(dataSource, 'true')).toBe(1_000_000 + EXPIRED);
     const bytes = await bytesPerRecord(dataSource);
     console.info(`${kind.name}: ${Math.round(bytes)} bytes per record`);
     expect(bytes).toBeLessThan(700);
@@ -88,14 +89,18 @@ describe.each([POSTGRES])('1 000 000 live records in $name', (kind) => {
   const server = SERVERS.find(({ name }) => name === kind.name);
   if (server === undefined) {
     it('are found by the index', async () => {
-      const { acquire, complete, find } = statementsOf('sqlite', { table: LARGE_TABLE });
-      for (const { text, parameters } of [acquire, complete, find]) {
+      const { acquire, complete, find, purgeExpired } = statementsOf('sqlite', {
+        table: LARGE_TABLE,
+      });
+      for (const { text, parameters } of [acquire, complete, find, purgeExpired]) {
         const plan = await dataSource.query<{ detail: string }[]>(
           `EXPLAIN QUERY PLAN ${text}`,
           parameters.map(() => 0),
         );
         const visits = plan.map(({ detail }) => detail).filter((step) => step.includes('record'));
-        expect(visits.filter((step) => !/^SEARCH .* USING INDEX/.test(step))).toEqual([]);
+        expect(visits.filter((step) => !/^SEARCH .* USING (COVERING )?INDEX/.test(step))).toEqual(
+          [],
+        );
       }
     });
   } else {
@@ -123,6 +128,8 @@ describe.each([POSTGRES])('1 000 000 live records in $name', (kind) => {
   it(
     'are served without a pause while the expired ones are purged, by two nodes in turn',
     async () => {
+      const staying = `purge_at > ${Date.now() + AN_HOUR_MS}`;
+      const stay = await rows(dataSource, staying);
       const quiet = traffic(pair.large, 4);
       await new Promise((resolve) => setTimeout(resolve, 2_000));
       const before = await quiet.stop();
@@ -152,11 +159,11 @@ describe.each([POSTGRES])('1 000 000 live records in $name', (kind) => {
           `calls without and with it: ${figures(before)}; ${figures(during)}`,
         ].join(' '),
       );
-      if (kind.hasManySessions) expect(deleted()).toBe(EXPIRED);
+      expect(deleted()).toBeGreaterThanOrEqual(enough);
       expect(Math.max(...batches.map((batch) => batch.deleted))).toBeLessThanOrEqual(BATCH);
       expect(during.length).toBeGreaterThan(100);
       expect(Math.max(...during)).toBeLessThan(NO_PAUSE_MS);
-      expect(await rows(dataSource)).toBe(1_000_000 + EXPIRED - deleted());
+      expect(await rows(dataSource, staying)).toBe(stay);
     },
     PATIENCE_MS,
   );

@@ -114,15 +114,13 @@ describe.each([0, 100, 500])('a replica that is %d ms behind and becomes the pri
     expect(acknowledged.length).toBeGreaterThan(100);
     const oldest = Math.min(killedAt, ...lost.map(({ at }) => at));
     expect(killedAt - oldest).toBeLessThan(lagMs + SLACK_MS);
-    if (lagMs > 0) expect(lost.length).toBeGreaterThan(0);
+    expect(lost.length).toBeGreaterThanOrEqual(lagMs > 0 ? 1 : 0);
 
-    const missing = lost.find(({ what }) => what === 'reply');
     const kept = acknowledged.find((each) => each.what === 'reply' && !lost.includes(each))!;
     expect(await answer(node, kept)).toBe('replay reply');
-    if (missing !== undefined) {
-      const record = await node.store.find(missing.id);
-      if (record === undefined) expect(await answer(node, missing)).toBe('execute');
-      else expect(record.state).toBe('in-flight');
+    for (const missing of lost.filter(({ what }) => what === 'reply').slice(0, 10)) {
+      const isClaimed = (await node.store.find(missing.id)) !== undefined;
+      expect(await answer(node, missing)).toBe(isClaimed ? 'IDEMPOTENCY_KEY_IN_USE' : 'execute');
     }
     await node.close();
   }, 60_000);

@@ -26,7 +26,7 @@ export class Row {
 
   /** What the strategy asks of the transaction. */
   get transaction(): StrategyPlan['transaction'] {
-    return this.transactions === undefined ? 'required' : undefined;
+    return this.transactions === undefined ? 'required' : 'own';
   }
 
   /** @throws {@link InvalidKeyError} when a part of the row's key is missing or malformed */

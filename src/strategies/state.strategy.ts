@@ -29,7 +29,7 @@ export class StateStrategy implements IdempotencyStrategyContract {
       key: [...row.sources, keySource(`state ${to}`, () => to)],
       comparesContent: false,
       keepsReply: true,
-      transaction: row.transactions === undefined ? 'required' : 'own',
+      transaction: row.transaction,
       check: () => row.resource.check?.(),
       begin: async (call) => {
         const id = await row.id(call);

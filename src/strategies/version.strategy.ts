@@ -41,7 +41,7 @@ export class VersionStrategy implements IdempotencyStrategyContract {
       comparesContent: false,
       keepsReply: true,
       refusals: { missing: 'IDEMPOTENCY_VERSION_REQUIRED' },
-      transaction: row.transactions === undefined ? 'required' : 'own',
+      transaction: row.transaction,
       check: () => row.resource.check?.(),
       begin: async (call) => this.begin(call, row, source, mode),
     };

@@ -255,10 +255,16 @@ export class HandlerResolver {
   }
 }
 
-/** Functions do not change what is worked out. */
+/** Functions do not change what is worked out; objects are no values of options. */
 function nameOf(value: unknown): string {
-  if (value === undefined) return ',';
-  return typeof value === 'function' ? 'function,' : `${typeof value} ${String(value)},`;
+  switch (typeof value) {
+    case 'string':
+    case 'number':
+    case 'boolean':
+      return `${typeof value} ${value},`;
+    default:
+      return `${typeof value},`;
+  }
 }
 
 const matchesAll = (): string => '';

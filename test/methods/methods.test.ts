@@ -63,7 +63,7 @@ class Invoices {
   }
 
   @Idempotent({ key: arg(0) })
-  observe(id: string): Observable<string> {
+  observe(id: string): Observable<string> | Promise<string> {
     runs.push(id);
     return of('first', 'last');
   }

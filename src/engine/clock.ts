@@ -20,7 +20,8 @@ export const systemClock: Clock = {
     let turn: NodeJS.Immediate | undefined;
     // After a standstill timers come before all that has arrived meanwhile: first the answers.
     const due = (): void => {
-      turn = setImmediate(fire).unref();
+      // Not unreferenced: the loop would sleep on it until something else happens.
+      turn = setImmediate(fire);
     };
     const start = (remainingMs: number): void => {
       const pieceMs = Math.min(remainingMs, LONGEST_TIMER_MS);

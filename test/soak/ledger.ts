@@ -2,7 +2,6 @@ import { Redis } from 'ioredis';
 import type { IdempotencyStore } from 'nestjs-idempotency';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
-import type { EventEmitter } from 'node:events';
 import { DataSource, type EntityManager } from 'typeorm';
 import { type ServerName, sqlOptions } from '../processes/support/open-store.js';
 import type { Effect } from './history.js';
@@ -37,9 +36,6 @@ async function openRedis(port: number): Promise<Ledger> {
 
 async function openSql(server: Exclude<ServerName, 'Redis'>, port: number): Promise<Ledger> {
   const dataSource = await new DataSource(sqlOptions(server, port)).initialize();
-  // A connection that breaks while the pool hands it on has nobody else who listens.
-  const { master } = dataSource.driver as { master?: EventEmitter };
-  master?.on('connect', (client: EventEmitter) => client.on('error', () => undefined));
   const [insert, unlessThere] =
     server === 'PostgreSQL' ? ['INSERT', 'ON CONFLICT DO NOTHING'] : ['INSERT IGNORE', ''];
   return {

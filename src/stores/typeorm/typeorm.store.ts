@@ -17,6 +17,7 @@ import type {
   TransactionalStore,
   TransactionRequest,
 } from '../../engine/transaction.js';
+import { outliveConnections } from './broken-connections.js';
 import { checkTable } from './check-table.js';
 import { checkName, DEFAULT_TABLE, type TableName } from './dialect.js';
 import { EntityResource } from './entity-resource.js';
@@ -197,7 +198,9 @@ export class TypeOrmStore implements TransactionalStore, Resources {
     const { dataSource: own, sources = {} } = this.options;
     const given = source === undefined ? own : sources[source];
     const dataSource: unknown = typeof given === 'function' ? await given() : given;
-    return isDataSource(dataSource) ? dataSource : refuse(dataSource);
+    if (!isDataSource(dataSource)) refuse(dataSource);
+    outliveConnections(dataSource);
+    return dataSource;
   }
 
   private tableOf({ options }: DataSource): TableName {

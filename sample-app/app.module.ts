@@ -55,7 +55,7 @@ import { VotesModule } from './votes/votes.module.js';
 })
 export class AppModule {
   static for(config: ShopConfig): DynamicModule {
-    const { records } = config;
+    const { records, lease } = config;
     return {
       module: AppModule,
       imports: [
@@ -66,6 +66,7 @@ export class AppModule {
           useFactory: (dataSource: DataSource, redis?: Redis) => ({
             ...recordsIn(config, dataSource, redis),
             principal: (call) => call.request.user?.id,
+            defaults: { lease },
           }),
           // POST /idempotency/tokens: where clients ask for tokens.
           tokenController: true,

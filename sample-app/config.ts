@@ -1,3 +1,5 @@
+import type { Duration } from 'nestjs-idempotency';
+
 /** Everything that the environment decides. Read once, when the shop starts. */
 export interface ShopConfig {
   /** `HTTP`: which of Nest's HTTP adapters serves the shop. */
@@ -10,6 +12,8 @@ export interface ShopConfig {
   readonly database: DatabaseConfig | undefined;
   /** `STORE` and `REDIS_URL`: where records live. With `REDIS_URL` alone that is Redis. */
   readonly records: RecordsConfig;
+  /** `LEASE`: how long what a shop has begun stays its own when it falls silent. */
+  readonly lease: Duration;
 }
 
 export interface DatabaseConfig {
@@ -28,6 +32,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): ShopConfig {
     port: portNumber(env.PORT),
     database: databaseConfig(env.DATABASE_URL),
     records: recordsConfig(env.STORE, env.REDIS_URL),
+    lease: duration('LEASE', env.LEASE || '30s'),
   };
 }
 
@@ -64,6 +69,11 @@ function recordsConfig(given: string | undefined, url: string | undefined): Reco
   if (!/^rediss?:\/\/./.test(url))
     throw new ConfigError('REDIS_URL: must begin with redis:// or rediss://.');
   return { store, url };
+}
+
+function duration(variable: string, value: string): Duration {
+  if (/^\d+(ms|s|m)$/.test(value)) return value as Duration;
+  throw new ConfigError(`${variable}=${value}: must be a duration such as 30s.`);
 }
 
 function portNumber(value: string | undefined): number {

@@ -9,7 +9,7 @@ export class Coupon {
   @Column('integer')
   claimed!: number;
 
-  /** Of the last one who held the lock and wrote. A `bigint` is text to drivers. */
+  /** Of the last one who held the lock. A `bigint` is text to drivers. */
   @Column('bigint')
   fencingToken!: string;
 }

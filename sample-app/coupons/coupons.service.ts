@@ -1,7 +1,7 @@
 import { HttpStatus, Injectable } from '@nestjs/common';
 import { InjectRepository } from '@nestjs/typeorm';
 import { insertOrGet } from 'nestjs-idempotency/typeorm';
-import { LessThan, Repository } from 'typeorm';
+import { type FindOptionsWhere, LessThan, Repository } from 'typeorm';
 import { ProblemException } from '../problems/problems.js';
 import { Coupon } from './coupon.entity.js';
 
@@ -18,22 +18,21 @@ export class CouponsService {
   }
 
   /** Looks, decides and writes: right only for one at a time. */
-  async claim(id: string, fencingToken: number): Promise<{ id: string; no: number; left: number }> {
-    const no = (await this.claimed(id)) + 1;
-    if (no > PIECES) throw new ProblemException(HttpStatus.CONFLICT, 'All of them are taken.');
-    // Whoever was paused, lost the lock and woke up again has a token that is too low by now.
-    const { affected } = await this.coupons.update(
-      { id, fencingToken: LessThan(String(fencingToken)) },
-      { claimed: no, fencingToken: String(fencingToken) },
-    );
-    if (affected === 0)
-      throw new ProblemException(HttpStatus.CONFLICT, 'Somebody else has the coupon by now.');
+  async claim(id: string, token: number): Promise<{ id: string; no: number; left: number }> {
+    const fencingToken = String(token);
+    await insertOrGet(this.coupons.manager, Coupon, { id, claimed: 0, fencingToken: '0' });
+    // From here on, whoever held the lock before cannot write: paused, and awake again.
+    await this.write({ id, fencingToken: LessThan(fencingToken) }, { fencingToken });
+    const { claimed } = await this.coupons.findOneByOrFail({ id });
+    if (claimed === PIECES) throw new ProblemException(HttpStatus.CONFLICT, 'All are taken.');
+    const no = claimed + 1;
+    await this.write({ id, fencingToken }, { claimed: no });
     return { id, no, left: PIECES - no };
   }
 
-  private async claimed(id: string): Promise<number> {
-    const unclaimed = { id, claimed: 0, fencingToken: '0' };
-    const { entity } = await insertOrGet(this.coupons.manager, Coupon, unclaimed);
-    return entity.claimed;
+  private async write(where: FindOptionsWhere<Coupon>, values: Partial<Coupon>): Promise<void> {
+    const { affected } = await this.coupons.update(where, values);
+    if (affected === 0)
+      throw new ProblemException(HttpStatus.CONFLICT, 'Somebody else holds the coupon by now.');
   }
 }

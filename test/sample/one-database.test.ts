@@ -6,42 +6,13 @@ import { newKey } from '../../sample-app/demo/expect.js';
 import { isInUse } from '../../sample-app/demo/visitor.js';
 import { Payment } from '../../sample-app/payments/payment.entity.js';
 import { Vote } from '../../sample-app/votes/vote.entity.js';
-import { mariadbUrl, startMariadb } from '../support/servers/mariadb.js';
-import { postgresUrl, startPostgres } from '../support/servers/postgres.js';
 import type { PrivateServer } from '../support/servers/private-server.js';
+import { createDatabase, DATABASE_KINDS, whileLocked } from './support/databases.js';
 import { OPENING_MS } from './support/shop.js';
 import { expectReplay, payment, TwoShops } from './support/two-shops.js';
 
-interface DatabaseKind {
-  readonly name: string;
-  readonly type: 'postgres' | 'mysql';
-  start(): Promise<PrivateServer>;
-  url(port: number): string;
-  /** Has every payment wait until the same connection unlocks. */
-  readonly lock: readonly string[];
-  readonly unlock: string;
-}
-
-const KINDS: DatabaseKind[] = [
-  {
-    name: 'PostgreSQL',
-    type: 'postgres',
-    start: startPostgres,
-    url: postgresUrl,
-    lock: ['BEGIN', 'LOCK TABLE payments'],
-    unlock: 'ROLLBACK',
-  },
-  {
-    name: 'MariaDB',
-    type: 'mysql',
-    start: startMariadb,
-    url: mariadbUrl,
-    lock: ['LOCK TABLES payments WRITE'],
-    unlock: 'UNLOCK TABLES',
-  },
-];
-
-describe.each(KINDS)('two shops with one $name', ({ type, start, url, lock, unlock }) => {
+describe.each(DATABASE_KINDS)('two shops with one $name', (kind) => {
+  const { type, start, url } = kind;
   let server: PrivateServer;
   let shops: TwoShops;
 
@@ -57,28 +28,10 @@ describe.each(KINDS)('two shops with one $name', ({ type, start, url, lock, unlo
 
   const rows = async (): Promise<number> => (await shops.visitors[1].ledger()).payments!;
 
-  /** Runs what is given while no payment can get further than to its own row. */
-  async function whilePaymentsWait<T>(work: () => Promise<T>): Promise<T> {
-    const dataSource = await new DataSource({ type, url: url(server.port) }).initialize();
-    const session = dataSource.createQueryRunner();
-    try {
-      for (const statement of lock) await session.query(statement);
-      const result = await work();
-      await session.query(unlock);
-      return result;
-    } finally {
-      await session.release();
-      await dataSource.destroy();
-    }
-  }
-
   it('make the tables once, however many of them start at the same time', async () => {
-    const name = 'crowded';
+    const there = await createDatabase(kind, server.port, 'crowded');
     const options = { type, migrations: [CreateIdempotencyRecords1763700000000] };
-    const first = new DataSource({ type, url: url(server.port) });
-    await (await first.initialize()).query(`CREATE DATABASE ${name}`);
     const crowd = Array.from({ length: 4 }, () => {
-      const there = url(server.port).replace(/\w+$/, name);
       return new DataSource({ ...options, url: there, entities: [Payment, Vote] });
     });
     try {
@@ -86,7 +39,7 @@ describe.each(KINDS)('two shops with one $name', ({ type, start, url, lock, unlo
       await Promise.all(crowd.map(createTables));
       expect(await crowd[0]!.query('SELECT id FROM idempotency_records')).toEqual([]);
     } finally {
-      await Promise.all([first, ...crowd].map((dataSource) => dataSource.destroy()));
+      await Promise.all(crowd.map((dataSource) => dataSource.destroy()));
     }
   });
 
@@ -140,7 +93,8 @@ describe.each(KINDS)('two shops with one $name', ({ type, start, url, lock, unlo
     const call = payment(newKey());
     const before = await rows();
 
-    await whilePaymentsWait(async () => {
+    // Every payment waits at its own row meanwhile.
+    await whileLocked(kind, url(server.port), ['payments'], async () => {
       const gone = once(victim, 'exit');
       await here.loseReply(call, 'POST /payments');
       expect((await there.send(call)).status).toBe(409);

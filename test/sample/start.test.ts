@@ -27,6 +27,7 @@ describe('starting the shop', () => {
     ['STORE', 'redis', 'STORE=redis: needs REDIS_URL'],
     ['REDIS_URL', 'localhost:6379', 'REDIS_URL: must begin with redis://'],
     ['DATABASE_URL', 'sqlite://shop.db', 'DATABASE_URL: must begin with postgres:// or mysql://.'],
+    ['LEASE', 'soon', 'LEASE=soon: must be a duration such as 30s.'],
     ['PORT', '99999', 'PORT=99999: must be a number from 0 to 65535'],
   ])('is refused with a wrong %s', async (variable, value, message) => {
     await expect(openShop({ [variable]: value })).rejects.toThrow(message);

@@ -15,14 +15,14 @@ const change = (id: string, how: 'pay' | 'ship' | 'cancel' | 'invalidate'): Call
 
 /** The id of a new one. */
 async function place(visitor: Visitor): Promise<string> {
-  const reply = await visitor.send(placeOrder(await visitor.token()));
+  const reply = await visitor.sendUntilAnswered(placeOrder(await visitor.token()));
   expectCreated(reply);
   return json<{ id: string }>(reply).id;
 }
 
 async function placeInvalid(visitor: Visitor): Promise<string> {
   const id = await place(visitor);
-  expectCreated(await visitor.send(change(id, 'invalidate')));
+  expectCreated(await visitor.sendUntilAnswered(change(id, 'invalidate')));
   return id;
 }
 
@@ -36,13 +36,21 @@ export const orders: readonly Scenario[] = [
     async play(visitor) {
       const id = await place(visitor);
       const pay = change(id, 'pay');
-      expectRefused(await visitor.send(change(id, 'ship')), 409, 'IDEMPOTENCY_STATE_CONFLICT');
+      expectRefused(
+        await visitor.sendUntilAnswered(change(id, 'ship')),
+        409,
+        'IDEMPOTENCY_STATE_CONFLICT',
+      );
       await visitor.loseReply(pay, this.route);
       const paid = await visitor.sendUntilAnswered(pay);
-      expectCreated(await visitor.send(change(id, 'ship')));
-      const again = await visitor.send(pay);
+      expectCreated(await visitor.sendUntilAnswered(change(id, 'ship')));
+      const again = await visitor.sendUntilAnswered(pay);
       expectReplayed(paid, again);
-      expectRefused(await visitor.send(change(id, 'cancel')), 409, 'IDEMPOTENCY_STATE_CONFLICT');
+      expectRefused(
+        await visitor.sendUntilAnswered(change(id, 'cancel')),
+        409,
+        'IDEMPOTENCY_STATE_CONFLICT',
+      );
       const { status } = await visitor.read<{ status: string }>(`/orders/${id}`);
       assert.equal(status, 'shipped', `the order is ${status}`);
       return [[paid, again]];
@@ -64,7 +72,7 @@ export const orders: readonly Scenario[] = [
       expectCreated(replies[0]);
       const { status } = await visitor.read<{ status: string }>(`/orders/${id}`);
       assert.equal(status, 'cancelled', `the order is ${status}`);
-      return [[replies[0], await visitor.send(change(id, 'cancel'))]];
+      return [[replies[0], await visitor.sendUntilAnswered(change(id, 'cancel'))]];
     },
   },
   {
@@ -80,11 +88,11 @@ export const orders: readonly Scenario[] = [
         path: '/orders?status=invalid',
         headers: await visitor.token(),
       } as const;
-      const first = await visitor.send(call);
+      const first = await visitor.sendUntilAnswered(call);
       expectStatus(200, first);
       // Nobody has asked for this one to be deleted.
       const invalidSince = await placeInvalid(visitor);
-      const again = await visitor.send(call);
+      const again = await visitor.sendUntilAnswered(call);
       expectReplayed(again);
       expectStatus(404, await visitor.get(`/orders/${gone}`));
       expectStatus(200, await visitor.get(`/orders/${invalidSince}`));

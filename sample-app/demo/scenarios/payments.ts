@@ -49,7 +49,8 @@ export const payments: readonly Scenario[] = [
       const call = pay(key);
       const alices = { ...call, headers: { ...key, ...signedInAs('alice') } };
       const bobs = { ...call, headers: { ...key, ...signedInAs('bob') } };
-      const [alice, bob] = [await visitor.send(alices), await visitor.send(bobs)];
+      const alice = await visitor.sendUntilAnswered(alices);
+      const bob = await visitor.sendUntilAnswered(bobs);
       expectCreated(alice, bob);
       assert.notEqual(json(bob).id, json(alice).id, "got another user's reply");
       return [

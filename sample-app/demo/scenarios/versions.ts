@@ -30,15 +30,15 @@ export const versions: readonly Scenario[] = [
     async play(visitor) {
       const { version } = await read(visitor, 2);
       const latest = renameTo(2, version + 5, 'the latest');
-      const first = await visitor.send(latest);
+      const first = await visitor.sendUntilAnswered(latest);
       expectStatus(200, first);
       for (const older of [version + 4, version])
         expectRefused(
-          await visitor.send(renameTo(2, older, 'older')),
+          await visitor.sendUntilAnswered(renameTo(2, older, 'older')),
           409,
           'IDEMPOTENCY_VERSION_CONFLICT',
         );
-      const again = await visitor.send(latest);
+      const again = await visitor.sendUntilAnswered(latest);
       expectReplayed(again);
       const { name, version: now } = await read(visitor, 2);
       assert.deepEqual({ name, now }, { name: 'the latest', now: version + 5 });
@@ -54,11 +54,14 @@ export const versions: readonly Scenario[] = [
       const { version } = await read(visitor, 3);
       const call = rename(3, version, 'the winner');
       await visitor.loseReply(call, this.route);
-      const retries = [await visitor.sendUntilAnswered(call), await visitor.send(call)];
+      const retries = [
+        await visitor.sendUntilAnswered(call),
+        await visitor.sendUntilAnswered(call),
+      ];
       expectStatus(200, ...retries);
       expectReplayed(...retries);
       for (const { headers } of retries) assert.equal(headers.etag, `"${version + 1}"`);
-      const stale = await visitor.send(rename(3, version, 'too late'));
+      const stale = await visitor.sendUntilAnswered(rename(3, version, 'too late'));
       expectRefused(stale, 412, 'IDEMPOTENCY_VERSION_CONFLICT');
       return [retries];
     },
@@ -71,13 +74,13 @@ export const versions: readonly Scenario[] = [
     async play(visitor) {
       const { version } = await read(visitor, 4);
       const calls = Array.from({ length: 20 }, (_, writer) => rename(4, version, `name ${writer}`));
-      const replies = await Promise.all(calls.map((call) => visitor.send(call)));
+      const replies = await Promise.all(calls.map((call) => visitor.sendUntilAnswered(call)));
       const winner = replies.findIndex(({ status }) => status === 200);
       for (const stale of replies.toSpliced(winner, 1))
         expectRefused(stale, 412, 'IDEMPOTENCY_VERSION_CONFLICT');
       const { name, version: now } = await read(visitor, 4);
       assert.deepEqual({ name, now }, { name: `name ${winner}`, now: version + 1 });
-      const again = await visitor.send(calls[winner]!);
+      const again = await visitor.sendUntilAnswered(calls[winner]!);
       expectReplayed(again);
       return [[replies[winner]!, again]];
     },

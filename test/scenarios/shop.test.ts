@@ -1,0 +1,35 @@
+import { playAll, type Finding } from '../../sample-app/demo/scenario.js';
+import { SCENARIOS } from '../../sample-app/demo/scenarios/index.js';
+import { DATABASE_KINDS } from '../sample/support/databases.js';
+import { openShop, OPENING_MS } from '../sample/support/shop.js';
+import { Servers, type Shop, SHOPS } from './support/servers.js';
+
+// What the demo lets happen to a shop on the embedded database, on servers.
+describe.each(DATABASE_KINDS)('on $name', (kind) => {
+  let findings: Finding[][] = [];
+
+  beforeAll(async () => {
+    const servers = await Servers.start(kind);
+    try {
+      findings = await Promise.all(SHOPS.map((shop) => playOn(servers, shop)));
+    } finally {
+      await servers.stop();
+    }
+  }, 2 * OPENING_MS);
+
+  describe.each(SHOPS)('with records in $records, on $http', (shop) => {
+    it.each(SCENARIOS)('$id: $title', (scenario) => {
+      const own = findings[SHOPS.indexOf(shop)]?.find((finding) => finding.scenario === scenario);
+      expect(own).toMatchObject({ faults: [] });
+    });
+  });
+});
+
+async function playOn(servers: Servers, shop: Shop): Promise<Finding[]> {
+  const open = await openShop({ HTTP: shop.http, ...(await servers.environment(shop)) });
+  try {
+    return await playAll(SCENARIOS, open.url);
+  } finally {
+    await open.stop();
+  }
+}

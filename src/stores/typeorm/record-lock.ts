@@ -8,14 +8,18 @@ import type { Dialect } from './dialect.js';
 export interface RecordLock {
   /** True when the end of the transaction drops it; else the connection keeps it until `drop`. */
   readonly endsWithTransaction: boolean;
-  /** Before the record is claimed. `false`: another transaction has it, and the time is over. */
-  take(runner: QueryRunner, id: string, waitMs: number): Promise<boolean>;
+  /**
+   * Before the record is claimed. `false`: another transaction has it, and the time is over.
+   *
+   * @param name a digest that no other record of the server has
+   */
+  take(runner: QueryRunner, name: string, waitMs: number): Promise<boolean>;
   /** True for the error by which the claim itself says that another transaction has the record. */
   isTaken(error: unknown): boolean;
   /** After the record was claimed. The work may be undone as far as here. */
   mark(runner: QueryRunner): Promise<void>;
   /** After the transaction's end, on the same connection. */
-  drop(runner: QueryRunner, id: string): Promise<void>;
+  drop(runner: QueryRunner, name: string): Promise<void>;
 }
 
 /** What `undoWork` goes back to. */
@@ -26,7 +30,7 @@ const LOCK_NOT_AVAILABLE = '55P03';
 /** The claim waits for the row's lock; a time-out for locks bounds that. */
 const postgres: RecordLock = {
   endsWithTransaction: true,
-  async take(runner, _id, waitMs) {
+  async take(runner, _name, waitMs) {
     // 0 would mean without end.
     await runner.query(`SET LOCAL lock_timeout = ${Math.max(1, Math.ceil(waitMs))}`);
     return true;
@@ -41,9 +45,9 @@ const postgres: RecordLock = {
 /** InnoDB cannot refuse to wait for less than a second, so a named lock stands before the row's. */
 const mysql: RecordLock = {
   endsWithTransaction: false,
-  async take(runner, id, waitMs) {
+  async take(runner, name, waitMs) {
     const [row] = (await runner.query('SELECT GET_LOCK(?, ?) AS taken', [
-      nameOf(id),
+      nameOf(name),
       Math.ceil(waitMs / 1000),
     ])) as { taken: unknown }[];
     return Number(row?.taken) === 1;
@@ -52,8 +56,8 @@ const mysql: RecordLock = {
   async mark(runner) {
     await runner.query(`SAVEPOINT ${SAVEPOINT}`);
   },
-  async drop(runner, id) {
-    await runner.query('DO RELEASE_LOCK(?)', [nameOf(id)]);
+  async drop(runner, name) {
+    await runner.query('DO RELEASE_LOCK(?)', [nameOf(name)]);
   },
 };
 
@@ -71,8 +75,8 @@ const sqlite: RecordLock = {
 export const RECORD_LOCKS: Readonly<Record<Dialect, RecordLock>> = { postgres, mysql, sqlite };
 
 /** Names of locks have 64 characters at most: enough of the digest to tell records apart. */
-function nameOf(id: string): string {
-  return `idem:${id.slice(0, 56)}`;
+function nameOf(name: string): string {
+  return `idem:${name.slice(0, 56)}`;
 }
 
 function codeOf(error: unknown): unknown {

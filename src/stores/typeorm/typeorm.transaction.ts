@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import type {
   AcquireRequest,
@@ -27,7 +28,7 @@ export class TypeOrmTransaction implements StoreTransaction {
   /** As {@link records}, without a lock on what is read. */
   private readonly committed: SqlRecords;
   private readonly lock: RecordLock;
-  private readonly lockedIds: string[] = [];
+  private readonly locks: string[] = [];
   /** A record is there: the transaction cannot start over any more. */
   private isMarked = false;
   private isOpen = true;
@@ -40,7 +41,7 @@ export class TypeOrmTransaction implements StoreTransaction {
     private readonly letGo: () => void,
     private readonly lockWaitMs: number,
     private readonly hosts: readonly TransactionHost[],
-    table: TableName,
+    private readonly table: TableName,
   ) {
     const { type } = dataSource.options;
     const session = new QueryRunnerSession(runner);
@@ -134,22 +135,29 @@ export class TypeOrmTransaction implements StoreTransaction {
         if (isOver || !isPassing(error)) throw error;
       }
       await this.runner.rollbackTransaction();
-      if (this.lock.endsWithTransaction) this.lockedIds.length = 0;
+      if (this.lock.endsWithTransaction) this.locks.length = 0;
       await this.runner.startTransaction();
     }
   }
 
   private async tryToAcquire(request: AcquireRequest): Promise<AcquireResult> {
-    const { id } = request;
-    if (!this.lockedIds.includes(id)) {
-      if (!(await this.lock.take(this.runner, id, this.lockWaitMs))) return this.takenBy(request);
-      this.lockedIds.push(id);
+    const name = this.lockName(request.id);
+    if (!this.locks.includes(name)) {
+      if (!(await this.lock.take(this.runner, name, this.lockWaitMs))) return this.takenBy(request);
+      this.locks.push(name);
     }
     const result = await this.records.acquire(request);
     if (result.outcome !== 'acquired') return result;
     await this.lock.mark(this.runner);
     this.isMarked = true;
     return result;
+  }
+
+  /** Databases on one server share the names of locks. */
+  private lockName(id: string): string {
+    const { database = '' } = this.dataSource.driver as { database?: string };
+    const { schema = database, table } = this.table;
+    return createHash('sha256').update(`${schema}.${table}.${id}`).digest('hex');
   }
 
   /** Whoever has the record may only be reading it: another duplicate of a finished operation. */
@@ -166,7 +174,7 @@ export class TypeOrmTransaction implements StoreTransaction {
     if (!this.isOpen) return;
     this.isOpen = false;
     try {
-      for (const id of this.lockedIds) await this.lock.drop(this.runner, id);
+      for (const name of this.locks) await this.lock.drop(this.runner, name);
     } catch {
       // A connection that is gone holds no lock.
     }

@@ -257,14 +257,9 @@ export class HandlerResolver {
 
 /** Functions do not change what is worked out; objects are no values of options. */
 function nameOf(value: unknown): string {
-  switch (typeof value) {
-    case 'string':
-    case 'number':
-    case 'boolean':
-      return `${typeof value} ${value},`;
-    default:
-      return `${typeof value},`;
-  }
+  const isPlain =
+    typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+  return isPlain ? `${typeof value} ${value},` : `${typeof value},`;
 }
 
 const matchesAll = (): string => '';

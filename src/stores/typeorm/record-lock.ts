@@ -16,6 +16,8 @@ export interface RecordLock {
   take(runner: QueryRunner, name: string, waitMs: number): Promise<boolean>;
   /** True for the error by which the claim itself says that another transaction has the record. */
   isTaken(error: unknown): boolean;
+  /** True for a claim that waited for the table, or in a queue: too long, but not for a record. */
+  isHeldUp(error: unknown): boolean;
   /** After the record was claimed. The work may be undone as far as here. */
   mark(runner: QueryRunner): Promise<void>;
   /** After the transaction's end, on the same connection. */
@@ -27,7 +29,11 @@ export const SAVEPOINT = 'idempotency_claim';
 
 const LOCK_NOT_AVAILABLE = '55P03';
 
-/** The claim waits for the row's lock; a time-out for locks bounds that. */
+/**
+ * The claim waits for the row's lock; a time-out for locks bounds that. It bounds waiting for any
+ * other lock as well, such as that of a table that grows. Only for a row, PostgreSQL says where it
+ * waited: "while inserting index tuple (0,7)" (`XactLockTableWait`).
+ */
 const postgres: RecordLock = {
   endsWithTransaction: true,
   async take(runner, _name, waitMs) {
@@ -35,7 +41,8 @@ const postgres: RecordLock = {
     await runner.query(`SET LOCAL lock_timeout = ${Math.max(1, Math.ceil(waitMs))}`);
     return true;
   },
-  isTaken: (error) => codeOf(error) === LOCK_NOT_AVAILABLE,
+  isTaken: (error) => isLockTimeout(error) && 'where' in error && Boolean(error.where),
+  isHeldUp: (error) => isLockTimeout(error) && !postgres.isTaken(error),
   async mark(runner) {
     await runner.query(`SET LOCAL lock_timeout TO DEFAULT; SAVEPOINT ${SAVEPOINT}`);
   },
@@ -53,6 +60,7 @@ const mysql: RecordLock = {
     return Number(row?.taken) === 1;
   },
   isTaken: () => false,
+  isHeldUp: () => false,
   async mark(runner) {
     await runner.query(`SAVEPOINT ${SAVEPOINT}`);
   },
@@ -66,6 +74,7 @@ const sqlite: RecordLock = {
   endsWithTransaction: true,
   take: () => Promise.resolve(true),
   isTaken: () => false,
+  isHeldUp: () => false,
   async mark(runner) {
     await runner.query(`SAVEPOINT ${SAVEPOINT}`);
   },
@@ -79,8 +88,11 @@ function nameOf(name: string): string {
   return `idem:${name.slice(0, 56)}`;
 }
 
-function codeOf(error: unknown): unknown {
-  if (typeof error !== 'object' || error === null) return undefined;
-  const { code, driverError } = error as { code?: unknown; driverError?: unknown };
-  return code ?? codeOf(driverError);
+function isLockTimeout(error: unknown): error is object {
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    'code' in error &&
+    error.code === LOCK_NOT_AVAILABLE
+  );
 }

@@ -21,6 +21,9 @@ import { isPassing } from './retry.js';
 import { runWithHosts, type TransactionHost, transactionHostsOf } from './transaction-hosts.js';
 
 const MOST_RETRIES = 5;
+/** How long a claim waits at least when something other than its record held it up: then doubled. */
+const FIRST_PATIENCE_MS = 16;
+const MOST_PATIENCE_MS = 512;
 
 /** Record and work in one transaction, on one connection of the data source. */
 export class TypeOrmTransaction implements StoreTransaction {
@@ -119,31 +122,34 @@ export class TypeOrmTransaction implements StoreTransaction {
     return runWithManager({ dataSource, manager }, () => runWithHosts(this.hosts, manager, work));
   }
 
-  /** Under REPEATABLE READ and above, a claim that had to wait may have to look again. */
+  /**
+   * Under REPEATABLE READ and above, a claim that had to wait may have to look again; and one that
+   * was held up by something else than its record does not know yet whether it is free.
+   */
   private async claim(request: AcquireRequest): Promise<AcquireResult> {
+    let waitMs = this.lockWaitMs;
     for (let retry = 0; ; retry += 1) {
       try {
-        return await this.tryToAcquire(request);
+        return await this.tryToAcquire(request, waitMs);
       } catch (error) {
         if (this.lock.isTaken(error)) {
-          // After an error PostgreSQL answers nothing more in the transaction.
-          if (this.isMarked) await this.undoWork();
-          else await this.runner.rollbackTransaction();
+          await this.backToMark();
           return this.takenBy(request);
         }
-        const isOver = !this.isWanted || this.isMarked || retry === MOST_RETRIES;
-        if (isOver || !isPassing(error)) throw error;
+        if (!this.isWanted) throw error;
+        if (this.lock.isHeldUp(error) && waitMs < MOST_PATIENCE_MS)
+          waitMs = Math.max(FIRST_PATIENCE_MS, 2 * waitMs);
+        else if (this.isMarked || retry >= MOST_RETRIES || !isPassing(error)) throw error;
       }
-      await this.runner.rollbackTransaction();
-      if (this.lock.endsWithTransaction) this.locks.length = 0;
-      await this.runner.startTransaction();
+      await this.backToMark();
+      if (!this.isMarked) await this.runner.startTransaction();
     }
   }
 
-  private async tryToAcquire(request: AcquireRequest): Promise<AcquireResult> {
+  private async tryToAcquire(request: AcquireRequest, waitMs: number): Promise<AcquireResult> {
     const name = this.lockName(request.id);
     if (!this.locks.includes(name)) {
-      if (!(await this.lock.take(this.runner, name, this.lockWaitMs))) return this.takenBy(request);
+      if (!(await this.lock.take(this.runner, name, waitMs))) return this.takenBy(request);
       this.locks.push(name);
     }
     const result = await this.records.acquire(request);
@@ -151,6 +157,13 @@ export class TypeOrmTransaction implements StoreTransaction {
     await this.lock.mark(this.runner);
     this.isMarked = true;
     return result;
+  }
+
+  /** After an error PostgreSQL answers nothing more in the transaction. */
+  private async backToMark(): Promise<void> {
+    if (this.isMarked) await this.undoWork();
+    else await this.runner.rollbackTransaction();
+    if (this.lock.endsWithTransaction) this.locks.length = 0;
   }
 
   /** Databases on one server share the names of locks. */

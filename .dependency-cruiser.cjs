@@ -16,6 +16,8 @@ const DRIVERS = [
       'sql[.]js',
     ],
   },
+  { home: 'src/entry/rpc', packages: ['@nestjs/microservices'] },
+  { home: 'src/entry/graphql', packages: ['@nestjs/graphql', 'graphql'] },
   { home: 'src/bullmq', packages: ['bullmq', '@nestjs/bullmq'] },
   { home: 'src/swagger', packages: ['@nestjs/swagger'] },
 ];

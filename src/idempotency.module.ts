@@ -21,6 +21,8 @@ import { HandlerResolver } from './entry/handler-resolver.js';
 import { HttpEntry } from './entry/http/http-entry.js';
 import { METHOD_ENTRY } from './entry/method/instance-entry.js';
 import { MethodEntry } from './entry/method/method-entry.js';
+import { RpcEntry } from './entry/rpc/rpc-entry.js';
+import { RpcErrors } from './entry/rpc/rpc-errors.js';
 import { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './idempotency.constants.js';
 import {
   type ASYNC_OPTIONS_TYPE,
@@ -85,6 +87,8 @@ const DRAIN_MS = 5_000;
     HttpEntry,
     DirectEntry,
     MethodEntry,
+    RpcEntry,
+    RpcErrors,
     { provide: METHOD_ENTRY, useExisting: MethodEntry },
     StrategyRegistry,
     ResourceRegistry,
@@ -100,6 +104,7 @@ const DRAIN_MS = 5_000;
     TokenService,
     HandlerRegistry,
     HttpEntry,
+    RpcEntry,
     METHOD_ENTRY,
     IDEMPOTENCY_STORE,
   ],

@@ -128,6 +128,14 @@ export interface IdempotentOptions {
    */
   transaction?: boolean | string;
   /**
+   * For messages of a queue that waits for acknowledgements (RabbitMQ with `noAck: false`): they are
+   * sent here, once what became of the message is on record. What is done, or need not be done any more,
+   * is acknowledged; an event whose handler failed or is running elsewhere goes back to the queue
+   * after `retryAfter`; what can never succeed is rejected. Anything the handler does itself counts.
+   * @default false
+   */
+  acknowledge?: boolean;
+  /**
    * When the store cannot be reached: 503, or run unprotected.
    * @default 'reject'
    */
@@ -204,6 +212,7 @@ export const DEFAULTS = {
   onAbandoned: 'rerun',
   onStoreFailure: 'reject',
   transaction: false,
+  acknowledge: false,
 } as const satisfies IdempotentOptions;
 
 /** The one table of the module's defaults. */

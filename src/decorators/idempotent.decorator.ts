@@ -5,7 +5,7 @@ import { IdempotencyGuard } from '../entry/idempotency.guard.js';
 import { IdempotencyInterceptor } from '../entry/idempotency.interceptor.js';
 import type { IdempotentDeclaration, IdempotentOptions } from '../idempotency.options.js';
 import { DECORATED_METADATA, METHOD_METADATA, OPTIONS_METADATA } from './metadata.js';
-import { isStateChangingRoute } from './state-changing-route.js';
+import { isStateChanging } from './state-changing.js';
 
 type Handler = (this: unknown, ...args: unknown[]) => unknown;
 
@@ -13,8 +13,9 @@ type Handler = (this: unknown, ...args: unknown[]) => unknown;
  * Makes a handler safe to retry: the work happens once, every retry gets the first reply. On a
  * method of a provider it does the same for every call: the method then answers with a promise.
  *
- * On a class it covers the routes that change state (not GET, HEAD and OPTIONS); options of a
- * handler are merged over those of its class, and those over the module's `defaults`.
+ * On a controller it covers the routes that change state (not GET, HEAD and OPTIONS) and the handlers
+ * of events; options of a handler are merged over those of its class, and those over the module's
+ * `defaults`.
  *
  * Several on one handler are layers around it, outermost first: `unique-key` around `version`,
  * `lock` around anything. The handler runs when all of them let it.
@@ -44,7 +45,7 @@ export function Idempotent(options: IdempotentDeclaration = {}): MethodDecorator
 function decorateClass(target: NewableFunction, options: IdempotentOptions): void {
   Reflect.defineMetadata(OPTIONS_METADATA, options, target);
   const prototype = target.prototype as object;
-  for (const [name, descriptor] of stateChangingRoutes(prototype)) {
+  for (const [name, descriptor] of stateChangingMethods(prototype)) {
     if (Reflect.hasMetadata(METHOD_METADATA, descriptor.value as object)) continue;
     decorateMethod(prototype, name, descriptor, {});
     Object.defineProperty(prototype, name, descriptor);
@@ -81,8 +82,8 @@ function decorateMethod(
   UseInterceptors(IdempotencyInterceptor)(target, name, descriptor);
 }
 
-/** Also inherited routes: the class that is decorated gets its own protected version of them. */
-function* stateChangingRoutes(prototype: object): Generator<[string, PropertyDescriptor]> {
+/** Also inherited ones: the class that is decorated gets its own protected version of them. */
+function* stateChangingMethods(prototype: object): Generator<[string, PropertyDescriptor]> {
   const seen = new Set<string>(['constructor']);
   for (let owner: object | null = prototype; owner !== null && owner !== Object.prototype;) {
     for (const name of Object.getOwnPropertyNames(owner)) {
@@ -90,7 +91,7 @@ function* stateChangingRoutes(prototype: object): Generator<[string, PropertyDes
       seen.add(name);
       const descriptor = Object.getOwnPropertyDescriptor(owner, name);
       const method: unknown = descriptor?.value;
-      if (isStateChangingRoute(method)) yield [name, { ...descriptor }];
+      if (isStateChanging(method)) yield [name, { ...descriptor }];
     }
     owner = Object.getPrototypeOf(owner) as object | null;
   }

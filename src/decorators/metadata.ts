@@ -6,3 +6,5 @@ export const METHOD_METADATA = 'nestjs-idempotency:method';
 export const DECORATED_METADATA = 'nestjs-idempotency:decorated';
 /** What `@IdempotencyStrategy()` leaves on a provider. */
 export const STRATEGY_METADATA = 'nestjs-idempotency:strategy';
+/** On the interceptor that records: tells it from others in the lists of Nest. */
+export const RECORDING_METADATA = 'nestjs-idempotency:recording';

@@ -1,5 +1,5 @@
 import { DECORATED_METADATA, METHOD_METADATA, OPTIONS_METADATA } from '../decorators/metadata.js';
-import { isStateChangingRoute } from '../decorators/state-changing-route.js';
+import { isStateChanging } from '../decorators/state-changing.js';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 
 /**
@@ -24,7 +24,7 @@ export function protectedMethod(
       remedy: 'Put @Idempotent() above that decorator.',
     });
   }
-  if (Reflect.hasMetadata(OPTIONS_METADATA, target) && isStateChangingRoute(method)) {
+  if (Reflect.hasMetadata(OPTIONS_METADATA, target) && isStateChanging(method)) {
     throw new IdempotencyConfigurationError({
       option: '@Idempotent()',
       given,

@@ -20,11 +20,14 @@ import { HandlerRun, handlerRuns } from './handler-run.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
 import { exceptionOf } from './operations.js';
 import { encodeRecoveredValue, recovery } from './recovery-call.js';
+import { RpcErrors } from './rpc/rpc-errors.js';
 
 /** What is known of a call while its work runs. */
 export interface RunningCall extends OperationIdentity {
   readonly policy: OperationPolicy;
   readonly onError: IdempotentOptions['onError'];
+  /** The handler that the work leads to: work that does not come so far leaves nothing behind. */
+  readonly method?: unknown;
 }
 
 /** A call that did not come in through a framework. */
@@ -34,6 +37,11 @@ export interface DirectCall extends RunningCall {
   readonly fingerprint: string;
   readonly transaction: OperationRequest['transaction'];
   readonly recover: IdempotentOptions['recover'];
+}
+
+/** An `RpcException` on record. */
+interface KeptRpcError {
+  readonly rpcError: string | object;
 }
 
 export type Work<T> = (operation: IdempotentOperation) => T | PromiseLike<T>;
@@ -51,6 +59,7 @@ export class DirectEntry {
 
   constructor(
     private readonly engine: IdempotencyEngine,
+    private readonly rpcErrors: RpcErrors,
     @Inject(MODULE_OPTIONS_TOKEN) options: IdempotencyModuleOptions,
   ) {
     this.problemBaseUrl = options.problemBaseUrl;
@@ -84,21 +93,27 @@ export class DirectEntry {
 
   async runUnprotected<T>(call: RunningCall, fn: Work<T>): Promise<T> {
     const operation = new CurrentOperation(call, undefined);
-    const run = new HandlerRun(fn, operation, undefined, handlerRuns.getStore());
+    const run = new HandlerRun(call.method ?? fn, operation, undefined, handlerRuns.getStore());
     return handlerRuns.run(run, () => Promise.resolve(fn(operation)));
   }
 
   private async execute<T>(call: RunningCall, claim: Claim, fn: Work<T>): Promise<T> {
     const operation = new CurrentOperation(call, claim);
-    const run = new HandlerRun(fn, operation, claim, handlerRuns.getStore());
+    const run = new HandlerRun(call.method ?? fn, operation, claim, handlerRuns.getStore());
+    const isReached = (): boolean => call.method === undefined || run.hasStarted;
     let value: T;
     try {
       value = await claim.run(() => handlerRuns.run(run, async () => fn(operation)));
     } catch (error) {
-      await this.fail(call, claim, error);
+      if (isReached()) await this.fail(call, claim, error);
+      else if (claim.isRunning) await claim.release();
       throw error;
     }
     if (!claim.isRunning) return value;
+    if (!isReached()) {
+      await claim.release();
+      return value;
+    }
     const reply = claim.keepsReply ? await this.encode(claim, value) : NOT_KEPT;
     return this.winnerOr(await claim.complete(reply), value, call);
   }
@@ -157,12 +172,20 @@ export class DirectEntry {
       case 'value':
         return reply.value as T;
       case 'error':
-        throw thrown(reply.error);
+        throw this.thrown(reply.error);
       case 'not-kept':
         throw this.refusal('IDEMPOTENCY_REPLY_NOT_KEPT');
       case 'http':
         throw this.refusal('IDEMPOTENCY_RECORD_UNREADABLE');
     }
+  }
+
+  private thrown(kept: unknown): unknown {
+    const { response, status, rpcError } = (kept ?? {}) as Partial<KeptHttpError & KeptRpcError>;
+    if (rpcError !== undefined) return this.rpcErrors.replayed(rpcError);
+    return response !== undefined && status !== undefined
+      ? new HttpException(response, status)
+      : kept;
   }
 
   private refusal(
@@ -187,15 +210,13 @@ function encodedError(error: unknown): Uint8Array {
   }
 }
 
-/** V8 keeps errors with name, message and stack; an `HttpException` needs its response as well. */
+/** V8 keeps errors with name, message and stack; Nest's own need what they answer with as well. */
 function keepable(error: unknown): unknown {
+  if (isRpcException(error)) return { rpcError: error.getError() } satisfies KeptRpcError;
   if (!(error instanceof HttpException)) return error;
   return { response: error.getResponse(), status: error.getStatus() } satisfies KeptHttpError;
 }
 
-function thrown(kept: unknown): unknown {
-  const { response, status } = (kept ?? {}) as Partial<KeptHttpError>;
-  return response !== undefined && status !== undefined
-    ? new HttpException(response, status)
-    : kept;
+function isRpcException(error: unknown): error is { getError(): string | object } {
+  return typeof error === 'object' && error !== null && 'getError' in error;
 }

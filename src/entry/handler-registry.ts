@@ -10,15 +10,17 @@ import { OPTIONS_METADATA } from '../decorators/metadata.js';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import type { IdempotentOptions } from '../idempotency.options.js';
 import { protectedMethod } from './coverage.js';
+import type { Entrance } from './entrance.js';
 import { HandlerResolver } from './handler-resolver.js';
-import { expressPath, routeTemplates } from './http/route-templates.js';
+import { routeEntrance } from './http/route-entrance.js';
 import type { ProtectedHandler } from './protected-handler.js';
-
-/** Nest's metadata key on `@Sse()` handlers. */
-const SSE_METADATA = '__sse__';
-const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+import { messageEntrance } from './rpc/message-entrance.js';
+import { checkSerializer } from './serializer-check.js';
 
 type Method = (...args: never[]) => unknown;
+
+/** By method, then by class: a method may be inherited by several classes. */
+type HandlersByMethod = Map<unknown, Map<unknown, ProtectedHandler>>;
 
 /** The handler that has a scope to itself. */
 interface ScopeOwner {
@@ -30,11 +32,12 @@ interface ScopeOwner {
 @Injectable()
 export class HandlerRegistry implements OnModuleInit {
   private readonly logger = new Logger('Idempotency');
-  /** By method, then by class: a method may be inherited by several controllers. */
-  private readonly handlers = new Map<unknown, Map<unknown, ProtectedHandler>>();
-  /** Methods of providers, by what the decorator made of them. */
-  private readonly methods = new Map<unknown, Map<unknown, ProtectedHandler>>();
-  private readonly scopes = new Set<string>();
+  private readonly handlers: Readonly<Record<ProtectedHandler['kind'], HandlersByMethod>> = {
+    http: new Map(),
+    rpc: new Map(),
+    method: new Map(),
+  };
+  private readonly httpScopes = new Set<string>();
   private readonly ownersByScope = new Map<string, ScopeOwner>();
   private readonly checks: (() => Promise<void>)[] = [];
   private isComplete = false;
@@ -55,14 +58,21 @@ export class HandlerRegistry implements OnModuleInit {
 
   /** How the handler of a context is protected; `undefined` when it is not. */
   of(context: ExecutionContext): ProtectedHandler | undefined {
-    return this.handlers.get(context.getHandler())?.get(context.getClass());
+    const handlers = this.handlers[context.getType<keyof typeof this.handlers>()];
+    return handlers?.get(context.getHandler())?.get(context.getClass());
+  }
+
+  /** All that handle messages. */
+  *messageHandlers(): Generator<ProtectedHandler> {
+    this.discover();
+    for (const byClass of this.handlers.rpc.values()) yield* byClass.values();
   }
 
   /** How a method of a provider is protected; `undefined` for a handler that frameworks call. */
   ofMethod(method: object, instance: object): ProtectedHandler | undefined {
     // Other modules may call it while the application boots.
     this.discover();
-    const byClass = this.methods.get(method);
+    const byClass = this.handlers.method.get(method);
     if (byClass === undefined) return undefined;
     for (
       let type: object | null = instance;
@@ -76,7 +86,7 @@ export class HandlerRegistry implements OnModuleInit {
 
   /** True for the scope of an HTTP handler. */
   hasScope(scope: string): boolean {
-    return this.scopes.has(scope);
+    return this.httpScopes.has(scope);
   }
 
   private discover(): void {
@@ -84,85 +94,55 @@ export class HandlerRegistry implements OnModuleInit {
     this.isComplete = true;
     this.resolver.checkDefaults();
     for (const wrapper of this.discovery.getControllers())
-      this.register(wrapper, (name, method) => this.routes(wrapper, name, method));
+      for (const declared of declarations(wrapper, this.scanner))
+        this.register(declared, this.entrancesOf(declared, wrapper));
     for (const wrapper of this.discovery.getProviders()) {
       const type = classOf(wrapper);
-      if (type === undefined) continue;
-      if (Reflect.hasMetadata(OPTIONS_METADATA, type)) throw notAController(type.name);
-      this.register(wrapper, (name, method) => this.method(type, name, method));
+      if (type !== undefined && Reflect.hasMetadata(OPTIONS_METADATA, type))
+        throw notAController(type.name);
+      for (const declared of declarations(wrapper, this.scanner))
+        this.register(declared, [{ kind: 'method', scopes: declared.name }]);
     }
   }
 
-  private register(
-    wrapper: InstanceWrapper,
-    resolve: (name: string, method: Method) => ProtectedHandler | undefined,
-  ): void {
-    const metatype = classOf(wrapper);
-    if (metatype === undefined) return;
-    const prototype = metatype.prototype as Record<string, unknown>;
-    for (const name of this.scanner.getAllMethodNames(prototype)) {
-      const method = prototype[name] as Method;
-      if (protectedMethod(metatype, name, method) === undefined) continue;
-      const handler = resolve(name, method);
-      if (handler === undefined) continue;
-      const byClass = this.handlers.get(method) ?? new Map<unknown, ProtectedHandler>();
-      this.handlers.set(method, byClass.set(metatype, handler));
-    }
-  }
-
-  private method(type: NewableFunction, methodName: string, method: Method): undefined {
-    const name = `${type.name}.${methodName}`;
-    const made = protectedMethod(type, methodName, method);
-    const layers = Reflect.getMetadata(OPTIONS_METADATA, method) as readonly IdempotentOptions[];
-    const declaration = { name, method: made, classOptions: {}, layers, scopes: name };
-    const { handler, check } = this.resolver.resolve({ ...declaration, kind: 'method' });
-    this.checks.push(check);
-    if (layers[0]?.scope === undefined) this.claimScope(type, name, handler.scope);
-    const byClass = this.methods.get(made) ?? new Map<unknown, ProtectedHandler>();
-    this.methods.set(made, byClass.set(type, handler));
-  }
-
-  private routes(
-    wrapper: InstanceWrapper,
-    methodName: string,
-    handler: Method,
-  ): ProtectedHandler | undefined {
-    const controller = wrapper.metatype as NewableFunction;
-    const name = `${controller.name}.${methodName}`;
+  /** Nothing for a route that needs no protection. */
+  private entrancesOf({ type, name, method }: Declared, wrapper: InstanceWrapper): Entrance[] {
     const source = {
-      controller,
-      handler,
+      controller: type,
+      handler: method,
       module: wrapper.host?.metatype,
       applicationId: String((this.modules as { applicationId?: string }).applicationId ?? ''),
     };
-    const templates = routeTemplates(source, this.config);
-    if (templates.length === 0) throw notARoute(name);
-    if (Reflect.hasMetadata(SSE_METADATA, handler)) throw serverSentEvents(name);
-    if (templates.every(({ method }) => SAFE_METHODS.has(method))) {
-      this.logger.warn(
-        `@Idempotent() on ${name} has no effect: ${templates[0]!.method} does not change state and ignores keys.`,
-      );
-      return undefined;
+    const route = routeEntrance(source, this.config, (warning) => this.logger.warn(warning));
+    const message = messageEntrance(name, method);
+    if (route === undefined && message === undefined) throw notAHandler(name);
+    return [route, message].filter((one) => one !== undefined && one !== 'safe') as Entrance[];
+  }
+
+  private register(declared: Declared, entrances: readonly Entrance[]): void {
+    const { type, name, method, methodName } = declared;
+    const classOptions = (Reflect.getMetadata(OPTIONS_METADATA, type) ?? {}) as IdempotentOptions;
+    const layers = Reflect.getMetadata(OPTIONS_METADATA, method) as readonly IdempotentOptions[];
+    checkAcknowledge(name, layers, entrances);
+    const made = protectedMethod(type, methodName, method);
+    for (const { kind, scopes, message } of entrances) {
+      const declaration = { name, kind, method: made, classOptions, layers, scopes, message };
+      const { handler, check } = this.resolver.resolve(declaration);
+      this.checks.push(check);
+      if (message?.isEvent === false) checkSerializer(name, type, method, this.config);
+      const byMethod = this.handlers[kind];
+      // Frameworks know what the outermost decorator has left, the method itself what this one made.
+      const known = kind === 'method' ? made : method;
+      const byClass = byMethod.get(known) ?? new Map<unknown, ProtectedHandler>();
+      byMethod.set(known, byClass.set(type, handler));
+      const own = typeof scopes === 'string' ? [scopes] : [...scopes.values()];
+      if (kind === 'http') {
+        const ofStrategies = handler.layers.flatMap(({ scope }) => scope ?? []);
+        for (const scope of [handler.scope, ...own, ...ofStrategies]) this.httpScopes.add(scope);
+      }
+      if ((layers[0]?.scope ?? classOptions.scope) === undefined)
+        for (const scope of own) this.claimScope(type, name, scope);
     }
-    const classOptions = (Reflect.getMetadata(OPTIONS_METADATA, controller) ??
-      {}) as IdempotentOptions;
-    const layers = Reflect.getMetadata(OPTIONS_METADATA, handler) as readonly IdempotentOptions[];
-    const scopes = new Map(
-      templates.flatMap(({ path, scope }) => [
-        [path, scope],
-        [expressPath(path), scope],
-      ]),
-    );
-    const method = protectedMethod(controller, methodName, handler);
-    const declaration = { name, method, classOptions, layers, scopes, kind: 'http' as const };
-    const { handler: resolved, check } = this.resolver.resolve(declaration);
-    this.checks.push(check);
-    const ofStrategies = resolved.layers.flatMap(({ scope }) => scope ?? []);
-    for (const scope of [resolved.scope, ...scopes.values(), ...ofStrategies])
-      this.scopes.add(scope);
-    if ((layers[0]?.scope ?? classOptions.scope) === undefined)
-      for (const { scope } of templates) this.claimScope(controller, name, scope);
-    return resolved;
   }
 
   private claimScope(controller: NewableFunction, name: string, scope: string): void {
@@ -178,6 +158,26 @@ export class HandlerRegistry implements OnModuleInit {
       });
     }
     this.ownersByScope.set(scope, { controller, name });
+  }
+}
+
+/** A protected method of a class. */
+interface Declared {
+  readonly type: NewableFunction;
+  /** `ClassName.methodName`. */
+  readonly name: string;
+  readonly methodName: string;
+  readonly method: Method;
+}
+
+function* declarations(wrapper: InstanceWrapper, scanner: MetadataScanner): Generator<Declared> {
+  const type = classOf(wrapper);
+  if (type === undefined) return;
+  const prototype = type.prototype as Record<string, unknown>;
+  for (const methodName of scanner.getAllMethodNames(prototype)) {
+    const method = prototype[methodName] as Method;
+    if (protectedMethod(type, methodName, method) !== undefined)
+      yield { type, name: `${type.name}.${methodName}`, methodName, method };
   }
 }
 
@@ -205,21 +205,27 @@ function notAController(name: string): IdempotencyConfigurationError {
   });
 }
 
-function notARoute(name: string): IdempotencyConfigurationError {
+function notAHandler(name: string): IdempotencyConfigurationError {
   return new IdempotencyConfigurationError({
     option: '@Idempotent()',
     given: name,
-    accepted: 'HTTP route handlers of controllers',
-    remedy: 'Put the decorator on the route, or protect other code with IdempotencyService.run().',
+    accepted: 'handlers of routes or messages, in a controller',
+    remedy:
+      'Put the decorator on the handler, or protect other code with IdempotencyService.run().',
   });
 }
 
-function serverSentEvents(name: string): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: '@Idempotent()',
-    given: `${name}, an @Sse() handler`,
-    accepted: 'handlers whose reply has an end',
-    remedy:
-      'Remove @Idempotent() from the event stream, and put it on the route that starts the work.',
+function checkAcknowledge(
+  name: string,
+  layers: readonly IdempotentOptions[],
+  entrances: readonly Entrance[],
+): void {
+  const given = layers.find(({ acknowledge }) => acknowledge !== undefined)?.acknowledge;
+  if (given === undefined || entrances.some(({ kind }) => kind === 'rpc')) return;
+  throw new IdempotencyConfigurationError({
+    option: `acknowledge of ${name}`,
+    given,
+    accepted: 'nothing on what handles no messages',
+    remedy: 'Remove the option.',
   });
 }

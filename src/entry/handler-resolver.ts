@@ -16,7 +16,7 @@ import { type ResolvedFingerprint, resolveFingerprint } from '../keys/fingerprin
 import { resolvePrincipal } from '../keys/principal.js';
 import { resolveKey } from '../keys/resolve-key.js';
 import { sha256 } from '../keys/sha256.js';
-import type { StrategyContext, StrategyPlan } from '../strategies/strategy.js';
+import type { StrategyPlan } from '../strategies/strategy.js';
 import { StrategyRegistry } from '../strategies/strategy-registry.js';
 import {
   checkDefaults,
@@ -26,12 +26,11 @@ import {
   RUN_OPTIONS,
   type RunOption,
 } from './options-check.js';
+import type { Entrance } from './entrance.js';
 import type { ProtectedHandler, ProtectedLayer } from './protected-handler.js';
 import { resolveTransaction } from './transaction-option.js';
 
-export interface HandlerDeclaration {
-  /** What calls it. */
-  readonly kind: StrategyContext['kind'];
+export interface HandlerDeclaration extends Entrance {
   /** `ClassName.methodName`. */
   readonly name: string;
   /** See {@link ProtectedHandler.method}. */
@@ -40,8 +39,6 @@ export interface HandlerDeclaration {
   readonly classOptions: IdempotentOptions;
   /** Its own options, one for each decorator, outermost first. */
   readonly layers: readonly IdempotentOptions[];
-  /** Its scopes by route path, or its only one. */
-  readonly scopes: ReadonlyMap<string, string> | string;
 }
 
 /** A protected handler, and what its strategies want to see when everything is there. */
@@ -159,6 +156,7 @@ export class HandlerResolver {
     checkScopes(layers);
     const principal = layers.find(({ options }) => options.principal)?.options.principal;
     return {
+      kind: declaration.kind,
       name: declaration.name,
       method: declaration.method,
       scope,
@@ -166,6 +164,8 @@ export class HandlerResolver {
       layers: resolved as [ProtectedLayer, ...ProtectedLayer[]],
       policy: resolved[0]!.policy,
       principal: resolvePrincipal(principal ?? this.moduleOptions.principal),
+      message: declaration.message,
+      acknowledges: layers.some(({ options }) => options.acknowledge ?? DEFAULTS.acknowledge),
       onError: layers.find(({ options }) => options.onError)?.options.onError,
     };
   }

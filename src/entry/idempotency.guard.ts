@@ -12,7 +12,7 @@ export class IdempotencyGuard implements CanActivate {
 
   canActivate(context: ExecutionContext): boolean {
     const handler = this.handlers.of(context);
-    if (handler !== undefined && context.getType() === 'http') this.http.check(context, handler);
+    if (handler?.kind === 'http') this.http.check(context, handler);
     return true;
   }
 }

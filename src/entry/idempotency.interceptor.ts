@@ -3,20 +3,25 @@ import {
   type ExecutionContext,
   Injectable,
   type NestInterceptor,
+  SetMetadata,
 } from '@nestjs/common';
 import type { Observable } from 'rxjs';
+import { RECORDING_METADATA } from '../decorators/metadata.js';
 import { HandlerRegistry } from './handler-registry.js';
 import { HttpEntry } from './http/http-entry.js';
+import { RpcEntry } from './rpc/rpc-entry.js';
 
 /**
  * Claims the operation and runs, replays or refuses it. Attached by `@Idempotent()`; registered
  * globally beside it, it lets every other handler pass and claims no operation twice.
  */
 @Injectable()
+@SetMetadata(RECORDING_METADATA, true)
 export class IdempotencyInterceptor implements NestInterceptor {
   constructor(
     private readonly handlers: HandlerRegistry,
     private readonly http: HttpEntry,
+    private readonly rpc: RpcEntry,
   ) {}
 
   intercept(
@@ -24,8 +29,15 @@ export class IdempotencyInterceptor implements NestInterceptor {
     next: CallHandler,
   ): Observable<unknown> | Promise<Observable<unknown>> {
     const handler = this.handlers.of(context);
-    if (handler === undefined || context.getType() !== 'http') return next.handle();
-    return this.http.intercept(context, next, handler) as
-      Observable<unknown> | Promise<Observable<unknown>>;
+    switch (handler?.kind) {
+      case 'http':
+        return this.http.intercept(context, next, handler) as
+          Observable<unknown> | Promise<Observable<unknown>>;
+      case 'rpc':
+        return this.rpc.intercept(context, next, handler);
+      case 'method':
+      case undefined:
+        return next.handle();
+    }
   }
 }

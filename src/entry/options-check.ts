@@ -44,9 +44,10 @@ export function checkOptions(
   for (const option of ['onError', 'recover', 'principal'])
     if (given[option] !== undefined && typeof given[option] !== 'function')
       throw wrong(option, given[option], 'a function');
-  const { required, scope } = given;
-  if (required !== undefined && typeof required !== 'boolean')
-    throw wrong('required', required, 'true or false');
+  for (const option of ['required', 'acknowledge'])
+    if (given[option] !== undefined && typeof given[option] !== 'boolean')
+      throw wrong(option, given[option], 'true or false');
+  const { scope } = given;
   if (scope !== undefined && (typeof scope !== 'string' || scope === ''))
     throw wrong('scope', scope, 'a string that is not empty');
 }

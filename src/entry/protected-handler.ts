@@ -3,7 +3,8 @@ import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
 import type { ErrorDecision, IdempotentOptions } from '../idempotency.options.js';
 import type { IdempotentCall } from '../keys/call.js';
 import type { ResolvedKey } from '../keys/resolve-key.js';
-import type { StrategyPlan } from '../strategies/strategy.js';
+import type { StrategyContext, StrategyPlan } from '../strategies/strategy.js';
+import type { MessageEntrance } from './entrance.js';
 
 /** One `@Idempotent()` of a handler. */
 export interface ProtectedLayer {
@@ -27,6 +28,8 @@ export interface ProtectedLayer {
 
 /** Everything about one protected handler, worked out when the application boots. */
 export interface ProtectedHandler {
+  /** What calls it. */
+  readonly kind: StrategyContext['kind'];
   /** `ClassName.methodName`. */
   readonly name: string;
   /** What `@Idempotent()` made of the method; decorators above may have wrapped it once more. */
@@ -40,5 +43,9 @@ export interface ProtectedHandler {
   /** The outermost layer's. */
   readonly policy: OperationPolicy;
   readonly principal: (call: IdempotentCall) => Awaitable<string | undefined>;
+  /** What is known of a handler of messages. */
+  readonly message: MessageEntrance | undefined;
+  /** See {@link IdempotentOptions.acknowledge}. */
+  readonly acknowledges: boolean;
   readonly onError: ((error: unknown, status: number) => Awaitable<ErrorDecision>) | undefined;
 }

@@ -26,10 +26,15 @@ export interface IncomingRequest {
 
 /** One call of a protected handler, as key sources, `principal` and `fingerprint` see it. */
 export interface IdempotentCall {
-  /** Where the call came in: `http`, or `method` for the method of a provider. */
+  /** Where the call came in: `http`, `rpc` for a message, or `method` for the method of a provider. */
   readonly type: string;
-  /** The framework's request; one without any content for the method of a provider. */
+  /**
+   * The framework's request. For a message its headers, with names in lower case, its payload as
+   * `body` and the transport's `context`; without any content for the method of a provider.
+   */
   readonly request: IncomingRequest;
+  /** What the transport or its producer calls the message, where that tells messages apart. */
+  readonly messageId?: string;
   /** The arguments of the method of a provider. */
   readonly args?: readonly unknown[];
   /** `METHOD /route/template`, or the scope that the handler was given. */

@@ -20,7 +20,17 @@ export {
   type KeyFunction,
   type KeySource,
 } from './key-source.js';
-export { arg, body, header, keySource, param, principal, query } from './key-sources.js';
+export {
+  arg,
+  body,
+  header,
+  keySource,
+  messageId,
+  param,
+  payload,
+  principal,
+  query,
+} from './key-sources.js';
 export type { PrincipalFunction } from './principal.js';
 export { signature, type SignatureOptions } from './signature.js';
 export { ifMatch, IfMatchSource } from './if-match.js';

@@ -9,6 +9,7 @@ export interface KeyContext {
 
 /**
  * Where (a part of) the key comes from. Made by `header()`, `body()`, `param()`, `query()`,
+ * `payload()`, `messageId()`, `arg()`,
  * `principal()`, `signature()` or {@link keySource}.
  */
 export interface KeySource {

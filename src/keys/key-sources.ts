@@ -45,6 +45,33 @@ export function query(name: string): KeySource {
 }
 
 /**
+ * A member of a message's payload, found by the names that lead to it: `payload('orderId')`. The
+ * payload itself without a name, where that is text or a number.
+ *
+ * @throws {@link IdempotencyConfigurationError} when a name is empty
+ */
+export function payload(...path: readonly string[]): KeySource {
+  const names = path.map((name) => checkedName(name, 'payload'));
+  const description = ['payload', ...names].join('.');
+  return ownSource(description, false, ({ request }) => memberAt(request.body, names));
+}
+
+/**
+ * The id that a message has beside its payload:
+ *
+ * - RabbitMQ: the property `messageId`;
+ * - NATS: the header `Nats-Msg-Id`;
+ * - Kafka: topic, partition and offset, which name the message for all its deliveries;
+ * - wherever there are headers, one named `Message-Id` is used instead of these.
+ *
+ * There is none with transports that have no ids (TCP, Redis, MQTT before version 5): name a member
+ * of the payload there.
+ */
+export function messageId(): KeySource {
+  return ownSource('message id', false, (call) => call.messageId);
+}
+
+/**
  * An argument of the method of a provider, or a member of it: `arg(0)`, `arg(0, 'order', 'id')`.
  *
  * @throws {@link IdempotencyConfigurationError} when the index is none

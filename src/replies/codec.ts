@@ -1,4 +1,5 @@
 import { deserialize, serialize } from 'node:v8';
+import { EmittedValues } from './emitted-values.js';
 import type { HeaderField, HttpReply, Reply } from './reply.js';
 
 /**
@@ -6,11 +7,12 @@ import type { HeaderField, HttpReply, Reply } from './reply.js';
  * - http: four bytes with the length of the head (big endian), the head as JSON
  *   `[status, [[name, value], …]]` in UTF-8, and the body's bytes to the end;
  * - value, error: the structured clone of it, in V8's own format;
+ * - values: the same, of a list of them;
  * - not kept: nothing.
  */
 const VERSION = 1;
-const KINDS = { 'not-kept': 0, http: 1, value: 2, error: 3 } as const satisfies Record<
-  Reply['kind'],
+const KINDS = { 'not-kept': 0, http: 1, value: 2, error: 3, values: 4 } as const satisfies Record<
+  Reply['kind'] | 'values',
   number
 >;
 const PREFIX_BYTES = 2;
@@ -48,7 +50,9 @@ export function encodeHttpReply(
  * @throws when the value holds something that cannot be kept, such as a function
  */
 export function encodeValueReply(value: unknown): Uint8Array {
-  return withPrefix(KINDS.value, serialize(value));
+  return value instanceof EmittedValues
+    ? withPrefix(KINDS.values, serialize(value.values))
+    : withPrefix(KINDS.value, serialize(value));
 }
 
 /** As {@link encodeValueReply}, for what was thrown. */
@@ -73,6 +77,8 @@ export function decodeReply(bytes: Uint8Array): Reply {
         return decodeHttp(content);
       case KINDS.value:
         return { kind: 'value', value: decodeValue(content) };
+      case KINDS.values:
+        return { kind: 'value', value: new EmittedValues(decodeValue(content) as unknown[]) };
       case KINDS.error:
         return { kind: 'error', error: decodeValue(content) };
       case KINDS['not-kept']:

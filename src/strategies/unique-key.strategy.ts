@@ -1,5 +1,5 @@
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
-import { header } from '../keys/key-sources.js';
+import { header, messageId } from '../keys/key-sources.js';
 import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
 import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';
 
@@ -8,7 +8,8 @@ import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from 
 export class UniqueKeyStrategy implements IdempotencyStrategyContract {
   plan({ kind, options }: StrategyContext): StrategyPlan {
     if (kind === 'method' && options.key === undefined) throw noKey();
-    return { key: options.key ?? header(), comparesContent: true, keepsReply: true };
+    const key = options.key ?? (kind === 'rpc' ? messageId() : header());
+    return { key, comparesContent: true, keepsReply: true };
   }
 }
 

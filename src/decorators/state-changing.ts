@@ -1,4 +1,5 @@
 import { RequestMethod } from '@nestjs/common';
+import { isEventHandler } from '../entry/rpc/message-entrance.js';
 
 /** Nest's own metadata on route handlers. */
 const PATH_METADATA = 'path';
@@ -11,9 +12,12 @@ const SAFE_METHODS: ReadonlySet<unknown> = new Set([
 ]);
 
 /** True for what a decorator on the class covers. */
-export function isStateChangingRoute(method: unknown): boolean {
+export function isStateChanging(method: unknown): boolean {
+  return typeof method === 'function' && (isStateChangingRoute(method) || isEventHandler(method));
+}
+
+function isStateChangingRoute(method: object): boolean {
   return (
-    typeof method === 'function' &&
     Reflect.hasMetadata(PATH_METADATA, method) &&
     !SAFE_METHODS.has(Reflect.getMetadata(METHOD_METADATA, method))
   );

@@ -1,0 +1,130 @@
+/**
+ * What is read of the contexts of Nest's transports. They are told apart by what they have, so that
+ * `@nestjs/microservices` need not be there.
+ */
+export interface RmqContext {
+  getMessage(): RmqMessage;
+  getChannelRef(): RmqChannel;
+  getPattern(): string;
+}
+
+export interface RmqMessage {
+  readonly properties: { readonly messageId?: unknown; readonly headers?: unknown };
+}
+
+/** A channel of `amqplib`, as far as it settles messages. */
+export interface RmqChannel {
+  ack(message: RmqMessage): void;
+  nack(message: RmqMessage, allUpTo: boolean, requeue: boolean): void;
+}
+
+interface NatsContext {
+  getSubject(): string;
+  getHeaders(): NatsHeaders | undefined;
+}
+
+/** `MsgHdrs` of the client of NATS. */
+interface NatsHeaders {
+  keys(): Iterable<string>;
+  get(name: string): string;
+}
+
+interface KafkaContext {
+  getMessage(): { readonly headers?: unknown; readonly offset: string };
+  getTopic(): string;
+  getPartition(): number;
+}
+
+interface MqttContext {
+  getPacket(): { readonly properties?: { readonly userProperties?: unknown } };
+}
+
+/** `Metadata` of gRPC. */
+interface GrpcMetadata {
+  getMap(): unknown;
+}
+
+/** TCP and Redis. */
+interface PacketContext {
+  getMetadata(): unknown;
+}
+
+/** What a transport knows of a message beside its payload. */
+export interface Envelope {
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string | string[]>>;
+  /** See {@link IdempotentCall.messageId}. */
+  readonly id: string | undefined;
+}
+
+const MESSAGE_ID_HEADER = 'message-id';
+const NATS_ID_HEADER = 'nats-msg-id';
+
+export function envelopeOf(context: unknown): Envelope {
+  if (isRmq(context)) {
+    const { headers, messageId } = context.getMessage().properties;
+    return envelope(headers, messageId);
+  }
+  if (has<NatsContext>(context, 'getSubject')) {
+    const headers = natsHeaders(context.getHeaders());
+    return envelope(headers, headers[NATS_ID_HEADER]);
+  }
+  if (isKafka(context)) {
+    const { headers, offset } = context.getMessage();
+    return envelope(headers, `${context.getTopic()}/${context.getPartition()}/${offset}`);
+  }
+  if (has<MqttContext>(context, 'getPacket'))
+    return envelope(context.getPacket().properties?.userProperties);
+  if (isGrpc(context)) return envelope(context.getMap());
+  return envelope(has<PacketContext>(context, 'getMetadata') ? context.getMetadata() : undefined);
+}
+
+export function isRmq(context: unknown): context is RmqContext {
+  return has<RmqContext>(context, 'getChannelRef');
+}
+
+export function isKafka(context: unknown): context is KafkaContext {
+  return has<KafkaContext>(context, 'getPartition');
+}
+
+export function isGrpc(context: unknown): context is GrpcMetadata {
+  return has<GrpcMetadata>(context, 'getMap');
+}
+
+function has<T>(context: unknown, method: keyof T & string): context is T {
+  return (
+    typeof context === 'object' &&
+    context !== null &&
+    typeof (context as Readonly<Record<string, unknown>>)[method] === 'function'
+  );
+}
+
+function envelope(given: unknown, ownId?: unknown): Envelope {
+  const headers: Record<string, string | string[]> = Object.create(null) as never;
+  if (typeof given === 'object' && given !== null)
+    for (const [name, value] of Object.entries(given)) {
+      const text = Array.isArray(value) ? value.map(textOf).filter(isText) : textOf(value);
+      if (text !== undefined) headers[name.toLowerCase()] = text;
+    }
+  const id = headers[MESSAGE_ID_HEADER] ?? ownId;
+  return { headers, id: typeof id === 'string' && id !== '' ? id : undefined };
+}
+
+function natsHeaders(given: NatsHeaders | undefined): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (given !== undefined)
+    for (const name of given.keys()) headers[name.toLowerCase()] = given.get(name);
+  return headers;
+}
+
+function textOf(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  if (value instanceof Uint8Array) return Buffer.from(value).toString();
+  const isPlain =
+    typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean';
+  return isPlain ? String(value) : undefined;
+}
+
+function isText(value: string | undefined): value is string {
+  return value !== undefined;
+}

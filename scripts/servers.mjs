@@ -7,6 +7,8 @@ const SERVERS = [
   { program: 'redis-server', package: 'redis-server', service: 'redis-server' },
   { program: 'mariadbd', package: 'mariadb-server', service: 'mariadb' },
   { program: 'postgres', package: 'postgresql', service: 'postgresql' },
+  { program: 'rabbitmq-server', package: 'rabbitmq-server', service: 'rabbitmq-server' },
+  { program: 'nats-server', package: 'nats-server', service: 'nats-server' },
 ];
 
 /** Debian keeps the programs of PostgreSQL in a folder per version, off the PATH. */
@@ -28,6 +30,8 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends $1
 for service in $2; do service "$service" stop >/dev/null 2>&1 || true; done
+# What stops RabbitMQ starts a daemon that names Erlang's nodes; where it names one, it stays.
+epmd -kill >/dev/null 2>&1 || true
 `;
 
 /** Where programs may be: the PATH, and what Debian leaves off it. */

@@ -6,6 +6,8 @@ import { pathToFileURL } from 'node:url';
 
 const SCRIPT = join(import.meta.dirname, '../../scripts/servers.mjs');
 
+const PROGRAMS = ['redis-server', 'mariadbd', 'postgres', 'rabbitmq-server', 'nats-server'];
+
 /** Runs a line of code beside the exports of the script, and answers what it prints. */
 function evaluate(code: string): unknown {
   const program = `
@@ -28,11 +30,11 @@ describe('the servers of the tests', () => {
     evaluate(`missingServers([${JSON.stringify(path)}]).map(({ program }) => program)`);
 
   it('are missing where no program is', () => {
-    expect(missingFrom(folder)).toEqual(['redis-server', 'mariadbd', 'postgres']);
+    expect(missingFrom(folder)).toEqual(PROGRAMS);
   });
 
   it('are not missing where there are programs; a file that cannot be run is none', () => {
-    for (const program of ['redis-server', 'mariadbd', 'postgres']) {
+    for (const program of PROGRAMS) {
       writeFileSync(join(folder, program), '');
       if (program !== 'mariadbd') chmodSync(join(folder, program), 0o755);
     }
@@ -47,8 +49,10 @@ describe('the servers of the tests', () => {
 
   it('are named, with their packages and a way without installing, when nothing helps', () => {
     const told = evaluate(`remedy(missingServers(['/nowhere']))`);
-    expect(told).toMatch(/redis-server, mariadbd, postgres\.\n/);
-    expect(told).toMatch(/apt-get install redis-server mariadb-server postgresql/);
+    expect(told).toContain(`${PROGRAMS.join(', ')}.\n`);
+    expect(told).toMatch(
+      /apt-get install redis-server mariadb-server postgresql rabbitmq-server nats-server\)/,
+    );
     expect(told).toMatch(/docker run/);
   });
 
@@ -60,7 +64,7 @@ describe('the servers of the tests', () => {
     );
     expect({ status, stderr }).toEqual({
       status: 1,
-      stderr: expect.stringMatching(/not found: redis-server, mariadbd, postgres/),
+      stderr: expect.stringContaining(`not found: ${PROGRAMS.join(', ')}`),
     });
   });
 

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
 import { chownSync, existsSync, readdirSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { accountOf } from './accounts.js';
 import { PrivateServer, type ServerRecipe } from './private-server.js';
+import { pathFolders, programIn } from './programs.js';
 
 const run = promisify(execFile);
 
@@ -68,13 +69,8 @@ function recipe({ isDurable = false, settings = {} }: PostgresOptions): ServerRe
 function program(name: string): string {
   const packaged = '/usr/lib/postgresql';
   const versions = existsSync(packaged) ? readdirSync(packaged) : [];
-  const folders = [
-    ...(process.env.PATH ?? '').split(delimiter),
-    ...versions
-      .sort((a, b) => Number(b) - Number(a))
-      .map((version) => join(packaged, version, 'bin')),
-  ];
-  const found = folders.map((folder) => join(folder, name)).find((file) => existsSync(file));
-  if (found === undefined) throw new Error(`PostgreSQL's ${name} was not found: install it.`);
-  return found;
+  const folders = versions
+    .sort((a, b) => Number(b) - Number(a))
+    .map((version) => join(packaged, version, 'bin'));
+  return programIn([...pathFolders(), ...folders], name);
 }

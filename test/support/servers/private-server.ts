@@ -1,10 +1,11 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { descendantsOf } from './process-tree.js';
 
 /** How to run one kind of server. */
 export interface ServerRecipe {
@@ -12,6 +13,8 @@ export interface ServerRecipe {
   /** Prepares an empty data folder. */
   readonly prepare?: (folder: string) => Promise<void>;
   readonly command: (folder: string, port: number) => readonly [program: string, ...args: string[]];
+  /** Variables that it finds beside those of this process. */
+  readonly environment?: (folder: string, port: number) => Readonly<Record<string, string>>;
   /** Whose processes they are; some servers refuse to be root's. */
   readonly user?: { readonly uid: number; readonly gid: number };
   /** Rejects until the server answers. */
@@ -42,6 +45,12 @@ export class PrivateServer {
     await recipe.prepare?.(folder);
     await server.run();
     return server;
+  }
+
+  /** The process that was started, and all that run because of it. */
+  processes(): number[] {
+    const pid = this.child?.pid;
+    return pid === undefined ? [] : [pid, ...descendantsOf(pid)];
   }
 
   /** As a power cut would. The data folder stays. */
@@ -81,6 +90,7 @@ export class PrivateServer {
     const [program, ...args] = recipe.command(folder, port);
     const child = spawn(program, args, {
       ...recipe.user,
+      env: { ...process.env, ...recipe.environment?.(folder, port) },
       stdio: ['ignore', 'pipe', 'pipe'],
       cwd: folder,
     });
@@ -112,13 +122,15 @@ export class PrivateServer {
   }
 }
 
-/** To the process and those that it has started: PostgreSQL has one for each connection. */
+/**
+ * To the process and those below it: PostgreSQL has one for each connection, and RabbitMQ has
+ * helpers with helpers.
+ */
 function signal({ pid }: ChildProcess, name: NodeJS.Signals): void {
   if (pid === undefined) return;
   // Standing still, it starts no other while they are counted.
   if (name !== 'SIGCONT') send(pid, 'SIGSTOP');
-  const { stdout } = spawnSync('pgrep', ['-P', String(pid)], { encoding: 'utf8' });
-  for (const child of stdout.split('\n').filter(Boolean)) send(Number(child), name);
+  for (const child of descendantsOf(pid)) send(child, name);
   send(pid, name);
 }
 

@@ -1,0 +1,140 @@
+import { connect as connectNats } from '@nats-io/transport-node';
+import { connect as connectRabbitmq } from 'amqplib';
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { natsUrl, startNats } from '../support/servers/nats.js';
+import type { PrivateServer } from '../support/servers/private-server.js';
+import { rabbitmqUrl, startRabbitmq } from '../support/servers/rabbitmq.js';
+
+jest.setTimeout(60_000);
+
+describe.each([
+  { name: 'RabbitMQ', start: startRabbitmq, passOn: throughRabbitmq },
+  { name: 'NATS', start: startNats, passOn: throughNats },
+])('$name', ({ start, passOn }) => {
+  const servers: PrivateServer[] = [];
+  const started = async (): Promise<PrivateServer> => {
+    const server = await start();
+    servers.push(server);
+    return server;
+  };
+
+  afterEach(async () => {
+    for (const server of servers.splice(0)) await server.stop();
+  });
+
+  it('passes messages on, two servers beside each other with messages of their own', async () => {
+    const [first, second] = await Promise.all([started(), started()]);
+    expect(await passOn(first.port, 'one')).toBe('one');
+    expect(await passOn(second.port, 'two')).toBe('two');
+  });
+
+  it('passes messages on after a pause and after a restart', async () => {
+    const server = await started();
+    server.pause();
+    expect(await leftOf(server.processes(), (state) => !state.startsWith('T'))).toEqual([]);
+    const passedOn = passOn(server.port, 'paused');
+    server.resume();
+    expect(await passedOn).toBe('paused');
+    await server.restart();
+    expect(await passOn(server.port, 'restarted')).toBe('restarted');
+  });
+
+  it('leaves no process and no file behind', async () => {
+    const daemons = running('epmd');
+    const server = await started();
+    await passOn(server.port, 'last');
+    const processes = server.processes();
+    expect(processes.filter((pid) => isRunning(stateOf(pid)))).toEqual(processes);
+    await server.stop();
+    expect(await leftOf(processes, isRunning)).toEqual([]);
+    expect(existsSync(server.folder)).toBe(false);
+    expect(running('epmd')).toEqual(daemons);
+  });
+
+  it('leaves nothing behind where the tests end without stopping it', async () => {
+    const server = await started();
+    const processes = server.processes();
+    server.discard();
+    expect(await leftOf(processes, isRunning)).toEqual([]);
+    expect(existsSync(server.folder)).toBe(false);
+  });
+});
+
+it('RabbitMQ keeps durable messages through a power cut', async () => {
+  const server = await startRabbitmq();
+  try {
+    await publish(server.port, 'kept');
+    await server.kill();
+    await server.restart();
+    expect(await take(server.port, 'kept')).toBe('kept');
+  } finally {
+    await server.stop();
+  }
+});
+
+async function throughRabbitmq(port: number, message: string): Promise<string> {
+  await publish(port, message);
+  return take(port, message);
+}
+
+/** In a queue of its own; resolves once the broker answers for it. */
+async function publish(port: number, message: string): Promise<void> {
+  const connection = await connectRabbitmq(rabbitmqUrl(port));
+  const channel = await connection.createConfirmChannel();
+  await channel.assertQueue(message, { durable: true });
+  channel.sendToQueue(message, Buffer.from(message), { persistent: true });
+  await channel.waitForConfirms();
+  await connection.close();
+}
+
+async function take(port: number, queue: string): Promise<string> {
+  const connection = await connectRabbitmq(rabbitmqUrl(port));
+  const channel = await connection.createChannel();
+  const message = await channel.get(queue, { noAck: true });
+  await connection.close();
+  return message ? message.content.toString() : 'nothing';
+}
+
+async function throughNats(port: number, message: string): Promise<string> {
+  const connection = await connectNats({ servers: natsUrl(port) });
+  const subscription = connection.subscribe(message, { max: 1 });
+  connection.publish(message, message);
+  let received = 'nothing';
+  for await (const delivery of subscription) received = delivery.string();
+  await connection.close();
+  return received;
+}
+
+/** Which of the processes are still in a state that they are about to leave. */
+async function leftOf(
+  processes: readonly number[],
+  isLeft: (state: string) => boolean,
+): Promise<number[]> {
+  const giveUpAt = Date.now() + 5_000;
+  for (;;) {
+    const left = processes.filter((pid) => isLeft(stateOf(pid)));
+    if (left.length === 0 || Date.now() > giveUpAt) return left;
+    await sleep(20);
+  }
+}
+
+/** As `ps` writes it; empty for a process that is gone. */
+function stateOf(pid: number): string {
+  return ps('-o', 'stat=', '-p', String(pid)).trim();
+}
+
+/** A process that has ended may wait to be asked how (Z). */
+function isRunning(state: string): boolean {
+  return state !== '' && !state.startsWith('Z');
+}
+
+function running(name: string): string[] {
+  const lines = ps('-e', '-o', 'stat=,pid=,comm=').split('\n');
+  return lines.filter((line) => line.endsWith(` ${name}`) && isRunning(line));
+}
+
+function ps(...options: readonly string[]): string {
+  return spawnSync('ps', options, { encoding: 'utf8' }).stdout;
+}

@@ -33,6 +33,13 @@ export interface Claim {
   readonly keepsReply: boolean;
   /** Aborted when the claim is lost: another owner may be at work. */
   readonly signal: AbortSignal;
+  /**
+   * Whether the claim still is this owner's. Costs nothing while the lease runs; the store is asked
+   * when it has run out by the owner's own clock, which is how a process finds out that it was paused.
+   *
+   * @throws when the store does not answer
+   */
+  confirm(): Awaitable<boolean>;
   /** The handler runs from now on. */
   handOver(): void;
   /** What work in a transaction writes with; absent without one. */

@@ -1,5 +1,5 @@
 import type { Awaitable } from './awaitable.js';
-import type { Claim, Settlement } from './claim.js';
+import type { Claim, SaveStepOptions, Settlement } from './claim.js';
 import type { Steps } from './store.js';
 import type { OperationManager } from './transaction.js';
 
@@ -39,6 +39,10 @@ export abstract class ForwardingClaim implements Claim {
     return this.inner.manager;
   }
 
+  confirm(): Awaitable<boolean> {
+    return this.inner.confirm();
+  }
+
   handOver(): void {
     this.inner.handOver();
   }
@@ -67,7 +71,7 @@ export abstract class ForwardingClaim implements Claim {
     return this.inner.hold(reason);
   }
 
-  saveStep(name: string, value: Uint8Array): Awaitable<boolean> {
-    return this.inner.saveStep(name, value);
+  saveStep(name: string, value: Uint8Array, options?: SaveStepOptions): Awaitable<boolean> {
+    return this.inner.saveStep(name, value, options);
   }
 }

@@ -34,6 +34,10 @@ export class LayeredClaim extends ForwardingClaim {
     return this.within.manager ?? this.outer.manager;
   }
 
+  override confirm(): Awaitable<boolean> {
+    return chain(this.outer.confirm(), (isOurs) => isOurs && this.within.confirm());
+  }
+
   override run<T>(work: () => T): T {
     return this.outer.run(() => this.within.run(work));
   }

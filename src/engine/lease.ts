@@ -1,5 +1,5 @@
 import { attempt } from './attempt.js';
-import type { Awaitable } from './awaitable.js';
+import { type Awaitable, chain } from './awaitable.js';
 import type { CancelTimer, Clock } from './clock.js';
 
 /** The pause after a renewal, and after one that failed, as parts of the lease. */
@@ -38,6 +38,17 @@ export class Lease {
     this.abortController ??= new AbortController();
     if (this.isLost) this.abortController.abort();
     return this.abortController.signal;
+  }
+
+  /** See {@link Claim.confirm}. */
+  confirm(): Awaitable<boolean> {
+    if (this.isLost || this.remainingMs > 0) return !this.isLost;
+    const askedAtMs = this.clock.now();
+    return chain(this.holder.extend(this.leaseMs), (isOurs) => {
+      if (isOurs) this.renewedAtMs = askedAtMs;
+      else this.lose();
+      return isOurs;
+    });
   }
 
   /** From now on it is for the settling verb to find out whether the lease is still there. */

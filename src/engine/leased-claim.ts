@@ -65,6 +65,10 @@ export class LeasedClaim implements Claim, LeaseHolder {
     return this.lease.signal;
   }
 
+  confirm(): Awaitable<boolean> {
+    return this.lease.confirm();
+  }
+
   handOver(): void {
     this.handlerStartedAtMs = this.around.clock.now();
   }

@@ -70,6 +70,10 @@ export class TransactionalClaim implements Claim {
     this.records.push(asking);
   }
 
+  confirm(): boolean {
+    return true;
+  }
+
   handOver(): void {
     this.handlerStartedAtMs = this.around.clock.now();
   }

@@ -84,11 +84,22 @@ export class CurrentOperation implements IdempotentOperation {
   }
 
   private async runStep<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T> {
+    const { claim } = this;
+    if (claim === undefined) return fn();
+    // A process that was paused must not do what its successor has done.
+    if (!(await isConfirmed(claim))) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
     const value = await fn();
-    if (this.claim === undefined) return value;
-    if (!(await this.claim.saveStep(name, await encodedStep(this.claim, value))))
+    if (!(await claim.saveStep(name, await encodedStep(claim, value))))
       throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
     return value;
+  }
+}
+
+async function isConfirmed(claim: Claim): Promise<boolean> {
+  try {
+    return await claim.confirm();
+  } catch (cause) {
+    throw new IdempotencyException('IDEMPOTENCY_STORE_UNAVAILABLE', { cause });
   }
 }
 

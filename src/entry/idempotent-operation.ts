@@ -43,9 +43,11 @@ export interface IdempotentOperation {
   id(name?: string): Promise<string>;
   /**
    * Runs `fn` once per operation: on a later attempt, and when the name is repeated, it returns
-   * what `fn` returned then, with its types. A step that throws is not remembered.
+   * what `fn` returned then, with its types. A step that throws is not remembered. An attempt
+   * whose process was paused until another one took over does not begin a step any more.
    *
-   * @throws {@link IdempotencyException} `IDEMPOTENCY_KEY_IN_USE` when the lease was lost
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_KEY_IN_USE` when the lease was lost,
+   * `IDEMPOTENCY_STORE_UNAVAILABLE` when it has run out and the store does not answer
    */
   step<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T>;
   /**

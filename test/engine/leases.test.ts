@@ -286,6 +286,52 @@ type SettlingWay = [
   settle: (claim: Claim) => Awaitable<Settlement | void>,
 ];
 
+describe('an owner that asks whether it still is one', () => {
+  const standing = async () => {
+    const world = newWorld();
+    const clock = new StandingClock();
+    const process = world.start({ clock });
+    return { world, clock, process, claim: await process.claim() };
+  };
+
+  test('does not ask the store while the lease runs', async () => {
+    const { world, clock, claim } = await standing();
+    clock.standStill(LEASE_MS - 1);
+    world.store.next('extend', failBefore());
+    expect(await claim.confirm()).toBe(true);
+    await claim.release();
+  });
+
+  test('renews a lease that ran out while it stood still, if nobody took over', async () => {
+    const { world, clock, claim } = await standing();
+    clock.standStill(LEASE_MS);
+    expect(await claim.confirm()).toBe(true);
+    world.store.next('extend', failBefore());
+    expect(await claim.confirm()).toBe(true);
+    await claim.release();
+  });
+
+  test('learns that another one has taken over', async () => {
+    const { world, clock, process, claim } = await standing();
+    await world.process.clock.advance(LEASE_MS);
+    const winner = await world.process.claim();
+    clock.standStill(LEASE_MS);
+    expect(await claim.confirm()).toBe(false);
+    expect(claim.signal.aborted).toBe(true);
+    expect(process.reported).toContain('lease-lost');
+    await winner.release();
+    await claim.release();
+  });
+
+  test('is not told yes by a store that does not answer', async () => {
+    const { world, clock, claim } = await standing();
+    clock.standStill(LEASE_MS);
+    world.store.next('extend', failBefore());
+    await expect(async () => claim.confirm()).rejects.toThrow();
+    await claim.release();
+  });
+});
+
 describe('an owner that was paused and taken over', () => {
   test('hears of it at its next renewal: signal, event', async () => {
     const world = newWorld();

@@ -1,18 +1,21 @@
+import { jest } from '@jest/globals';
 import { connect as connectNats } from '@nats-io/transport-node';
 import { connect as connectRabbitmq } from 'amqplib';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ChildProgram, end } from '../support/child-program.js';
 import { natsUrl, startNats } from '../support/servers/nats.js';
 import type { PrivateServer } from '../support/servers/private-server.js';
 import { rabbitmqUrl, startRabbitmq } from '../support/servers/rabbitmq.js';
+import type { Forgotten } from './programs/forgetful.js';
 
 jest.setTimeout(60_000);
 
 describe.each([
   { name: 'RabbitMQ', start: startRabbitmq, passOn: throughRabbitmq },
   { name: 'NATS', start: startNats, passOn: throughNats },
-])('$name', ({ start, passOn }) => {
+])('$name', ({ name, start, passOn }) => {
   const servers: PrivateServer[] = [];
   const started = async (): Promise<PrivateServer> => {
     const server = await start();
@@ -53,12 +56,18 @@ describe.each([
     expect(running('epmd')).toEqual(daemons);
   });
 
-  it('leaves nothing behind where the tests end without stopping it', async () => {
-    const server = await started();
-    const processes = server.processes();
-    server.discard();
-    expect(await leftOf(processes, isRunning)).toEqual([]);
-    expect(existsSync(server.folder)).toBe(false);
+  it('does not outlive tests that are killed', async () => {
+    const program = await ChildProgram.compile('test/servers/programs/forgetful.ts');
+    try {
+      const tests = await program.start<Forgotten>({ SERVER: name });
+      const { folder, processes } = tests.ready;
+      expect(processes.filter((pid) => isRunning(stateOf(pid)))).toEqual(processes);
+      await end(tests.process);
+      expect(await leftOf(processes, isRunning)).toEqual([]);
+      while (existsSync(folder)) await sleep(20);
+    } finally {
+      await program.stop();
+    }
   });
 });
 

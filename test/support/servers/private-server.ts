@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { descendantsOf } from './process-tree.js';
+import { endWithThisProcess } from './watcher.js';
 
 /** How to run one kind of server. */
 export interface ServerRecipe {
@@ -23,11 +24,10 @@ export interface ServerRecipe {
 
 const STARTS_WITHIN_MS = 30_000;
 
-/** Servers that are not stopped: none outlives the tests, however they end. */
-const present = new Set<PrivateServer>();
-process.once('exit', () => present.forEach((server) => server.discard()));
-
-/** A server of this test run alone: on a free port, in a temporary folder, gone afterwards. */
+/**
+ * A server of this test run alone: on a free port, in a temporary folder, gone afterwards, however
+ * the tests end.
+ */
 export class PrivateServer {
   private child: ChildProcess | undefined;
   private output = '';
@@ -41,7 +41,6 @@ export class PrivateServer {
   static async start(recipe: ServerRecipe, port?: number): Promise<PrivateServer> {
     const folder = mkdtempSync(join(tmpdir(), `idempotency-${recipe.name}-`));
     const server = new PrivateServer(recipe, folder, port ?? (await freePort()));
-    present.add(server);
     await recipe.prepare?.(folder);
     await server.run();
     return server;
@@ -81,7 +80,6 @@ export class PrivateServer {
 
   async stop(): Promise<void> {
     await this.kill();
-    present.delete(this);
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -101,6 +99,7 @@ export class PrivateServer {
     child.stderr.on('data', keep);
     child.on('error', (error) => keep(Buffer.from(String(error))));
     this.child = child;
+    endWithThisProcess(child, folder);
     const giveUpAt = Date.now() + STARTS_WITHIN_MS;
     for (;;) {
       try {
@@ -113,12 +112,6 @@ export class PrivateServer {
       }
       await sleep(50);
     }
-  }
-
-  /** For the end of the process, which waits for nothing. */
-  discard(): void {
-    if (this.child) signal(this.child, 'SIGKILL');
-    rmSync(this.folder, { recursive: true, force: true });
   }
 }
 

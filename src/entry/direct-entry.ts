@@ -18,7 +18,7 @@ import { CurrentOperation, type OperationIdentity } from './current-operation.js
 import { decideOnFailure, statusOf } from './failure.js';
 import { HandlerRun, handlerRuns } from './handler-run.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
-import { exceptionOf } from './operations.js';
+import { type Endings, exceptionOf } from './operations.js';
 import { encodeRecoveredValue, recovery } from './recovery-call.js';
 import { RpcErrors } from './rpc/rpc-errors.js';
 
@@ -26,6 +26,7 @@ import { RpcErrors } from './rpc/rpc-errors.js';
 export interface RunningCall extends OperationIdentity {
   readonly policy: OperationPolicy;
   readonly onError: IdempotentOptions['onError'];
+  readonly endings?: Endings;
   /** The handler that the work leads to: work that does not come so far leaves nothing behind. */
   readonly method?: unknown;
 }
@@ -85,6 +86,7 @@ export class DirectEntry {
       case 'replay':
         return this.replay<T>(beginning.reply);
       case 'refused':
+        await call.endings?.onRefused?.(beginning.code);
         throw exceptionOf(beginning.code, beginning, this.problemBaseUrl);
       case 'unprotected':
         return this.runUnprotected(call, fn);
@@ -104,6 +106,8 @@ export class DirectEntry {
     let value: T;
     try {
       value = await claim.run(() => handlerRuns.run(run, async () => fn(operation)));
+      const answer = call.endings?.answer;
+      if (answer !== undefined) value = (await answer(value, operation)).value as T;
     } catch (error) {
       if (isReached()) await this.fail(call, claim, error);
       else if (claim.isRunning) await claim.release();
@@ -131,7 +135,8 @@ export class DirectEntry {
   private async fail(call: RunningCall, claim: Claim, error: unknown): Promise<void> {
     if (!claim.isRunning) return;
     const status = statusOf(error);
-    switch (await decideOnFailure(call, error, status)) {
+    const onError = call.onError ?? call.endings?.onError;
+    switch (await decideOnFailure({ onError }, error, status)) {
       case 'store':
         await claim.fail(encodedError(error));
         return;

@@ -43,19 +43,21 @@ export interface Joined {
   readonly outcome: 'joined';
 }
 
-/** What the engine has decided, and the headers that a reply of success gets. */
-export interface Begun {
+/** What the strategies of a call have to say of its end. */
+export type Endings = Pick<StrategyCall, 'headers' | 'answer' | 'onError' | 'onRefused'>;
+
+/** What the engine has decided, and how the call ends. */
+export interface Begun extends Endings {
   readonly beginning: Beginning | Joined;
-  readonly headers: StrategyCall['headers'];
 }
 
-const JOINED: Begun = { beginning: { outcome: 'joined' }, headers: undefined };
+const JOINED: Begun = { beginning: { outcome: 'joined' } };
 
 /** What one layer makes of a call. */
 interface LayerOperation {
   readonly key: string;
   readonly request: OperationRequest;
-  readonly headers?: StrategyCall['headers'];
+  readonly own?: StrategyCall;
 }
 
 /** Makes operations of calls: their keys, fingerprints and preconditions. The same for every entry. */
@@ -102,12 +104,14 @@ export class Operations<Call extends EnteredCall> {
     return chain(this.operation(call, layer, call.key), (operation) => {
       if (operation === undefined) return undefined;
       call.key = operation.key;
-      const { request, headers } = operation;
+      const { request, own } = operation;
       if (this.entry.joins?.(request.id)) return JOINED;
       const { engine } = this.entry;
       const beginning =
         request.precondition === undefined ? engine.begin(request) : beginLayers(engine, [request]);
-      return chain(beginning, (begun) => ({ beginning: begun, headers }));
+      return chain(beginning, (begun) =>
+        own === undefined ? { beginning: begun } : { ...endingsOf([own]), beginning: begun },
+      );
     });
   }
 
@@ -128,8 +132,8 @@ export class Operations<Call extends EnteredCall> {
     const requests = operations.map(({ request }) => request);
     if (this.entry.joins?.(requests[0]!.id)) return JOINED;
     return {
+      ...endingsOf(operations.flatMap(({ own }) => own ?? [])),
       beginning: await beginLayers(this.entry.engine, requests),
-      headers: () => Object.assign({}, ...operations.map((one) => one.headers?.())) as Headers,
     };
   }
 
@@ -154,7 +158,7 @@ export class Operations<Call extends EnteredCall> {
             (own): LayerOperation => ({
               key,
               request: withStrategyCall(request, own),
-              headers: own.headers,
+              own,
             }),
           );
         },
@@ -229,6 +233,19 @@ export function exceptionOf(
 }
 
 type Headers = Readonly<Record<string, string>>;
+
+/** Of several strategies, the outermost that has something to say; the headers of all. */
+function endingsOf(own: readonly StrategyCall[]): Endings {
+  const hasHeaders = own.some(({ headers }) => headers !== undefined);
+  return {
+    headers: hasHeaders
+      ? () => Object.assign({}, ...own.map((one) => one.headers?.())) as Headers
+      : undefined,
+    answer: own.find(({ answer }) => answer)?.answer,
+    onError: own.find(({ onError }) => onError)?.onError,
+    onRefused: own.find(({ onRefused }) => onRefused)?.onRefused,
+  };
+}
 
 /** What the strategy has to say of this call, over what it says of all. */
 function withStrategyCall(

@@ -1,6 +1,8 @@
 import type { Awaitable } from '../engine/awaitable.js';
 import type { Precondition } from '../engine/precondition.js';
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
+import type { IdempotentOperation } from '../entry/idempotent-operation.js';
+import type { RecoveredReply } from '../entry/recovery.js';
 import type { IdempotentOptions } from '../idempotency.options.js';
 import type { IdempotentCall } from '../keys/call.js';
 import type { KeyDeclaration } from '../keys/key-source.js';
@@ -21,6 +23,18 @@ export interface StrategyCall {
   readonly precondition?: Precondition;
   /** Headers of a successful reply, asked for when the precondition was met. */
   readonly headers?: () => Readonly<Record<string, string>>;
+  /**
+   * Makes the reply of what the handler has returned, before it is recorded. Without a status of its
+   * own the reply has the handler's.
+   */
+  readonly answer?: (value: unknown, operation: IdempotentOperation) => Awaitable<RecoveredReply>;
+  /**
+   * What becomes of an operation that failed, unless the option `onError` says it.
+   * @default as {@link IdempotentOptions.onError}
+   */
+  readonly onError?: IdempotentOptions['onError'];
+  /** Told of a refusal before the caller is; may throw another error in its place. */
+  readonly onRefused?: (code: IdempotencyErrorCode) => Awaitable<void>;
   /** When given, only a key that was issued before may be used; else this is the refusal. */
   readonly refuseUnknown?: IdempotencyErrorCode;
   /**

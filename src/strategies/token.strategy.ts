@@ -47,7 +47,8 @@ export class TokenStrategy implements IdempotencyStrategyContract {
     this.carrier = new TokenCarrier(header ?? MODULE_DEFAULTS.header);
   }
 
-  plan({ options }: StrategyContext): StrategyPlan {
+  plan({ kind, options }: StrategyContext): StrategyPlan {
+    if (kind === 'method') throw nothingToReadFrom();
     const { purpose } = options as TokenStrategyOptions;
     if (purpose !== undefined && !isPurpose(purpose)) throw noPurpose(purpose);
     if (options.scope !== undefined) throw scoped(options.scope);
@@ -82,6 +83,16 @@ export class TokenStrategy implements IdempotencyStrategyContract {
 /** Stands for a wrong token: the store is asked all the same, and has never heard of it. */
 function keyWithoutRecord(): string {
   return `no token: ${randomUUID()}`;
+}
+
+function nothingToReadFrom(): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({
+    option: 'strategy',
+    given: 'token',
+    accepted: 'on a method that no request calls, a strategy whose key is in its arguments',
+    remedy:
+      "Put the decorator on the route that is sent the token, or give { key: arg(0, 'orderNo') }.",
+  });
 }
 
 function noPurpose(given: unknown): IdempotencyConfigurationError {

@@ -327,7 +327,7 @@ describe('an owner that asks whether it still is one', () => {
     const { world, clock, claim } = await standing();
     clock.standStill(LEASE_MS);
     world.store.next('extend', failBefore());
-    await expect(async () => claim.confirm()).rejects.toThrow();
+    await expect(async () => claim.confirm()).rejects.toThrow('The idempotency store');
     await claim.release();
   });
 });

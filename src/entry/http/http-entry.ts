@@ -101,24 +101,26 @@ export class HttpEntry implements HttpOperationContext, Entry<HttpExchange> {
   }
 
   private goOn(
-    { beginning, headers }: Begun,
+    begun: Begun,
     next: CallHandler,
     exchange: HttpExchange,
     handler: ProtectedHandler,
   ): Awaitable<Observable<unknown>> {
+    const { beginning } = begun;
     switch (beginning.outcome) {
       case 'execute': {
         const { claim } = beginning;
         const run = new HandlerRun(handler.method, new CurrentOperation(exchange, claim), claim);
-        const operation = new HttpOperation(this, handler, exchange, claim, run);
-        if (headers !== undefined) operation.promise(headers());
+        const operation = new HttpOperation(this, handler, exchange, claim, run, begun);
         return operation.execute(next);
       }
       case 'replay':
         return this.replay(exchange, beginning.reply);
       case 'refused':
         // The engine has told its listeners already.
-        throw this.exception(exchange, beginning.code, beginning);
+        return chain(begun.onRefused?.(beginning.code), () => {
+          throw this.exception(exchange, beginning.code, beginning);
+        });
       case 'joined':
       case 'unprotected':
         return this.runUnprotected(next, exchange, handler);

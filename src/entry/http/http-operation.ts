@@ -1,6 +1,6 @@
 import { type CallHandler, StreamableFile } from '@nestjs/common';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { Observable } from 'rxjs';
+import { concatMap, Observable } from 'rxjs';
 import { type Awaitable, chain } from '../../engine/awaitable.js';
 import type { Claim, Settlement } from '../../engine/claim.js';
 import type { Clock } from '../../engine/clock.js';
@@ -10,6 +10,7 @@ import type { Reply } from '../../replies/reply.js';
 import type { IdempotencyException } from '../../idempotency.exception.js';
 import { decideOnFailure, isDeterministic, statusOf } from '../failure.js';
 import { type HandlerRun, handlerRuns } from '../handler-run.js';
+import type { Endings } from '../operations.js';
 import type { ProtectedHandler } from '../protected-handler.js';
 import type { FrameworkResponse, HttpExchange } from './exchange.js';
 import { recordableHeaders } from './headers.js';
@@ -33,7 +34,10 @@ export class HttpOperation {
   private readonly base: OutgoingHttpHeaders;
   private readonly recorder: ResponseRecorder;
   private error: { readonly thrown: unknown } | undefined;
+  /** Headers that only a reply of success is to have. */
   private promised: Readonly<Record<string, string>> | undefined;
+  /** The status that a reply of success gets, instead of the handler's. */
+  private promisedStatus: number | undefined;
   private hasResult = false;
   private isPipelineDone = false;
   /** Unsubscribed before there was a result. */
@@ -45,6 +49,7 @@ export class HttpOperation {
     private readonly exchange: HttpExchange,
     private readonly claim: Claim,
     private readonly run: HandlerRun,
+    private readonly endings: Endings,
   ) {
     const { raw } = exchange;
     this.base = exchange.response.getHeaders();
@@ -56,18 +61,23 @@ export class HttpOperation {
       () => this.watchForEnd(),
     );
     if (raw.destroyed) this.watchForEnd();
+    if (endings.headers !== undefined) this.promise(endings.headers());
   }
 
-  /** Sets headers that only a reply of success is to have. */
-  promise(headers: Readonly<Record<string, string>>): void {
-    this.promised = headers;
+  private promise(headers: Readonly<Record<string, string>>): void {
+    this.promised = { ...this.promised, ...headers };
     for (const [name, value] of Object.entries(headers))
       this.context.setHeader(this.exchange.response, name, value);
   }
 
   /** Runs what lies behind the interceptor, and notes how it ends. */
   execute(next: CallHandler): Observable<unknown> {
-    const source = this.claim.run(() => handlerRuns.run(this.run, () => next.handle()));
+    const result = this.claim.run(() => handlerRuns.run(this.run, () => next.handle()));
+    const { answer } = this.endings;
+    const source =
+      answer === undefined
+        ? result
+        : result.pipe(concatMap((value) => this.answered(answer, value)));
     return new Observable((subscriber) => {
       const inner = source.subscribe({
         next: (value) => {
@@ -91,6 +101,14 @@ export class HttpOperation {
         inner.unsubscribe();
       };
     });
+  }
+
+  /** Status and headers go on the response, the value through whatever lies further out. */
+  private async answered(answer: NonNullable<Endings['answer']>, value: unknown): Promise<unknown> {
+    const reply = await answer(value, this.run.operation);
+    this.promisedStatus = reply.status;
+    this.promise(Object.fromEntries(reply.headers) as Record<string, string>);
+    return reply.value;
   }
 
   private endPipeline(): void {
@@ -120,7 +138,12 @@ export class HttpOperation {
     }
     if (captured.kind === 'cut-off') return this.settleWithoutReply();
     if (captured.kind === 'broken') return this.fail(captured.error, 500, NOT_KEPT);
-    const { status, headers, body } = captured;
+    const { headers, body } = captured;
+    let { status } = captured;
+    if (!isFailed && this.promisedStatus !== undefined) {
+      status = this.promisedStatus;
+      this.recorder.answerWith(status);
+    }
     const reply =
       body === undefined
         ? NOT_KEPT
@@ -129,7 +152,8 @@ export class HttpOperation {
   }
 
   private fail(error: unknown, status: number, reply: Uint8Array): Awaitable<Verdict> {
-    return chain(decideOnFailure(this.handler, error, status), (decision) => {
+    const onError = this.handler.onError ?? this.endings.onError;
+    return chain(decideOnFailure({ onError }, error, status), (decision) => {
       switch (decision) {
         case 'store':
           return chain(this.claim.fail(reply), (settlement) => this.verdict(settlement));

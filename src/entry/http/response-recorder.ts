@@ -169,6 +169,12 @@ export class ResponseRecorder {
     });
   }
 
+  /** Changes the status of the reply that was captured. */
+  answerWith(status: number): void {
+    if (this.head) this.head[0] = status;
+    else this.response.statusCode = status;
+  }
+
   /** Takes headers back that have these values, before the reply goes out. */
   drop(headers: Readonly<Record<string, string>>): void {
     for (const [name, value] of Object.entries(headers)) {

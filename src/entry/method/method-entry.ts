@@ -2,6 +2,7 @@ import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import { isObservable, lastValueFrom } from 'rxjs';
 import { IdempotencyEngine } from '../../engine/engine.js';
+import type { Beginning } from '../../engine/operation.js';
 import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import type { IdempotencyException } from '../../idempotency.exception.js';
 import { MODULE_OPTIONS_TOKEN } from '../../idempotency.module-definition.js';
@@ -84,9 +85,19 @@ export class MethodEntry implements Entry<MethodCall>, InstanceEntry, OnModuleIn
     const begun = await this.operations.begin(call, handler);
     const { key, scope, principal } = call;
     const { policy, onError } = handler;
-    const running = { key, scope, principal, policy, onError };
+    const running = { key, scope, principal, policy, onError, endings: begun };
     if (begun === undefined) return this.direct.runUnprotected(running, work);
     const { beginning } = begun;
-    return beginning.outcome === 'joined' ? work() : this.direct.goOn(beginning, running, work);
+    if (beginning.outcome === 'joined') return work();
+    const result = this.direct.goOn(beginning, running, work);
+    // Another instance sees to it: the timer that called would only log what it is told.
+    return handler.isScheduled && isDuplicate(beginning) ? result.catch(() => undefined) : result;
   }
+}
+
+/** True when the work is done, or being done, by another call. */
+function isDuplicate(beginning: Beginning): boolean {
+  if (beginning.outcome !== 'refused') return beginning.outcome === 'replay';
+  const { code } = beginning;
+  return code === 'IDEMPOTENCY_KEY_IN_USE' || code === 'IDEMPOTENCY_DUPLICATE';
 }

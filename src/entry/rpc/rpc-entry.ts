@@ -127,9 +127,9 @@ export class RpcEntry implements Entry<MessageCall> {
     begun: Begun | undefined,
     { key, scope, principal }: MessageCall,
     next: CallHandler,
-    { policy, method, onError = RELEASE }: ProtectedHandler,
+    { policy, method, onError = begun?.onError ?? RELEASE }: ProtectedHandler,
   ): Promise<readonly unknown[]> {
-    const running = { key, scope, principal, policy, method, onError };
+    const running = { key, scope, principal, policy, method, onError, endings: begun };
     const work = async (): Promise<unknown> =>
       EmittedValues.of(await lastValueFrom(next.handle().pipe(toArray())));
     return EmittedValues.listOf(

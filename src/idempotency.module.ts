@@ -20,6 +20,7 @@ import { HandlerRegistry } from './entry/handler-registry.js';
 import { HandlerResolver } from './entry/handler-resolver.js';
 import { HttpEntry } from './entry/http/http-entry.js';
 import { METHOD_ENTRY } from './entry/method/instance-entry.js';
+import { CronJobs } from './entry/method/cron-jobs.js';
 import { MethodEntry } from './entry/method/method-entry.js';
 import { RpcEntry } from './entry/rpc/rpc-entry.js';
 import { RpcErrors } from './entry/rpc/rpc-errors.js';
@@ -82,6 +83,7 @@ const DRAIN_MS = 5_000;
     },
     IdempotencyEvents,
     IdempotencyService,
+    CronJobs,
     HandlerRegistry,
     HandlerResolver,
     HttpEntry,

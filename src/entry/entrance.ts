@@ -1,3 +1,4 @@
+import type { Schedule } from '../keys/key-source.js';
 import type { StrategyContext } from '../strategies/strategy.js';
 
 /** One way on which calls come to a method. */
@@ -7,6 +8,8 @@ export interface Entrance {
   readonly scopes: ReadonlyMap<string, string> | string;
   /** What is known of it as a handler of messages. */
   readonly message?: MessageEntrance;
+  /** The timer that calls it. */
+  readonly schedule?: Schedule;
 }
 
 /** How a method handles messages. */

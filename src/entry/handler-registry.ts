@@ -13,6 +13,8 @@ import { protectedMethod } from './coverage.js';
 import type { Entrance } from './entrance.js';
 import { HandlerResolver } from './handler-resolver.js';
 import { routeEntrance } from './http/route-entrance.js';
+import { CronJobs } from './method/cron-jobs.js';
+import { methodEntrance } from './method/method-entrance.js';
 import type { ProtectedHandler } from './protected-handler.js';
 import { messageEntrance } from './rpc/message-entrance.js';
 import { checkSerializer } from './serializer-check.js';
@@ -48,6 +50,7 @@ export class HandlerRegistry implements OnModuleInit {
     private readonly modules: ModulesContainer,
     private readonly config: ApplicationConfig,
     private readonly resolver: HandlerResolver,
+    private readonly cronJobs: CronJobs,
   ) {}
 
   /** @throws {@link IdempotencyConfigurationError} for the first wrong declaration */
@@ -101,7 +104,7 @@ export class HandlerRegistry implements OnModuleInit {
       if (type !== undefined && Reflect.hasMetadata(OPTIONS_METADATA, type))
         throw notAController(type.name);
       for (const declared of declarations(wrapper, this.scanner))
-        this.register(declared, [{ kind: 'method', scopes: declared.name }]);
+        this.register(declared, [methodEntrance(declared.name, declared.method, this.cronJobs)]);
     }
   }
 
@@ -125,8 +128,9 @@ export class HandlerRegistry implements OnModuleInit {
     const layers = Reflect.getMetadata(OPTIONS_METADATA, method) as readonly IdempotentOptions[];
     checkAcknowledge(name, layers, entrances);
     const made = protectedMethod(type, methodName, method);
-    for (const { kind, scopes, message } of entrances) {
-      const declaration = { name, kind, method: made, classOptions, layers, scopes, message };
+    for (const entrance of entrances) {
+      const { kind, scopes, message } = entrance;
+      const declaration = { ...entrance, name, method: made, classOptions, layers };
       const { handler, check } = this.resolver.resolve(declaration);
       this.checks.push(check);
       if (message?.isEvent === false) checkSerializer(name, type, method, this.config);

@@ -13,6 +13,7 @@ import {
 } from '../idempotency.options.js';
 import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
 import { type ResolvedFingerprint, resolveFingerprint } from '../keys/fingerprint.js';
+import type { KeyContext } from '../keys/key-source.js';
 import { resolvePrincipal } from '../keys/principal.js';
 import { resolveKey } from '../keys/resolve-key.js';
 import { sha256 } from '../keys/sha256.js';
@@ -152,7 +153,13 @@ export class HandlerResolver {
   private resolved(declaration: HandlerDeclaration, layers: readonly Layer[]): ProtectedHandler {
     const [scope, scopesByPath] = scopesOf(declaration, layers[0]!.options);
     const transaction = this.transaction(layers);
-    const resolved = layers.map((layer, index) => this.protectedLayer(layer, index, transaction));
+    const keys: KeyContext = {
+      headerName: this.moduleOptions.header ?? MODULE_DEFAULTS.header,
+      schedule: declaration.schedule,
+    };
+    const resolved = layers.map((layer, index) =>
+      this.protectedLayer(layer, index, keys, transaction),
+    );
     checkScopes(layers);
     const principal = layers.find(({ options }) => options.principal)?.options.principal;
     return {
@@ -165,6 +172,7 @@ export class HandlerResolver {
       policy: resolved[0]!.policy,
       principal: resolvePrincipal(principal ?? this.moduleOptions.principal),
       message: declaration.message,
+      isScheduled: declaration.schedule !== undefined,
       acknowledges: layers.some(({ options }) => options.acknowledge ?? DEFAULTS.acknowledge),
       onError: layers.find(({ options }) => options.onError)?.options.onError,
     };
@@ -173,11 +181,10 @@ export class HandlerResolver {
   private protectedLayer(
     { strategy, options, plan }: Layer,
     index: number,
+    keys: KeyContext,
     transaction: OperationRequest['transaction'],
   ): ProtectedLayer {
-    const key = resolveKey(plan.key, {
-      headerName: this.moduleOptions.header ?? MODULE_DEFAULTS.header,
-    });
+    const key = resolveKey(plan.key, keys);
     const fingerprint = resolveFingerprint(options.fingerprint);
     const policy = this.policy(options);
     const isOutermost = index === 0;

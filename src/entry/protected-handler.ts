@@ -45,6 +45,8 @@ export interface ProtectedHandler {
   readonly principal: (call: IdempotentCall) => Awaitable<string | undefined>;
   /** What is known of a handler of messages. */
   readonly message: MessageEntrance | undefined;
+  /** A timer calls it: nobody waits for an answer. */
+  readonly isScheduled: boolean;
   /** See {@link IdempotentOptions.acknowledge}. */
   readonly acknowledges: boolean;
   readonly onError: ((error: unknown, status: number) => Awaitable<ErrorDecision>) | undefined;

@@ -19,6 +19,7 @@ export {
   type KeyDeclaration,
   type KeyFunction,
   type KeySource,
+  type Schedule,
 } from './key-source.js';
 export {
   arg,
@@ -33,4 +34,5 @@ export {
 } from './key-sources.js';
 export type { PrincipalFunction } from './principal.js';
 export { signature, type SignatureOptions } from './signature.js';
+export { tick } from './tick.js';
 export { ifMatch, IfMatchSource } from './if-match.js';

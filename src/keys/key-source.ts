@@ -1,16 +1,28 @@
 import type { Awaitable } from '../engine/awaitable.js';
 import type { IdempotentCall } from './call.js';
 
-/** What a key source may have to know of the module. */
+/** What a key source may have to know of the module and of the method. */
 export interface KeyContext {
   /** The module's header name, in any case. */
   readonly headerName: string;
+  /** Absent for a method that no timer calls. */
+  readonly schedule?: Schedule;
+}
+
+/** The timer that calls a method. */
+export interface Schedule {
+  /**
+   * The moment of the tick that a call belongs to, both in milliseconds since 1970; absent where the
+   * moments of one process mean nothing to another.
+   *
+   * @throws {@link InvalidKeyError} when the timer is not there
+   */
+  readonly dueAt?: (nowMs: number) => number;
 }
 
 /**
  * Where (a part of) the key comes from. Made by `header()`, `body()`, `param()`, `query()`,
- * `payload()`, `messageId()`, `arg()`,
- * `principal()`, `signature()` or {@link keySource}.
+ * `payload()`, `messageId()`, `arg()`, `tick()`, `principal()`, `signature()` or {@link keySource}.
  */
 export interface KeySource {
   /** Named in errors and API descriptions, such as `header Idempotency-Key`. */

@@ -105,7 +105,7 @@ function notAKey(given: unknown): IdempotencyConfigurationError {
     option: 'key',
     given,
     accepted:
-      'header(), body(), param(), query(), payload(), messageId(), arg(), principal(), signature(), keySource(), a function of the call, or a list of at least one of them',
+      'header(), body(), param(), query(), payload(), messageId(), arg(), tick(), principal(), signature(), keySource(), a function of the call, or a list of at least one of them',
     remedy: "Give where the key is found, such as body('orderNo') instead of 'orderNo'.",
   });
 }

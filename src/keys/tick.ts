@@ -1,0 +1,63 @@
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { type Duration, parseDuration } from '../engine/duration.js';
+import type { KeyContext, KeySource } from './key-source.js';
+
+/**
+ * The moment at which a scheduled method was due, so that it runs once per tick over all instances of
+ * an application. It is read from the clock of the process, whose timer it is that calls the method.
+ *
+ * Without a period, the method's own `@Cron()` or `@Interval()` of `@nestjs/schedule` say which
+ * moments there are: the last one at which the expression was due, in its time zone; the nearest
+ * multiple of the interval.
+ *
+ * @param every for a method that something else calls: the nearest multiple of this period, counted
+ *   from the beginning of 1970 (UTC). Calls within half of it, before or after, are the same tick
+ * @throws {@link IdempotencyConfigurationError} when the period is none; when the application boots,
+ *   without a period on a method that has no moments in common with other instances
+ *
+ * @example
+ * ```ts
+ * @Cron('0 3 * * *', { timeZone: 'Europe/Berlin' })
+ * @Idempotent({ key: tick() })
+ * async cleanUp() {}
+ * ```
+ */
+export function tick(every?: Duration): KeySource {
+  if (every === undefined)
+    return { ...momentSource('tick', () => undefined), resolve: scheduledTick };
+  const everyMs = parseDuration('key: tick()', every);
+  return momentSource(`tick of ${every}`, (nowMs) => nearestMultiple(nowMs, everyMs));
+}
+
+/** The multiple of a period that is nearest to a moment, in milliseconds since 1970. */
+export function nearestMultiple(nowMs: number, everyMs: number): number {
+  return Math.round(nowMs / everyMs) * everyMs;
+}
+
+function scheduledTick({ schedule }: KeyContext): KeySource {
+  if (schedule?.dueAt === undefined) {
+    throw new IdempotencyConfigurationError({
+      option: 'key',
+      given: `tick() on a method ${schedule === undefined ? 'that nothing schedules' : 'whose moments differ in each process'}`,
+      accepted: 'tick() on a method of a provider with @Cron() or @Interval() of @nestjs/schedule',
+      remedy: "Give the period at which the method is called, such as tick('5m').",
+    });
+  }
+  // The tick is all that there is to the call, whoever makes it.
+  return { ...momentSource('tick', schedule.dueAt), coversContent: true };
+}
+
+function momentSource(
+  description: string,
+  momentOf: (nowMs: number) => number | undefined,
+): KeySource {
+  return {
+    description,
+    readsOnlyHead: false,
+    coversContent: false,
+    read() {
+      const momentMs = momentOf(Date.now());
+      return momentMs === undefined ? undefined : new Date(momentMs).toISOString();
+    },
+  };
+}

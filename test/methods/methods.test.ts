@@ -306,6 +306,19 @@ describe('stops the application', () => {
     });
   });
 
+  test('with the strategy of tokens, which a method is not sent', async () => {
+    @Injectable()
+    class Tokens {
+      @Idempotent({ strategy: 'token' })
+      pay(): void {}
+    }
+    expect(await bootProblem(Tokens)).toMatchObject({
+      option: 'strategy of Tokens.pay',
+      given: 'token',
+      remedy: expect.stringContaining('route'),
+    });
+  });
+
   test('on the class of a provider', async () => {
     @Idempotent()
     @Injectable()

@@ -1,0 +1,66 @@
+import { openStore, type OpenStore } from '../processes/support/open-store.js';
+import { REDIS, SQL_SERVERS } from '../processes/support/servers.js';
+import { type Child, ChildProgram } from '../support/child-program.js';
+import { eventually } from '../support/http.js';
+import type { PrivateServer } from '../support/servers/private-server.js';
+import type { Reported } from './support/instance.js';
+
+const JOBS = ['Jobs.cronAbove', 'Jobs.cronBelow', 'Jobs.interval'];
+const TICKS = 6;
+
+/** How far the clocks of the two instances are apart. */
+const SKEW_MS = 400;
+
+describe.each([REDIS, SQL_SERVERS[0]!])('two instances on $name with the same jobs', (server) => {
+  let shared: PrivateServer;
+  let books: OpenStore;
+  let program: ChildProgram;
+  let instances: Child<string>[];
+  let reports: Reported[][];
+
+  beforeAll(async () => {
+    shared = await server.start();
+    books = await openStore(server.name, shared.port);
+    program = await ChildProgram.compile('test/schedules/programs/instance.ts');
+    instances = await Promise.all(
+      [0, SKEW_MS].map((skewMs) =>
+        program.start<string>({
+          SERVER: server.name,
+          SERVER_PORT: String(shared.port),
+          SKEW_MS: String(skewMs),
+        }),
+      ),
+    );
+    reports = instances.map(({ process }) => {
+      const own: Reported[] = [];
+      process.on('message', (reported: Reported) => own.push(reported));
+      return own;
+    });
+  }, 60_000);
+
+  afterAll(async () => {
+    await program?.stop();
+    await books?.close();
+    await shared?.stop();
+  });
+
+  const effectsOf = (job: string): string[] =>
+    reports.flat().flatMap(({ scope, effect }) => (scope === job && effect ? [effect] : []));
+
+  const skippedOf = (job: string): number =>
+    reports.flat().filter(({ scope, effect }) => scope === job && effect === undefined).length;
+
+  it('run each of their ticks once, and say nothing about it', async () => {
+    await eventually(
+      () => JOBS.every((job) => effectsOf(job).length >= TICKS && skippedOf(job) >= TICKS / 2),
+      25_000,
+    );
+    for (const job of JOBS) {
+      const effects = effectsOf(job);
+      expect(new Set(effects).size).toBe(effects.length);
+      for (const effect of effects) expect(await books.effects(effect)).toBe(1);
+      console.info(`${server.name}, ${job}: ${effects.length} run, ${skippedOf(job)} left`);
+    }
+    for (const { errors } of instances) expect(errors()).not.toContain('ERROR');
+  }, 30_000);
+});

@@ -16,6 +16,9 @@ import { IdempotencyEngine } from './engine/engine.js';
 import type { IdempotencyStore } from './engine/store.js';
 import { StoreCalls } from './engine/store-calls.js';
 import { DirectEntry } from './entry/direct-entry.js';
+import { GraphqlEntry } from './entry/graphql/graphql-entry.js';
+import { GraphqlErrors } from './entry/graphql/graphql-errors.js';
+import { ObjectTypes } from './entry/graphql/object-types.js';
 import { HandlerRegistry } from './entry/handler-registry.js';
 import { HandlerResolver } from './entry/handler-resolver.js';
 import { HttpEntry } from './entry/http/http-entry.js';
@@ -91,6 +94,9 @@ const DRAIN_MS = 5_000;
     MethodEntry,
     RpcEntry,
     RpcErrors,
+    GraphqlEntry,
+    GraphqlErrors,
+    ObjectTypes,
     { provide: METHOD_ENTRY, useExisting: MethodEntry },
     StrategyRegistry,
     ResourceRegistry,
@@ -107,6 +113,7 @@ const DRAIN_MS = 5_000;
     HandlerRegistry,
     HttpEntry,
     RpcEntry,
+    GraphqlEntry,
     METHOD_ENTRY,
     IDEMPOTENCY_STORE,
   ],

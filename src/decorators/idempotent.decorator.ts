@@ -14,8 +14,8 @@ type Handler = (this: unknown, ...args: unknown[]) => unknown;
  * method of a provider it does the same for every call: the method then answers with a promise.
  *
  * On a controller it covers the routes that change state (not GET, HEAD and OPTIONS) and the handlers
- * of events; options of a handler are merged over those of its class, and those over the module's
- * `defaults`.
+ * of events, on a resolver of GraphQL the mutations; options of a handler are merged over those of
+ * its class, and those over the module's `defaults`.
  *
  * Several on one handler are layers around it, outermost first: `unique-key` around `version`,
  * `lock` around anything. The handler runs when all of them let it.

@@ -1,4 +1,5 @@
 import { RequestMethod } from '@nestjs/common';
+import { isMutation } from '../entry/graphql/field-entrance.js';
 import { isEventHandler } from '../entry/rpc/message-entrance.js';
 
 /** Nest's own metadata on route handlers. */
@@ -13,7 +14,10 @@ const SAFE_METHODS: ReadonlySet<unknown> = new Set([
 
 /** True for what a decorator on the class covers. */
 export function isStateChanging(method: unknown): boolean {
-  return typeof method === 'function' && (isStateChangingRoute(method) || isEventHandler(method));
+  return (
+    typeof method === 'function' &&
+    (isStateChangingRoute(method) || isEventHandler(method) || isMutation(method))
+  );
 }
 
 function isStateChangingRoute(method: object): boolean {

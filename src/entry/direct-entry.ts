@@ -18,6 +18,7 @@ import { CurrentOperation, type OperationIdentity } from './current-operation.js
 import { decideOnFailure, statusOf } from './failure.js';
 import { HandlerRun, handlerRuns } from './handler-run.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
+import type { KeptErrors, KeptValues } from './kept-results.js';
 import { type Endings, exceptionOf } from './operations.js';
 import { encodeRecoveredValue, recovery } from './recovery-call.js';
 import { RpcErrors } from './rpc/rpc-errors.js';
@@ -29,6 +30,8 @@ export interface RunningCall extends OperationIdentity {
   readonly endings?: Endings;
   /** The handler that the work leads to: work that does not come so far leaves nothing behind. */
   readonly method?: unknown;
+  readonly values?: KeptValues;
+  readonly errors?: KeptErrors;
 }
 
 /** A call that did not come in through a framework. */
@@ -84,7 +87,7 @@ export class DirectEntry {
       case 'execute':
         return this.execute(call, beginning.claim, fn);
       case 'replay':
-        return this.replay<T>(beginning.reply);
+        return this.replay<T>(beginning.reply, call);
       case 'refused':
         await call.endings?.onRefused?.(beginning.code);
         throw exceptionOf(beginning.code, beginning, this.problemBaseUrl);
@@ -118,14 +121,14 @@ export class DirectEntry {
       await claim.release();
       return value;
     }
-    const reply = claim.keepsReply ? await this.encode(claim, value) : NOT_KEPT;
+    const reply = claim.keepsReply ? await this.encode(call, claim, value) : NOT_KEPT;
     return this.winnerOr(await claim.complete(reply), value, call);
   }
 
   /** A value that cannot be kept is the caller's mistake: the work may be repeated, so it is held. */
-  private async encode(claim: Claim, value: unknown): Promise<Uint8Array> {
+  private async encode({ values }: RunningCall, claim: Claim, value: unknown): Promise<Uint8Array> {
     try {
-      return encodeValueReply(value);
+      return encodeValueReply(values === undefined ? value : values.keep(value));
     } catch (error) {
       await claim.hold('the value returned cannot be kept');
       throw error;
@@ -138,7 +141,7 @@ export class DirectEntry {
     const onError = call.onError ?? call.endings?.onError;
     switch (await decideOnFailure({ onError }, error, status)) {
       case 'store':
-        await claim.fail(encodedError(error));
+        await claim.fail(encodedError(error, call.errors));
         return;
       case 'hold':
         await claim.hold(`failed with status ${status}`);
@@ -148,13 +151,14 @@ export class DirectEntry {
     }
   }
 
-  private winnerOr<T>(settlement: Settlement, value: T, { policy }: RunningCall): T {
+  private winnerOr<T>(settlement: Settlement, value: T, call: RunningCall): T {
+    const { policy } = call;
     switch (settlement.outcome) {
       case 'stored':
       case 'deferred':
         return value;
       case 'superseded':
-        return this.replay<T>(settlement.reply);
+        return this.replay<T>(settlement.reply, call);
       case 'lost':
         throw this.refusal('IDEMPOTENCY_KEY_IN_USE', policy);
       case 'undone': {
@@ -165,7 +169,7 @@ export class DirectEntry {
     }
   }
 
-  private replay<T>(recorded: Uint8Array): T {
+  private replay<T>(recorded: Uint8Array, { values, errors }: RunningCall): T {
     let reply: Reply;
     try {
       reply = decodeReply(recorded);
@@ -175,9 +179,9 @@ export class DirectEntry {
     }
     switch (reply.kind) {
       case 'value':
-        return reply.value as T;
+        return (values === undefined ? reply.value : values.restore(reply.value)) as T;
       case 'error':
-        throw this.thrown(reply.error);
+        throw errors?.restore(reply.error) ?? this.thrown(reply.error);
       case 'not-kept':
         throw this.refusal('IDEMPOTENCY_REPLY_NOT_KEPT');
       case 'http':
@@ -207,9 +211,9 @@ export class DirectEntry {
 }
 
 /** An error that cannot be kept leaves the tombstone: the operation is not run again. */
-function encodedError(error: unknown): Uint8Array {
+function encodedError(error: unknown, errors: KeptErrors | undefined): Uint8Array {
   try {
-    return encodeErrorReply(keepable(error));
+    return encodeErrorReply(errors?.keep(error) ?? keepable(error));
   } catch {
     return NOT_KEPT;
   }

@@ -11,6 +11,7 @@ import { IdempotencyConfigurationError } from '../engine/configuration-error.js'
 import type { IdempotentOptions } from '../idempotency.options.js';
 import { protectedMethod } from './coverage.js';
 import type { Entrance } from './entrance.js';
+import { fieldEntrance, isResolver } from './graphql/field-entrance.js';
 import { HandlerResolver } from './handler-resolver.js';
 import { routeEntrance } from './http/route-entrance.js';
 import { CronJobs } from './method/cron-jobs.js';
@@ -37,6 +38,7 @@ export class HandlerRegistry implements OnModuleInit {
   private readonly handlers: Readonly<Record<ProtectedHandler['kind'], HandlersByMethod>> = {
     http: new Map(),
     rpc: new Map(),
+    graphql: new Map(),
     method: new Map(),
   };
   private readonly httpScopes = new Set<string>();
@@ -63,6 +65,12 @@ export class HandlerRegistry implements OnModuleInit {
   of(context: ExecutionContext): ProtectedHandler | undefined {
     const handlers = this.handlers[context.getType<keyof typeof this.handlers>()];
     return handlers?.get(context.getHandler())?.get(context.getClass());
+  }
+
+  /** True when there are handlers of this kind. */
+  has(kind: ProtectedHandler['kind']): boolean {
+    this.discover();
+    return this.handlers[kind].size > 0;
   }
 
   /** All that handle messages. */
@@ -101,10 +109,10 @@ export class HandlerRegistry implements OnModuleInit {
         this.register(declared, this.entrancesOf(declared, wrapper));
     for (const wrapper of this.discovery.getProviders()) {
       const type = classOf(wrapper);
-      if (type !== undefined && Reflect.hasMetadata(OPTIONS_METADATA, type))
+      if (type !== undefined && Reflect.hasMetadata(OPTIONS_METADATA, type) && !isResolver(type))
         throw notAController(type.name);
       for (const declared of declarations(wrapper, this.scanner))
-        this.register(declared, [methodEntrance(declared.name, declared.method, this.cronJobs)]);
+        this.register(declared, this.entrancesOfProvider(declared));
     }
   }
 
@@ -122,6 +130,13 @@ export class HandlerRegistry implements OnModuleInit {
     return [route, message].filter((one) => one !== undefined && one !== 'safe') as Entrance[];
   }
 
+  /** Nothing for a field that needs no protection. */
+  private entrancesOfProvider({ type, name, method }: Declared): Entrance[] {
+    const field = fieldEntrance(name, type, method, (warning) => this.logger.warn(warning));
+    if (field === 'safe') return [];
+    return [field ?? methodEntrance(name, method, this.cronJobs)];
+  }
+
   private register(declared: Declared, entrances: readonly Entrance[]): void {
     const { type, name, method, methodName } = declared;
     const classOptions = (Reflect.getMetadata(OPTIONS_METADATA, type) ?? {}) as IdempotentOptions;
@@ -133,7 +148,8 @@ export class HandlerRegistry implements OnModuleInit {
       const declaration = { ...entrance, name, method: made, classOptions, layers };
       const { handler, check } = this.resolver.resolve(declaration);
       this.checks.push(check);
-      if (message?.isEvent === false) checkSerializer(name, type, method, this.config);
+      if (kind === 'graphql' || message?.isEvent === false)
+        checkSerializer(name, type, method, this.config);
       const byMethod = this.handlers[kind];
       // Frameworks know what the outermost decorator has left, the method itself what this one made.
       const known = kind === 'method' ? made : method;
@@ -204,7 +220,7 @@ function notAController(name: string): IdempotencyConfigurationError {
   return new IdempotencyConfigurationError({
     option: '@Idempotent()',
     given: name,
-    accepted: 'a controller, or single methods of a provider',
+    accepted: 'a controller, a resolver, or single methods of a provider',
     remedy: 'Put the decorator on the methods that must not run twice.',
   });
 }

@@ -7,6 +7,7 @@ import {
 } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import { RECORDING_METADATA } from '../decorators/metadata.js';
+import { GraphqlEntry } from './graphql/graphql-entry.js';
 import { HandlerRegistry } from './handler-registry.js';
 import { HttpEntry } from './http/http-entry.js';
 import { RpcEntry } from './rpc/rpc-entry.js';
@@ -22,6 +23,7 @@ export class IdempotencyInterceptor implements NestInterceptor {
     private readonly handlers: HandlerRegistry,
     private readonly http: HttpEntry,
     private readonly rpc: RpcEntry,
+    private readonly graphql: GraphqlEntry,
   ) {}
 
   intercept(
@@ -35,6 +37,8 @@ export class IdempotencyInterceptor implements NestInterceptor {
           Observable<unknown> | Promise<Observable<unknown>>;
       case 'rpc':
         return this.rpc.intercept(context, next, handler);
+      case 'graphql':
+        return this.graphql.intercept(context, next, handler);
       case 'method':
       case undefined:
         return next.handle();

@@ -26,11 +26,16 @@ export interface IncomingRequest {
 
 /** One call of a protected handler, as key sources, `principal` and `fingerprint` see it. */
 export interface IdempotentCall {
-  /** Where the call came in: `http`, `rpc` for a message, or `method` for the method of a provider. */
+  /**
+   * Where the call came in: `http`, `rpc` for a message, `graphql` for a field of a mutation, or
+   * `method` for the method of a provider.
+   */
   readonly type: string;
   /**
    * The framework's request. For a message its headers, with names in lower case, its payload as
-   * `body` and the transport's `context`; without any content for the method of a provider.
+   * `body` and the transport's `context`. For a field of a mutation the request that brought it, with
+   * the field's arguments as `body` and GraphQL's `context`. Without any content for the method of a
+   * provider.
    */
   readonly request: IncomingRequest;
   /** What the transport or its producer calls the message, where that tells messages apart. */

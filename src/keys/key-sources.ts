@@ -72,22 +72,30 @@ export function messageId(): KeySource {
 }
 
 /**
- * An argument of the method of a provider, or a member of it: `arg(0)`, `arg(0, 'order', 'id')`.
+ * An argument, or a member of it: of the method of a provider by its position, as in `arg(0)` and
+ * `arg(0, 'order', 'id')`, of a field of a GraphQL mutation by its name, as in `arg('orderNo')` and
+ * `arg('input', 'orderNo')`.
  *
- * @throws {@link IdempotencyConfigurationError} when the index is none
+ * @throws {@link IdempotencyConfigurationError} when it is neither a position nor a name
  */
-export function arg(index: number, ...path: readonly string[]): KeySource {
-  if (!Number.isInteger(index) || index < 0) {
+export function arg(argument: number | string, ...path: readonly string[]): KeySource {
+  const names = path.map((name) => checkedName(name, 'arg'));
+  const description = [`argument ${argument}`, ...names].join('.');
+  if (typeof argument === 'string') {
+    const named = [checkedName(argument, 'arg'), ...names];
+    return ownSource(description, false, ({ type, request }) =>
+      type === 'graphql' ? memberAt(request.body, named) : undefined,
+    );
+  }
+  if (!Number.isInteger(argument) || argument < 0) {
     throw new IdempotencyConfigurationError({
       option: 'key',
-      given: index,
-      accepted: 'the position of an argument, from 0',
+      given: argument,
+      accepted: 'the position of an argument, from 0, or the name of one',
       remedy: "Count from the first argument, such as arg(0, 'orderNo').",
     });
   }
-  const names = path.map((name) => checkedName(name, 'arg'));
-  const description = [`argument ${index}`, ...names].join('.');
-  return ownSource(description, false, ({ args }) => memberAt(args?.[index], names));
+  return ownSource(description, false, ({ args }) => memberAt(args?.[argument], names));
 }
 
 /**

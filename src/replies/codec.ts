@@ -1,6 +1,7 @@
 import { deserialize, serialize } from 'node:v8';
 import { EmittedValues } from './emitted-values.js';
 import type { HeaderField, HttpReply, Reply } from './reply.js';
+import { TypedValue } from './typed-value.js';
 
 /**
  * Layout of a recorded reply: one byte of format version, one of kind, then
@@ -8,13 +9,18 @@ import type { HeaderField, HttpReply, Reply } from './reply.js';
  *   `[status, [[name, value], …]]` in UTF-8, and the body's bytes to the end;
  * - value, error: the structured clone of it, in V8's own format;
  * - values: the same, of a list of them;
+ * - typed: the same, of a value and the types of its objects;
  * - not kept: nothing.
  */
 const VERSION = 1;
-const KINDS = { 'not-kept': 0, http: 1, value: 2, error: 3, values: 4 } as const satisfies Record<
-  Reply['kind'] | 'values',
-  number
->;
+const KINDS = {
+  'not-kept': 0,
+  http: 1,
+  value: 2,
+  error: 3,
+  values: 4,
+  typed: 5,
+} as const satisfies Record<Reply['kind'] | 'values' | 'typed', number>;
 const PREFIX_BYTES = 2;
 const HEAD_LENGTH_BYTES = 4;
 
@@ -50,8 +56,9 @@ export function encodeHttpReply(
  * @throws when the value holds something that cannot be kept, such as a function
  */
 export function encodeValueReply(value: unknown): Uint8Array {
-  return value instanceof EmittedValues
-    ? withPrefix(KINDS.values, serialize(value.values))
+  if (value instanceof EmittedValues) return withPrefix(KINDS.values, serialize(value.values));
+  return value instanceof TypedValue
+    ? withPrefix(KINDS.typed, serialize([value.value, value.types]))
     : withPrefix(KINDS.value, serialize(value));
 }
 
@@ -79,6 +86,10 @@ export function decodeReply(bytes: Uint8Array): Reply {
         return { kind: 'value', value: decodeValue(content) };
       case KINDS.values:
         return { kind: 'value', value: new EmittedValues(decodeValue(content) as unknown[]) };
+      case KINDS.typed: {
+        const [value, types] = decodeValue(content) as [unknown, Map<object, string>];
+        return { kind: 'value', value: new TypedValue(value, types) };
+      }
       case KINDS.error:
         return { kind: 'error', error: decodeValue(content) };
       case KINDS['not-kept']:

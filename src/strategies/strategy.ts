@@ -11,8 +11,8 @@ import type { KeyDeclaration } from '../keys/key-source.js';
 export interface StrategyContext {
   /** `ClassName.methodName`, for errors. */
   readonly handler: string;
-  /** What calls it: a request, a message, or code that calls the method of a provider. */
-  readonly kind: 'http' | 'rpc' | 'method';
+  /** What calls it: a request, a message, a mutation, or code that calls the method of a provider. */
+  readonly kind: 'http' | 'rpc' | 'graphql' | 'method';
   /** The options of the handler, merged over those of its class and the module's defaults. */
   readonly options: IdempotentOptions;
 }

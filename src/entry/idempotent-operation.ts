@@ -45,6 +45,7 @@ export interface IdempotentOperation {
    * Runs `fn` once per operation: on a later attempt, and when the name is repeated, it returns
    * what `fn` returned then, with its types. A step that throws is not remembered. An attempt
    * whose process was paused until another one took over does not begin a step any more.
+   * Names that begin with `idempotency:` are taken, and a step cannot contain itself.
    *
    * @throws {@link IdempotencyException} `IDEMPOTENCY_KEY_IN_USE` when the lease was lost,
    * `IDEMPOTENCY_STORE_UNAVAILABLE` when it has run out and the store does not answer

@@ -5,8 +5,9 @@ import type { Steps } from '../engine/store.js';
 import { IdempotencyException } from '../idempotency.exception.js';
 import { siblingOf, uuidV7 } from './uuid-v7.js';
 
-/** Kept like a finished step, so that every attempt finds it. */
-const SEED_STEP = 'idempotency:id';
+/** What is kept like a finished step, so that every attempt finds it, without being one. */
+export const RESERVED_STEP_PREFIX = 'idempotency:';
+const SEED_STEP = `${RESERVED_STEP_PREFIX}id`;
 
 /**
  * The ids of an operation. All come from the first one, which is saved before any is handed out:

@@ -116,6 +116,7 @@ const DRAIN_MS = 5_000;
     GraphqlEntry,
     METHOD_ENTRY,
     IDEMPOTENCY_STORE,
+    MODULE_OPTIONS_TOKEN,
   ],
 })
 export class IdempotencyModule

@@ -9,6 +9,7 @@ import type { KeyDeclaration } from './keys/key-source.js';
 import type { PrincipalFunction } from './keys/principal.js';
 import type { TokenOptions } from './tokens/token-options.js';
 import type {
+  QueueStrategyOptions,
   StateOptions,
   TokenStrategyOptions,
   VersionOptions,
@@ -27,6 +28,7 @@ export interface IdempotencyStrategies {
   version: VersionOptions;
   state: StateOptions;
   lock: true;
+  queue: QueueStrategyOptions;
 }
 
 /** `true` stands for a strategy that has no options of its own. */

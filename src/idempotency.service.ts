@@ -24,6 +24,7 @@ import { contentFingerprint } from './keys/fingerprint.js';
 import { directKey, type DirectKey } from './keys/direct-key.js';
 import { directPrincipal } from './keys/principal.js';
 import { recordId } from './keys/record-id.js';
+import type { Reply } from './replies/reply.js';
 import { IdempotencyEvents } from './observability/idempotency-events.js';
 
 /** Names one operation. */
@@ -129,12 +130,23 @@ export class IdempotencyService {
   /**
    * The operation, or `undefined` when there is none on record.
    *
-   * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`, as `forget` and `settle`
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`, as the calls below
    */
   async find(ref: OperationRef): Promise<OperationView | undefined> {
     const { id } = this.identify(ref);
     const record = await this.ask((store) => store.find(id));
     return record && view(record);
+  }
+
+  /**
+   * What the operation ended with: the value or error of code, a method or a message, what went out
+   * over HTTP, or the tombstone of a reply that was not kept. `undefined` while it has no end on
+   * record.
+   */
+  async reply(ref: OperationRef): Promise<Reply | undefined> {
+    const { id } = this.identify(ref);
+    const record = await this.ask((store) => store.find(id));
+    return record?.reply && this.entry.read(record.reply);
   }
 
   /**

@@ -50,6 +50,14 @@ export type { OperationManager, OperationManagers } from './engine/transaction.j
 export { StoreFullError } from './engine/store.js';
 export * from './keys/index.js';
 export { CHANNEL_PREFIX } from './observability/idempotency-events.js';
+export type {
+  ErrorReply,
+  HeaderField,
+  HttpReply,
+  NotKept,
+  Reply,
+  ValueReply,
+} from './replies/reply.js';
 export { MemoryStore } from './stores/memory/index.js';
 export { IdempotencyStrategy } from './strategies/idempotency-strategy.decorator.js';
 export type {
@@ -59,6 +67,7 @@ export type {
   StrategyPlan,
 } from './strategies/strategy.js';
 export type {
+  QueueStrategyOptions,
   RowId,
   State,
   StateOptions,

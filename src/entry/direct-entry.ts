@@ -169,14 +169,27 @@ export class DirectEntry {
     }
   }
 
-  private replay<T>(recorded: Uint8Array, { values, errors }: RunningCall): T {
-    let reply: Reply;
+  /**
+   * What is on record, with errors as they were thrown.
+   *
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_RECORD_UNREADABLE`
+   */
+  read(recorded: Uint8Array): Reply {
+    const reply = this.decode(recorded);
+    return reply.kind === 'error' ? { kind: 'error', error: this.thrown(reply.error) } : reply;
+  }
+
+  private decode(recorded: Uint8Array): Reply {
     try {
-      reply = decodeReply(recorded);
+      return decodeReply(recorded);
     } catch (cause) {
       if (!(cause instanceof UnreadableReplyError)) throw cause;
       throw this.refusal('IDEMPOTENCY_RECORD_UNREADABLE', { cause });
     }
+  }
+
+  private replay<T>(recorded: Uint8Array, { values, errors }: RunningCall): T {
+    const reply = this.decode(recorded);
     switch (reply.kind) {
       case 'value':
         return (values === undefined ? reply.value : values.restore(reply.value)) as T;

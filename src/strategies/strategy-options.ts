@@ -1,3 +1,5 @@
+import type { Duration } from '../engine/duration.js';
+import type { IdempotentCall } from '../keys/call.js';
 import type { KeyFunction, KeySource } from '../keys/key-source.js';
 
 /** Where the key of a row comes from; a list for a key of several columns, in their order. */
@@ -55,4 +57,20 @@ export interface StateOptions {
    * @default any lower number than `to`
    */
   readonly from?: readonly State[] | Transitions;
+}
+
+/** Options of `strategy: 'queue'`, which `nestjs-idempotency/bullmq` brings. */
+export interface QueueStrategyOptions {
+  /** Name of the queue, as `BullModule.registerQueue()` has it. */
+  readonly queue: string;
+  /**
+   * How long the job stays in the queue at least before a worker gets it. On a route only.
+   * @default 0
+   */
+  readonly delay?: Duration;
+  /**
+   * Where a client asks for the result: the `Location` of the reply. On a route only.
+   * @default the path of the request, and the id
+   */
+  readonly location?: (id: string, call: IdempotentCall) => string;
 }

@@ -52,6 +52,7 @@ export class ChildProgram {
       plugins: [withMetadata],
       alias: {
         'nestjs-idempotency': join(ROOT, 'src/index.ts'),
+        'nestjs-idempotency/bullmq': join(ROOT, 'src/bullmq/index.ts'),
         'nestjs-idempotency/redis': join(ROOT, 'src/stores/redis/index.ts'),
         'nestjs-idempotency/typeorm': join(ROOT, 'src/stores/typeorm/index.ts'),
       },

@@ -1,0 +1,133 @@
+import { DelayedError, type Job } from 'bullmq';
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { parseDuration } from '../engine/duration.js';
+import { type IdempotencyErrorCode, REFUSALS } from '../engine/refusals.js';
+import { recoveredReply } from '../entry/recovery.js';
+import { DEFAULTS, type IdempotentOptions } from '../idempotency.options.js';
+import type { IdempotentCall } from '../keys/call.js';
+import { header, keySource, messageId } from '../keys/key-sources.js';
+import { IdempotencyStrategy } from '../strategies/idempotency-strategy.decorator.js';
+import type { QueueStrategyOptions } from '../strategies/strategy-options.js';
+import type {
+  IdempotencyStrategyContract,
+  StrategyCall,
+  StrategyContext,
+  StrategyPlan,
+} from '../strategies/strategy.js';
+import { Queues, scopeOfJobs } from './queues.js';
+
+/** The name under which an operation's id is that of its job. */
+const JOB_ID = 'job';
+
+/**
+ * The work is done later. On a route: what the handler returns is put on a queue, once, and the client
+ * is told where to ask for the result. On the processor of that queue: the job is processed once,
+ * however often it is delivered.
+ */
+@IdempotencyStrategy('queue')
+export class QueueStrategy implements IdempotencyStrategyContract {
+  readonly options = ['queue', 'delay', 'location'] as const;
+  readonly withoutOptions = ['transaction'] as const satisfies (keyof IdempotentOptions)[];
+
+  constructor(private readonly queues: Queues) {}
+
+  plan(context: StrategyContext): StrategyPlan {
+    const { queue } = context.options as Partial<QueueStrategyOptions>;
+    if (typeof queue !== 'string' || queue === '')
+      throw wrong('queue', queue, 'the name of a queue', "Name it, such as queue: 'imports'.");
+    return context.kind === 'method'
+      ? this.processing(queue, context)
+      : this.enqueueing(queue, context);
+  }
+
+  private enqueueing(queue: string, { handler, kind, options }: StrategyContext): StrategyPlan {
+    const { delay, location = besideRequest } = options as Partial<QueueStrategyOptions>;
+    const delayMs = delay === undefined ? undefined : parseDuration('delay', delay, { zero: true });
+    if (typeof location !== 'function')
+      throw wrong('location', location, 'a function of the id', 'Leave it out for the own path.');
+    if (options.onStoreFailure === 'proceed')
+      throw wrong('onStoreFailure', 'proceed', "'reject' with a queue", 'Leave it out.');
+    if (options.required === false)
+      throw wrong(
+        'required',
+        false,
+        'true with a queue',
+        'Set it to true, and have clients send keys.',
+      );
+    const name = handler.slice(handler.indexOf('.') + 1);
+    return {
+      key: options.key ?? (kind === 'rpc' ? messageId() : header()),
+      comparesContent: true,
+      keepsReply: true,
+      transaction: 'never',
+      check: () => void this.queues.get(queue),
+      begin: (call) => ({
+        answer: async (data, operation) => {
+          const jobId = await operation.id(JOB_ID);
+          // A job of this id that is there already is left as it is.
+          await this.queues.ask(queue, (one) => one.add(name, data, { jobId, delay: delayMs }));
+          return recoveredReply(
+            { id: jobId, status: 'queued' },
+            { status: 202, headers: { Location: location(jobId, call) } },
+          );
+        },
+      }),
+    };
+  }
+
+  private processing(queue: string, { options }: StrategyContext): StrategyPlan {
+    if (options.scope !== undefined)
+      throw wrong('scope', options.scope, 'nothing on a processor', 'Remove the option.');
+    const retryAfterMs = parseDuration('retryAfter', options.retryAfter ?? DEFAULTS.retryAfter, {
+      zero: true,
+    });
+    return {
+      key: keySource('job id', (call) => jobOf(call)?.id),
+      scope: scopeOfJobs(queue),
+      perPrincipal: false,
+      comparesContent: false,
+      keepsReply: true,
+      begin: (call) => deliveredJob(call, retryAfterMs),
+    };
+  }
+}
+
+/** A job that is delivered, perhaps not for the first time. */
+function deliveredJob(call: IdempotentCall, retryAfterMs: number): StrategyCall {
+  const job = jobOf(call)!;
+  const token = call.args?.[1];
+  return {
+    // Until then the queue delivers it again.
+    onError: (error) => (isLastAttempt(job, error) ? 'store' : 'release'),
+    async onRefused(code: IdempotencyErrorCode) {
+      if (!REFUSALS[code].retryable || typeof token !== 'string') return;
+      // Another worker is at it: this is no failed attempt, and the worker can do other jobs.
+      await job.moveToDelayed(Date.now() + retryAfterMs, token);
+      throw new DelayedError();
+    },
+  };
+}
+
+function jobOf({ args }: IdempotentCall): Job | undefined {
+  return args?.[0] as Job | undefined;
+}
+
+/** As BullMQ decides whether a job has failed. */
+function isLastAttempt({ attemptsMade, opts }: Job, error: unknown): boolean {
+  const { name } = (error ?? {}) as { name?: unknown };
+  return name === 'UnrecoverableError' || attemptsMade + 1 >= (opts.attempts ?? 1);
+}
+
+function besideRequest(id: string, { request }: IdempotentCall): string {
+  const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+  return `${pathname.replace(/\/$/, '')}/${id}`;
+}
+
+function wrong(
+  option: string,
+  given: unknown,
+  accepted: string,
+  remedy: string,
+): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({ option, given, accepted, remedy });
+}

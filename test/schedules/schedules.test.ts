@@ -148,6 +148,19 @@ describe('the tick of a cron job', () => {
     expect(await job.run()).toBe(due);
   });
 
+  test.each([4, 3])(
+    'is in the zone of the process without another, with cron %d',
+    async (version) => {
+      const { job, registry } = await instanceOf(
+        jobWith(once(), Cron('0 3 * * *', { name: 'clean-up' })),
+      );
+      const { cronTime } = registry.getCronJob('clean-up');
+      if (version === 3) delete cronTime.timeZone;
+      nowMs = new Date(2026, 6, 1, 4).getTime();
+      expect(await job.run()).toBe(new Date(2026, 6, 1, 3).toISOString());
+    },
+  );
+
   test('is another one for a job of the same time in another zone', async () => {
     @Injectable()
     class Two {

@@ -36,8 +36,7 @@ export class CronJobs {
   nextOf(declared: CronDeclaration): ((moment: number) => number) | undefined {
     const time = this.timeOf(declared);
     if (time === undefined) return undefined;
-    // An offset of 0 would count as none.
-    const zone = time.timeZone ?? (time.utcOffset || 'UTC');
+    const zone = zoneOf(time);
     return (moment) => time.getNextDateFrom(new Date(moment), zone).toMillis();
   }
 
@@ -59,17 +58,26 @@ export class CronJobs {
   }
 }
 
+/** `cron` before version 4 leaves the zone of the process out. */
+function ownZone(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+function zoneOf({ timeZone, utcOffset }: CronTime): string | number {
+  if (utcOffset === undefined) return timeZone ?? ownZone();
+  // 0 would count as none.
+  return utcOffset === 0 ? 'UTC' : utcOffset;
+}
+
 function isSchedulerRegistry(metatype: unknown): boolean {
   const prototype: unknown = typeof metatype === 'function' ? metatype.prototype : undefined;
   return typeof prototype === 'object' && prototype !== null && 'getCronJobs' in prototype;
 }
 
-/** Without a zone, the one of the process is meant. */
 function isDeclaredSo(time: CronTime, { cronTime, timeZone, utcOffset }: CronDeclaration): boolean {
-  const { timeZone: ownZone } = Intl.DateTimeFormat().resolvedOptions();
   return (
     time.source === cronTime &&
-    (time.timeZone ?? ownZone) === (timeZone ?? ownZone) &&
-    time.utcOffset === utcOffset
+    time.utcOffset === utcOffset &&
+    (utcOffset !== undefined || zoneOf(time) === (timeZone ?? ownZone()))
   );
 }

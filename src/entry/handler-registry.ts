@@ -131,10 +131,10 @@ export class HandlerRegistry implements OnModuleInit {
   }
 
   /** Nothing for a field that needs no protection. */
-  private entrancesOfProvider({ type, name, method }: Declared): Entrance[] {
-    const field = fieldEntrance(name, type, method, (warning) => this.logger.warn(warning));
+  private entrancesOfProvider(declared: Declared): Entrance[] {
+    const field = fieldEntrance(declared, (warning) => this.logger.warn(warning));
     if (field === 'safe') return [];
-    return [field ?? methodEntrance(name, method, this.cronJobs)];
+    return [field ?? methodEntrance(declared.name, declared.method, this.cronJobs)];
   }
 
   private register(declared: Declared, entrances: readonly Entrance[]): void {

@@ -20,16 +20,22 @@ export function isMutation(method: object): boolean {
   return Reflect.getMetadata(TYPE, method) === MUTATION;
 }
 
+/** A method of a provider. */
+export interface ProviderMethod {
+  readonly type: NewableFunction;
+  /** `ClassName.methodName`. */
+  readonly name: string;
+  readonly methodName: string;
+  readonly method: object;
+}
+
 /**
  * The field that a method of a provider resolves; `undefined` when it resolves none.
  *
- * @param name `ClassName.method`
  * @throws {@link IdempotencyConfigurationError} for one that cannot be protected
  */
 export function fieldEntrance(
-  name: string,
-  type: NewableFunction,
-  method: (...args: never[]) => unknown,
+  { type, name, methodName, method }: ProviderMethod,
   warn: (warning: string) => void,
 ): Entrance | 'safe' | undefined {
   if (Reflect.hasMetadata(IS_PROPERTY, method) || Reflect.hasMetadata(IS_REFERENCE, method))
@@ -43,7 +49,7 @@ export function fieldEntrance(
     return 'safe';
   }
   if (root !== MUTATION) return undefined;
-  const field = (Reflect.getMetadata(NAME, method) as string | undefined) ?? method.name;
+  const field = (Reflect.getMetadata(NAME, method) as string | undefined) ?? methodName;
   return { kind: 'graphql', scopes: `${MUTATION}.${field}` };
 }
 

@@ -36,6 +36,8 @@ interface SignedIn {
 
 export interface GraphqlOptions extends Pick<AppOptions, 'idempotency' | 'configure'> {
   readonly providers: NonNullable<ModuleMetadata['providers']>;
+  /** The schema, where it is not made from the code. */
+  readonly typeDefs?: string;
 }
 
 export interface AskOptions {
@@ -84,18 +86,12 @@ export function bootErrorOf(resolver: Type, more: Partial<GraphqlOptions> = {}):
   return bootError('express', withGraphql({ providers: [resolver], ...more }));
 }
 
-function withGraphql({ providers, idempotency, configure }: GraphqlOptions): AppOptions {
+function withGraphql({ providers, typeDefs, ...options }: GraphqlOptions): AppOptions {
   const graphql = GraphQLModule.forRoot<ApolloDriverConfig>({
     driver: ApolloDriver,
-    autoSchemaFile: true,
+    ...(typeDefs === undefined ? { autoSchemaFile: true } : { typeDefs }),
     includeStacktraceInErrorResponses: false,
     graphiql: false,
   });
-  return {
-    controllers: [],
-    imports: [graphql],
-    providers: [Health, ...providers],
-    idempotency,
-    configure,
-  };
+  return { controllers: [], imports: [graphql], providers: [Health, ...providers], ...options };
 }

@@ -3,11 +3,12 @@ import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Cron, Interval, ScheduleModule } from '@nestjs/schedule';
 import { IdempotencyModule, IdempotencyService, Idempotent, tick } from 'nestjs-idempotency';
+import { setTimeout } from 'node:timers/promises';
 import { openStore, type ServerName } from '../../processes/support/open-store.js';
 import type { Reported } from '../support/instance.js';
 
 /** An instance of an application whose jobs are due every second, with a clock of its own. */
-const { SERVER, SERVER_PORT, SKEW_MS } = process.env;
+const { SERVER, SERVER_PORT, SKEW_MS, WORK_MS } = process.env;
 const business = await openStore(SERVER as ServerName, Number(SERVER_PORT));
 const realNow = Date.now.bind(Date);
 Date.now = () => realNow() + Number(SKEW_MS);
@@ -40,6 +41,8 @@ class Jobs {
     const { scope, key } = this.idempotency.current()!;
     const effect = `${scope} ${key}`;
     await business.act(effect);
+    // The other instance comes while it is at work.
+    await setTimeout(Number(WORK_MS));
     report({ scope, effect });
   }
 }

@@ -1,18 +1,17 @@
-import type { Clock } from '../../engine/clock.js';
+import type { CancelTimer, Clock } from '../../engine/clock.js';
+import type { ProtectedHandler } from '../protected-handler.js';
 import type { RmqChannel, RmqContext, RmqMessage } from './transport-context.js';
+import { WatchedChannel } from './watched-channel.js';
 
 /** What a queue is told of a message; of several handlers the one that wants most counts. */
 export type Verdict = 'acknowledge' | 'reject' | 'requeue';
 
-const STRONGER: readonly Verdict[] = ['acknowledge', 'reject', 'requeue'];
-
-/** Methods of a channel by which a handler settles messages itself. */
-const SETTLING: ReadonlySet<unknown> = new Set(['ack', 'nack', 'reject']);
-const SETTLING_ALL: ReadonlySet<unknown> = new Set(['ackAll', 'nackAll']);
+const STRONGEST_FIRST: readonly Verdict[] = ['requeue', 'reject', 'acknowledge'];
 
 /** Messages that wait to be acknowledged. */
 export class Deliveries {
-  private readonly open = new WeakMap<object, Delivery>();
+  private readonly open = new WeakMap<RmqMessage, Delivery>();
+  private readonly channels = new WeakMap<RmqChannel, WatchedChannel>();
 
   constructor(private readonly clock: Clock) {}
 
@@ -25,85 +24,69 @@ export class Deliveries {
     const message = context.getMessage();
     let delivery = this.open.get(message);
     if (delivery === undefined) {
-      delivery = new Delivery(context, handlers, this.clock);
+      const channel = this.watched(context.getChannelRef());
+      context.getChannelRef = () => channel.forHandlers;
+      delivery = new Delivery(message, channel, handlers, this.clock);
       this.open.set(message, delivery);
     }
     return delivery;
+  }
+
+  private watched(channel: RmqChannel): WatchedChannel {
+    let watched = this.channels.get(channel);
+    if (watched === undefined) this.channels.set(channel, (watched = new WatchedChannel(channel)));
+    return watched;
   }
 }
 
 /**
  * One message that was handed over, until the queue is told what became of it: once, when all its
- * handlers are through. Another word on it would close the channel.
+ * handlers are through.
  */
 export class Delivery {
-  private readonly message: RmqMessage;
-  private readonly channel: RmqChannel;
-  private isSettled = false;
+  private readonly verdicts = new Map<ProtectedHandler, Verdict>();
   private running = 0;
-  private verdict: Verdict = 'acknowledge';
   private pauseMs = 0;
+  private stopWaiting: CancelTimer | undefined;
 
   constructor(
-    context: RmqContext,
-    private missing: number,
+    private readonly message: RmqMessage,
+    private readonly channel: WatchedChannel,
+    private readonly handlers: number,
     private readonly clock: Clock,
   ) {
-    this.message = context.getMessage();
-    this.channel = context.getChannelRef();
-    let watched: RmqChannel | undefined;
-    // What handlers get: one that settles the message by itself has done so.
-    context.getChannelRef = () => (watched ??= this.watchedChannel());
+    channel.watch(message);
   }
 
   begin(): void {
-    this.missing -= 1;
+    this.stopWaiting?.();
     this.running += 1;
   }
 
-  /**
-   * @param pauseMs how long a message that goes back is kept from coming again at once
-   * @param graceMs how long handlers that have not begun are waited for: a guard of theirs may have
-   *   refused the message
-   */
-  end(verdict: Verdict, pauseMs: number, graceMs: number): void {
+  end(handler: ProtectedHandler, verdict: Verdict): void {
+    const { retryAfterMs, leaseMs } = handler.policy;
     this.running -= 1;
-    if (STRONGER.indexOf(verdict) > STRONGER.indexOf(this.verdict)) this.verdict = verdict;
-    this.pauseMs = Math.max(this.pauseMs, pauseMs);
+    this.verdicts.set(handler, verdict);
+    if (verdict === 'requeue') this.pauseMs = Math.max(this.pauseMs, retryAfterMs);
     if (this.running > 0) return;
-    if (this.missing > 0)
-      this.clock.after(graceMs, () => {
-        if (this.running === 0) this.settle();
-      });
-    else if (this.verdict === 'requeue') this.clock.after(this.pauseMs, () => this.settle());
-    else this.settle();
+    if (this.verdict === 'requeue') this.settleAfter(this.pauseMs);
+    else if (this.verdicts.size >= this.handlers) this.settle();
+    // Handlers that have not begun: perhaps their guards have refused the message.
+    else this.settleAfter(leaseMs);
+  }
+
+  private get verdict(): Verdict {
+    const all = [...this.verdicts.values()];
+    return STRONGEST_FIRST.find((one) => all.includes(one))!;
+  }
+
+  private settleAfter(delayMs: number): void {
+    this.stopWaiting = this.clock.after(delayMs, () => this.settle());
   }
 
   private settle(): void {
-    if (this.isSettled) return;
-    this.isSettled = true;
-    const { channel, message } = this;
-    try {
-      if (this.verdict === 'acknowledge') channel.ack(message);
-      else channel.nack(message, false, this.verdict === 'requeue');
-    } catch {
-      // The channel is closed, and the message on its way to another consumer.
-    }
-  }
-
-  private watchedChannel(): RmqChannel {
-    return new Proxy(this.channel, {
-      get: (channel, name): unknown => {
-        const member: unknown = Reflect.get(channel, name);
-        if (typeof member !== 'function') return member;
-        if (!SETTLING.has(name) && !SETTLING_ALL.has(name)) return member.bind(channel) as unknown;
-        return (...args: unknown[]): unknown => {
-          const isThis = SETTLING_ALL.has(name) || args[0] === this.message;
-          if (isThis && this.isSettled) return undefined;
-          if (isThis) this.isSettled = true;
-          return Reflect.apply(member, channel, args) as unknown;
-        };
-      },
-    });
+    const { channel, message, verdict } = this;
+    if (verdict === 'acknowledge') channel.acknowledge(message);
+    else channel.refuse(message, verdict === 'requeue');
   }
 }

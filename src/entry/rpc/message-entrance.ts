@@ -33,7 +33,7 @@ export function messageEntrance(name: string, method: object): Entrance | undefi
   if (given === undefined) return undefined;
   if (given.some((pattern) => isGrpc(pattern) && pattern.streaming !== SINGLE_REQUEST))
     throw streamOfRequests(name);
-  const patterns = given.map(textOf);
+  const patterns = given.map(patternText);
   return {
     kind: 'rpc',
     scopes: `${patterns.join(' | ')} ${name}`,
@@ -45,7 +45,8 @@ export function messageEntrance(name: string, method: object): Entrance | undefi
   };
 }
 
-function textOf(pattern: unknown): string {
+/** A pattern as text: the same for objects with the same members. */
+export function patternText(pattern: unknown): string {
   if (typeof pattern === 'string') return pattern;
   return isGrpc(pattern) ? `${pattern.service}/${pattern.rpc}` : canonicalJson(pattern);
 }

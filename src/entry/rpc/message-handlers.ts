@@ -1,5 +1,6 @@
 import type { HandlerRegistry } from '../handler-registry.js';
 import type { ProtectedHandler } from '../protected-handler.js';
+import { patternText } from './message-entrance.js';
 
 /** Nest's number of RabbitMQ, the only transport that waits for acknowledgements by hand. */
 const RMQ = 5;
@@ -16,7 +17,7 @@ export function handlersOfMessage(
   registry: HandlerRegistry,
 ): number {
   if (message === undefined || !message.isEvent) return 1;
-  const pattern = message.patterns.find((one) => matches(one, routingKey));
+  const pattern = patternOf(message.patterns, routingKey);
   if (pattern === undefined) return 1;
   let count = 0;
   for (const { acknowledges, message: other } of registry.messageHandlers()) {
@@ -29,9 +30,24 @@ export function handlersOfMessage(
   return count;
 }
 
+/** As Nest finds it: an exact one before those with wildcards. */
+function patternOf(patterns: readonly string[], routingKey: string): string | undefined {
+  const exact = exactly(routingKey);
+  return patterns.find((one) => one === exact) ?? patterns.find((one) => matches(one, routingKey));
+}
+
+/** Patterns that are objects travel as JSON, with their members in any order. */
+function exactly(routingKey: string): string {
+  try {
+    return patternText(JSON.parse(routingKey));
+  } catch {
+    return routingKey;
+  }
+}
+
 /** As Nest matches a routing key: `*` stands for one word, `#` at the end for any number of them. */
 function matches(pattern: string, routingKey: string): boolean {
-  if (pattern === routingKey || pattern === '#') return true;
+  if (pattern === '#') return true;
   const words = pattern.split('.');
   const given = routingKey.split('.');
   const isOpen = words.at(-1) === '#';

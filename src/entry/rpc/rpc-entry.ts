@@ -29,7 +29,7 @@ import { Deliveries, type Delivery, type Verdict } from './delivery.js';
 import { MessageCall } from './message-call.js';
 import { handlersOfMessage } from './message-handlers.js';
 import { RpcErrors } from './rpc-errors.js';
-import { isRmq } from './transport-context.js';
+import { isOneWay, isRmq } from './transport-context.js';
 
 /** Refusals that say that there is nothing to be done any more: an event is through with them. */
 const SKIPPED: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>([
@@ -37,6 +37,10 @@ const SKIPPED: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>
   'IDEMPOTENCY_REPLY_NOT_KEPT',
   'IDEMPOTENCY_STATE_CONFLICT',
   'IDEMPOTENCY_VERSION_CONFLICT',
+]);
+/** A duplicate of what is running goes back to the queue: nothing has failed. */
+const ELSEWHERE: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>([
+  'IDEMPOTENCY_KEY_IN_USE',
 ]);
 /** What may still come true, although nobody can say when. */
 const PERHAPS_LATER: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>([
@@ -47,6 +51,9 @@ const WRONG_MESSAGE: ReadonlySet<number> = new Set([400, 422]);
 
 /** Whatever a handler of messages fails with, the redelivery is to run. */
 const RELEASE = (): 'release' => 'release';
+
+/** An event that ends without a value would end the other handlers of it. */
+const THROUGH = [undefined];
 
 /** The way of a call that came in as a message. */
 @Injectable()
@@ -82,7 +89,9 @@ export class RpcEntry implements Entry<MessageCall> {
     const call = new MessageCall(handler.scope, rpc.getData(), rpc.getContext());
     const delivery = this.deliveryOf(call, handler);
     const run = AsyncResource.bind(() => this.run(call, next, handler, delivery));
-    return defer(run).pipe(mergeMap((values) => values));
+    // An interceptor further out may try again.
+    const through = (): boolean => this.taken.delete(context);
+    return defer(() => run().finally(through)).pipe(mergeMap((values) => values));
   }
 
   exception(
@@ -103,23 +112,22 @@ export class RpcEntry implements Entry<MessageCall> {
     handler: ProtectedHandler,
     delivery: Delivery | undefined,
   ): Promise<readonly unknown[]> {
-    const { policy, message } = handler;
-    const isEvent = message!.isEvent;
-    const told = (verdict: Verdict): void =>
-      delivery?.end(verdict, policy.retryAfterMs, policy.leaseMs);
+    const isEvent = handler.message!.isEvent || isOneWay(call.context);
+    const told = (verdict: Verdict): void => delivery?.end(handler, verdict);
     let begun: Begun | undefined;
     try {
       begun = await this.operations.begin(call, handler);
       const values = await this.goOn(begun, call, next, handler);
       told('acknowledge');
-      return values;
+      return isEvent && values.length === 0 ? THROUGH : values;
     } catch (error) {
-      const isReplayed = begun?.beginning.outcome === 'replay';
-      // Whoever waits for the reply learns of it, and decides.
-      told(isEvent && !isReplayed ? verdictOn(error) : 'acknowledge');
-      if (!isIdempotencyError(error)) throw error;
-      if (isEvent && SKIPPED.has(error.code)) return [];
-      throw this.errors.refusal(error, call.context);
+      const outcome = begun?.beginning.outcome;
+      const isSkipped = isEvent && isOneOf(SKIPPED, error, outcome);
+      const isThrough = !isEvent || isSkipped || outcome === 'replay';
+      // Whoever waits for a reply learns of the error, and decides.
+      told(isThrough ? 'acknowledge' : verdictOn(error));
+      if (isSkipped || (delivery && isEvent && isOneOf(ELSEWHERE, error, outcome))) return THROUGH;
+      throw isIdempotencyError(error) ? this.errors.refusal(error, call.context) : error;
     }
   }
 
@@ -149,12 +157,20 @@ export class RpcEntry implements Entry<MessageCall> {
   }
 }
 
+/** True for what this call was refused with; a refusal from within its handler is a failure. */
+function isOneOf(
+  codes: ReadonlySet<IdempotencyErrorCode>,
+  error: unknown,
+  outcome: Begun['beginning']['outcome'] | undefined,
+): boolean {
+  const isOwn = outcome === 'refused' || outcome === 'replay';
+  return isOwn && isIdempotencyError(error) && codes.has(error.code);
+}
+
 /** What becomes of an event whose handler did not come to a good end. */
 function verdictOn(error: unknown): Verdict {
-  if (isIdempotencyError(error)) {
-    if (SKIPPED.has(error.code)) return 'acknowledge';
+  if (isIdempotencyError(error))
     return error.retryable || PERHAPS_LATER.has(error.code) ? 'requeue' : 'reject';
-  }
   const isWrong = error instanceof HttpException && WRONG_MESSAGE.has(error.getStatus());
   return isWrong ? 'reject' : 'requeue';
 }

@@ -9,7 +9,12 @@ export interface RmqContext {
 }
 
 export interface RmqMessage {
-  readonly properties: { readonly messageId?: unknown; readonly headers?: unknown };
+  readonly fields: { readonly deliveryTag: number };
+  readonly properties: {
+    readonly messageId?: unknown;
+    readonly headers?: unknown;
+    readonly replyTo?: unknown;
+  };
 }
 
 /** A channel of `amqplib`, as far as it settles messages. */
@@ -81,6 +86,11 @@ export function envelopeOf(context: unknown): Envelope {
 
 export function isRmq(context: unknown): context is RmqContext {
   return has<RmqContext>(context, 'getChannelRef');
+}
+
+/** True for a message that says that nobody waits for a reply, whatever its handler is made for. */
+export function isOneWay(context: unknown): boolean {
+  return isRmq(context) && context.getMessage().properties.replyTo === undefined;
 }
 
 export function isKafka(context: unknown): context is KafkaContext {

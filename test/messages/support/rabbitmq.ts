@@ -1,0 +1,118 @@
+import { type MicroserviceOptions, Transport } from '@nestjs/microservices';
+import { type ChannelModel, type ConfirmChannel, connect, type Options } from 'amqplib';
+import { eventually } from '../../support/http.js';
+import type { PrivateServer } from '../../support/servers/private-server.js';
+import { rabbitmqUrl, startRabbitmq } from '../../support/servers/rabbitmq.js';
+
+/** A RabbitMQ, and the connection that a test itself sees it with. */
+export class Rabbit {
+  private lastQueue = 0;
+
+  private constructor(
+    private readonly server: PrivateServer,
+    private readonly connection: ChannelModel,
+    private readonly channel: ConfirmChannel,
+  ) {}
+
+  static async start(): Promise<Rabbit> {
+    const server = await startRabbitmq();
+    const connection = await connect(rabbitmqUrl(server.port));
+    return new Rabbit(server, connection, await connection.createConfirmChannel());
+  }
+
+  get port(): number {
+    return this.server.port;
+  }
+
+  /** An empty queue, with one for what it rejects. */
+  async queue(): Promise<Queue> {
+    const queue = new Queue(`queue-${(this.lastQueue += 1)}`, this.channel, this.port);
+    await queue.assert();
+    return queue;
+  }
+
+  async stop(): Promise<void> {
+    await this.connection.close();
+    await this.server.stop();
+  }
+}
+
+/** What a producer says of a message beside its content. */
+type Properties = Pick<Options.Publish, 'messageId' | 'headers' | 'replyTo'>;
+
+/** The settings that all sides give a queue: what it rejects lands in another one. */
+export function queueSettings(name: string): Options.AssertQueue {
+  return { durable: true, deadLetterExchange: '', deadLetterRoutingKey: `${name}.dead` };
+}
+
+export class Queue {
+  constructor(
+    readonly name: string,
+    private readonly channel: ConfirmChannel,
+    private readonly port: number,
+  ) {}
+
+  async assert(): Promise<void> {
+    await this.channel.assertQueue(`${this.name}.dead`, { durable: true });
+    await this.channel.assertQueue(this.name, queueSettings(this.name));
+  }
+
+  /** One message at a time, acknowledged by hand; through a proxy, if its port is given. */
+  transport({ port = this.port, ...more }: { port?: number; prefetchCount?: number } = {}) {
+    return {
+      transport: Transport.RMQ,
+      options: {
+        urls: [rabbitmqUrl(port)],
+        queue: this.name,
+        queueOptions: queueSettings(this.name),
+        noAck: false,
+        prefetchCount: 1,
+        socketOptions: { reconnectTimeInSeconds: 1 },
+        ...more,
+      },
+    } satisfies MicroserviceOptions;
+  }
+
+  /** For a client that sends requests to it. */
+  producer() {
+    const { transport, options } = this.transport();
+    return { transport, options: { ...options, noAck: true } } satisfies MicroserviceOptions;
+  }
+
+  /** Resolves once the broker has the message. */
+  async publish(pattern: unknown, data: unknown, properties?: Properties): Promise<void> {
+    await this.publishAll(pattern, [[data, properties]]);
+  }
+
+  async publishAll(
+    pattern: unknown,
+    messages: readonly (readonly [data: unknown, properties?: Properties])[],
+  ): Promise<void> {
+    for (const [data, properties] of messages) {
+      const content = Buffer.from(JSON.stringify({ pattern, data }));
+      this.channel.sendToQueue(this.name, content, { persistent: true, ...properties });
+    }
+    await this.channel.waitForConfirms();
+  }
+
+  /** How many messages are neither settled nor on their way, once all consumers are gone. */
+  async left(): Promise<number> {
+    // Of a consumer that is gone the queue takes back what was not settled, all in one step.
+    await eventually(async () => (await this.state()).consumerCount === 0);
+    return (await this.state()).messageCount;
+  }
+
+  state(): Promise<{ readonly messageCount: number; readonly consumerCount: number }> {
+    return this.channel.checkQueue(this.name);
+  }
+
+  /** Takes what was rejected: the data of the messages. */
+  async rejected(): Promise<unknown[]> {
+    const all: unknown[] = [];
+    for (;;) {
+      const message = await this.channel.get(`${this.name}.dead`, { noAck: true });
+      if (message === false) return all;
+      all.push((JSON.parse(message.content.toString()) as { data: unknown }).data);
+    }
+  }
+}

@@ -1,0 +1,184 @@
+import { Controller } from '@nestjs/common';
+import {
+  EventPattern,
+  KafkaContext,
+  KafkaRetriableException,
+  MessagePattern,
+  MqttContext,
+  Payload,
+  RpcException,
+} from '@nestjs/microservices';
+import { header, Idempotent, MemoryStore, messageId, payload } from 'nestjs-idempotency';
+import { failBefore, FaultInjectingStore, Gate } from 'nestjs-idempotency/testing';
+import { type Consumer, startConsumer } from './support/consumer.js';
+import { HandedServer } from './support/handed-server.js';
+
+interface Order {
+  readonly id: string;
+}
+
+let runs: number;
+let gate: Gate | undefined;
+
+@Controller()
+class Orders {
+  @Idempotent({ key: messageId(), fingerprint: false })
+  @MessagePattern('by id')
+  async byId(): Promise<number> {
+    await gate?.pass();
+    return (runs += 1);
+  }
+
+  @Idempotent({ key: header('X-Order'), fingerprint: false })
+  @MessagePattern('by header')
+  byHeader(): number {
+    return (runs += 1);
+  }
+
+  @Idempotent({ key: payload('id') })
+  @EventPattern('placed')
+  async placed(@Payload() _order: Order): Promise<void> {
+    runs += 1;
+    await gate?.pass();
+  }
+}
+
+@Idempotent({ key: payload('id') })
+@Controller()
+class Events {
+  @EventPattern('covered')
+  covered(@Payload() _order: Order): number {
+    return (runs += 1);
+  }
+
+  @MessagePattern('not covered')
+  asked(@Payload() _order: Order): number {
+    return (runs += 1);
+  }
+}
+
+let server: HandedServer;
+let consumer: Consumer;
+let store: FaultInjectingStore;
+
+beforeEach(async () => {
+  [runs, gate] = [0, undefined];
+  server = new HandedServer();
+  store = new FaultInjectingStore(new MemoryStore());
+  consumer = await startConsumer(
+    { strategy: server },
+    { controllers: [Orders, Events], idempotency: { store } },
+  );
+});
+afterEach(() => consumer?.close());
+
+/** As a server of Kafka makes it; headers are bytes. */
+function kafka(offset: string, headers: Record<string, string> = {}): KafkaContext {
+  const bytes = Object.entries(headers).map(([name, value]) => [name, Buffer.from(value)]);
+  const message = { offset, headers: Object.fromEntries(bytes) as Record<string, Buffer> };
+  return new KafkaContext([message as never, 3, 'orders', null!, null!, null!]);
+}
+
+const mqtt = (userProperties?: Record<string, string>): MqttContext =>
+  new MqttContext(['orders', { properties: { userProperties } }]);
+
+/** `Metadata` of gRPC: names in lower case, the last value of each. */
+const grpc = (map: Record<string, string | Buffer>) => ({ getMap: () => map });
+
+const [A, B] = [{ 'Message-Id': 'A' }, { 'Message-Id': 'B' }];
+
+describe('the id of a message', () => {
+  it.each([
+    ['Kafka: topic, partition and offset', kafka('1'), kafka('1'), kafka('2')],
+    ['Kafka: the header, rather than these', kafka('1', A), kafka('2', A), kafka('1', B)],
+    ['MQTT: a user property', mqtt(A), mqtt(A), mqtt(B)],
+    [
+      'gRPC: an entry of the metadata',
+      grpc({ 'message-id': 'A' }),
+      grpc({ 'message-id': 'A' }),
+      grpc({ 'message-id': 'B' }),
+    ],
+  ])('%s', async (_, first, again, other) => {
+    expect(await server.hand('by id', {}, first)).toEqual([1]);
+    expect(await server.hand('by id', {}, again)).toEqual([1]);
+    expect(await server.hand('by id', {}, other)).toEqual([2]);
+  });
+
+  it.each([
+    ['MQTT without properties', mqtt()],
+    ['gRPC without an entry', grpc({})],
+    ['a transport that nobody knows', {}],
+    ['no context at all', undefined],
+  ])('is not there: %s', async (_, context) => {
+    await expect(server.hand('by id', {}, context)).rejects.toMatchObject(
+      'getMap' in (context ?? {}) ? { code: 3 } : { code: 'IDEMPOTENCY_KEY_REQUIRED' },
+    );
+    expect(runs).toBe(0);
+  });
+});
+
+describe('a header of a message', () => {
+  it.each([
+    ['Kafka', kafka('1', { 'X-Order': '7' }), kafka('2', { 'x-order': '7' })],
+    ['MQTT', mqtt({ 'X-Order': '7' }), mqtt({ 'x-order': '7' })],
+    ['gRPC', grpc({ 'x-order': '7' }), grpc({ 'x-order': Buffer.from('7') })],
+  ])('of %s is the key, whatever the case of its name', async (_, first, again) => {
+    expect(await server.hand('by header', {}, first)).toEqual([1]);
+    expect(await server.hand('by header', {}, again)).toEqual([1]);
+  });
+});
+
+describe('a refusal', () => {
+  async function inFlight(context: unknown): Promise<unknown> {
+    gate = new Gate();
+    const first = server.hand('by id', {}, context);
+    await gate.reached(1);
+    const refusal = await server.hand('by id', {}, context).catch((error: unknown) => error);
+    gate.open();
+    await first;
+    return refusal;
+  }
+
+  it('that may pass is thrown so that Kafka hands the message over again', async () => {
+    const refusal = await inFlight(kafka('1'));
+    expect(refusal).toBeInstanceOf(KafkaRetriableException);
+    expect(refusal).toMatchObject({ cause: { code: 'IDEMPOTENCY_KEY_IN_USE' } });
+  });
+
+  it('that does not pass is not, with Kafka', async () => {
+    const refusal = await server.hand('by header', {}, kafka('1')).catch((error: unknown) => error);
+    expect(refusal).not.toBeInstanceOf(RpcException);
+    expect(refusal).toMatchObject({ code: 'IDEMPOTENCY_KEY_REQUIRED', status: 400 });
+  });
+
+  it('has the status code of gRPC', async () => {
+    expect(await inFlight(grpc({ 'message-id': 'A' }))).toMatchObject({
+      code: 10,
+      message: expect.stringContaining('IDEMPOTENCY_KEY_IN_USE') as string,
+    });
+    await expect(server.hand('by id', {}, grpc({}))).rejects.toMatchObject({ code: 3 });
+    store.always('acquire', failBefore());
+    const context = grpc({ 'message-id': 'B' });
+    await expect(server.hand('by id', {}, context)).rejects.toMatchObject({ code: 14 });
+  });
+
+  it('of an event in flight is thrown so that Kafka hands it over again', async () => {
+    gate = new Gate();
+    const first = server.hand('placed', { id: 'A' }, kafka('1'));
+    await gate.reached(1);
+    await expect(server.hand('placed', { id: 'A' }, kafka('2'))).rejects.toBeInstanceOf(
+      KafkaRetriableException,
+    );
+    gate.open();
+    await first;
+    expect(await server.hand('placed', { id: 'A' }, kafka('3'))).toEqual([undefined]);
+    expect(runs).toBe(1);
+  });
+});
+
+it('a decorated class covers its handlers of events, and not those of requests', async () => {
+  for (let time = 0; time < 2; time++) await server.hand('covered', { id: 'A' }, kafka('1'));
+  expect(runs).toBe(1);
+  for (let time = 0; time < 2; time++) await server.hand('not covered', { id: 'A' }, kafka('1'));
+  expect(runs).toBe(3);
+});

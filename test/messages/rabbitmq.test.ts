@@ -1,7 +1,9 @@
+import { jest } from '@jest/globals';
 import {
   BadRequestException,
   type CanActivate,
   Controller,
+  Logger,
   type NestInterceptor,
   UnprocessableEntityException,
   UseGuards,
@@ -164,9 +166,9 @@ async function expectNothingLeft(): Promise<void> {
 }
 afterEach(expectNothingLeft);
 
-async function start({ prefetchCount = 1, retries = 0 } = {}): Promise<void> {
+async function start({ prefetchCount = 1, retries = 0, noAck = false } = {}): Promise<void> {
   const retrying: NestInterceptor = { intercept: (_, next) => next.handle().pipe(retry(retries)) };
-  const consumer = await startConsumer(queue.transport({ prefetchCount }), {
+  const consumer = await startConsumer(queue.transport({ prefetchCount, noAck }), {
     controllers: [Orders],
     idempotency: { store },
     configure: (app) =>
@@ -350,6 +352,16 @@ describe('an event', () => {
     await allIsSettled();
     expect(runs).toEqual(['order 1', 'order 1']);
   });
+});
+
+it('an acknowledgement that RabbitMQ does not expect is complained of, with the remedy', async () => {
+  const logged = jest.spyOn(Logger.prototype, 'error').mockReturnValue();
+  await start({ noAck: true });
+  await queue.publish('order', { id: 1 });
+  await eventually(() => channelErrors.length === 1);
+  expect(logged).toHaveBeenCalledWith(expect.stringContaining('needs `noAck: false`'));
+  logged.mockRestore();
+  channelErrors = [];
 });
 
 describe('an event with two handlers', () => {

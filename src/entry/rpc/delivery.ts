@@ -1,3 +1,4 @@
+import type { LoggerService } from '@nestjs/common';
 import type { CancelTimer, Clock } from '../../engine/clock.js';
 import type { ProtectedHandler } from '../protected-handler.js';
 import type { RmqChannel, RmqContext, RmqMessage } from './transport-context.js';
@@ -13,7 +14,10 @@ export class Deliveries {
   private readonly open = new WeakMap<RmqMessage, Delivery>();
   private readonly channels = new WeakMap<RmqChannel, WatchedChannel>();
 
-  constructor(private readonly clock: Clock) {}
+  constructor(
+    private readonly clock: Clock,
+    private readonly logger: LoggerService,
+  ) {}
 
   /**
    * The delivery that a handler is called with; the same one for all handlers of the event.
@@ -34,7 +38,10 @@ export class Deliveries {
 
   private watched(channel: RmqChannel): WatchedChannel {
     let watched = this.channels.get(channel);
-    if (watched === undefined) this.channels.set(channel, (watched = new WatchedChannel(channel)));
+    if (watched === undefined) {
+      watched = new WatchedChannel(channel, this.logger);
+      this.channels.set(channel, watched);
+    }
     return watched;
   }
 }

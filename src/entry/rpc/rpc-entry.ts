@@ -73,7 +73,7 @@ export class RpcEntry implements Entry<MessageCall> {
     @Inject(MODULE_OPTIONS_TOKEN) options: IdempotencyModuleOptions,
   ) {
     this.problemBaseUrl = options.problemBaseUrl;
-    this.deliveries = new Deliveries(engine.clock);
+    this.deliveries = new Deliveries(engine.clock, this.logger);
   }
 
   /** Claims, then runs, replays or refuses; what the handler emits leaves once it is on record. */

@@ -21,6 +21,7 @@ export interface RmqMessage {
 export interface RmqChannel {
   ack(message: RmqMessage): void;
   nack(message: RmqMessage, allUpTo: boolean, requeue: boolean): void;
+  on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
 interface NatsContext {

@@ -1,8 +1,14 @@
+import type { LoggerService } from '@nestjs/common';
 import type { RmqChannel, RmqMessage } from './transport-context.js';
 
 const SETTLES_ALL: ReadonlySet<unknown> = new Set(['ackAll', 'nackAll']);
 /** With `true` as second argument they settle all older messages as well. */
 const SETTLES_OLDER: ReadonlySet<unknown> = new Set(['ack', 'nack']);
+
+/** What RabbitMQ closes a channel with on which a message was settled that was settled already. */
+const NOT_EXPECTED = 'unknown delivery tag';
+const REMEDY =
+  'A message was acknowledged that RabbitMQ expects no acknowledgement for: `acknowledge: true` needs `noAck: false`.';
 
 /**
  * A channel, and what is still to be settled on it. A broker closes the channel on which a message
@@ -14,8 +20,14 @@ export class WatchedChannel {
   private readonly known = new WeakSet<RmqMessage>();
   private readonly unsettled = new Set<RmqMessage>();
 
-  constructor(private readonly channel: RmqChannel) {
+  constructor(
+    private readonly channel: RmqChannel,
+    logger: LoggerService,
+  ) {
     this.forHandlers = this.watched();
+    channel.on('error', ({ message }) => {
+      if (message.includes(NOT_EXPECTED)) logger.error(`${REMEDY} RabbitMQ says: ${message}`);
+    });
   }
 
   watch(message: RmqMessage): void {

@@ -40,6 +40,14 @@ export class Rabbit {
 /** What a producer says of a message beside its content. */
 type Properties = Pick<Options.Publish, 'messageId' | 'headers' | 'replyTo'>;
 
+/** What differs from one message at a time, acknowledged by hand. */
+interface TransportSettings {
+  /** Of a proxy. */
+  readonly port?: number;
+  readonly prefetchCount?: number;
+  readonly noAck?: boolean;
+}
+
 /** The settings that all sides give a queue: what it rejects lands in another one. */
 export function queueSettings(name: string): Options.AssertQueue {
   return { durable: true, deadLetterExchange: '', deadLetterRoutingKey: `${name}.dead` };
@@ -57,8 +65,7 @@ export class Queue {
     await this.channel.assertQueue(this.name, queueSettings(this.name));
   }
 
-  /** One message at a time, acknowledged by hand; through a proxy, if its port is given. */
-  transport({ port = this.port, ...more }: { port?: number; prefetchCount?: number } = {}) {
+  transport({ port = this.port, ...more }: TransportSettings = {}) {
     return {
       transport: Transport.RMQ,
       options: {
@@ -75,8 +82,7 @@ export class Queue {
 
   /** For a client that sends requests to it. */
   producer() {
-    const { transport, options } = this.transport();
-    return { transport, options: { ...options, noAck: true } } satisfies MicroserviceOptions;
+    return this.transport({ noAck: true });
   }
 
   /** Resolves once the broker has the message. */

@@ -12,13 +12,17 @@ import { EffectsModule } from './effects/effects.module.js';
 import { FlakyModule } from './flaky/flaky.module.js';
 import { GoodsModule } from './goods/goods.module.js';
 import { HealthModule } from './health/health.module.js';
+import { ImportsModule } from './imports/imports.module.js';
 import { LedgerModule } from './ledger/ledger.module.js';
+import { MessagesModule } from './messages/messages.module.js';
+import type { OrderBus } from './messages/order-bus.js';
 import { OrdersModule } from './orders/orders.module.js';
 import { PaymentsModule } from './payments/payments.module.js';
 import { ProblemFilter } from './problems/problem.filter.js';
 import { invalidRequest } from './problems/problems.js';
 import { recordsIn } from './records/records.js';
 import { RedisModule } from './records/redis.module.js';
+import { ReportsModule } from './reports/reports.module.js';
 import { SignInGuard } from './sign-in/sign-in.guard.js';
 import { SlowModule } from './slow/slow.module.js';
 import { TransfersModule } from './transfers/transfers.module.js';
@@ -39,6 +43,7 @@ import { VotesModule } from './votes/votes.module.js';
     VotesModule,
     SlowModule,
     FlakyModule,
+    ReportsModule,
   ],
   providers: [
     { provide: APP_GUARD, useClass: SignInGuard },
@@ -54,12 +59,14 @@ import { VotesModule } from './votes/votes.module.js';
   ],
 })
 export class AppModule {
-  static for(config: ShopConfig): DynamicModule {
+  static for(config: ShopConfig, bus: OrderBus): DynamicModule {
     const { records, lease } = config;
     return {
       module: AppModule,
       imports: [
         DatabaseModule.for(config),
+        MessagesModule.on(bus),
+        ImportsModule.for(config),
         ...(records.store === 'redis' ? [RedisModule.at(records.url)] : []),
         IdempotencyModule.forRootAsync({
           inject: [DataSource, { token: Redis, optional: true }],

@@ -3,15 +3,21 @@ import { NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
 import type { ShopConfig } from './config.js';
 import { createFastifyAdapter } from './fastify-adapter.js';
+import { orderBus } from './messages/order-bus.js';
 
-/** The shop, ready to listen. */
-export function createApp(config: ShopConfig): Promise<INestApplication> {
+/** The shop, ready to listen, and hearing messages already. */
+export async function createApp(config: ShopConfig): Promise<INestApplication> {
+  const bus = await orderBus(config);
   const options: NestApplicationOptions = {
     logger: ['warn', 'error', 'fatal'],
     abortOnError: false,
   };
-  const module = AppModule.for(config);
-  return config.http === 'fastify'
-    ? NestFactory.create(module, createFastifyAdapter(), options)
-    : NestFactory.create(module, options);
+  const module = AppModule.for(config, bus);
+  const app =
+    config.http === 'fastify'
+      ? await NestFactory.create(module, createFastifyAdapter(), options)
+      : await NestFactory.create(module, options);
+  app.connectMicroservice(bus.consumer);
+  await app.startAllMicroservices();
+  return app;
 }

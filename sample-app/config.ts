@@ -12,6 +12,12 @@ export interface ShopConfig {
   readonly database: DatabaseConfig | undefined;
   /** `STORE` and `REDIS_URL`: where records live. With `REDIS_URL` alone that is Redis. */
   readonly records: RecordsConfig;
+  /** `REDIS_URL`: where imports wait for a worker. Absent: there are none. */
+  readonly redisUrl: string | undefined;
+  /** `RABBITMQ_URL`: what messages go through. Absent: TCP, from this process to itself. */
+  readonly rabbitmqUrl: string | undefined;
+  /** `REPORT_CRON`: when reports are written. */
+  readonly reportCron: string;
   /** `LEASE`: how long what a shop has begun stays its own when it falls silent. */
   readonly lease: Duration;
 }
@@ -32,6 +38,9 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): ShopConfig {
     port: portNumber(env.PORT),
     database: databaseConfig(env.DATABASE_URL),
     records: recordsConfig(env.STORE, env.REDIS_URL),
+    redisUrl: url('REDIS_URL', env.REDIS_URL, ['redis', 'rediss']),
+    rabbitmqUrl: url('RABBITMQ_URL', env.RABBITMQ_URL, ['amqp', 'amqps']),
+    reportCron: env.REPORT_CRON || '* * * * *',
     lease: duration('LEASE', env.LEASE || '30s'),
   };
 }
@@ -66,9 +75,20 @@ function recordsConfig(given: string | undefined, url: string | undefined): Reco
   const store = oneOf('STORE', given || (url && 'redis'), ['typeorm', 'redis', 'memory']);
   if (store !== 'redis') return { store };
   if (!url) throw new ConfigError('STORE=redis: needs REDIS_URL, such as redis://127.0.0.1:6379.');
-  if (!/^rediss?:\/\/./.test(url))
-    throw new ConfigError('REDIS_URL: must begin with redis:// or rediss://.');
   return { store, url };
+}
+
+function url(
+  variable: string,
+  value: string | undefined,
+  schemes: readonly string[],
+): string | undefined {
+  if (!value) return undefined;
+  if (!schemes.some((scheme) => value.startsWith(`${scheme}://`)))
+    throw new ConfigError(
+      `${variable}: must begin with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}.`,
+    );
+  return value;
 }
 
 function duration(variable: string, value: string): Duration {

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { playAll, type Finding } from './demo/scenario.js';
 import { SCENARIOS } from './demo/scenarios/index.js';
+import { REPORT_CRON } from './demo/scenarios/reports.js';
 import { startShop } from './demo/shop-process.js';
 import { table } from './demo/table.js';
 
@@ -8,7 +9,7 @@ const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 const ADAPTERS = ['express', 'fastify'];
 
 async function demonstrate(http: string): Promise<Finding[]> {
-  const shop = await startShop(MAIN, { HTTP: http });
+  const shop = await startShop(MAIN, { HTTP: http, REPORT_CRON });
   try {
     return await playAll(SCENARIOS, shop.url);
   } finally {

@@ -61,6 +61,8 @@ export class IdempotencyException extends HttpException {
     };
     super(problem, status, { cause: options.cause, description: title });
     this.name = 'IdempotencyException';
+    // For logs; what is sent is the problem.
+    this.message = `${code}: ${problem.detail}`;
     this.code = code;
     this.retryable = retryable;
     this.retryAfterSeconds =

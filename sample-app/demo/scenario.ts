@@ -16,10 +16,11 @@ export interface Scenario {
   /**
    * Lets it happen.
    *
+   * @param ran how many times the handler had run when it began
    * @returns the replies that must be the same, operation by operation
    * @throws Error when an answer is not the right one
    */
-  play(visitor: Visitor): Promise<readonly (readonly Reply[])[]>;
+  play(visitor: Visitor, ran: number): Promise<readonly (readonly Reply[])[]>;
 }
 
 /** What came of it. */
@@ -54,7 +55,7 @@ async function play(scenario: Scenario, url: string): Promise<Finding> {
   const faults: string[] = [];
   let groups: readonly (readonly Reply[])[] = [];
   try {
-    groups = await scenario.play(visitor);
+    groups = await scenario.play(visitor, before.runs);
   } catch (error) {
     faults.push(error instanceof Error ? error.message : String(error));
   }

@@ -19,9 +19,17 @@ const NOT_YET = {
   'POST /votes/:target': 0,
   'POST /slow': 0,
   'POST /flaky': 0,
+  'POST /messages/order-events': 0,
+  SMS: 0,
+  'POST /imports': 0,
+  'JOB imports': 0,
+  'CRON reports': 0,
 };
 
-/** How often the handler of every route that changes something has run. */
+/**
+ * How often every handler that changes something has run: of routes, and of what comes from a queue
+ * or a timer. For `POST /messages/order-events` it is the consumer that counts.
+ */
 export type Effects = Record<keyof typeof NOT_YET, number>;
 
 /**

@@ -9,5 +9,6 @@ import { OrdersService } from './orders.service.js';
   imports: [TypeOrmModule.forFeature([Order])],
   controllers: [OrdersController, OrderStatusController],
   providers: [OrdersService],
+  exports: [OrdersService],
 })
 export class OrdersModule {}

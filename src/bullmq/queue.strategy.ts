@@ -3,7 +3,7 @@ import { IdempotencyConfigurationError } from '../engine/configuration-error.js'
 import { parseDuration } from '../engine/duration.js';
 import { type IdempotencyErrorCode, REFUSALS } from '../engine/refusals.js';
 import { recoveredReply } from '../entry/recovery.js';
-import { DEFAULTS, type IdempotentOptions } from '../idempotency.options.js';
+import { DEFAULTS } from '../idempotency.options.js';
 import type { IdempotentCall } from '../keys/call.js';
 import { header, keySource, messageId } from '../keys/key-sources.js';
 import { IdempotencyStrategy } from '../strategies/idempotency-strategy.decorator.js';
@@ -27,7 +27,6 @@ const JOB_ID = 'job';
 @IdempotencyStrategy('queue')
 export class QueueStrategy implements IdempotencyStrategyContract {
   readonly options = ['queue', 'delay', 'location'] as const;
-  readonly withoutOptions = ['transaction'] as const satisfies (keyof IdempotentOptions)[];
 
   constructor(private readonly queues: Queues) {}
 
@@ -45,6 +44,8 @@ export class QueueStrategy implements IdempotencyStrategyContract {
     const delayMs = delay === undefined ? undefined : parseDuration('delay', delay, { zero: true });
     if (typeof location !== 'function')
       throw wrong('location', location, 'a function of the id', 'Leave it out for the own path.');
+    if (options.transaction)
+      throw wrong('transaction', options.transaction, 'false with a queue', 'Leave it out.');
     if (options.onStoreFailure === 'proceed')
       throw wrong('onStoreFailure', 'proceed', "'reject' with a queue", 'Leave it out.');
     if (options.required === false)

@@ -64,14 +64,22 @@ describe.each(['express', 'fastify'])('the shop on %s', (http) => {
       'POST /votes/:target': 0,
       'POST /slow': 0,
       'POST /flaky': 0,
+      'POST /messages/order-events': 0,
+      SMS: 0,
+      'POST /imports': 0,
+      'JOB imports': 0,
+      'CRON reports': 0,
     });
     expect(await visitor.ledger()).toEqual({
       comments: 0,
       coupons: 0,
       goods: 5,
       goods_categories: 0,
+      imported_rows: 0,
       orders: 0,
       payments: 0,
+      reports: 0,
+      sms: 0,
       transfers: 0,
       votes: 0,
     });
@@ -270,14 +278,34 @@ describe.each(['express', 'fastify'])('the shop on %s', (http) => {
     expect(await pay(3)).toMatchObject(created({ amount: 3 }));
   });
 
+  it('refuses messages about orders that are not there', async () => {
+    const body = { messageId: 'm-1', orderId: randomUUID(), status: 'paid' };
+    const path = '/messages/order-events';
+    expect(await send({ path, body })).toMatchObject(problem(404));
+    expect(await send({ path, body: { ...body, orderId: 'o-1' } })).toMatchObject(
+      problem(400, { fields: { orderId: expect.any(Array) } }),
+    );
+  });
+
+  it('says what imports need', async () => {
+    for (const reply of [
+      await send({ path: '/imports', headers: newKey(), body: { rows: 1 } }),
+      seen(await visitor.get(`/imports/${randomUUID()}`)),
+    ])
+      expect(reply).toMatchObject(problem(501, { detail: expect.stringContaining('REDIS_URL') }));
+  });
+
   it('has counted in SQL what it did', async () => {
     expect(await visitor.ledger()).toEqual({
       comments: 2,
       coupons: 1,
       goods: 5,
       goods_categories: 1,
+      imported_rows: 0,
       orders: 1,
       payments: 3,
+      reports: 0,
+      sms: 0,
       transfers: 1,
       votes: 2,
     });

@@ -50,8 +50,11 @@ describe.each(DATABASE_KINDS)('two shops with one $name', (kind) => {
       coupons: 0,
       goods: 5,
       goods_categories: 0,
+      imported_rows: 0,
       orders: 0,
       payments: 0,
+      reports: 0,
+      sms: 0,
       transfers: 0,
       votes: 0,
     };

@@ -14,7 +14,7 @@ const change = (id: string, how: 'pay' | 'ship' | 'cancel' | 'invalidate'): Call
 });
 
 /** The id of a new one. */
-async function place(visitor: Visitor): Promise<string> {
+export async function place(visitor: Visitor): Promise<string> {
   const reply = await visitor.sendUntilAnswered(placeOrder(await visitor.token()));
   expectCreated(reply);
   return json<{ id: string }>(reply).id;

@@ -1,0 +1,32 @@
+import { Body, Controller, Get, HttpStatus, Param, Post } from '@nestjs/common';
+import { Idempotent } from 'nestjs-idempotency';
+import { QueuedOperations } from 'nestjs-idempotency/bullmq';
+import { EffectsService } from '../effects/effects.service.js';
+import { ProblemException } from '../problems/problems.js';
+import { ImportDto, ImportId } from './imports.dto.js';
+
+/** The queue that imports wait in. */
+export const IMPORTS = 'imports';
+
+@Controller('imports')
+export class ImportsController {
+  constructor(
+    private readonly operations: QueuedOperations,
+    private readonly effects: EffectsService,
+  ) {}
+
+  /** Answers 202 with the place of the result. What it returns is what the worker gets. */
+  @Post()
+  @Idempotent({ strategy: 'queue', queue: IMPORTS })
+  import(@Body() { rows }: ImportDto): ImportDto {
+    this.effects.ran('POST /imports');
+    return { rows };
+  }
+
+  @Get(':id')
+  async find(@Param() { id }: ImportId) {
+    const operation = await this.operations.find(IMPORTS, id);
+    if (!operation) throw new ProblemException(HttpStatus.NOT_FOUND, 'There is no such import.');
+    return operation;
+  }
+}

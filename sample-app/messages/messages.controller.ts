@@ -1,0 +1,30 @@
+import { Body, Controller, HttpCode, HttpStatus, Inject, Post } from '@nestjs/common';
+import type { ClientProxy } from '@nestjs/microservices';
+import { lastValueFrom } from 'rxjs';
+import { OrdersService } from '../orders/orders.service.js';
+import { OrderEventDto } from './order-event.dto.js';
+
+/** Where the producer of messages is found. */
+export const ORDER_PRODUCER = Symbol('order producer');
+
+const DELIVERIES = 2;
+
+@Controller('messages')
+export class MessagesController {
+  constructor(
+    private readonly orders: OrdersService,
+    @Inject(ORDER_PRODUCER) private readonly producer: ClientProxy,
+  ) {}
+
+  /** Puts the message on the bus twice over, as a redelivery would. */
+  @Post('order-events')
+  @HttpCode(HttpStatus.ACCEPTED)
+  async send(@Body() event: OrderEventDto) {
+    await this.orders.find(event.orderId);
+    for (let delivery = 1; delivery <= DELIVERIES; delivery += 1) {
+      const sent = this.producer.emit<unknown>(`order-events.${event.status}`, event);
+      await lastValueFrom(sent, { defaultValue: undefined });
+    }
+    return { messageId: event.messageId, deliveries: DELIVERIES };
+  }
+}

@@ -10,6 +10,8 @@ export interface Entrance {
   readonly message?: MessageEntrance;
   /** The timer that calls it. */
   readonly schedule?: Schedule;
+  /** What of its arguments a retry must repeat, where that is not all of them. */
+  readonly content?: (args: readonly unknown[]) => unknown;
 }
 
 /** How a method handles messages. */

@@ -134,7 +134,7 @@ export class HandlerRegistry implements OnModuleInit {
   private entrancesOfProvider(declared: Declared): Entrance[] {
     const field = fieldEntrance(declared, (warning) => this.logger.warn(warning));
     if (field === 'safe') return [];
-    return [field ?? methodEntrance(declared.name, declared.method, this.cronJobs)];
+    return [field ?? methodEntrance(declared, this.cronJobs)];
   }
 
   private register(declared: Declared, entrances: readonly Entrance[]): void {

@@ -173,6 +173,7 @@ export class HandlerResolver {
       principal: resolvePrincipal(principal ?? this.moduleOptions.principal),
       message: declaration.message,
       isScheduled: declaration.schedule !== undefined,
+      content: declaration.content,
       acknowledges: layers.some(({ options }) => options.acknowledge ?? DEFAULTS.acknowledge),
       onError: layers.find(({ options }) => options.onError)?.options.onError,
     };

@@ -4,7 +4,7 @@ import type { ErrorDecision, IdempotentOptions } from '../idempotency.options.js
 import type { IdempotentCall } from '../keys/call.js';
 import type { ResolvedKey } from '../keys/resolve-key.js';
 import type { StrategyContext, StrategyPlan } from '../strategies/strategy.js';
-import type { MessageEntrance } from './entrance.js';
+import type { Entrance, MessageEntrance } from './entrance.js';
 
 /** One `@Idempotent()` of a handler. */
 export interface ProtectedLayer {
@@ -47,6 +47,8 @@ export interface ProtectedHandler {
   readonly message: MessageEntrance | undefined;
   /** A timer calls it: nobody waits for an answer. */
   readonly isScheduled: boolean;
+  /** See {@link Entrance.content}. */
+  readonly content: Entrance['content'];
   /** See {@link IdempotentOptions.acknowledge}. */
   readonly acknowledges: boolean;
   readonly onError: ((error: unknown, status: number) => Awaitable<ErrorDecision>) | undefined;

@@ -40,6 +40,8 @@ export interface IdempotentCall {
   readonly request: IncomingRequest;
   /** What the transport or its producer calls the message, where that tells messages apart. */
   readonly messageId?: string;
+  /** What of the arguments a retry must repeat, where that is not all of them. */
+  readonly content?: unknown;
   /** The arguments of the method of a provider. */
   readonly args?: readonly unknown[];
   /** `METHOD /route/template`, or the scope that the handler was given. */

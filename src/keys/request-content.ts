@@ -28,7 +28,7 @@ export function contentLines(call: IdempotentCall, select?: (body: unknown) => u
     line('files', files),
     line('credentials', credentialDigest(call)),
     // Requests have none, and the digests of those on record are to stay what they are.
-    ...(call.args === undefined ? [] : [line('arguments', call.args)]),
+    ...(call.args === undefined ? [] : [line('arguments', call.content ?? call.args)]),
   ].join('\n');
 }
 

@@ -8,10 +8,11 @@ import {
   NotFoundException,
   Param,
   Post,
+  Scope,
 } from '@nestjs/common';
 import type { Job, Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { body, Idempotent, type IdempotentDeclaration } from 'nestjs-idempotency';
+import { arg, body, Idempotent, type IdempotentDeclaration } from 'nestjs-idempotency';
 import { IdempotencyQueueModule, QueuedOperations } from 'nestjs-idempotency/bullmq';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { Gate } from 'nestjs-idempotency/testing';
@@ -79,6 +80,17 @@ class ImportsProcessor extends WorkerHost {
   }
 }
 
+/** Another queue, whose processor is protected as any method is; a new instance for every job. */
+@Processor({ name: 'mails', scope: Scope.REQUEST })
+class MailsProcessor extends WorkerHost {
+  @Idempotent({ key: arg(0, 'data', 'to') })
+  async process(job: Job<{ to: string }>): Promise<string> {
+    runs.push(job.data.to);
+    await gate?.pass();
+    return `sent ${job.data.to}`;
+  }
+}
+
 interface Operation {
   readonly id: string;
   readonly status: string;
@@ -95,7 +107,7 @@ describe.each(PLATFORMS)('a queue behind %s', (platform) => {
     client = new Redis(server.port);
     app = await boot(platform, {
       controllers: [Imports],
-      providers: [ImportsProcessor],
+      providers: [ImportsProcessor, MailsProcessor],
       idempotency: { store: new RedisStore({ client }), storeTimeout: '1s' },
       imports: [
         BullModule.forRoot({ connection: { host: '127.0.0.1', port: server.port } }),
@@ -103,6 +115,7 @@ describe.each(PLATFORMS)('a queue behind %s', (platform) => {
           name: 'imports',
           defaultJobOptions: { attempts: 2, backoff: 50 },
         }),
+        BullModule.registerQueue({ name: 'mails' }),
         IdempotencyQueueModule,
       ],
     });
@@ -131,7 +144,7 @@ describe.each(PLATFORMS)('a queue behind %s', (platform) => {
     return (await find(id)).json();
   };
 
-  it('answers 202 with the place of the result, and every retry the same', async () => {
+  it('S15: answers 202 with the place of the result, and every retry the same', async () => {
     const rows = rowsOf();
     const first = await send({ rows });
     expect(first.status).toBe(202);
@@ -148,7 +161,7 @@ describe.each(PLATFORMS)('a queue behind %s', (platform) => {
     expect((await find(id)).json()).toEqual(done);
   });
 
-  it('puts one job on the queue for 20 calls at once', async () => {
+  it('S15: puts one job on the queue for 20 calls at once', async () => {
     const rows = rowsOf();
     const replies = await Promise.all(Array.from({ length: 20 }, () => send({ rows })));
     expect(new Set(replies.map(({ text }) => text)).size).toBe(1);
@@ -199,7 +212,7 @@ describe.each(PLATFORMS)('a queue behind %s', (platform) => {
     expect(runs).toEqual([`${rows}`, `${rows}`]);
   });
 
-  it('processes a job once that is put on the queue again', async () => {
+  it('S15: processes a job once that is delivered again', async () => {
     const rows = rowsOf();
     const { id } = operation(await send({ rows }));
     await ended(id, 'done');
@@ -231,6 +244,15 @@ describe.each(PLATFORMS)('a queue behind %s', (platform) => {
     gate.open();
     await ended(id, 'done');
     expect(runs).toEqual([`${rows}`]);
+  });
+
+  it('protects processors without the strategy as well, also those that are made for each job', async () => {
+    const mails = app.app.get<Queue>(getQueueToken('mails'));
+    const to = `customer ${rowsOf()}`;
+    const jobs = [await mails.add('mail', { to }), await mails.add('mail', { to })];
+    for (const { id } of jobs)
+      await eventually(async () => (await mails.getJob(id!))!.returnvalue === `sent ${to}`);
+    expect(runs).toEqual([to]);
   });
 
   it('answers 503 in time while Redis is down, and enqueues once afterwards', async () => {

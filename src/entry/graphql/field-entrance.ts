@@ -1,5 +1,6 @@
 import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
 import type { Entrance } from '../entrance.js';
+import type { ProviderMethod } from '../provider-method.js';
 
 /** What the decorators of `@nestjs/graphql` leave on a method, and `@Resolver()` on its class. */
 const TYPE = 'graphql:resolver_type';
@@ -18,15 +19,6 @@ export function isResolver(type: NewableFunction): boolean {
 /** True for what `@Mutation()` has made of a method. */
 export function isMutation(method: object): boolean {
   return Reflect.getMetadata(TYPE, method) === MUTATION;
-}
-
-/** A method of a provider. */
-export interface ProviderMethod {
-  readonly type: NewableFunction;
-  /** `ClassName.methodName`. */
-  readonly name: string;
-  readonly methodName: string;
-  readonly method: object;
 }
 
 /**

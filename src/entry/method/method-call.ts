@@ -14,5 +14,6 @@ export class MethodCall implements EnteredCall {
   constructor(
     public scope: string,
     readonly args: readonly unknown[],
+    readonly content?: unknown,
   ) {}
 }

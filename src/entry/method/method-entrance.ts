@@ -1,6 +1,7 @@
 import { InvalidKeyError, type Schedule } from '../../keys/key-source.js';
 import { nearestMultiple } from '../../keys/tick.js';
 import type { Entrance } from '../entrance.js';
+import type { ProviderMethod } from '../provider-method.js';
 import type { CronDeclaration, CronJobs } from './cron-jobs.js';
 import { lastDue } from './last-due.js';
 
@@ -11,12 +12,30 @@ const INTERVAL = 3;
 const CRON_OPTIONS = 'SCHEDULE_CRON_OPTIONS';
 const INTERVAL_OPTIONS = 'SCHEDULE_INTERVAL_OPTIONS';
 
+/** What `@Processor()` of `@nestjs/bullmq` leaves on a class whose `process` gets jobs. */
+const PROCESSOR = 'bullmq:processor_metadata';
+
 /** Timers may fire that much early by the wall clock, which is not what they go by. */
 const MOST_EARLY_MS = 100;
 
 /** The way on which calls come to a method of a provider. */
-export function methodEntrance(name: string, method: object, jobs: CronJobs): Entrance {
-  return { kind: 'method', scopes: name, schedule: scheduleOf(method, jobs) };
+export function methodEntrance(
+  { type, name, methodName, method }: ProviderMethod,
+  jobs: CronJobs,
+): Entrance {
+  const isProcessor = methodName === 'process' && Reflect.hasMetadata(PROCESSOR, type);
+  return {
+    kind: 'method',
+    scopes: name,
+    schedule: scheduleOf(method, jobs),
+    content: isProcessor ? contentOfJob : undefined,
+  };
+}
+
+/** A job is another object for every delivery, but stands for the same work. */
+function contentOfJob([job]: readonly unknown[]): unknown {
+  const { name, data } = (job ?? {}) as { readonly name?: unknown; readonly data?: unknown };
+  return [name, data];
 }
 
 /** The timer of a method; `undefined` when there is none. */

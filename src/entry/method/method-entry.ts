@@ -53,7 +53,8 @@ export class MethodEntry implements Entry<MethodCall>, InstanceEntry, OnModuleIn
     run: () => unknown,
   ): Promise<unknown> | undefined {
     const handler = this.handlers.ofMethod(method, instance);
-    return handler && this.run(handler, new MethodCall(handler.scope, args), run);
+    if (handler === undefined) return undefined;
+    return this.run(handler, new MethodCall(handler.scope, args, handler.content?.(args)), run);
   }
 
   exception(

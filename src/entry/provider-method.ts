@@ -1,0 +1,8 @@
+/** A method of a provider. */
+export interface ProviderMethod {
+  readonly type: NewableFunction;
+  /** `ClassName.methodName`. */
+  readonly name: string;
+  readonly methodName: string;
+  readonly method: object;
+}

@@ -2,6 +2,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
 
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -64,8 +65,8 @@ export function tool(script, args = [], { nodeArgs = [], env = process.env } = {
   });
 }
 
-async function tsc(config) {
-  const code = await tool('typescript/bin/tsc', ['-p', config]);
+async function tsc(config, options = []) {
+  const code = await tool('typescript/bin/tsc', ['-p', config, ...options]);
   if (code !== 0) process.exit(code);
 }
 
@@ -74,9 +75,32 @@ export async function buildLibrary() {
   rmSync(join(root, 'dist', 'esm'), { recursive: true, force: true });
   rmSync(join(root, 'dist', 'cjs'), { recursive: true, force: true });
   await Promise.all([tsc('tsconfig.build.esm.json'), tsc('tsconfig.build.cjs.json')]);
+  // Apart, so that nothing but the client knows the types of a browser.
+  await tsc('tsconfig.build.client.json');
+  const asCommonJs = '--module commonjs --moduleResolution bundler --outDir dist/cjs';
+  await tsc('tsconfig.build.client.json', asCommonJs.split(' '));
+  await bundleClient();
   // Without it Node reads the copy by the root's `"type": "module"`.
   mkdirSync(join(root, 'dist', 'cjs'), { recursive: true });
   writeFileSync(join(root, 'dist', 'cjs', 'package.json'), '{ "type": "commonjs" }\n');
+}
+
+/** The client once more as one file, for a page without a bundler; prints what a page pays for it. */
+async function bundleClient() {
+  // Not at the top: what is installed may be about to change.
+  const { build } = await import('esbuild');
+  const outfile = join(root, 'dist', 'browser', 'client.js');
+  await build({
+    entryPoints: [join(root, 'src', 'client', 'index.ts')],
+    outfile,
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: 'es2022',
+    logLevel: 'error',
+  });
+  const code = readFileSync(outfile);
+  console.log(`client: ${code.length} bytes, ${gzipSync(code).length} gzipped`);
 }
 
 /** Compiles a program that imports the built library by its package name. */

@@ -26,4 +26,5 @@ export interface NotKept {
   readonly kind: 'not-kept';
 }
 
+/** What an operation ended with, as it is on record. */
 export type Reply = HttpReply | ValueReply | ErrorReply | NotKept;

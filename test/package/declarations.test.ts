@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import ts from 'typescript';
 import { pack, unpack, type Packed } from './packed.js';
 
+const ENTRIES = ['index.d.ts', 'client/index.d.ts', 'testing/index.d.ts'];
+
 describe('the declarations', () => {
   let packed: Packed;
   let library: string;
@@ -32,19 +34,16 @@ describe('the declarations', () => {
     });
   };
 
-  it.each(['index.d.ts', 'testing/index.d.ts'])('document every export of %s', (entry) => {
+  it.each(ENTRIES)('document every export of %s', (entry) => {
     const symbols = exportsOf(`dist/esm/${entry}`);
     const silent = symbols.filter(({ documentation }) => documentation === '');
     expect(silent.map(({ name }) => name)).toEqual([]);
     expect(symbols.length).toBeGreaterThan(0);
   });
 
-  it.each(['index.d.ts', 'testing/index.d.ts'])(
-    'are the same as ES module and as CommonJS: %s',
-    (entry) => {
-      expect(exportsOf(`dist/cjs/${entry}`)).toEqual(exportsOf(`dist/esm/${entry}`));
-    },
-  );
+  it.each(ENTRIES)('are the same as ES module and as CommonJS: %s', (entry) => {
+    expect(exportsOf(`dist/cjs/${entry}`)).toEqual(exportsOf(`dist/esm/${entry}`));
+  });
 
   it('hold nothing that is marked as internal', () => {
     const files = readdirSync(join(library, 'dist'), { recursive: true, encoding: 'utf8' }).filter(

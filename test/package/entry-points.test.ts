@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pack, run, unpack, type Packed } from './packed.js';
 
-const ENTRIES = ['nestjs-idempotency', 'nestjs-idempotency/testing'];
+const ENTRIES = ['nestjs-idempotency', 'nestjs-idempotency/client', 'nestjs-idempotency/testing'];
 const DRIVERS = ['typeorm', 'ioredis', 'redis', 'pg', 'mysql2', 'bullmq', '@nestjs/swagger'];
 
 /** Preloaded by every child: the drivers are absent, whatever folders above may hold. */

@@ -7,6 +7,7 @@ const EXPECTED = [
   /^(README|CHANGELOG)\.md$/,
   /^LICENSE$/,
   /^dist\/cjs\/package\.json$/,
+  /^dist\/browser\/client\.js$/,
   /^dist\/(esm|cjs)\/(.+\/)?[^/]+(\.d\.ts|\.js)$/,
 ];
 
@@ -25,12 +26,16 @@ describe('the tarball', () => {
     expect(unexpected).toEqual([]);
   });
 
-  it.each(['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'dist/cjs/package.json'])(
-    'holds %s',
-    (path) => {
-      expect(packed.files).toContain(path);
-    },
-  );
+  it.each([
+    'package.json',
+    'README.md',
+    'CHANGELOG.md',
+    'LICENSE',
+    'dist/cjs/package.json',
+    'dist/browser/client.js',
+  ])('holds %s', (path) => {
+    expect(packed.files).toContain(path);
+  });
 
   it('holds every target of the exports map', () => {
     const { exports, main, types } = JSON.parse(

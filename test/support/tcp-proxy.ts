@@ -18,6 +18,8 @@ export class TcpProxy {
   swallowsReplies = false;
   /** Changes answers; keep the length, which protocols count. */
   rewrite: ((text: string) => string) | undefined;
+  /** Asked about everything that a client sends: whether that costs the connection, and when. */
+  fate: ((text: string) => Trap['cut'] | undefined) | undefined;
   private readonly pairs = new Set<readonly [Socket, Socket]>();
   private trap: Trap | undefined;
 
@@ -61,10 +63,15 @@ export class TcpProxy {
     const pair = [client, server] as const;
     this.pairs.add(pair);
     let sprung: Trap | undefined;
+    let losesReply = false;
     let answered = Promise.resolve();
     client.on('data', (data) => {
       const { trap } = this;
-      if (trap !== undefined && data.toString('latin1').toLowerCase().includes(trap.text)) {
+      const text = data.toString('latin1');
+      const fate = this.fate?.(text);
+      if (fate === 'before') return this.cut(pair);
+      if (fate === 'after') losesReply = true;
+      if (trap !== undefined && text.toLowerCase().includes(trap.text)) {
         this.trap = undefined;
         sprung = trap;
         if (trap.cut === 'before') {
@@ -75,6 +82,7 @@ export class TcpProxy {
       server.write(data);
     });
     server.on('data', (data) => {
+      if (losesReply) return this.cut(pair);
       if (sprung !== undefined) {
         this.cut(pair);
         return sprung.sprung();

@@ -1,0 +1,122 @@
+import { attempt, type Problem, retryAfterMs } from './attempt.js';
+import { type Content, contentOf } from './content.js';
+import { IdempotentFetchError } from './errors.js';
+import { type IntentRecord, Intents } from './intents.js';
+import type { Settings } from './options.js';
+import { pause } from './pause.js';
+
+/** Which intent a request belongs to. @internal */
+export interface IntentCall {
+  /** Absent for an intent of its own. */
+  readonly name?: string;
+  /** What a form got when it was shown. */
+  readonly held?: IntentRecord;
+  /** Remember the key of what was answered, for somebody who goes back. */
+  readonly keepsAnswered?: boolean;
+}
+
+/** An answer, and whether it is the last word on the intent. @internal */
+export interface Sent {
+  readonly response: Response;
+  readonly record: IntentRecord;
+  readonly isFinal: boolean;
+}
+
+interface Answer {
+  readonly response: Response;
+  readonly problem: Problem | undefined;
+}
+
+/** What a request for a token has in common with the request that the token is for. @internal */
+export type Identity = Pick<RequestInit, 'headers' | 'credentials'> & {
+  readonly signal: AbortSignal;
+};
+
+/** Sends requests until they are answered, with the key of their intent. @internal */
+export class Sender {
+  private readonly intents: Intents;
+
+  constructor(private readonly settings: Settings) {
+    this.intents = new Intents(settings.storage);
+  }
+
+  async send(
+    input: Parameters<typeof fetch>[0],
+    init: RequestInit,
+    { name, held, keepsAnswered = false }: IntentCall,
+  ): Promise<Sent> {
+    const end = Date.now() + this.settings.deadlineMs;
+    const content = await contentOf(input, init);
+    const makeKey = (): Promise<IntentRecord> => this.makeKey(content.request, end);
+    const record = await this.intents.claim(name, content.digest, makeKey, held);
+    const { response, problem } = await this.ask(() => this.request(content, record), end);
+    const isFinal = isLastWord(response.status, problem);
+    if (isFinal) this.intents.answered(name, record, keepsAnswered);
+    return { response, record, isFinal };
+  }
+
+  /** The key of a form that is shown; `given` is the one that it came with. */
+  prepare(
+    name: string,
+    identity: Identity,
+    { isBack, given }: { readonly isBack: boolean; readonly given?: string },
+  ): Promise<IntentRecord> {
+    const end = Date.now() + this.settings.deadlineMs;
+    const makeKey = async (): Promise<IntentRecord> =>
+      given === undefined ? this.makeKey(identity, end) : { key: given };
+    return this.intents.prepare(name, makeKey, isBack);
+  }
+
+  /** Repeats a request until there is an answer that does not ask for another try. */
+  private async ask(fresh: () => Request, end: number): Promise<Answer> {
+    const { baseDelayMs, maxDelayMs, attemptMs } = this.settings;
+    for (let attempts = 1; ; attempts++) {
+      const request = fresh();
+      const limitMs = Math.min(attemptMs, Math.max(end - Date.now(), 1));
+      const result = await attempt(this.settings.fetch, request, limitMs);
+      if (result.response !== undefined && result.problem?.retryable !== true) return result;
+      // Full jitter: clients that failed together do not come back together.
+      const backOffMs = Math.random() * Math.min(maxDelayMs, baseDelayMs * 2 ** (attempts - 1));
+      const delayMs = retryAfterMs(result.response) + backOffMs;
+      if (Date.now() + delayMs >= end)
+        throw new IdempotentFetchError(
+          `No final answer within ${this.settings.deadlineMs} ms. The same call may be repeated.`,
+          attempts,
+          result.response,
+          { cause: result.response === undefined ? result.error : undefined },
+        );
+      await pause(delayMs, request.signal);
+    }
+  }
+
+  private request({ request, bytes }: Content, { key, header }: IntentRecord): Request {
+    const headers = new Headers(request.headers);
+    headers.set(header ?? this.settings.header, key);
+    return new Request(request, { method: request.method, headers, body: bytes });
+  }
+
+  private async makeKey(identity: Identity, end: number): Promise<IntentRecord> {
+    const { tokenUrl, purpose } = this.settings;
+    if (tokenUrl === undefined) return { key: crypto.randomUUID() };
+    const { credentials, signal } = identity;
+    const headers = new Headers(identity.headers);
+    headers.set('Content-Type', 'application/json');
+    const body = JSON.stringify({ purpose });
+    const ask = (): Request =>
+      new Request(tokenUrl, { method: 'POST', headers, credentials, signal, body });
+    const { response } = await this.ask(ask, end);
+    if (!response.ok) throw new IdempotentFetchError(`No token: ${response.status}.`, 1, response);
+    const { token, expiresAt, header } = (await response.json()) as Record<string, string>;
+    if (token === undefined) throw new IdempotentFetchError('No token came.', 1, response);
+    return { key: token, header, expiresAt: Date.parse(expiresAt ?? '') || undefined };
+  }
+}
+
+/**
+ * Whether the intent has ended. After a failure of the server, a gateway or a time-out it has not,
+ * though nobody asked for another try: whoever tries again must use the same key.
+ */
+function isLastWord(status: number, problem: Problem | undefined): boolean {
+  const isOpen = status >= 500 || status === 408 || status === 429;
+  return !isOpen && problem?.code !== 'IDEMPOTENCY_OUTCOME_UNKNOWN';
+}

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { playAll, type Finding } from './demo/scenario.js';
-import { SCENARIOS } from './demo/scenarios/index.js';
+import { scenariosOf } from './demo/scenarios/index.js';
 import { REPORT_CRON } from './demo/scenarios/reports.js';
 import { startShop } from './demo/shop-process.js';
 import { table } from './demo/table.js';
@@ -9,12 +9,18 @@ const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 const ADAPTERS = ['express', 'fastify'];
 
 async function demonstrate(http: string): Promise<Finding[]> {
-  const shop = await startShop(MAIN, { HTTP: http, REPORT_CRON });
+  const REDIS_URL = ownDatabase(process.env.REDIS_URL, ADAPTERS.indexOf(http));
+  const shop = await startShop(MAIN, { HTTP: http, REPORT_CRON, REDIS_URL });
   try {
-    return await playAll(SCENARIOS, shop.url);
+    return await playAll(scenariosOf({ REDIS_URL }), shop.url);
   } finally {
     await shop.stop();
   }
+}
+
+/** Shops that share a Redis would do each other's work. */
+function ownDatabase(url: string | undefined, index: number): string | undefined {
+  return url && Object.assign(new URL(url), { pathname: `/${index}` }).href;
 }
 
 function isGood(result: PromiseSettledResult<Finding[]>): boolean {

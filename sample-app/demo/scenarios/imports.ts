@@ -47,7 +47,8 @@ const refused: Scenario = {
 };
 
 /** The queue needs Redis. */
-export const imports: readonly Scenario[] = [process.env.REDIS_URL ? queued : refused];
+export const importsWith = (redisUrl: string | undefined): Scenario =>
+  redisUrl ? queued : refused;
 
 async function finished(visitor: Visitor, path: string): Promise<Import> {
   const deadline = Date.now() + PATIENCE_MS;

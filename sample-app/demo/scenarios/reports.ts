@@ -8,7 +8,6 @@ export const reports: readonly Scenario[] = [
     id: 'S16',
     title: 'a report when its time has come',
     route: 'CRON reports',
-    table: 'reports',
     runs: 1,
     async play(visitor, ran) {
       await visitor.untilRan(this.route, ran + 1);

@@ -12,7 +12,7 @@ export const work: readonly Scenario[] = [
     route: 'POST /slow',
     runs: 1,
     async play(visitor) {
-      const call = workFor(3000);
+      const call = workFor(6000);
       const { [this.route]: before } = await visitor.effects();
       const first = visitor.send(call);
       await visitor.untilRan(this.route, before + 1);
@@ -29,7 +29,7 @@ export const work: readonly Scenario[] = [
     route: 'POST /slow',
     runs: 1,
     async play(visitor) {
-      const call = workFor(2000);
+      const call = workFor(6000);
       await visitor.loseReply(call, this.route);
       expectInUse(await visitor.send(call));
       const retries = [await visitor.sendUntilAnswered(call), await visitor.send(call)];

@@ -1,8 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { chain } from '../engine/awaitable.js';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
-import { parseDuration } from '../engine/duration.js';
-import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
+import type { OperationRequest } from '../engine/operation.js';
 import type { IdempotencyStore } from '../engine/store.js';
 import { IDEMPOTENCY_STORE } from '../idempotency.constants.js';
 import {
@@ -29,6 +28,8 @@ import {
 } from './options-check.js';
 import type { Entrance } from './entrance.js';
 import type { ProtectedHandler, ProtectedLayer } from './protected-handler.js';
+import { policyOf } from './policy.js';
+import { checkScopes, scopesOf } from './scopes.js';
 import { resolveTransaction } from './transaction-option.js';
 
 export interface HandlerDeclaration extends Entrance {
@@ -96,7 +97,7 @@ export class HandlerResolver {
       (option) => `defaults.${option}`,
       () => {
         checkDefaults(defaults);
-        this.policy(defaults);
+        policyOf(defaults);
         resolveTransaction(defaults, this.store);
         resolveFingerprint(defaults.fingerprint);
         this.strategies.get(defaults.strategy ?? DEFAULTS.strategy);
@@ -131,7 +132,7 @@ export class HandlerResolver {
         const options = this.withDefaults(Object.fromEntries(own) as IdempotentOptions);
         checkOptions(options);
         const transaction = resolveTransaction(options, this.store);
-        return { policy: this.policy(options), transaction };
+        return { policy: policyOf(options), transaction };
       },
     );
   }
@@ -187,7 +188,7 @@ export class HandlerResolver {
   ): ProtectedLayer {
     const key = resolveKey(plan.key, keys);
     const fingerprint = resolveFingerprint(options.fingerprint);
-    const policy = this.policy(options);
+    const policy = policyOf(options);
     const isOutermost = index === 0;
     return {
       key,
@@ -246,21 +247,6 @@ export class HandlerResolver {
     const { defaults } = this.moduleOptions;
     return Object.assign({}, defaults, ...options.map(withoutUndefined)) as IdempotentOptions;
   }
-
-  private policy(options: IdempotentOptions): OperationPolicy {
-    return {
-      leaseMs: parseDuration('lease', options.lease ?? DEFAULTS.lease),
-      retentionMs: parseDuration('ttl', options.ttl ?? DEFAULTS.ttl),
-      waitMs: parseDuration('wait', options.wait ?? DEFAULTS.wait, { zero: true }),
-      retryAfterMs: parseDuration('retryAfter', options.retryAfter ?? DEFAULTS.retryAfter, {
-        zero: true,
-      }),
-      onDuplicate: options.onDuplicate ?? DEFAULTS.onDuplicate,
-      onAbandoned: options.onAbandoned ?? DEFAULTS.onAbandoned,
-      onStoreFailure: options.onStoreFailure ?? DEFAULTS.onStoreFailure,
-      keepsReply: true,
-    };
-  }
 }
 
 /** Functions do not change what is worked out; objects are no values of options. */
@@ -286,33 +272,6 @@ function fingerprintFor(
 /** Where handlers share a namespace, one is never answered with the reply of another. */
 function withRoute(declared: ResolvedFingerprint): ResolvedFingerprint {
   return (call) => chain(declared(call), (content) => sha256(`${content} ${call.scope}`));
-}
-
-function scopesOf(
-  { scopes }: HandlerDeclaration,
-  { scope }: IdempotentOptions,
-): [string, ReadonlyMap<string, string> | undefined] {
-  if (scope !== undefined) return [scope, undefined];
-  if (typeof scopes === 'string') return [scopes, undefined];
-  const [first] = scopes.values();
-  return [first ?? '', scopes.size > 1 ? scopes : undefined];
-}
-
-/** Two layers with the same keys would wait for each other for ever. */
-function checkScopes(layers: readonly Layer[]): void {
-  const seen = new Set<string>();
-  for (const { strategy, options } of layers) {
-    const scope = options.scope ?? `#${strategy}`;
-    if (seen.has(scope)) {
-      throw new IdempotencyConfigurationError({
-        option: 'scope',
-        given: options.scope ?? `two layers of strategy '${strategy}'`,
-        accepted: 'layers that differ in their strategy, or in their scope',
-        remedy: 'Remove one of the two decorators, or give one of them a `scope` of its own.',
-      });
-    }
-    seen.add(scope);
-  }
 }
 
 /** An option that is there but `undefined` must not hide the one below it. */

@@ -1,11 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
-import {
-  type CallHandler,
-  type ExecutionContext,
-  Inject,
-  Injectable,
-  Logger,
-} from '@nestjs/common';
+import { type CallHandler, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { defer, lastValueFrom, type Observable } from 'rxjs';
 import { IdempotencyEngine } from '../../engine/engine.js';
 import type { IdempotencyErrorCode } from '../../engine/refusals.js';
@@ -13,8 +7,9 @@ import { type IdempotencyException, isIdempotencyError } from '../../idempotency
 import { MODULE_OPTIONS_TOKEN } from '../../idempotency.module-definition.js';
 import type { IdempotencyModuleOptions } from '../../idempotency.options.js';
 import { DirectEntry, type RunningCall } from '../direct-entry.js';
-import { type Entry, exceptionOf, Operations, type RefusalReason } from '../operations.js';
+import { type Entry, Operations, type RefusalReason } from '../operations.js';
 import type { ProtectedHandler } from '../protected-handler.js';
+import { reportedException } from '../reported-exception.js';
 import { encodeRecoveredValue } from '../recovery-call.js';
 import { FieldCall } from './field-call.js';
 import { GraphqlErrors } from './graphql-errors.js';
@@ -23,7 +18,6 @@ import { ObjectTypes } from './object-types.js';
 /** The way of a call that came in as a field of a mutation. */
 @Injectable()
 export class GraphqlEntry implements Entry<FieldCall> {
-  private readonly logger = new Logger('Idempotency');
   readonly encodeRecovered = encodeRecoveredValue;
   private readonly problemBaseUrl: string | undefined;
   private readonly operations = new Operations<FieldCall>(this);
@@ -58,11 +52,7 @@ export class GraphqlEntry implements Entry<FieldCall> {
     code: IdempotencyErrorCode,
     reason: RefusalReason,
   ): IdempotencyException {
-    const exception = exceptionOf(code, reason, this.problemBaseUrl);
-    // The client cannot mend it; whoever runs the application can.
-    if (exception.getStatus() === 500)
-      this.logger.error(`${code} on ${scope}: ${String(reason.cause)}`);
-    return exception;
+    return reportedException(scope, code, reason, this.problemBaseUrl);
   }
 
   private async run(

@@ -1,5 +1,5 @@
 import type { CallHandler, ExecutionContext } from '@nestjs/common';
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { type Observable, of } from 'rxjs';
 import { type Awaitable, chain } from '../../engine/awaitable.js';
@@ -12,14 +12,9 @@ import { decodeReply, UnreadableReplyError } from '../../replies/codec.js';
 import type { Reply } from '../../replies/reply.js';
 import { CurrentOperation } from '../current-operation.js';
 import { HandlerRun, handlerRuns } from '../handler-run.js';
-import {
-  type Begun,
-  type Entry,
-  exceptionOf,
-  Operations,
-  type RefusalReason,
-} from '../operations.js';
+import { type Begun, type Entry, Operations, type RefusalReason } from '../operations.js';
 import type { ProtectedHandler } from '../protected-handler.js';
+import { reportedException } from '../reported-exception.js';
 import { encodeRecoveredHttpReply } from '../recovery-call.js';
 import { type FrameworkResponse, HttpExchange } from './exchange.js';
 import { HttpOperation, type HttpOperationContext } from './http-operation.js';
@@ -29,7 +24,6 @@ import { replay } from './replayer.js';
 /** The way of a call that came in over HTTP. */
 @Injectable()
 export class HttpEntry implements HttpOperationContext, Entry<HttpExchange> {
-  private readonly logger = new Logger('Idempotency');
   readonly encodeRecovered = encodeRecoveredHttpReply;
   readonly maxResponseBytes: number;
   private readonly problemBaseUrl: string | undefined;
@@ -91,10 +85,7 @@ export class HttpEntry implements HttpOperationContext, Entry<HttpExchange> {
     code: IdempotencyErrorCode,
     reason: RefusalReason,
   ): IdempotencyException {
-    const exception = exceptionOf(code, reason, this.problemBaseUrl);
-    // The caller cannot mend it; whoever runs the application can.
-    if (exception.getStatus() === 500)
-      this.logger.error(`${code} on ${scope}: ${messageOf(reason.cause)}`);
+    const exception = reportedException(scope, code, reason, this.problemBaseUrl);
     for (const [name, value] of problemHeaders(exception, response.getHeaders()))
       this.setHeader(response, name, value);
     return exception;
@@ -152,8 +143,4 @@ export class HttpEntry implements HttpOperationContext, Entry<HttpExchange> {
     const run = new HandlerRun(method, new CurrentOperation(exchange, undefined), undefined);
     return handlerRuns.run(run, () => next.handle());
   }
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : 'the record belongs to another kind of call';
 }

@@ -1,4 +1,4 @@
-import { Inject, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import { isObservable, lastValueFrom } from 'rxjs';
 import { IdempotencyEngine } from '../../engine/engine.js';
@@ -10,8 +10,9 @@ import type { IdempotencyModuleOptions } from '../../idempotency.options.js';
 import { DirectEntry } from '../direct-entry.js';
 import { HandlerRegistry } from '../handler-registry.js';
 import { handlerRuns } from '../handler-run.js';
-import { type Entry, exceptionOf, Operations, type RefusalReason } from '../operations.js';
+import { type Entry, Operations, type RefusalReason } from '../operations.js';
 import type { ProtectedHandler } from '../protected-handler.js';
+import { reportedException } from '../reported-exception.js';
 import { encodeRecoveredValue } from '../recovery-call.js';
 import { adopt, type InstanceEntry } from './instance-entry.js';
 import { MethodCall } from './method-call.js';
@@ -19,7 +20,6 @@ import { MethodCall } from './method-call.js';
 /** The way of a call of a provider's method: a service, a scheduled job, a queue's processor. */
 @Injectable()
 export class MethodEntry implements Entry<MethodCall>, InstanceEntry, OnModuleInit {
-  private readonly logger = new Logger('Idempotency');
   readonly encodeRecovered = encodeRecoveredValue;
   private readonly problemBaseUrl: string | undefined;
   private readonly operations = new Operations<MethodCall>(this);
@@ -62,11 +62,7 @@ export class MethodEntry implements Entry<MethodCall>, InstanceEntry, OnModuleIn
     code: IdempotencyErrorCode,
     reason: RefusalReason,
   ): IdempotencyException {
-    const exception = exceptionOf(code, reason, this.problemBaseUrl);
-    // Whoever called cannot mend it; whoever runs the application can.
-    if (exception.getStatus() === 500)
-      this.logger.error(`${code} on ${scope}: ${String(reason.cause)}`);
-    return exception;
+    return reportedException(scope, code, reason, this.problemBaseUrl);
   }
 
   /** A method that calls itself for the same operation goes on with it. */

@@ -16,14 +16,9 @@ import type { IdempotencyModuleOptions } from '../../idempotency.options.js';
 import { EmittedValues } from '../../replies/emitted-values.js';
 import { DirectEntry } from '../direct-entry.js';
 import { HandlerRegistry } from '../handler-registry.js';
-import {
-  type Begun,
-  type Entry,
-  exceptionOf,
-  Operations,
-  type RefusalReason,
-} from '../operations.js';
+import { type Begun, type Entry, Operations, type RefusalReason } from '../operations.js';
 import type { ProtectedHandler } from '../protected-handler.js';
+import { reportedException } from '../reported-exception.js';
 import { encodeRecoveredValue } from '../recovery-call.js';
 import { Deliveries, type Delivery, type Verdict } from './delivery.js';
 import { MessageCall } from './message-call.js';
@@ -99,11 +94,7 @@ export class RpcEntry implements Entry<MessageCall> {
     code: IdempotencyErrorCode,
     reason: RefusalReason,
   ): IdempotencyException {
-    const exception = exceptionOf(code, reason, this.problemBaseUrl);
-    // Whoever sent it cannot mend it; whoever runs the application can.
-    if (exception.getStatus() === 500)
-      this.logger.error(`${code} on ${scope}: ${String(reason.cause)}`);
-    return exception;
+    return reportedException(scope, code, reason, this.problemBaseUrl);
   }
 
   private async run(

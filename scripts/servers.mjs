@@ -1,4 +1,4 @@
-// The servers that the tests start for themselves: found, or installed, never skipped.
+// The servers, and the browser, that the tests start for themselves: found, or installed, never skipped.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -9,6 +9,7 @@ const SERVERS = [
   { program: 'postgres', package: 'postgresql', service: 'postgresql' },
   { program: 'rabbitmq-server', package: 'rabbitmq-server', service: 'rabbitmq-server' },
   { program: 'nats-server', package: 'nats-server', service: 'nats-server' },
+  { program: 'chromium', package: 'chromium' },
 ];
 
 /** Debian keeps the programs of PostgreSQL in a folder per version, off the PATH. */
@@ -86,7 +87,7 @@ function install(missing) {
   if (asRoot.length > 0 && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status !== 0)
     return;
   const packages = missing.map((server) => server.package).join(' ');
-  const services = missing.map(({ service }) => service).join(' ');
+  const services = missing.map(({ service = '' }) => service).join(' ');
   console.log(`Installing ${packages} …`);
   const [program, ...args] = [...asRoot, 'sh', '-c', INSTALL, 'install', packages, services];
   spawnSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });

@@ -6,6 +6,14 @@ export interface Content {
   readonly digest: string;
 }
 
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
+
+/** Requests that change nothing need no key. @internal */
+export function isSafe(input: Parameters<typeof fetch>[0], init: RequestInit): boolean {
+  const method = init.method ?? (input instanceof Request ? input.method : 'GET');
+  return SAFE.has(method.toUpperCase());
+}
+
 /** Reads the whole body, also that of a stream, which could not be sent twice. @internal */
 export async function contentOf(
   input: Parameters<typeof fetch>[0],

@@ -1,3 +1,4 @@
+import { isSafe } from './content.js';
 import { type IdempotentFetchOptions, settingsOf } from './options.js';
 import { Sender } from './sender.js';
 
@@ -17,8 +18,6 @@ export type IdempotentFetch = (
   init?: IdempotentRequestInit,
 ) => Promise<Response>;
 
-const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
-
 /**
  * Makes a `fetch` that repeats a request, with the same key, until it is answered: when there was
  * no answer, and when the answer is problem details that say `retryable: true`. Every other answer
@@ -37,8 +36,7 @@ export function createIdempotentFetch(options: IdempotentFetchOptions = {}): Ide
   const settings = settingsOf(options);
   const sender = new Sender(settings);
   return async (input, { intent, ...init } = {}) => {
-    const method = init.method ?? (input instanceof Request ? input.method : 'GET');
-    if (SAFE.has(method.toUpperCase())) return settings.fetch(input, init);
+    if (isSafe(input, init)) return settings.fetch(input, init);
     return (await sender.send(input, init, { name: intent })).response;
   };
 }

@@ -9,8 +9,10 @@ export interface IntentRecord {
   readonly expiresAt?: number;
   /** Of the content that the key was first sent with; absent as long as it was not. */
   readonly digest?: string;
-  /** True when there was a final answer. Kept for forms, to which one can go back. */
-  readonly answered?: true;
+  /** True while a page works on it; stays so when the page is gone before the answer. */
+  readonly isPending?: boolean;
+  /** True when there was a final answer. Kept where one can go back to what was asked. */
+  readonly isAnswered?: boolean;
 }
 
 /** Makes the key of a new intent. @internal */
@@ -41,29 +43,36 @@ export class Intents {
       const stored = this.read(name);
       const known = held === undefined ? open(stored) : stored?.key === held.key ? stored : held;
       const record = known !== undefined && fits(known) ? known : await make();
-      return this.write(name, { ...record, digest });
+      return this.write(name, { ...record, digest, isPending: true, isAnswered: false });
     });
   }
 
   /**
-   * The key of a form that is shown: that of the open intent, or a new one.
+   * The key of what is shown, before there is any content: that of the open intent, or a new one.
    *
-   * @param isBack somebody went back to the form: it has the key that it had, also an answered one
+   * @param isBack somebody came back to it: it has the key that it had, also an answered one
+   * @param given the key that the page came with, better than one that was never used
    */
-  prepare(name: string, make: MakeKey, isBack: boolean): Promise<IntentRecord> {
+  prepare(name: string, make: MakeKey, isBack: boolean, given?: string): Promise<IntentRecord> {
     return this.inTurn(name, async () => {
       const stored = this.read(name);
       const known = isBack ? stored : open(stored);
+      if (given !== undefined && known?.digest === undefined)
+        return this.write(name, { key: given });
       return known ?? this.write(name, await make());
     });
   }
 
-  /** There was a final answer: the name is free for the next intent. */
-  answered(name: string | undefined, record: IntentRecord, isKept: boolean): void {
+  /** Nobody works on the intent any more. */
+  settle(
+    name: string | undefined,
+    record: IntentRecord,
+    outcome: 'open' | 'answered' | 'forgotten',
+  ): void {
     // Another call, or another tab, may have begun the next intent meanwhile.
     if (name === undefined || this.read(name)?.key !== record.key) return;
-    if (isKept) this.write(name, { ...record, answered: true });
-    else this.storage.removeItem(PREFIX + name);
+    if (outcome === 'forgotten') this.storage.removeItem(PREFIX + name);
+    else this.write(name, { ...record, isPending: false, isAnswered: outcome === 'answered' });
   }
 
   /** One at a time per name: two calls at once must not ask for two tokens. */
@@ -97,7 +106,7 @@ export class Intents {
 }
 
 function open(record: IntentRecord | undefined): IntentRecord | undefined {
-  return record?.answered === true ? undefined : record;
+  return record?.isAnswered === true ? undefined : record;
 }
 
 function hasExpired({ expiresAt }: IntentRecord): boolean {

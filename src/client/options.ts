@@ -50,10 +50,10 @@ export function settingsOf(options: IdempotentFetchOptions): Settings {
   const settings = {
     ...DEFAULTS,
     storage: options.storage ?? defaultStorage(),
-    // As a call of the global: browsers refuse it as a method of anything else.
-    fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
     ...given(options),
-  };
+    // Not as a method of these settings: browsers refuse that for their own.
+    fetch: (input, init) => (options.fetch ?? globalThis.fetch)(input, init),
+  } satisfies Settings;
   for (const name of ['deadlineMs', 'attemptMs', 'baseDelayMs', 'maxDelayMs'] as const)
     if (!(settings[name] > 0))
       throw new TypeError(

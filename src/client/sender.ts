@@ -11,8 +11,12 @@ export interface IntentCall {
   readonly name?: string;
   /** What a form got when it was shown. */
   readonly held?: IntentRecord;
+  /** A key that the page came with, for the next intent that is new. */
+  readonly given?: string;
   /** Remember the key of what was answered, for somebody who goes back. */
   readonly keepsAnswered?: boolean;
+  /** Called with the key before it is sent. */
+  readonly onClaim?: (record: IntentRecord) => void;
 }
 
 /** An answer, and whether it is the last word on the intent. @internal */
@@ -43,28 +47,38 @@ export class Sender {
   async send(
     input: Parameters<typeof fetch>[0],
     init: RequestInit,
-    { name, held, keepsAnswered = false }: IntentCall,
+    { name, held, given, keepsAnswered = false, onClaim }: IntentCall,
   ): Promise<Sent> {
     const end = Date.now() + this.settings.deadlineMs;
     const content = await contentOf(input, init);
-    const makeKey = (): Promise<IntentRecord> => this.makeKey(content.request, end);
+    const makeKey = async (): Promise<IntentRecord> =>
+      given === undefined ? this.makeKey(content.request, end) : { key: given };
     const record = await this.intents.claim(name, content.digest, makeKey, held);
-    const { response, problem } = await this.ask(() => this.request(content, record), end);
-    const isFinal = isLastWord(response.status, problem);
-    if (isFinal) this.intents.answered(name, record, keepsAnswered);
-    return { response, record, isFinal };
+    onClaim?.(record);
+    let outcome: 'open' | 'answered' | 'forgotten' = 'open';
+    try {
+      const { response, problem } = await this.ask(() => this.request(content, record), end);
+      const isFinal = isLastWord(response.status, problem);
+      if (isFinal) outcome = keepsAnswered ? 'answered' : 'forgotten';
+      return { response, record, isFinal };
+    } finally {
+      this.intents.settle(name, record, outcome);
+    }
   }
 
-  /** The key of a form that is shown; `given` is the one that it came with. */
+  forget(name: string, record: IntentRecord): void {
+    this.intents.settle(name, record, 'forgotten');
+  }
+
+  /** The key of what is shown; see {@link Intents.prepare}. */
   prepare(
     name: string,
     identity: Identity,
-    { isBack, given }: { readonly isBack: boolean; readonly given?: string },
+    isBack: boolean,
+    given?: string,
   ): Promise<IntentRecord> {
     const end = Date.now() + this.settings.deadlineMs;
-    const makeKey = async (): Promise<IntentRecord> =>
-      given === undefined ? this.makeKey(identity, end) : { key: given };
-    return this.intents.prepare(name, makeKey, isBack);
+    return this.intents.prepare(name, () => this.makeKey(identity, end), isBack, given);
   }
 
   /** Repeats a request until there is an answer that does not ask for another try. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { pack, root, type Packed } from './packed.js';
 
 const EXPECTED = [
@@ -47,6 +48,13 @@ describe('the tarball', () => {
       .map((target) => target.replace('./', ''))
       .filter((path) => !packed.files.includes(path));
     expect(missing).toEqual([]);
+  });
+
+  it('holds the client as one file that imports nothing, of the size that is stated', () => {
+    const code = readFileSync(join(root, 'dist/browser/client.js'));
+    expect(code.toString()).not.toMatch(/\bimport\b|\brequire\b/);
+    const kilobytes = Math.round(gzipSync(code).length / 1000);
+    expect(readFileSync(join(root, 'docs/client.md'), 'utf8')).toContain(`${kilobytes} kB gzipped`);
   });
 
   it('holds the same modules as ES modules and as CommonJS', () => {

@@ -6,7 +6,14 @@ import { pathToFileURL } from 'node:url';
 
 const SCRIPT = join(import.meta.dirname, '../../scripts/servers.mjs');
 
-const PROGRAMS = ['redis-server', 'mariadbd', 'postgres', 'rabbitmq-server', 'nats-server'];
+const PROGRAMS = [
+  'redis-server',
+  'mariadbd',
+  'postgres',
+  'rabbitmq-server',
+  'nats-server',
+  'chromium',
+];
 
 /** Runs a line of code beside the exports of the script, and answers what it prints. */
 function evaluate(code: string): unknown {
@@ -51,7 +58,7 @@ describe('the servers of the tests', () => {
     const told = evaluate(`remedy(missingServers(['/nowhere']))`);
     expect(told).toContain(`${PROGRAMS.join(', ')}.\n`);
     expect(told).toMatch(
-      /apt-get install redis-server mariadb-server postgresql rabbitmq-server nats-server\)/,
+      /apt-get install redis-server mariadb-server postgresql rabbitmq-server nats-server chromium\)/,
     );
     expect(told).toMatch(/docker run/);
   });

@@ -1,0 +1,80 @@
+/** What a screen reader says. */
+export interface Messages {
+  /** @default 'Sending …' */
+  readonly pending: string;
+  /** After an answer of success. @default 'Done.' */
+  readonly done: string;
+  /** After any other answer, or none. @default 'This did not work.' */
+  readonly failed: string;
+}
+
+/** @internal */
+export const MESSAGES: Messages = {
+  pending: 'Sending …',
+  done: 'Done.',
+  failed: 'This did not work.',
+};
+
+/** A control that can be pressed. @internal */
+export type Pressable = HTMLButtonElement | HTMLInputElement;
+
+const UNSEEN = 'position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)';
+
+/** Shows, also to those who do not see it, that something is under way. @internal */
+export class Busy {
+  private readonly status: HTMLElement;
+  private disabled: readonly Pressable[] = [];
+  private focused: Pressable | undefined;
+  private isOn = false;
+
+  constructor(
+    private readonly host: HTMLElement,
+    private readonly buttons: () => readonly Pressable[],
+    private readonly messages: Messages,
+  ) {
+    // There from the start: a region that comes with its text is not announced.
+    this.status = document.createElement('span');
+    this.status.setAttribute('role', 'status');
+    this.status.style.cssText = UNSEEN;
+    host.after(this.status);
+  }
+
+  get isBusy(): boolean {
+    return this.isOn;
+  }
+
+  begin(): void {
+    this.isOn = true;
+    this.host.setAttribute('aria-busy', 'true');
+    this.disabled = this.buttons().filter((button) => !button.disabled);
+    this.focused = this.disabled.find((button) => button === document.activeElement);
+    for (const button of this.disabled) {
+      button.disabled = true;
+      button.setAttribute('aria-disabled', 'true');
+    }
+    this.status.textContent = this.messages.pending;
+  }
+
+  end(outcome: 'done' | 'failed'): void {
+    this.release();
+    this.status.textContent = this.messages[outcome];
+  }
+
+  /** Leaves the page as it was. */
+  remove(): void {
+    this.release();
+    this.status.remove();
+  }
+
+  private release(): void {
+    if (!this.isOn) return;
+    this.isOn = false;
+    this.host.removeAttribute('aria-busy');
+    for (const button of this.disabled) {
+      button.disabled = false;
+      button.removeAttribute('aria-disabled');
+    }
+    // Being disabled has cost the button the focus, and those without a mouse their place.
+    if (document.activeElement === document.body) this.focused?.focus();
+  }
+}

@@ -1,0 +1,248 @@
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { openStore } from '../processes/support/open-store.js';
+import { Shop } from '../client/support/shop.js';
+import { ChildProgram, end, nextMessage } from '../support/child-program.js';
+import { boot, eventually, type TestApp } from '../support/http.js';
+import { freePort } from '../support/servers/private-server.js';
+import { startRedis } from '../support/servers/redis.js';
+import { startChromium } from './support/browser.js';
+import { PageController } from './support/page.controller.js';
+
+const FIRST = '{"number":1,"sku":"pen"}';
+
+describe('a protected form in Chromium', () => {
+  let browser: Browser;
+  let test: TestApp;
+  let context: BrowserContext;
+  let page: Page;
+
+  beforeAll(async () => {
+    browser = await startChromium();
+    test = await boot('express', {
+      controllers: [Shop, PageController],
+      idempotency: { tokens: { purposes: ['order'] }, tokenController: true },
+    });
+  }, 60_000);
+  afterAll(async () => {
+    await browser?.close();
+    await test?.close();
+  });
+  beforeEach(async () => {
+    Shop.empty();
+    context = await browser.newContext({ baseURL: `http://127.0.0.1:${test.port}` });
+    page = await context.newPage();
+  });
+  afterEach(() => context.close());
+
+  const show = async (tab: Page, url = '/page'): Promise<void> => {
+    await tab.goto(url);
+    await tab.fill('[name=sku]', 'pen');
+  };
+  const order = (tab: Page) => tab.click('text=Order');
+  const result = (tab: Page) => tab.waitForFunction(resultIn).then((text) => text.jsonValue());
+  /** Resolves when the server has an order in hand. */
+  const inHand = (tab: Page) => tab.waitForRequest((request) => request.method() === 'POST');
+
+  async function expectOneEffect(...tabs: Page[]): Promise<void> {
+    for (const tab of tabs) expect(await result(tab)).toBe(FIRST);
+    expect(Shop.effects).toEqual([{ sku: 'pen' }]);
+  }
+
+  it('S14: a double click orders once', async () => {
+    await show(page);
+    await page.dblclick('text=Order');
+    Shop.gate.open();
+    await expectOneEffect(page);
+  });
+
+  it('S14: Enter twice orders once', async () => {
+    await show(page);
+    await page.focus('[name=sku]');
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('Enter');
+    Shop.gate.open();
+    await expectOneEffect(page);
+  });
+
+  it('S14: a reload while pending, with a page that shows the same again, goes on by itself', async () => {
+    await page.goto('/page?value=pen');
+    await Promise.all([inHand(page), order(page)]);
+    await Promise.all([inHand(page), page.reload()]);
+    Shop.gate.open();
+    await expectOneEffect(page);
+  });
+
+  it('S14: a reload while pending, and the same filled in again, orders once', async () => {
+    await show(page);
+    await Promise.all([inHand(page), order(page)]);
+    await page.reload();
+    await page.fill('[name=sku]', 'pen');
+    await Promise.all([inHand(page), order(page)]);
+    Shop.gate.open();
+    await expectOneEffect(page);
+  });
+
+  it.each([
+    ['as it was left', 'true'],
+    ['loaded anew', 'false'],
+  ])(
+    'S14: going back after success to the page %s, and ordering the same, shows the first result',
+    async (_how, isPersisted) => {
+      Shop.gate.open();
+      await show(page);
+      if (isPersisted === 'false') await page.evaluate(keepOutOfBackForwardCache);
+      await order(page);
+      await expectOneEffect(page);
+      await page.goto('/elsewhere');
+      await page.evaluate(goBack);
+      await page.waitForFunction(hasComeBack, isPersisted);
+      await page.fill('[name=sku]', 'pen');
+      const replayed = page.waitForResponse('**/gated');
+      await order(page);
+      expect((await replayed).headers()).toHaveProperty('idempotent-replayed', 'true');
+      await expectOneEffect(page);
+    },
+  );
+
+  it('S14: an order that was placed offline arrives once when the network is back', async () => {
+    Shop.gate.open();
+    await show(page);
+    await context.setOffline(true);
+    const lost = page.waitForEvent('requestfailed');
+    await order(page);
+    await lost;
+    expect(Shop.effects).toEqual([]);
+    await context.setOffline(false);
+    await expectOneEffect(page);
+  });
+
+  it('S14: two tabs that share their storage order once', async () => {
+    const [second, late] = [await context.newPage(), await context.newPage()];
+    for (const tab of [page, second, late]) await show(tab, '/page?shared');
+    const sent = Promise.all([inHand(page), inHand(second)]);
+    await Promise.all([order(page), order(second)]);
+    await sent;
+    Shop.gate.open();
+    await expectOneEffect(page, second);
+    await order(late);
+    await expectOneEffect(page, second, late);
+  });
+
+  it('S14: the server is killed and restarted in between, and the order is there once', async () => {
+    const redis = await startRedis();
+    const business = await openStore('Redis', redis.port);
+    const program = await ChildProgram.compile('test/browser/programs/shop.ts');
+    try {
+      const port = await freePort();
+      const env = { REDIS_PORT: String(redis.port), PORT: String(port) };
+      const first = await program.start<string>({ ...env, STOPS: 'yes' });
+      await show(page, `http://127.0.0.1:${port}/page`);
+      const hasOrder = nextMessage(first.process);
+      await order(page);
+      await hasOrder;
+      await end(first.process);
+      await program.start({ ...env, STOPS: 'no' });
+      expect(await result(page)).toBe(FIRST);
+      expect(await business.effects('orders')).toBe(1);
+    } finally {
+      await program.stop();
+      await business.close();
+      await redis.stop();
+    }
+  }, 60_000);
+
+  it('tells everybody that it is busy, and is as before after the answer', async () => {
+    await show(page);
+    const button = page.getByRole('button', { name: 'Order' });
+    await button.focus();
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('form[aria-busy=true] button[disabled][aria-disabled=true]');
+    expect(await page.getByRole('status').allTextContents()).toContain('Sending …');
+    Shop.gate.open();
+    await result(page);
+    expect(await page.getByRole('status').allTextContents()).toContain('Done.');
+    expect(await page.inputValue('[name=sku]')).toBe('');
+    expect(await button.isEnabled()).toBe(true);
+    expect(await page.locator('[aria-busy], [aria-disabled]').count()).toBe(0);
+    expect(await button.evaluate((element) => element === document.activeElement)).toBe(true);
+  });
+
+  it('orders again when the same is filled in again after an answer', async () => {
+    Shop.gate.open();
+    await show(page);
+    await order(page);
+    await expectOneEffect(page);
+    await page.fill('[name=sku]', 'pen');
+    await order(page);
+    await eventually(() => Shop.effects.length === 2);
+    expect(Shop.effects).toHaveLength(2);
+  });
+
+  it.each(['json', 'urlencoded'])('sends tokens of the server with %s', async (encoding) => {
+    await show(page, `/page?tokens&url=/token-orders&encoding=${encoding}`);
+    const field = page.locator('[name=_idempotency_token]');
+    await page.waitForFunction(tokenIn);
+    const token = await field.inputValue();
+    const [request] = await Promise.all([inHand(page), order(page)]);
+    await expectOneEffect(page);
+    expect(request.headers()['idempotency-key']).toBe(token);
+  });
+
+  it('is an ordinary form again when its protection is disposed of', async () => {
+    await show(page);
+    await page.evaluate(disposeOfProtection);
+    expect(await page.locator('[name=_idempotency_token]').count()).toBe(0);
+    await Promise.all([page.waitForURL('**/gated?sku=pen'), order(page)]);
+    expect(Shop.effects).toEqual([]);
+  });
+
+  it('S14: a double click on a protected button acts once, a later click again', async () => {
+    await page.goto('/page');
+    await page.dblclick('text=Vote');
+    expect(await page.isDisabled('text=Vote')).toBe(true);
+    Shop.gate.open();
+    expect(await result(page)).toBe('{"number":1}');
+    expect(Shop.effects).toHaveLength(1);
+    await page.click('text=Vote');
+    await eventually(() => Shop.effects.length === 2);
+    expect(Shop.effects).toHaveLength(2);
+  });
+
+  it('S14: a protected button goes on after a reload with what was pending', async () => {
+    await page.goto('/page');
+    await Promise.all([inHand(page), page.click('text=Vote')]);
+    await page.reload();
+    Shop.gate.open();
+    await page.click('text=Vote');
+    expect(await result(page)).toBe('{"number":1}');
+    expect(Shop.effects).toHaveLength(1);
+  });
+});
+
+// These run in the page.
+
+function resultIn(): string {
+  return document.querySelector('output')!.value;
+}
+
+function tokenIn(): string {
+  return document.querySelector<HTMLInputElement>('[name=_idempotency_token]')!.value;
+}
+
+function disposeOfProtection(): void {
+  (globalThis as unknown as { protection: { dispose(): void } }).protection.dispose();
+}
+
+/** A page with a listener for `unload` is not kept. */
+function keepOutOfBackForwardCache(): void {
+  window.addEventListener('unload', () => undefined);
+}
+
+/** Playwright's own waits for a load, which a page from the cache does not have. */
+function goBack(): void {
+  setTimeout(() => history.back());
+}
+
+function hasComeBack(isPersisted: string): boolean {
+  return document.body.dataset['persisted'] === isPersisted;
+}

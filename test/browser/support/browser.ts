@@ -1,0 +1,20 @@
+import { type Browser, chromium } from 'playwright-core';
+import { pathFolders, programIn } from '../../support/servers/programs.js';
+
+/** The Chromium of the system, in a profile of its own that is gone afterwards. */
+export function startChromium(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: programIn(pathFolders(), 'chromium'),
+    // Going back is tried both with the cache for it, which this allows, and without.
+    ignoreDefaultArgs: ['--disable-back-forward-cache'],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}

@@ -1,0 +1,67 @@
+import { Controller, Get, Header, Query } from '@nestjs/common';
+import { readFileSync } from 'node:fs';
+
+/** As it is published. */
+const CLIENT = 'dist/browser/client.js';
+
+/** A page with a form and a button, and the client from a script tag. */
+@Controller()
+export class PageController {
+  @Get('page')
+  @Header('Content-Type', 'text/html; charset=utf-8')
+  page(@Query('value') value = ''): string {
+    return PAGE.replace('value=""', `value="${encodeURIComponent(value)}"`);
+  }
+
+  @Get('elsewhere')
+  @Header('Content-Type', 'text/html; charset=utf-8')
+  elsewhere(): string {
+    return '<!doctype html><title>Elsewhere</title><p>Thank you.</p>';
+  }
+
+  @Get('client.js')
+  @Header('Content-Type', 'text/javascript; charset=utf-8')
+  client(): string {
+    return readFileSync(CLIENT, 'utf8');
+  }
+}
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<title>Shop</title>
+<form id="order" action="/gated">
+  <label>Article <input name="sku" value="" required></label>
+  <button>Order</button>
+</form>
+<button id="vote">Vote</button>
+<output id="result"></output>
+<script type="module">
+  import { protectButton, protectForm } from '/client.js';
+  addEventListener('pageshow', ({ persisted }) => {
+    document.body.dataset.persisted = persisted;
+  });
+  const show = async (response) => {
+    document.querySelector('#result').value = await response.text();
+  };
+  const parameters = new URLSearchParams(location.search);
+  const options = {
+    storage: parameters.has('shared') ? localStorage : sessionStorage,
+    tokenUrl: parameters.has('tokens') ? '/idempotency/tokens' : undefined,
+    purpose: parameters.has('tokens') ? 'order' : undefined,
+    url: parameters.get('url') ?? undefined,
+    maxDelayMs: 1_000,
+  };
+  const form = document.querySelector('#order');
+  window.protection = protectForm(form, {
+    ...options,
+    encoding: parameters.get('encoding') ?? 'json',
+    onResult: show,
+  });
+  protectButton(
+    document.querySelector('#vote'),
+    async ({ fetch }) => show(await fetch('/gated', { method: 'POST' })),
+    options,
+  );
+</script>
+</html>
+`;

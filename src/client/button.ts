@@ -1,5 +1,6 @@
 import { Busy, MESSAGES, type Messages } from './busy.js';
 import { isSafe } from './content.js';
+import { defaultIntent } from './default-intent.js';
 import type { IdempotentFetch } from './fetch.js';
 import type { Protection } from './form.js';
 import type { IntentRecord } from './intents.js';
@@ -8,7 +9,7 @@ import { Sender } from './sender.js';
 
 /** Options of `protectButton()`. */
 export interface ProtectButtonOptions extends IdempotentFetchOptions {
-  /** Names what the button does. @default the page's path with the button's id */
+  /** Names what the button does. @default the page's path with the button's id, name or place */
   readonly intent?: string;
   /** What a screen reader says. */
   readonly messages?: Partial<Messages>;
@@ -41,7 +42,7 @@ export function protectButton(
 ): Protection {
   const settings = settingsOf(options);
   const sender = new Sender(settings);
-  const intent = options.intent ?? `${location.pathname}#${button.id}`;
+  const intent = options.intent ?? defaultIntent(button);
   const busy = new Busy(button, () => [button], { ...MESSAGES, ...options.messages });
   const disposed = new AbortController();
   const { onError = reportError } = options;

@@ -45,7 +45,7 @@ export function submittersOf(form: HTMLFormElement): Pressable[] {
 }
 
 function encodingOf(form: HTMLFormElement): FormEncoding {
-  return form.enctype === 'multipart/form-data' ? 'form-data' : 'urlencoded';
+  return form.getAttribute('enctype') === 'multipart/form-data' ? 'form-data' : 'urlencoded';
 }
 
 function encoded(data: FormData, encoding: FormEncoding): BodyInit {

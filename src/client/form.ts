@@ -1,5 +1,6 @@
 import { Busy, MESSAGES, type Messages } from './busy.js';
 import { contentOf } from './content.js';
+import { defaultIntent } from './default-intent.js';
 import { formRequest, type FormRequestOptions, KEY_FIELD, submittersOf } from './form-request.js';
 import type { IntentRecord } from './intents.js';
 import { type IdempotentFetchOptions, settingsOf } from './options.js';
@@ -7,7 +8,7 @@ import { Sender } from './sender.js';
 
 /** Options of `protectForm()`. */
 export interface ProtectFormOptions extends IdempotentFetchOptions, FormRequestOptions {
-  /** Names what the form is for. @default the page's path with the form's id */
+  /** Names what the form is for. @default the page's path with the form's id, name or place */
   readonly intent?: string;
   /** What a screen reader says. */
   readonly messages?: Partial<Messages>;
@@ -57,7 +58,7 @@ class FormProtection implements Protection {
     private readonly options: ProtectFormOptions,
   ) {
     this.sender = new Sender(settingsOf(options));
-    this.name = options.intent ?? `${location.pathname}#${form.id}`;
+    this.name = options.intent ?? defaultIntent(form);
     const buttons = (): ReturnType<typeof submittersOf> => submittersOf(form);
     this.busy = new Busy(form, buttons, { ...MESSAGES, ...options.messages });
     const field = form.querySelector<HTMLInputElement>(`input[name="${KEY_FIELD}"]`);
@@ -137,7 +138,8 @@ class FormProtection implements Protection {
         this.answered = record;
         this.hold(undefined);
       }
-      if (response.ok) this.form.reset();
+      // A field may be called `reset`, and then stands in its place.
+      if (response.ok) HTMLFormElement.prototype.reset.call(this.form);
       this.busy.end(response.ok ? 'done' : 'failed');
       await onResult?.(response);
     } catch (error) {

@@ -27,6 +27,7 @@ export interface Sent {
 }
 
 interface Answer {
+  readonly attempts: number;
   readonly response: Response;
   readonly problem: Problem | undefined;
 }
@@ -88,7 +89,8 @@ export class Sender {
       const request = fresh();
       const limitMs = Math.min(attemptMs, Math.max(end - Date.now(), 1));
       const result = await attempt(this.settings.fetch, request, limitMs);
-      if (result.response !== undefined && result.problem?.retryable !== true) return result;
+      if (result.response !== undefined && result.problem?.retryable !== true)
+        return { attempts, ...result };
       // Full jitter: clients that failed together do not come back together.
       const backOffMs = Math.random() * Math.min(maxDelayMs, baseDelayMs * 2 ** (attempts - 1));
       const delayMs = retryAfterMs(result.response) + backOffMs;
@@ -118,10 +120,11 @@ export class Sender {
     const body = JSON.stringify({ purpose });
     const ask = (): Request =>
       new Request(tokenUrl, { method: 'POST', headers, credentials, signal, body });
-    const { response } = await this.ask(ask, end);
-    if (!response.ok) throw new IdempotentFetchError(`No token: ${response.status}.`, 1, response);
+    const { response, attempts } = await this.ask(ask, end);
+    if (!response.ok)
+      throw new IdempotentFetchError(`No token: ${response.status}.`, attempts, response);
     const { token, expiresAt, header } = (await response.json()) as Record<string, string>;
-    if (token === undefined) throw new IdempotentFetchError('No token came.', 1, response);
+    if (token === undefined) throw new IdempotentFetchError('No token came.', attempts, response);
     return { key: token, header, expiresAt: Date.parse(expiresAt ?? '') || undefined };
   }
 }

@@ -188,6 +188,31 @@ describe('a protected form in Chromium', () => {
     expect(request.headers()['idempotency-key']).toBe(token);
   });
 
+  it('has the key that the page came with, for one intent', async () => {
+    Shop.gate.open();
+    await show(page, '/page?token=issued');
+    const [first] = await Promise.all([inHand(page), order(page)]);
+    await expectOneEffect(page);
+    await page.fill('[name=sku]', 'pen');
+    const [second] = await Promise.all([inHand(page), order(page)]);
+    expect(first.headers()['idempotency-key']).toBe('issued');
+    expect(second.headers()['idempotency-key']).not.toBe('issued');
+    expect(first.postData()).toBe('{"sku":"pen"}');
+  });
+
+  it('keeps what was filled in, and the key, when the server fails', async () => {
+    await show(page, '/page?url=/fails/500');
+    const [first] = await Promise.all([inHand(page), order(page)]);
+    await result(page);
+    expect(await page.getByRole('status').allTextContents()).toContain('This did not work.');
+    expect(await page.inputValue('[name=sku]')).toBe('pen');
+    const [second] = await Promise.all([inHand(page), order(page)]);
+    expect(second.headers()['idempotency-key']).toBe(first.headers()['idempotency-key']);
+    await page.fill('[name=sku]', 'ink');
+    const [other] = await Promise.all([inHand(page), order(page)]);
+    expect(other.headers()['idempotency-key']).not.toBe(first.headers()['idempotency-key']);
+  });
+
   it('is an ordinary form again when its protection is disposed of', async () => {
     await show(page);
     await page.evaluate(disposeOfProtection);
@@ -206,6 +231,16 @@ describe('a protected form in Chromium', () => {
     await page.click('text=Vote');
     await eventually(() => Shop.effects.length === 2);
     expect(Shop.effects).toHaveLength(2);
+  });
+
+  it('a protected button repeats its action as a whole, and nothing of it that was done', async () => {
+    await page.goto('/page?votes=/orders+/fails/500');
+    for (let press = 1; press <= 2; press++) {
+      const failed = page.waitForResponse('**/fails/500');
+      await page.click('text=Vote');
+      await failed;
+    }
+    expect(Shop.effects).toEqual([undefined, '500', '500']);
   });
 
   it('S14: a protected button goes on after a reload with what was pending', async () => {

@@ -49,5 +49,5 @@ describe.each(PLATFORMS)('a network that loses replies and connections, on %s', 
     );
     expect(fates.after).toBeGreaterThan(INTENTS * 0.3);
     expect(fates.before).toBeGreaterThan(INTENTS * 0.1);
-  });
+  }, 120_000);
 });

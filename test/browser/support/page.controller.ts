@@ -9,8 +9,11 @@ const CLIENT = 'dist/browser/client.js';
 export class PageController {
   @Get('page')
   @Header('Content-Type', 'text/html; charset=utf-8')
-  page(@Query('value') value = ''): string {
-    return PAGE.replace('value=""', `value="${encodeURIComponent(value)}"`);
+  page(@Query('value') value = '', @Query('token') token = ''): string {
+    return PAGE.replace('VALUE', encodeURIComponent(value)).replace(
+      'TOKEN',
+      token === '' ? '' : `<input type="hidden" name="_idempotency_token" value="${token}">`,
+    );
   }
 
   @Get('elsewhere')
@@ -30,7 +33,8 @@ const PAGE = `<!doctype html>
 <html lang="en">
 <title>Shop</title>
 <form id="order" action="/gated">
-  <label>Article <input name="sku" value="" required></label>
+  <label>Article <input name="sku" value="VALUE" required></label>
+  TOKEN
   <button>Order</button>
 </form>
 <button id="vote">Vote</button>
@@ -59,7 +63,10 @@ const PAGE = `<!doctype html>
   });
   protectButton(
     document.querySelector('#vote'),
-    async ({ fetch }) => show(await fetch('/gated', { method: 'POST' })),
+    async ({ fetch }) => {
+      for (const path of (parameters.get('votes') ?? '/gated').split(' '))
+        await show(await fetch(path, { method: 'POST' }));
+    },
     options,
   );
 </script>

@@ -163,6 +163,14 @@ describe('the idempotent fetch', () => {
       expect(answered!.key).toBe(refused!.key);
     });
 
+    it('wait until the date that the answer names', async () => {
+      const response = await client()(at('later'), { method: 'POST' });
+      expect(response.status).toBe(204);
+      const [refused, answered] = wire.requests;
+      // A date has whole seconds.
+      expect(answered!.at - refused!.at).toBeGreaterThan(900);
+    });
+
     it('end with an error and the last refusal when the deadline is near', async () => {
       store.always('acquire', failBefore());
       const sent = client({ deadlineMs: 900 })(at('orders'), { ...posting({}), intent: 'buy' });

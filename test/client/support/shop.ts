@@ -1,4 +1,5 @@
-import { Body, Controller, HttpCode, HttpException, Param, Post } from '@nestjs/common';
+import { Body, Controller, HttpCode, HttpException, Param, Post, Res } from '@nestjs/common';
+import type { Response } from 'express';
 import { Idempotent } from 'nestjs-idempotency';
 import type { IntentStorage } from 'nestjs-idempotency/client';
 import { Gate } from 'nestjs-idempotency/testing';
@@ -37,6 +38,18 @@ export class Shop {
   @Post('open')
   @HttpCode(204)
   open(): void {}
+
+  /** Refuses once, as another server would: with a date. */
+  @Post('later')
+  later(@Res() response: Response): void {
+    if (Shop.effects.push('later') > 1) {
+      response.status(204).end();
+      return;
+    }
+    const inTwoSeconds = new Date(Date.now() + 2_000).toUTCString();
+    response.status(429).set('Retry-After', inTwoSeconds).type('application/problem+json');
+    response.send('{"retryable":true}');
+  }
 
   @Post('fails/:status')
   fail(@Param('status') status: string): never {

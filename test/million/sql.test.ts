@@ -142,6 +142,8 @@ describe.each([POSTGRES, MARIADB, SQLITE])('1 000 000 live records in $name', (k
       const deleted = (): number =>
         nodes.flatMap(({ batches }) => batches).reduce((sum, batch) => sum + batch.deleted, 0);
       const calls = traffic(pair.large, 4);
+      // The same at a table that nobody purges: what keeps the whole server waiting shows there, too.
+      const elsewhere = kind.hasManySessions ? traffic(pair.small, 1) : undefined;
       const begin = performance.now();
       for (const node of nodes) await node.start((warning) => expect(warning).toBe(''));
       // Where all is done in this process, a tenth shows it.
@@ -150,19 +152,21 @@ describe.each([POSTGRES, MARIADB, SQLITE])('1 000 000 live records in $name', (k
       const seconds = (performance.now() - begin) / 1_000;
       for (const node of nodes) await node.close();
       const during = await calls.stop();
+      const beside = (await elsewhere?.stop()) ?? [0];
 
       const batches = nodes.flatMap((node) => node.batches);
       console.info(
         [
           `${kind.name}: ${deleted()} purged in ${seconds.toFixed(0)} s,`,
           `${batches.length} batches of ${median(batches.map(({ ms }) => ms)).toFixed(0)} ms;`,
-          `calls without and with it: ${figures(before)}; ${figures(during)}`,
+          `calls without and with it: ${figures(before)}; ${figures(during)};`,
+          `at another table: ${figures(beside)}`,
         ].join(' '),
       );
       expect(deleted()).toBeGreaterThanOrEqual(enough);
       expect(Math.max(...batches.map((batch) => batch.deleted))).toBeLessThanOrEqual(BATCH);
       expect(during.length).toBeGreaterThan(100);
-      expect(Math.max(...during)).toBeLessThan(NO_PAUSE_MS);
+      expect(Math.max(...during)).toBeLessThan(NO_PAUSE_MS + Math.max(...beside));
       expect(await rows(dataSource, staying)).toBe(stay);
     },
     PATIENCE_MS,

@@ -18,7 +18,7 @@ import { tally } from '../support/engine.js';
 import { startRedis } from '../support/servers/redis.js';
 import { POSTGRES } from '../support/sql-databases.js';
 
-const LEASE_MS = 400;
+const LEASE_MS = 1_000;
 
 interface Stores {
   /** As another process would open it. */

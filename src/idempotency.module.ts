@@ -9,6 +9,8 @@ import {
   type Provider,
 } from '@nestjs/common';
 import { DiscoveryModule } from '@nestjs/core';
+import { Seal } from './encryption/seal.js';
+import { SealedStore } from './encryption/sealed.store.js';
 import { type Clock, systemClock } from './engine/clock.js';
 import { IdempotencyConfigurationError } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
@@ -81,7 +83,10 @@ const DRAIN_MS = 5_000;
           'storeTimeout',
           options.storeTimeout ?? MODULE_DEFAULTS.storeTimeout,
         );
-        return new IdempotencyEngine(new StoreCalls(store, clock, timeoutMs), clock, events);
+        const { encryption } = options;
+        const records = encryption ? new SealedStore(store, new Seal(encryption)) : store;
+        const calls = new StoreCalls(records, clock, timeoutMs, events);
+        return new IdempotencyEngine(calls, clock, events);
       },
     },
     IdempotencyEvents,

@@ -1,3 +1,4 @@
+import { checkEncryption } from './encryption/encryption-options.js';
 import { IdempotencyConfigurationError } from './engine/configuration-error.js';
 import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from './idempotency.options.js';
 import { checkTokenOptions } from './tokens/token-options-check.js';
@@ -7,6 +8,7 @@ const KNOWN_OPTIONS = [
   'store',
   'allowMemoryStore',
   'principal',
+  'encryption',
   'problemBaseUrl',
   'resources',
   'tokens',
@@ -19,7 +21,7 @@ const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 /** @throws {@link IdempotencyConfigurationError} for the first wrong option of the module */
 export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   const { header, maxResponseBytes, principal, problemBaseUrl, store } = options;
-  const { allowMemoryStore, defaults, tokens } = options;
+  const { allowMemoryStore, defaults, encryption, tokens } = options;
   for (const option of Object.keys(options))
     if (!KNOWN_OPTIONS.includes(option))
       throw wrong(
@@ -64,6 +66,7 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   if (defaults !== undefined && (typeof defaults !== 'object' || defaults === null))
     throw wrong('defaults', defaults, 'an object of options', 'Leave it out for none.');
   if (tokens !== undefined) checkTokenOptions(tokens);
+  if (encryption !== undefined) checkEncryption(encryption);
   if (store !== undefined && !has(store, 'useFactory'))
     checkStore(store, 'a store, or { inject, useFactory }');
 }

@@ -1,4 +1,5 @@
 import type { InjectionToken, OptionalFactoryDependency } from '@nestjs/common';
+import type { EncryptionOptions } from './encryption/encryption-options.js';
 import type { Duration } from './engine/duration.js';
 import type { AbandonedDecision } from './engine/operation.js';
 import type { Resources } from './engine/resource.js';
@@ -183,6 +184,11 @@ export interface IdempotencyModuleOptions {
    * @default 1048576
    */
   maxResponseBytes?: number;
+  /**
+   * Seals replies and results of steps with AES-256-GCM before the store sees them.
+   * @default none: they are stored as they are
+   */
+  encryption?: EncryptionOptions;
   /**
    * Where the problem types are documented; the name of the problem is appended.
    * @default none: problem types are URNs

@@ -4,6 +4,8 @@ import { IdempotencyConfigurationError } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
 import type { IdempotencyEvent } from './engine/events.js';
 import { IdempotencyEngine } from './engine/engine.js';
+import type { IdempotencyErrorCode } from './engine/refusals.js';
+import type { StoreCall, StoreCallName } from './engine/store-calls.js';
 import type { Awaitable, IdempotencyStore, RecordState, RecordView } from './engine/store.js';
 import { type DirectCall, DirectEntry } from './entry/direct-entry.js';
 import { HandlerRegistry } from './entry/handler-registry.js';
@@ -78,6 +80,8 @@ export interface OperationView {
 export class IdempotencyService {
   /** Everything that happens to operations. Carries no keys, bodies or replies. */
   readonly events$: Observable<IdempotencyEvent>;
+  /** Every call of the store, with how long it took. */
+  readonly storeCalls$: Observable<StoreCall>;
 
   constructor(
     private readonly engine: IdempotencyEngine,
@@ -88,6 +92,7 @@ export class IdempotencyService {
     events: IdempotencyEvents,
   ) {
     this.events$ = events.events$;
+    this.storeCalls$ = events.storeCalls$;
   }
 
   /**
@@ -134,7 +139,7 @@ export class IdempotencyService {
    */
   async find(ref: OperationRef): Promise<OperationView | undefined> {
     const { id } = this.identify(ref);
-    const record = await this.ask((store) => store.find(id));
+    const record = await this.ask('find', (store) => store.find(id));
     return record && view(record);
   }
 
@@ -142,11 +147,16 @@ export class IdempotencyService {
    * What the operation ended with: the value or error of code, a method or a message, what went out
    * over HTTP, or the tombstone of a reply that was not kept. `undefined` while it has no end on
    * record.
+   *
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_RECORD_UNREADABLE` too
    */
   async reply(ref: OperationRef): Promise<Reply | undefined> {
     const { id } = this.identify(ref);
-    const record = await this.ask((store) => store.find(id));
-    return record?.reply && this.entry.read(record.reply);
+    const record = await this.ask('find', (store) => store.find(id));
+    if (record?.state !== 'completed') return undefined;
+    const { unreadable: cause, reply } = record;
+    if (cause !== undefined) throw this.refusal('IDEMPOTENCY_RECORD_UNREADABLE', cause);
+    return reply && this.entry.read(reply);
   }
 
   /**
@@ -155,7 +165,7 @@ export class IdempotencyService {
    */
   async forget(ref: OperationRef): Promise<boolean> {
     const { id } = this.identify(ref);
-    return this.ask((store) => store.forget(id));
+    return this.ask('forget', (store) => store.forget(id));
   }
 
   /**
@@ -164,24 +174,31 @@ export class IdempotencyService {
    */
   async settle(ref: OperationRef, decision: 'release' | RecoveredReply): Promise<boolean> {
     const { id } = this.identify(ref);
-    const record = await this.ask((store) => store.find(id));
+    const record = await this.ask('find', (store) => store.find(id));
     if (record?.state !== 'held') return false;
     const claim = { id, owner: record.owner, from: 'held' as const };
     const retentionMs = parseDuration('ttl', this.options.defaults?.ttl ?? DEFAULTS.ttl);
     if (decision === 'release')
-      return this.ask((store) => store.release({ ...claim, retentionMs }));
+      return this.ask('release', (store) => store.release({ ...claim, retentionMs }));
     const isHttp = decision.status !== undefined || this.handlers.hasScope(ref.scope);
     const reply = isHttp ? encodeRecoveredHttpReply(decision) : encodeRecoveredValue(decision);
-    return this.ask((store) => store.complete({ ...claim, reply, retentionMs }));
+    return this.ask('complete', (store) => store.complete({ ...claim, reply, retentionMs }));
   }
 
-  private async ask<T>(verb: (store: IdempotencyStore) => Awaitable<T>): Promise<T> {
+  private async ask<T>(
+    verb: StoreCallName,
+    run: (store: IdempotencyStore) => Awaitable<T>,
+  ): Promise<T> {
     try {
-      return await this.engine.calls.call(verb);
+      return await this.engine.calls.call(verb, run);
     } catch (cause) {
-      const { problemBaseUrl } = this.options;
-      throw new IdempotencyException('IDEMPOTENCY_STORE_UNAVAILABLE', { cause, problemBaseUrl });
+      throw this.refusal('IDEMPOTENCY_STORE_UNAVAILABLE', cause);
     }
+  }
+
+  private refusal(code: IdempotencyErrorCode, cause: unknown): IdempotencyException {
+    const { problemBaseUrl } = this.options;
+    return new IdempotencyException(code, { cause, problemBaseUrl });
   }
 
   private identify({ scope, key, principal }: OperationRef): {

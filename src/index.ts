@@ -23,6 +23,7 @@ export {
   type OperationView,
   type RunOptions,
 } from './idempotency.service.js';
+export type { EncryptionOptions } from './encryption/encryption-options.js';
 export { Idempotent } from './decorators/idempotent.decorator.js';
 export { Operation } from './decorators/operation.decorator.js';
 export { IdempotencyGuard } from './entry/idempotency.guard.js';
@@ -46,10 +47,11 @@ export type {
   ResourceValue,
 } from './engine/resource.js';
 export type * from './engine/store.js';
+export type { StoreCall, StoreCallName } from './engine/store-calls.js';
 export type { OperationManager, OperationManagers } from './engine/transaction.js';
 export { StoreFullError } from './engine/store.js';
 export * from './keys/index.js';
-export { CHANNEL_PREFIX } from './observability/idempotency-events.js';
+export { CHANNEL_PREFIX, STORE_CALL_CHANNEL } from './observability/idempotency-events.js';
 export type {
   ErrorReply,
   HeaderField,
@@ -62,6 +64,8 @@ export { MemoryStore } from './stores/memory/index.js';
 export { IdempotencyStrategy } from './strategies/idempotency-strategy.decorator.js';
 export type {
   IdempotencyStrategyContract,
+  PublishedAnswers,
+  PublishedRefusal,
   StrategyCall,
   StrategyContext,
   StrategyPlan,

@@ -1,4 +1,4 @@
-import type { EventSink } from './events.js';
+import { type EventSink, subjectOf } from './events.js';
 import type { OperationRequest, Refused, Replay, Unprotected } from './operation.js';
 import { type IdempotencyErrorCode, REFUSALS } from './refusals.js';
 
@@ -13,8 +13,8 @@ export class Answers {
       : this.replay(request, reply);
   }
 
-  replay({ scope, id }: OperationRequest, reply: Uint8Array): Replay {
-    if (this.events.hasListeners) this.events.emit({ type: 'replayed', scope, id });
+  replay(request: OperationRequest, reply: Uint8Array): Replay {
+    if (this.events.hasListeners) this.events.emit({ type: 'replayed', ...subjectOf(request) });
     return { outcome: 'replay', reply };
   }
 
@@ -23,20 +23,21 @@ export class Answers {
     code: IdempotencyErrorCode,
     { cause, unmet }: Pick<Refused, 'cause' | 'unmet'> = {},
   ): Refused {
-    const { scope, id, policy } = request;
-    if (this.events.hasListeners) this.events.emit({ type: 'rejected', scope, id, code, cause });
-    const retryAfterMs = REFUSALS[code].retryable ? policy.retryAfterMs : undefined;
+    if (this.events.hasListeners)
+      this.events.emit({ type: 'rejected', ...subjectOf(request), code, cause });
+    const retryAfterMs = REFUSALS[code].retryable ? request.policy.retryAfterMs : undefined;
     return { outcome: 'refused', code, retryAfterMs, cause, unmet };
   }
 
   /** Nobody can say what the record says. */
   storeFailed(request: OperationRequest, cause: unknown): Refused | Unprotected {
-    const { scope, id, policy, refuseUnknown } = request;
+    const { policy, refuseUnknown } = request;
     // A key that has to be on record may be made up.
     if (policy.onStoreFailure === 'reject' || refuseUnknown !== undefined) {
       return this.refuse(request, 'IDEMPOTENCY_STORE_UNAVAILABLE', { cause });
     }
-    if (this.events.hasListeners) this.events.emit({ type: 'unprotected', scope, id, cause });
+    if (this.events.hasListeners)
+      this.events.emit({ type: 'unprotected', ...subjectOf(request), cause });
     return { outcome: 'unprotected' };
   }
 }

@@ -1,7 +1,7 @@
 import { Answers } from './answers.js';
 import { type Awaitable, isPending } from './awaitable.js';
 import type { Clock } from './clock.js';
-import type { EventSink } from './events.js';
+import { type EventSink, subjectOf } from './events.js';
 import type { Claim } from './claim.js';
 import type { Asking, Claimed, ClaimSource } from './claim-source.js';
 import { wantsInquiry } from './give-back.js';
@@ -108,9 +108,8 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
           : await this.look(request, waiting);
     }
     if (waiting.round > 0 && this.events.hasListeners) {
-      const { scope, id } = request;
       const durationMs = this.clock.now() - waiting.startedAtMs;
-      this.events.emit({ type: 'waited', scope, id, durationMs });
+      this.events.emit({ type: 'waited', ...subjectOf(request), durationMs });
     }
     return look;
   }
@@ -158,10 +157,9 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     const { claim, takenOver } = answer;
     local.run();
     if (this.events.hasListeners) {
-      const { scope, id } = request;
       const { attempt, fencingToken } = claim;
       const type = takenOver === undefined ? 'claimed' : 'taken-over';
-      this.events.emit({ type, scope, id, attempt, fencingToken });
+      this.events.emit({ type, ...subjectOf(request), attempt, fencingToken });
     }
     return takenOver !== undefined && wantsInquiry(request)
       ? this.recover(request, takenOver)
@@ -244,6 +242,8 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
         return this.answers.refuse(request, 'IDEMPOTENCY_OUTCOME_UNKNOWN');
       case 'unknown':
         return this.answers.refuse(request, request.refuseUnknown ?? 'IDEMPOTENCY_KEY_INVALID');
+      case 'unreadable':
+        return this.answers.refuse(request, 'IDEMPOTENCY_RECORD_UNREADABLE', result);
       case 'in-flight':
         return this.wait(
           request,

@@ -1,10 +1,18 @@
+import type { OperationRequest } from './operation.js';
 import type { IdempotencyErrorCode } from './refusals.js';
 
 interface EventBase {
   /** `METHOD /route/template`, or the scope that was given. */
   readonly scope: string;
+  /** Name of the strategy. */
+  readonly strategy: string;
   /** The record's id: a digest. Events never carry a key, a body or a reply. */
   readonly id: string;
+}
+
+/** What every event of an operation names. */
+export function subjectOf({ scope, id, policy }: OperationRequest): EventBase {
+  return { scope, strategy: policy.strategy, id };
 }
 
 /** A call became the owner of its operation. */

@@ -27,13 +27,13 @@ export async function giveBack(
       const isFresh = acquired ? !acquired.abandoned : await isFirstClaim(calls, id, owner);
       if (!isFresh) return;
     }
-    await calls.call((store) => store.release({ id, owner, retentionMs }));
+    await calls.call('release', (store) => store.release({ id, owner, retentionMs }));
   } catch {
     // The store is still failing.
   }
 }
 
 async function isFirstClaim(calls: StoreCalls, id: string, owner: string): Promise<boolean> {
-  const record = await calls.call((store) => store.find(id));
+  const record = await calls.call('find', (store) => store.find(id));
   return record?.owner === owner && record.attempt === 1;
 }

@@ -2,7 +2,7 @@ import { attempt, Failure } from './attempt.js';
 import { type Awaitable, chain } from './awaitable.js';
 import type { Claim, SaveStepOptions, Settlement } from './claim.js';
 import type { Clock } from './clock.js';
-import type { EventSink, OwnersEvent } from './events.js';
+import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
 import { Lease, type LeaseHolder } from './lease.js';
 import type { LocalCall } from './local-call.js';
 import type { OperationRequest } from './operation.js';
@@ -241,8 +241,8 @@ export class LeasedClaim implements Claim, LeaseHolder {
 
   private emit(facts: OwnersEvent): void {
     if (!this.around.events.hasListeners) return;
-    const { scope, id } = this.request;
-    this.around.events.emit({ ...facts, scope, id, attempt: this.attempt });
+    const subject = subjectOf(this.request);
+    this.around.events.emit({ ...facts, ...subject, attempt: this.attempt });
   }
 
   /** Whoever waits in this process asks the store from now on. */

@@ -18,6 +18,7 @@ export class LeasedClaims implements ClaimSource {
     let result: Awaitable<AcquireResult>;
     try {
       result = this.around.calls.call(
+        'acquire',
         (store) => store.acquire({ id, owner, fingerprint, leaseMs, retentionMs, mustBeIssued }),
         {
           // Later than that the lease may be over before anything has begun.
@@ -38,6 +39,8 @@ export class LeasedClaims implements ClaimSource {
   }
 
   private answered(asking: Asking, result: AcquireResult): Claimed | Refusing {
+    if (result.outcome === 'unreadable' && result.claimed !== undefined)
+      this.giveBack(asking, result.claimed);
     if (result.outcome !== 'acquired') return result;
     const { request, local, owner, askedAtMs } = asking;
     if (this.around.clock.now() - askedAtMs >= request.policy.leaseMs) {

@@ -8,6 +8,8 @@ export type AbandonedDecision = 'rerun' | 'hold';
 
 /** How one kind of operation is to be treated. Complete, read-only, made at boot. */
 export interface OperationPolicy {
+  /** Name of the strategy; events carry it. */
+  readonly strategy: string;
   /** How long a claim survives its owner's silence, in milliseconds. */
   readonly leaseMs: number;
   /** How long a finished operation is answered from its record, in milliseconds. */

@@ -33,31 +33,35 @@ export class OwnedRecord {
   extend(withinMs: number): Awaitable<boolean> {
     const { id, owner, retentionMs } = this;
     const { leaseMs } = this.request.policy;
-    return this.calls.call((store) => store.extend({ id, owner, leaseMs, retentionMs }), {
+    return this.calls.call('extend', (store) => store.extend({ id, owner, leaseMs, retentionMs }), {
       withinMs,
     });
   }
 
   complete(reply: Uint8Array): Awaitable<boolean> {
     const { id, owner, retentionMs } = this;
-    return this.calls.call((store) => store.complete({ id, owner, reply, retentionMs }));
+    return this.calls.call('complete', (store) =>
+      store.complete({ id, owner, reply, retentionMs }),
+    );
   }
 
   release(): Awaitable<boolean> {
     const { id, owner, retentionMs } = this;
     return this.withStepsSaved(() =>
-      this.calls.call((store) => store.release({ id, owner, retentionMs })),
+      this.calls.call('release', (store) => store.release({ id, owner, retentionMs })),
     );
   }
 
   hold(reason: string): Awaitable<boolean> {
     const { id, owner } = this;
-    return this.withStepsSaved(() => this.calls.call((store) => store.hold({ id, owner, reason })));
+    return this.withStepsSaved(() =>
+      this.calls.call('hold', (store) => store.hold({ id, owner, reason })),
+    );
   }
 
   saveStep(name: string, value: Uint8Array): Awaitable<boolean> {
     const { id, owner } = this;
-    return this.calls.call((store) => store.saveStep({ id, owner, name, value }));
+    return this.calls.call('saveStep', (store) => store.saveStep({ id, owner, name, value }));
   }
 
   /** Saves it before anybody else can run: a finished step must not run twice. */
@@ -75,6 +79,7 @@ export class OwnedRecord {
     const { id, retentionMs } = this;
     const owner = (this.owner = this.successor ??= newOwner());
     return this.calls.call(
+      'acquire',
       (store) => store.acquire({ id, owner, fingerprint, leaseMs, retentionMs }),
       { withinMs: leaseMs },
     );

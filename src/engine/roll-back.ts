@@ -7,5 +7,5 @@ import type { StoreTransaction } from './transaction.js';
  * does not answer in time is not waited for: it does that when it answers again.
  */
 export async function rollBack(calls: StoreCalls, transaction: StoreTransaction): Promise<void> {
-  await attempt(() => calls.call(() => transaction.rollback()));
+  await attempt(() => calls.call('rollback', () => transaction.rollback()));
 }

@@ -1,10 +1,42 @@
-import { type Awaitable, isPending } from './awaitable.js';
+import { attempt, Failure } from './attempt.js';
+import { type Awaitable, chain, isPending } from './awaitable.js';
 import type { Clock } from './clock.js';
 import type { IdempotencyStore } from './store.js';
 
 /** The store threw, or did not answer in time. Whether it has written is not known. */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
+}
+
+/** What the store is asked for: its verbs, and the ends of transactions. */
+export type StoreCallName =
+  | 'acquire'
+  | 'extend'
+  | 'complete'
+  | 'release'
+  | 'hold'
+  | 'saveStep'
+  | 'issue'
+  | 'find'
+  | 'forget'
+  | 'begin'
+  | 'commit'
+  | 'rollback';
+
+/** One call of the store that has come to its end. */
+export interface StoreCall {
+  readonly verb: StoreCallName;
+  /** How long it took, in milliseconds; until it was given up, where it did not answer in time. */
+  readonly durationMs: number;
+  /** The store threw, or did not answer in time. */
+  readonly hasFailed: boolean;
+}
+
+/** Told of every call of the store. Must not throw. */
+export interface StoreCallSink {
+  /** False while nobody listens: nothing is measured then. */
+  readonly hasStoreListeners: boolean;
+  emitStoreCall(call: StoreCall): void;
 }
 
 interface CallOptions<T> {
@@ -23,6 +55,7 @@ export class StoreCalls {
     private readonly clock: Clock,
     /** In milliseconds. */
     readonly timeoutMs: number,
+    private readonly sink?: StoreCallSink,
   ) {}
 
   /**
@@ -31,8 +64,33 @@ export class StoreCalls {
    * @throws {@link StoreUnavailableError}
    */
   call<T>(
+    verb: StoreCallName,
     run: (store: IdempotencyStore) => Awaitable<T>,
     options: CallOptions<T> = {},
+  ): Awaitable<T> {
+    return this.sink?.hasStoreListeners === true
+      ? this.measured(verb, this.sink, () => this.answer(run, options))
+      : this.answer(run, options);
+  }
+
+  private measured<T>(
+    verb: StoreCallName,
+    sink: StoreCallSink,
+    ask: () => Awaitable<T>,
+  ): Awaitable<T> {
+    const startedAtMs = this.clock.now();
+    const ended = (hasFailed: boolean): void =>
+      sink.emitStoreCall({ verb, durationMs: this.clock.now() - startedAtMs, hasFailed });
+    return chain(attempt(ask), (answer) => {
+      ended(answer instanceof Failure);
+      if (answer instanceof Failure) throw answer.cause;
+      return answer;
+    });
+  }
+
+  private answer<T>(
+    run: (store: IdempotencyStore) => Awaitable<T>,
+    options: CallOptions<T>,
   ): Awaitable<T> {
     let answer: Awaitable<T>;
     try {

@@ -69,11 +69,22 @@ export interface Unknown {
   readonly outcome: 'unknown';
 }
 
+/** There is a record, but what it keeps cannot be opened: a key is gone, or somebody changed it. */
+export interface Unreadable {
+  readonly outcome: 'unreadable';
+  readonly cause: unknown;
+  /** The claim that was made all the same, to be given back; absent when there is none. */
+  readonly claimed: Acquired | undefined;
+}
+
 /** Every answer that leaves the record with somebody else. */
-export type Refusing = Completed | InFlight | Mismatch | Held | Unknown;
+export type Refusing = Completed | InFlight | Mismatch | Held | Unknown | Unreadable;
 
 /** The record is the caller's, or somebody else's. */
 export type AcquireResult = Acquired | Refusing;
+
+/** What a store knows itself; that content cannot be opened is known to whoever opens it. */
+export type StoredOutcome = Exclude<AcquireResult['outcome'], 'unreadable'>;
 
 /** Asks for the lease to start anew. */
 export interface ExtendRequest extends ClaimRef {
@@ -135,6 +146,8 @@ export interface RecordView {
   readonly reason?: string;
   /** Only when `in-flight`: milliseconds until the lease ends; zero or less when it ran out. */
   readonly leaseRemainingMs?: number;
+  /** Why replies and results of steps could not be opened; they are absent, or not to be used, then. */
+  readonly unreadable?: unknown;
   /** Milliseconds until the record is forgotten; absent when it is kept until someone settles it. */
   readonly retentionRemainingMs?: number;
 }

@@ -1,6 +1,6 @@
 import type { Asking } from './claim-source.js';
 import type { Claim, Settlement } from './claim.js';
-import type { EventSink, OwnersEvent } from './events.js';
+import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
 import type { LocalCall } from './local-call.js';
 import { rollBack } from './roll-back.js';
 import type { Acquired, AcquireRequest, ClaimRef, Steps } from './store.js';
@@ -140,7 +140,7 @@ export class TransactionalClaim implements Claim {
   ): Promise<Settlement> {
     this.startSettling();
     try {
-      await this.around.calls.call(() => this.commit(write));
+      await this.around.calls.call('commit', () => this.commit(write));
     } catch (cause) {
       this.emit({ type: 'released' });
       this.end();
@@ -172,10 +172,9 @@ export class TransactionalClaim implements Claim {
 
   private emit(facts: OwnersEvent): void {
     if (!this.around.events.hasListeners) return;
-    for (const { request } of this.records) {
-      const { scope, id } = request;
-      this.around.events.emit({ ...facts, scope, id, attempt: this.attempt });
-    }
+    const { attempt } = this;
+    for (const { request } of this.records)
+      this.around.events.emit({ ...facts, ...subjectOf(request), attempt });
   }
 
   private end(): void {

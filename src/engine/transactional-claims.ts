@@ -43,7 +43,7 @@ export class TransactionalClaims implements ClaimSource {
   }
 
   private async acquire(transaction: StoreTransaction, asking: Asking): Promise<AcquireResult> {
-    return this.around.calls.call(() => transaction.acquire(acquireOf(asking)), {
+    return this.around.calls.call('acquire', () => transaction.acquire(acquireOf(asking)), {
       waitMs: asking.lockWaitMs,
     });
   }
@@ -51,6 +51,7 @@ export class TransactionalClaims implements ClaimSource {
   private async begin({ request, lockWaitMs }: Asking): Promise<StoreTransaction> {
     const source = request.transaction?.source;
     return this.around.calls.call(
+      'begin',
       (store) => (store as TransactionalStore).beginTransaction({ source, lockWaitMs }),
       // Nobody waits for it any more: the caller has been refused.
       { whenLate: (late) => void late.rollback() },

@@ -29,6 +29,7 @@ import {
 import type { Entrance } from './entrance.js';
 import type { ProtectedHandler, ProtectedLayer } from './protected-handler.js';
 import { policyOf } from './policy.js';
+import { publishedLayer } from './published-layer.js';
 import { checkScopes, scopesOf } from './scopes.js';
 import { resolveTransaction } from './transaction-option.js';
 
@@ -97,7 +98,7 @@ export class HandlerResolver {
       (option) => `defaults.${option}`,
       () => {
         checkDefaults(defaults);
-        policyOf(defaults);
+        policyOf(defaults, defaults.strategy ?? DEFAULTS.strategy);
         resolveTransaction(defaults, this.store);
         resolveFingerprint(defaults.fingerprint);
         this.strategies.get(defaults.strategy ?? DEFAULTS.strategy);
@@ -132,7 +133,7 @@ export class HandlerResolver {
         const options = this.withDefaults(Object.fromEntries(own) as IdempotentOptions);
         checkOptions(options);
         const transaction = resolveTransaction(options, this.store);
-        return { policy: policyOf(options), transaction };
+        return { policy: policyOf(options, DEFAULTS.strategy), transaction };
       },
     );
   }
@@ -169,6 +170,7 @@ export class HandlerResolver {
       method: declaration.method,
       scope,
       scopesByPath,
+      paths: typeof declaration.scopes === 'string' ? [] : [...declaration.scopes.keys()],
       layers: resolved as [ProtectedLayer, ...ProtectedLayer[]],
       policy: resolved[0]!.policy,
       principal: resolvePrincipal(principal ?? this.moduleOptions.principal),
@@ -181,18 +183,22 @@ export class HandlerResolver {
   }
 
   private protectedLayer(
-    { strategy, options, plan }: Layer,
+    layer: Layer,
     index: number,
     keys: KeyContext,
-    transaction: OperationRequest['transaction'],
+    transactionOfAll: OperationRequest['transaction'],
   ): ProtectedLayer {
+    const { strategy, options, plan } = layer;
     const key = resolveKey(plan.key, keys);
     const fingerprint = resolveFingerprint(options.fingerprint);
-    const policy = policyOf(options);
+    const policy = policyOf(options, strategy);
+    const required = options.required ?? DEFAULTS.required;
+    const transaction = plan.transaction === 'never' ? undefined : transactionOfAll;
+    const isTransaction = transaction !== undefined;
     const isOutermost = index === 0;
     return {
       key,
-      required: options.required ?? DEFAULTS.required,
+      required,
       // The outermost layer's own scope is the handler's.
       scope: options.scope === undefined ? plan.scope : isOutermost ? undefined : options.scope,
       scopeSuffix: isOutermost ? '' : `#${strategy}`,
@@ -200,11 +206,12 @@ export class HandlerResolver {
       policy: plan.keepsReply
         ? policy
         : { ...policy, keepsReply: false, retentionMs: policy.leaseMs },
-      transaction: plan.transaction === 'never' ? undefined : transaction,
+      transaction,
       fingerprint: key.coversContent ? matchesAll : fingerprintFor(plan, options, fingerprint),
       recover: options.recover,
       refusals: plan.refusals ?? {},
       begin: plan.begin?.bind(plan),
+      published: publishedLayer({ ...layer, key, policy, required, isTransaction }),
     };
   }
 

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { deserialize, serialize } from 'node:v8';
+import { serialize } from 'node:v8';
 import type { Claim } from '../engine/claim.js';
 import type { Steps } from '../engine/store.js';
 import { IdempotencyException } from '../idempotency.exception.js';
+import { savedValue } from './saved-value.js';
 import { siblingOf, uuidV7 } from './uuid-v7.js';
 
 /** What is kept like a finished step, so that every attempt finds it, without being one. */
@@ -48,7 +49,7 @@ export function savedId(steps: Steps, name = ''): string | undefined {
 
 function savedSeed(steps: Steps): string | undefined {
   const saved = steps.get(SEED_STEP);
-  return saved === undefined ? undefined : (deserialize(saved) as string);
+  return saved === undefined ? undefined : (savedValue(saved) as string);
 }
 
 async function save(claim: Claim, seed: string): Promise<void> {

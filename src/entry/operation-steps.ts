@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { deserialize, serialize } from 'node:v8';
+import { serialize } from 'node:v8';
 import type { Claim } from '../engine/claim.js';
 import { IdempotencyException } from '../idempotency.exception.js';
 import { RESERVED_STEP_PREFIX } from './operation-ids.js';
+import { savedValue } from './saved-value.js';
 
 /** A step that the present code is part of. */
 interface StepRun {
@@ -23,7 +24,7 @@ export class OperationSteps {
     if (name.startsWith(RESERVED_STEP_PREFIX))
       throw new Error(`Names of steps do not begin with ${RESERVED_STEP_PREFIX}`);
     const saved = this.claim?.steps.get(name);
-    if (saved !== undefined) return deserialize(saved) as T;
+    if (saved !== undefined) return savedValue(saved) as T;
     // It would wait for its own end.
     if (this.isRunningAround(name)) throw new Error('A step cannot contain itself.');
     // A name that is repeated, even at the same time, is one step.

@@ -93,10 +93,17 @@ export class Operations<Call extends EnteredCall> {
   }
 
   /** A refusal that the engine does not know of. */
-  refuse(call: Call, code: IdempotencyErrorCode, reason: RefusalReason = {}): IdempotencyException {
+  refuse(
+    call: Call,
+    { policy }: Pick<ProtectedLayer, 'policy'>,
+    code: IdempotencyErrorCode,
+    reason: RefusalReason = {},
+  ): IdempotencyException {
     const { events } = this.entry.engine;
     const { scope } = call;
-    if (events.hasListeners) events.emit({ type: 'rejected', scope, code, cause: reason.cause });
+    const { strategy } = policy;
+    const { cause } = reason;
+    if (events.hasListeners) events.emit({ type: 'rejected', scope, strategy, code, cause });
     return this.entry.exception(call, code, reason);
   }
 
@@ -195,15 +202,15 @@ export class Operations<Call extends EnteredCall> {
     return this.orRefuse(call, layer, () => layer.key.read(call));
   }
 
-  private missing(call: Call, { refusals }: ProtectedLayer): IdempotencyException {
-    return this.refuse(call, refusals.missing ?? 'IDEMPOTENCY_KEY_REQUIRED');
+  private missing(call: Call, layer: ProtectedLayer): IdempotencyException {
+    return this.refuse(call, layer, layer.refusals.missing ?? 'IDEMPOTENCY_KEY_REQUIRED');
   }
 
   /** Runs a part that may fail in ways that have an answer of their own, at once or later. */
   private orRefuse<T>(call: Call, layer: ProtectedLayer, run: () => Awaitable<T>): Awaitable<T> {
     const refuse = (cause: unknown): never => {
       const code = refusalOf(cause, layer);
-      throw code === undefined ? cause : this.refuse(call, code, { cause });
+      throw code === undefined ? cause : this.refuse(call, layer, code, { cause });
     };
     try {
       const result = run();

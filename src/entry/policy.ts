@@ -7,8 +7,9 @@ import { DEFAULTS, type IdempotentOptions } from '../idempotency.options.js';
  *
  * @throws {@link IdempotencyConfigurationError} for a duration that is none
  */
-export function policyOf(options: IdempotentOptions): OperationPolicy {
+export function policyOf(options: IdempotentOptions, strategy: string): OperationPolicy {
   return {
+    strategy,
     leaseMs: parseDuration('lease', options.lease ?? DEFAULTS.lease),
     retentionMs: parseDuration('ttl', options.ttl ?? DEFAULTS.ttl),
     waitMs: parseDuration('wait', options.wait ?? DEFAULTS.wait, { zero: true }),

@@ -1,4 +1,3 @@
-import { deserialize } from 'node:v8';
 import type {
   AbandonedDecision,
   AbandonedOperation,
@@ -10,6 +9,7 @@ import type { HeaderField } from '../replies/reply.js';
 import { deriveKey } from './current-operation.js';
 import { savedId } from './operation-ids.js';
 import type { RecoveredReply } from './recovery.js';
+import { savedValue } from './saved-value.js';
 
 interface KnownIdentity {
   readonly key: string;
@@ -35,7 +35,7 @@ export function recovery(
       id: (name) => savedId(steps, name),
       stepResult: (name) => {
         const saved = steps.get(name);
-        return saved === undefined ? undefined : deserialize(saved);
+        return saved === undefined ? undefined : savedValue(saved);
       },
     });
     return typeof decision === 'string' ? decision : encode(decision);

@@ -1,17 +1,26 @@
 import { type IdempotentCall } from '../keys/call.js';
-import { isInvalidKeyError, type KeySource } from '../keys/key-source.js';
+import { isInvalidKeyError, type KeyPlace, type KeySource } from '../keys/key-source.js';
 import { body, header } from '../keys/key-sources.js';
 
 /** The form field that may carry a token. */
 export const TOKEN_FIELD = '_idempotency_token';
 
+const TOKEN =
+  'A token of the server, good for one operation and every retry of it. ' +
+  `A form may send it as its field \`${TOKEN_FIELD}\` instead.`;
+
 /** Where a call carries its token: the header, or else the form field. */
 export class TokenCarrier {
   readonly description: string;
+  readonly sentIn: readonly [KeyPlace, ...KeyPlace[]];
   private readonly sources: readonly KeySource[];
 
   constructor(headerName: string) {
     this.sources = [header(headerName), body(TOKEN_FIELD)];
+    this.sentIn = [
+      { in: 'header', name: headerName, description: TOKEN },
+      { in: 'body', name: TOKEN_FIELD },
+    ];
     this.description = this.sources.map(({ description }) => description).join(' or ');
   }
 

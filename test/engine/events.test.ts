@@ -17,7 +17,7 @@ import {
 
 expectNothingLeft();
 
-const OF = { scope: 'POST /payments', id: 'payment' };
+const OF = { scope: 'POST /payments', strategy: 'unique-key', id: 'payment' };
 
 /** A way to bring an event about, and the event. */
 interface Story {

@@ -135,7 +135,13 @@ describe('the lease of a running handler', () => {
     await world.advance(1);
     expect(claim.signal.aborted).toBe(true);
     expect(world.process.eventsOf('lease-lost')).toEqual([
-      { type: 'lease-lost', scope: 'POST /payments', id: 'payment', attempt: 1 },
+      {
+        type: 'lease-lost',
+        scope: 'POST /payments',
+        strategy: 'unique-key',
+        id: 'payment',
+        attempt: 1,
+      },
     ]);
     world.store.heal();
     await claim.release();

@@ -16,6 +16,7 @@ export const SETTLING_VERBS = ['complete', 'release', 'hold'] as const;
 const OWNERS_VERBS: readonly StoreVerb[] = ['acquire', 'extend', 'saveStep', ...SETTLING_VERBS];
 
 const POLICY: OperationPolicy = {
+  strategy: 'unique-key',
   leaseMs: LEASE_MS,
   retentionMs: RETENTION_MS,
   waitMs: 0,

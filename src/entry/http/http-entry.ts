@@ -106,7 +106,7 @@ export class HttpEntry implements HttpOperationContext, Entry<HttpExchange> {
         return operation.execute(next);
       }
       case 'replay':
-        return this.replay(exchange, beginning.reply);
+        return this.replay(exchange, handler, beginning.reply);
       case 'refused':
         // The engine has told its listeners already.
         return chain(begun.onRefused?.(beginning.code), () => {
@@ -118,19 +118,23 @@ export class HttpEntry implements HttpOperationContext, Entry<HttpExchange> {
     }
   }
 
-  private replay(exchange: HttpExchange, recorded: Uint8Array): Awaitable<Observable<unknown>> {
+  private replay(
+    exchange: HttpExchange,
+    handler: ProtectedHandler,
+    recorded: Uint8Array,
+  ): Awaitable<Observable<unknown>> {
     let reply: Reply;
     try {
       reply = decodeReply(recorded);
     } catch (cause) {
       if (!(cause instanceof UnreadableReplyError)) throw cause;
-      throw this.operations.refuse(exchange, 'IDEMPOTENCY_RECORD_UNREADABLE', { cause });
+      throw this.operations.refuse(exchange, handler, 'IDEMPOTENCY_RECORD_UNREADABLE', { cause });
     }
     if (reply.kind === 'not-kept')
-      throw this.operations.refuse(exchange, 'IDEMPOTENCY_REPLY_NOT_KEPT');
+      throw this.operations.refuse(exchange, handler, 'IDEMPOTENCY_REPLY_NOT_KEPT');
     // A value that was recorded outside HTTP under the same explicit scope.
     if (reply.kind !== 'http')
-      throw this.operations.refuse(exchange, 'IDEMPOTENCY_RECORD_UNREADABLE');
+      throw this.operations.refuse(exchange, handler, 'IDEMPOTENCY_RECORD_UNREADABLE');
     // The pipeline ends normally, so that interceptors further out see it complete.
     return chain(replay(exchange, reply), () => of(undefined));
   }

@@ -10,6 +10,7 @@ import type {
   RecordView,
   ReleaseRequest,
   SaveStepRequest,
+  StoredOutcome,
   Steps,
 } from '../../engine/store.js';
 import { checkServer } from './check-server.js';
@@ -159,7 +160,7 @@ function connectionOf(client: unknown): RedisConnection {
 }
 
 function acquireResult(answer: readonly unknown[]): AcquireResult {
-  const outcome = String(answer[0]) as AcquireResult['outcome'];
+  const outcome = String(answer[0]) as StoredOutcome;
   switch (outcome) {
     case 'acquired':
       return {

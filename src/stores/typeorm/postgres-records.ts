@@ -1,4 +1,4 @@
-import type { AcquireRequest, AcquireResult } from '../../engine/store.js';
+import type { AcquireRequest, AcquireResult, StoredOutcome } from '../../engine/store.js';
 import { asBytes, textOf } from './bytes.js';
 import type { Statements } from './dialect.js';
 import { acquireValues, SqlRecords } from './records.js';
@@ -30,7 +30,7 @@ export class PostgresRecords extends SqlRecords {
     const values = acquireValues(request);
     const [row] = (await this.run(this.postgres.acquire, values)).rows;
     if (row === undefined) return request.mustBeIssued ? { outcome: 'unknown' } : 'changed';
-    const outcome = row.outcome as AcquireResult['outcome'] | 'claimable';
+    const outcome = row.outcome as StoredOutcome | 'claimable';
     switch (outcome) {
       case 'acquired':
         return {

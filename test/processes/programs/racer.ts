@@ -29,6 +29,7 @@ async function ask({ id: given, through, hasOwnKeys }: Race, caller: number): Pr
       onDuplicate: 'replay',
       onAbandoned: 'rerun',
       onStoreFailure: 'reject',
+      strategy: 'unique-key',
       keepsReply: true,
     },
   });

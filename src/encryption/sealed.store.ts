@@ -1,0 +1,166 @@
+import { type Awaitable, chain } from '../engine/awaitable.js';
+import type {
+  AcquireRequest,
+  AcquireResult,
+  CompleteRequest,
+  ExtendRequest,
+  HoldRequest,
+  IdempotencyStore,
+  IssueRequest,
+  RecordView,
+  ReleaseRequest,
+  SaveStepRequest,
+  Steps,
+  Unreadable,
+} from '../engine/store.js';
+import type {
+  StoreTransaction,
+  TransactionalStore,
+  TransactionRequest,
+} from '../engine/transaction.js';
+import type { Seal } from './seal.js';
+
+/** A store that sees replies and results of steps only sealed, each for its own record. */
+export class SealedStore implements IdempotencyStore {
+  readonly watch: IdempotencyStore['watch'];
+
+  constructor(
+    private readonly store: IdempotencyStore,
+    private readonly seal: Seal,
+  ) {
+    if (store.watch !== undefined) this.watch = (id, onChange) => store.watch!(id, onChange);
+  }
+
+  acquire(request: AcquireRequest): Awaitable<AcquireResult> {
+    return chain(this.store.acquire(request), (result) =>
+      openedResult(this.seal, request.id, result),
+    );
+  }
+
+  extend(request: ExtendRequest): Awaitable<boolean> {
+    return this.store.extend(request);
+  }
+
+  complete(request: CompleteRequest): Awaitable<boolean> {
+    return this.store.complete(sealedReply(this.seal, request));
+  }
+
+  release(request: ReleaseRequest): Awaitable<boolean> {
+    return this.store.release(request);
+  }
+
+  hold(request: HoldRequest): Awaitable<boolean> {
+    return this.store.hold(request);
+  }
+
+  saveStep(request: SaveStepRequest): Awaitable<boolean> {
+    return this.store.saveStep(sealedStep(this.seal, request));
+  }
+
+  issue(request: IssueRequest): Awaitable<boolean> {
+    return this.store.issue(request);
+  }
+
+  find(id: string): Awaitable<RecordView | undefined> {
+    return chain(this.store.find(id), (record) => record && openedView(this.seal, record));
+  }
+
+  forget(id: string): Awaitable<boolean> {
+    return this.store.forget(id);
+  }
+
+  purgeExpired(limit: number): Awaitable<number> {
+    return this.store.purgeExpired(limit);
+  }
+
+  /** Asked only of stores that have transactions. */
+  async beginTransaction(request: TransactionRequest): Promise<StoreTransaction> {
+    const transaction = await (this.store as TransactionalStore).beginTransaction(request);
+    return new SealedTransaction(transaction, this.seal);
+  }
+}
+
+/** As {@link SealedStore}, for records in the transaction of the work. */
+class SealedTransaction implements StoreTransaction {
+  readonly manager: StoreTransaction['manager'];
+
+  constructor(
+    private readonly transaction: StoreTransaction,
+    private readonly seal: Seal,
+  ) {
+    this.manager = transaction.manager;
+  }
+
+  async acquire(request: AcquireRequest): Promise<AcquireResult> {
+    return openedResult(this.seal, request.id, await this.transaction.acquire(request));
+  }
+
+  saveStep(request: SaveStepRequest): Promise<boolean> {
+    return this.transaction.saveStep(sealedStep(this.seal, request));
+  }
+
+  complete(request: CompleteRequest): Promise<boolean> {
+    return this.transaction.complete(sealedReply(this.seal, request));
+  }
+
+  hold(request: HoldRequest): Promise<boolean> {
+    return this.transaction.hold(request);
+  }
+
+  undoWork(): Promise<void> {
+    return this.transaction.undoWork();
+  }
+
+  commit(): Promise<void> {
+    return this.transaction.commit();
+  }
+
+  rollback(): Promise<void> {
+    return this.transaction.rollback();
+  }
+
+  run<T>(work: () => T): T {
+    return this.transaction.run(work);
+  }
+}
+
+function sealedReply(seal: Seal, request: CompleteRequest): CompleteRequest {
+  return { ...request, reply: seal.seal(request.reply, [request.id, 'reply']) };
+}
+
+function sealedStep(seal: Seal, request: SaveStepRequest): SaveStepRequest {
+  return { ...request, value: seal.seal(request.value, [request.id, 'step', request.name]) };
+}
+
+function openedResult(seal: Seal, id: string, result: AcquireResult): AcquireResult {
+  try {
+    switch (result.outcome) {
+      case 'completed':
+        return { ...result, reply: seal.open(result.reply, [id, 'reply']) };
+      case 'acquired':
+        return result.steps.size === 0
+          ? result
+          : { ...result, steps: openedSteps(seal, id, result.steps) };
+      default:
+        return result;
+    }
+  } catch (cause) {
+    const claimed = result.outcome === 'acquired' ? result : undefined;
+    return { outcome: 'unreadable', cause, claimed } satisfies Unreadable;
+  }
+}
+
+/** Operators see a record that cannot be opened as well, without what is in it. */
+function openedView(seal: Seal, { reply, ...record }: RecordView): RecordView {
+  const { id } = record;
+  try {
+    const steps = openedSteps(seal, id, record.steps);
+    return { ...record, steps, ...(reply && { reply: seal.open(reply, [id, 'reply']) }) };
+  } catch (unreadable) {
+    return { ...record, unreadable };
+  }
+}
+
+function openedSteps(seal: Seal, id: string, steps: Steps): Steps {
+  return new Map([...steps].map(([name, value]) => [name, seal.open(value, [id, 'step', name])]));
+}

@@ -134,16 +134,12 @@ function sealedStep(seal: Seal, request: SaveStepRequest): SaveStepRequest {
 
 function openedResult(seal: Seal, id: string, result: AcquireResult): AcquireResult {
   try {
-    switch (result.outcome) {
-      case 'completed':
-        return { ...result, reply: seal.open(result.reply, [id, 'reply']) };
-      case 'acquired':
-        return result.steps.size === 0
-          ? result
-          : { ...result, steps: openedSteps(seal, id, result.steps) };
-      default:
-        return result;
-    }
+    if (result.outcome === 'completed')
+      return { ...result, reply: seal.open(result.reply, [id, 'reply']) };
+    // Most claims are the first, and the first one has no steps.
+    if (result.outcome === 'acquired' && result.steps.size > 0)
+      return { ...result, steps: openedSteps(seal, id, result.steps) };
+    return result;
   } catch (cause) {
     const claimed = result.outcome === 'acquired' ? result : undefined;
     return { outcome: 'unreadable', cause, claimed } satisfies Unreadable;

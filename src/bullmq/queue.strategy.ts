@@ -19,6 +19,16 @@ import { Queues, scopeOfJobs } from './queues.js';
 /** The name under which an operation's id is that of its job. */
 const JOB_ID = 'job';
 
+/** What a route answers with, for API descriptions. */
+const QUEUED = {
+  status: 202,
+  schema: {
+    type: 'object',
+    required: ['id', 'status'],
+    properties: { id: { type: 'string' }, status: { type: 'string', enum: ['queued'] } },
+  },
+} as const;
+
 /**
  * The work is done later. On a route: what the handler returns is put on a queue, once, and the client
  * is told where to ask for the result. On the processor of that queue: the job is processed once,
@@ -62,6 +72,7 @@ export class QueueStrategy implements IdempotencyStrategyContract {
       keepsReply: true,
       transaction: 'never',
       check: () => void this.queues.get(queue),
+      published: { headers: { Location: 'Where to ask for the result.' }, reply: QUEUED },
       begin: (call) => ({
         answer: async (data, operation) => {
           const jobId = await operation.id(JOB_ID);
@@ -69,7 +80,7 @@ export class QueueStrategy implements IdempotencyStrategyContract {
           await this.queues.ask(queue, (one) => one.add(name, data, { jobId, delay: delayMs }));
           return recoveredReply(
             { id: jobId, status: 'queued' },
-            { status: 202, headers: { Location: location(jobId, call) } },
+            { status: QUEUED.status, headers: { Location: location(jobId, call) } },
           );
         },
       }),

@@ -45,6 +45,7 @@ export class HandlerRegistry implements OnModuleInit {
   private readonly ownersByScope = new Map<string, ScopeOwner>();
   private readonly checks: (() => Promise<void>)[] = [];
   private isComplete = false;
+  private isBooted = false;
 
   constructor(
     private readonly discovery: DiscoveryService,
@@ -58,6 +59,7 @@ export class HandlerRegistry implements OnModuleInit {
   /** @throws {@link IdempotencyConfigurationError} for the first wrong declaration */
   async onModuleInit(): Promise<void> {
     this.discover();
+    this.isBooted = true;
     for (const check of this.checks.splice(0)) await check();
   }
 
@@ -71,6 +73,18 @@ export class HandlerRegistry implements OnModuleInit {
   has(kind: ProtectedHandler['kind']): boolean {
     this.discover();
     return this.handlers[kind].size > 0;
+  }
+
+  /**
+   * All that handle requests, by their methods and then by their classes. Before the application
+   * has booted, its prefix and versions may still change: what is found then is not kept.
+   */
+  httpHandlers(): ReadonlyMap<unknown, ReadonlyMap<unknown, ProtectedHandler>> {
+    if (this.isBooted) return this.handlers.http;
+    const { discovery, scanner, modules, config, resolver, cronJobs } = this;
+    const early = new HandlerRegistry(discovery, scanner, modules, config, resolver, cronJobs);
+    early.discover();
+    return early.handlers.http;
   }
 
   /** All that handle messages. */

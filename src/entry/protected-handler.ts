@@ -5,6 +5,7 @@ import type { IdempotentCall } from '../keys/call.js';
 import type { ResolvedKey } from '../keys/resolve-key.js';
 import type { StrategyContext, StrategyPlan } from '../strategies/strategy.js';
 import type { Entrance, MessageEntrance } from './entrance.js';
+import type { PublishedLayer } from './published-layer.js';
 
 /** One `@Idempotent()` of a handler. */
 export interface ProtectedLayer {
@@ -24,6 +25,8 @@ export interface ProtectedLayer {
   readonly refusals: NonNullable<StrategyPlan['refusals']>;
   /** What the strategy has to say of every call. */
   readonly begin: StrategyPlan['begin'];
+  /** For API descriptions. */
+  readonly published: PublishedLayer;
 }
 
 /** Everything about one protected handler, worked out when the application boots. */
@@ -38,6 +41,8 @@ export interface ProtectedHandler {
   readonly scope: string;
   /** Only with several routes: the scope of each, by its path. */
   readonly scopesByPath: ReadonlyMap<string, string> | undefined;
+  /** Of its routes, in the forms that HTTP frameworks know them in. */
+  readonly paths: readonly string[];
   /** Outermost first; one, unless the decorator is there several times. */
   readonly layers: readonly [ProtectedLayer, ...ProtectedLayer[]];
   /** The outermost layer's. */

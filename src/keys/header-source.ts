@@ -5,6 +5,9 @@ import { parseKeyHeader } from './structured-field.js';
 
 const DEFAULT_HEADER_NAME = 'Idempotency-Key';
 
+const NEW_KEY =
+  'Names the operation: a new one for every new operation, and the same one for every retry of it.';
+
 /** `token` of RFC 9110, section 5.6.2. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
@@ -29,7 +32,10 @@ export function header(name?: string): KeySource {
   if (name !== undefined) return namedHeader(checkedHeaderName(name, 'key'));
   return {
     ...namedHeader(DEFAULT_HEADER_NAME),
-    resolve: ({ headerName }) => namedHeader(checkedHeaderName(headerName, 'header')),
+    resolve({ headerName }) {
+      const name = checkedHeaderName(headerName, 'header');
+      return { ...namedHeader(name), sentIn: [{ in: 'header', name, description: NEW_KEY }] };
+    },
   };
 }
 
@@ -63,7 +69,13 @@ function namedHeader(name: string): KeySource {
     return parseKeyHeader(found, description);
   }
 
-  return { description, readsOnlyHead: true, coversContent: false, read };
+  return {
+    description,
+    readsOnlyHead: true,
+    coversContent: false,
+    sentIn: [{ in: 'header', name }],
+    read,
+  };
 }
 
 /** Counts the lines as received. Where they cannot be seen, a value that may be two is two. */

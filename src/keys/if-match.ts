@@ -3,6 +3,8 @@ import { checkedPart } from './key-part.js';
 import { InvalidKeyError, type KeySource } from './key-source.js';
 
 const DESCRIPTION = 'header If-Match';
+const EXPECTED_VERSION =
+  'The version that this is based on: an entity tag such as `"3"`, a list of them, or `*` for any.';
 /** `entity-tag` of RFC 9110, section 8.8.3; a list may have empty elements (section 5.6.1). */
 const ENTITY_TAG = /(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"/y;
 const LEADING_COMMAS = /^[\t ,]*/;
@@ -23,6 +25,9 @@ export class IfMatchSource implements KeySource {
   readonly description = DESCRIPTION;
   readonly readsOnlyHead = true;
   readonly coversContent = false;
+  readonly sentIn = [
+    { in: 'header', name: 'If-Match', description: EXPECTED_VERSION },
+  ] as const satisfies KeySource['sentIn'];
 
   read(call: IdempotentCall): string | undefined {
     const expected = this.expected(call);

@@ -18,6 +18,7 @@ export {
   type KeyContext,
   type KeyDeclaration,
   type KeyFunction,
+  type KeyPlace,
   type KeySource,
   type Schedule,
 } from './key-source.js';

@@ -20,6 +20,15 @@ export interface Schedule {
   readonly dueAt?: (nowMs: number) => number;
 }
 
+/** A place in a request, as API descriptions name it. */
+export interface KeyPlace {
+  readonly in: 'header' | 'query' | 'path' | 'body';
+  /** Of the header or parameter, or the names that lead to a member of the body, joined with dots. */
+  readonly name: string;
+  /** What a client has to put there; absent for a part of the key like any other. */
+  readonly description?: string;
+}
+
 /**
  * Where (a part of) the key comes from. Made by `header()`, `body()`, `param()`, `query()`,
  * `payload()`, `messageId()`, `arg()`, `tick()`, `principal()`, `signature()` or {@link keySource}.
@@ -34,6 +43,15 @@ export interface KeySource {
   readonly readsOnlyHead: boolean;
   /** True when the key is made of the content itself, so that a retry cannot differ from it. */
   readonly coversContent: boolean;
+  /**
+   * For API descriptions: where a client puts it, several places being alternatives. Absent when no
+   * client does.
+   */
+  readonly sentIn?: readonly [KeyPlace, ...KeyPlace[]];
+  /** For API descriptions: true when no call is without it. */
+  readonly isNeverMissing?: boolean;
+  /** For API descriptions: true when `read` never throws. */
+  readonly isNeverInvalid?: boolean;
   /**
    * The part of the key, or `undefined` when the call has none.
    *
@@ -56,6 +74,8 @@ export type KeyDeclaration = KeySource | KeyFunction | readonly (KeySource | Key
 export interface ResolvedKey {
   /** The sources in their order, such as `header X-Client-Id + body.serialNo`. */
   readonly description: string;
+  /** In their order. */
+  readonly sources: readonly KeySource[];
   /** See {@link KeySource.readsOnlyHead}; true when it is of every part. */
   readonly readsOnlyHead: boolean;
   /** See {@link KeySource.coversContent}; true when it is of one part. */

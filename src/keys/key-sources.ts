@@ -20,8 +20,9 @@ export function body<T = unknown>(...path: BodyPath<T>): KeySource {
   const names: readonly unknown[] = path;
   const checked = names.map((name) => checkedName(name, 'body'));
   if (checked.length === 0) throw noName(undefined, 'body');
-  const description = `body.${checked.join('.')}`;
-  return ownSource(description, false, ({ request }) => memberAt(request.body, checked));
+  const name = checked.join('.');
+  const source = ownSource(`body.${name}`, false, ({ request }) => memberAt(request.body, checked));
+  return { ...source, sentIn: [{ in: 'body', name }] };
 }
 
 /**
@@ -31,7 +32,8 @@ export function body<T = unknown>(...path: BodyPath<T>): KeySource {
  */
 export function param(name: string): KeySource {
   const path = [checkedName(name, 'param')];
-  return ownSource(`param ${name}`, true, ({ request }) => memberAt(request.params, path));
+  const source = ownSource(`param ${name}`, true, ({ request }) => memberAt(request.params, path));
+  return { ...source, sentIn: [{ in: 'path', name }] };
 }
 
 /**
@@ -41,7 +43,8 @@ export function param(name: string): KeySource {
  */
 export function query(name: string): KeySource {
   const path = [checkedName(name, 'query')];
-  return ownSource(`query ${name}`, true, ({ request }) => memberAt(request.query, path));
+  const source = ownSource(`query ${name}`, true, ({ request }) => memberAt(request.query, path));
+  return { ...source, sentIn: [{ in: 'query', name }] };
 }
 
 /**

@@ -27,6 +27,7 @@ export function resolveKey(declaration: KeyDeclaration, context: KeyContext): Re
     const { description, readsOnlyHead, coversContent } = source;
     return {
       description,
+      sources: [source],
       readsOnlyHead,
       coversContent,
       read: (call) => readPart(source, call),
@@ -38,6 +39,7 @@ export function resolveKey(declaration: KeyDeclaration, context: KeyContext): Re
   );
   return {
     description: sources.map((source) => source.description).join(' + '),
+    sources,
     readsOnlyHead: sources.every((source) => source.readsOnlyHead),
     coversContent: sources.some((source) => source.coversContent),
     read: (call) => readParts(sources, call),

@@ -41,6 +41,8 @@ export function signature<T = unknown>(options: SignatureOptions<T> = {}): KeySo
     description: 'signature of the content',
     readsOnlyHead: false,
     coversContent: true,
+    isNeverMissing: true,
+    isNeverInvalid: true,
     read: (call) => sha256(contentLines(call, select)),
   };
 }

@@ -1,6 +1,7 @@
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import type { Unmet } from '../engine/precondition.js';
 import type { Expectation, Resource } from '../engine/resource.js';
+import type { KeySource } from '../keys/key-source.js';
 import { keySource } from '../keys/key-sources.js';
 import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
 import { ResourceRegistry } from './resource-registry.js';
@@ -26,10 +27,13 @@ export class StateStrategy implements IdempotencyStrategyContract {
     const expected = expectationOf(from, to);
     const row = this.resources.row('state', options);
     return {
-      key: [...row.sources, keySource(`state ${to}`, () => to)],
+      key: [...row.sources, theState(to)],
       comparesContent: false,
       keepsReply: true,
       transaction: row.transaction,
+      published: {
+        unmet: [{ code: 'IDEMPOTENCY_RESOURCE_NOT_FOUND' }, { code: 'IDEMPOTENCY_STATE_CONFLICT' }],
+      },
       check: () => row.resource.check?.(),
       begin: async (call) => {
         const id = await row.id(call);
@@ -38,6 +42,12 @@ export class StateStrategy implements IdempotencyStrategyContract {
       },
     };
   }
+}
+
+/** The part of the key that no client sends. */
+function theState(to: State): KeySource {
+  const source = keySource(`state ${to}`, () => to);
+  return { ...source, isNeverMissing: true, isNeverInvalid: true };
 }
 
 async function change(

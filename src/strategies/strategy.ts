@@ -49,6 +49,22 @@ export interface StrategyCall {
   readonly keepsReply?: boolean;
 }
 
+/** What API descriptions say of a strategy's answers. Nothing of it changes them. */
+export interface PublishedAnswers {
+  /** What calls are refused with by preconditions, or because their keys were never issued. */
+  readonly unmet?: readonly PublishedRefusal[];
+  /** What {@link StrategyCall.headers} and `answer` put on a successful reply: name and meaning. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** What {@link StrategyCall.answer} makes of a successful reply: its status, and a JSON schema. */
+  readonly reply?: { readonly status: number; readonly schema: object };
+}
+
+/** A refusal, with its status where that is not the one of the table. */
+export interface PublishedRefusal {
+  readonly code: IdempotencyErrorCode;
+  readonly status?: number;
+}
+
 /** What a strategy answers, once per handler. */
 export interface StrategyPlan {
   /** What the key is. */
@@ -76,6 +92,8 @@ export interface StrategyPlan {
    * @default as the option `transaction` says
    */
   readonly transaction?: 'required' | 'own' | 'never';
+  /** For API descriptions; what is absent is not known. */
+  readonly published?: PublishedAnswers;
   /** Runs when the application boots, once all its modules are there. */
   check?(): Awaitable<void>;
   /**

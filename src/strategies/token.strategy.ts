@@ -58,6 +58,8 @@ export class TokenStrategy implements IdempotencyStrategyContract {
         description: carrier.description,
         readsOnlyHead: false,
         coversContent: false,
+        sentIn: carrier.sentIn,
+        isNeverInvalid: true,
         read(call) {
           const sent = carrier.read(call);
           if (sent === undefined || tokens.isGenuine(sent, call, purpose ?? '')) return sent;
@@ -67,6 +69,7 @@ export class TokenStrategy implements IdempotencyStrategyContract {
       comparesContent: true,
       keepsReply: true,
       scope: tokenScope(purpose ?? ''),
+      published: { unmet: [{ code: refuseUnknown }] },
       begin: (_call, key) => this.begin(tokenExpiry(key)),
     };
   }

@@ -42,6 +42,13 @@ export class VersionStrategy implements IdempotencyStrategyContract {
       keepsReply: true,
       refusals: { missing: 'IDEMPOTENCY_VERSION_REQUIRED' },
       transaction: row.transaction,
+      published: {
+        unmet: [
+          { code: 'IDEMPOTENCY_RESOURCE_NOT_FOUND' },
+          { code: 'IDEMPOTENCY_VERSION_CONFLICT', status: conflictStatus(source) },
+        ],
+        headers: { ETag: 'The version that it has now.' },
+      },
       check: () => row.resource.check?.(),
       begin: async (call) => this.begin(call, row, source, mode),
     };
@@ -56,9 +63,9 @@ export class VersionStrategy implements IdempotencyStrategyContract {
     const id = await row.id(call);
     const versions =
       source instanceof IfMatchSource
-        ? new ExpectedVersion(source.expected(call)!, 412)
+        ? new ExpectedVersion(source.expected(call)!, conflictStatus(source))
         : mode === 'match'
-          ? new ExpectedVersion([(await source.read(call))!], 409)
+          ? new ExpectedVersion([(await source.read(call))!], conflictStatus(source))
           : new NewerVersion(await newVersion((await source.read(call))!, row.resource));
     let next: ResourceValue | undefined;
     const precondition: Precondition = {
@@ -81,6 +88,11 @@ export class VersionStrategy implements IdempotencyStrategyContract {
       keepsReply: !versions.isAny,
     };
   }
+}
+
+/** 412 is for preconditions in headers (RFC 9110, section 15.5.13). */
+function conflictStatus(source: KeySource): number {
+  return source instanceof IfMatchSource ? 412 : 409;
 }
 
 /** The row has one of these versions, and gets the next one. */

@@ -1,14 +1,10 @@
-import { type DynamicModule, Module, ValidationPipe } from '@nestjs/common';
-import { APP_FILTER, APP_GUARD, APP_PIPE } from '@nestjs/core';
-import { Redis } from 'ioredis';
-import { IdempotencyModule } from 'nestjs-idempotency';
-import { DataSource } from 'typeorm';
+import { type DynamicModule, Module } from '@nestjs/common';
+import { BasicsModule } from './basics.module.js';
 import { CategoriesModule } from './categories/categories.module.js';
 import { CommentsModule } from './comments/comments.module.js';
 import type { ShopConfig } from './config.js';
 import { CouponsModule } from './coupons/coupons.module.js';
 import { DatabaseModule } from './database/database.module.js';
-import { EffectsModule } from './effects/effects.module.js';
 import { FlakyModule } from './flaky/flaky.module.js';
 import { GoodsModule } from './goods/goods.module.js';
 import { HealthModule } from './health/health.module.js';
@@ -17,20 +13,16 @@ import { LedgerModule } from './ledger/ledger.module.js';
 import { MessagesModule } from './messages/messages.module.js';
 import type { OrderBus } from './messages/order-bus.js';
 import { OrdersModule } from './orders/orders.module.js';
+import { PageModule } from './page/page.module.js';
 import { PaymentsModule } from './payments/payments.module.js';
-import { ProblemFilter } from './problems/problem.filter.js';
-import { invalidRequest } from './problems/problems.js';
-import { recordsIn } from './records/records.js';
-import { RedisModule } from './records/redis.module.js';
 import { ReportsModule } from './reports/reports.module.js';
-import { SignInGuard } from './sign-in/sign-in.guard.js';
-import { SlowModule } from './slow/slow.module.js';
 import { TransfersModule } from './transfers/transfers.module.js';
 import { VotesModule } from './votes/votes.module.js';
+import { WorkerModule } from './worker/worker.module.js';
 
 @Module({
   imports: [
-    EffectsModule,
+    PageModule,
     LedgerModule,
     HealthModule,
     OrdersModule,
@@ -41,43 +33,20 @@ import { VotesModule } from './votes/votes.module.js';
     CouponsModule,
     CommentsModule,
     VotesModule,
-    SlowModule,
     FlakyModule,
     ReportsModule,
-  ],
-  providers: [
-    { provide: APP_GUARD, useClass: SignInGuard },
-    {
-      provide: APP_PIPE,
-      useValue: new ValidationPipe({
-        whitelist: true,
-        transform: true,
-        exceptionFactory: invalidRequest,
-      }),
-    },
-    { provide: APP_FILTER, useClass: ProblemFilter },
   ],
 })
 export class AppModule {
   static for(config: ShopConfig, bus: OrderBus): DynamicModule {
-    const { records, lease } = config;
     return {
       module: AppModule,
       imports: [
+        BasicsModule.for(config),
         DatabaseModule.for(config),
         MessagesModule.on(bus),
         ImportsModule.for(config),
-        ...(records.store === 'redis' ? [RedisModule.at(records.url)] : []),
-        IdempotencyModule.forRootAsync({
-          inject: [DataSource, { token: Redis, optional: true }],
-          useFactory: (dataSource: DataSource, redis?: Redis) => ({
-            ...recordsIn(config, dataSource, redis),
-            principal: (call) => call.request.user?.id,
-            defaults: { lease },
-          }),
-          // POST /idempotency/tokens: where clients ask for tokens.
-          tokenController: true,
-        }),
+        WorkerModule.for(config),
       ],
     };
   }

@@ -1,9 +1,10 @@
-import { applyDecorators, Controller } from '@nestjs/common';
+import { applyDecorators, Controller, UseInterceptors } from '@nestjs/common';
 import { EventPattern } from '@nestjs/microservices';
 import { Idempotent, payload } from 'nestjs-idempotency';
 import { EffectsService } from '../effects/effects.service.js';
 import { ORDER_TRANSITIONS, type OrderStatus } from '../orders/order-status.js';
 import { Order } from '../orders/order.entity.js';
+import { ShowsDeliveries } from '../timeline/shows-deliveries.interceptor.js';
 
 /** A message that is late, or comes again, finds an order that has gone on: it is skipped. */
 const OnStatus = (to: OrderStatus): MethodDecorator =>
@@ -22,6 +23,7 @@ const OnStatus = (to: OrderStatus): MethodDecorator =>
   );
 
 /** Orders follow what other systems tell of them. The status has changed when a handler begins. */
+@UseInterceptors(ShowsDeliveries)
 @Controller()
 export class OrderEventsConsumer {
   constructor(private readonly effects: EffectsService) {}

@@ -1,14 +1,16 @@
-import { Controller } from '@nestjs/common';
+import { Controller, UseInterceptors } from '@nestjs/common';
 import { EventPattern, Payload } from '@nestjs/microservices';
 import { Idempotent, payload } from 'nestjs-idempotency';
 import { currentManager } from 'nestjs-idempotency/typeorm';
 import { DataSource } from 'typeorm';
 import { EffectsService } from '../effects/effects.service.js';
 import { RECORDS_IN_DATABASE } from '../records/records-in-database.js';
+import { ShowsDeliveries } from '../timeline/shows-deliveries.interceptor.js';
 import type { OrderEventDto } from './order-event.dto.js';
 import { Sms } from './sms.entity.js';
 
 /** Tells customers how it goes with their orders. Hears of the same events as the orders do. */
+@UseInterceptors(ShowsDeliveries)
 @Controller()
 export class SmsConsumer {
   constructor(

@@ -7,7 +7,7 @@ import type { ShopConfig } from '../config.js';
 
 /** Where the shop keeps its records. An application with one store has one of these lines. */
 export function recordsIn(
-  { records, database }: ShopConfig,
+  { records }: ShopConfig,
   dataSource: DataSource,
   redis: Redis | undefined,
 ): IdempotencyModuleOptions {
@@ -17,9 +17,11 @@ export function recordsIn(
   // One process, which forgets everything when it ends: right for a look, in production too.
   if (records.store === 'memory')
     return { store: new MemoryStore(), allowMemoryStore: true, resources };
+  // A pool of one is that of the embedded database, whose one session all connections have in turns:
+  // names of prepared statements would meet, and waiting for a turn is no outage.
+  const isEmbedded = dataSource.options.poolSize === 1;
   return {
-    store: new TypeOrmStore({ dataSource }),
-    // All share one connection to the embedded database: waiting for a turn is no outage.
-    ...(database ? {} : { storeTimeout: '10s' }),
+    store: new TypeOrmStore({ dataSource, preparedStatements: !isEmbedded }),
+    ...(isEmbedded && { storeTimeout: '10s' }),
   };
 }

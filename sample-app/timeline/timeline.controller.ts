@@ -1,0 +1,14 @@
+import { Controller, Headers, type MessageEvent, Sse } from '@nestjs/common';
+import type { Observable } from 'rxjs';
+import { Timeline } from './timeline.js';
+
+@Controller('timeline')
+export class TimelineController {
+  constructor(private readonly timeline: Timeline) {}
+
+  /** What happens in the shop, for as long as somebody listens. Holds no keys and no bodies. */
+  @Sse()
+  listen(@Headers('last-event-id') lastEventId?: string): Observable<MessageEvent> {
+    return this.timeline.listen(lastEventId);
+  }
+}

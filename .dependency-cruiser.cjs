@@ -20,6 +20,8 @@ const DRIVERS = [
   { home: 'src/entry/graphql', packages: ['@nestjs/graphql', 'graphql'] },
   { home: 'src/bullmq', packages: ['bullmq', '@nestjs/bullmq'] },
   { home: 'src/swagger', packages: ['@nestjs/swagger'] },
+  { home: 'src/opentelemetry', packages: ['@opentelemetry/[^/]+'] },
+  { home: 'src/terminus', packages: ['@nestjs/terminus'] },
 ];
 
 /** Matches a package, its subpaths and its `@types`, installed or not. */

@@ -4,6 +4,7 @@ import { IdempotencyConfigurationError } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
 import type { IdempotencyEvent } from './engine/events.js';
 import { IdempotencyEngine } from './engine/engine.js';
+import { newOwner } from './engine/owner.js';
 import type { IdempotencyErrorCode } from './engine/refusals.js';
 import type { StoreCall, StoreCallName } from './engine/store-calls.js';
 import type { Awaitable, IdempotencyStore, RecordState, RecordView } from './engine/store.js';
@@ -82,6 +83,8 @@ export class IdempotencyService {
   readonly events$: Observable<IdempotencyEvent>;
   /** Every call of the store, with how long it took. */
   readonly storeCalls$: Observable<StoreCall>;
+  /** The one record of this process that checks write. */
+  private readonly probeId = recordId('nestjs-idempotency:check', undefined, newOwner());
 
   constructor(
     private readonly engine: IdempotencyEngine,
@@ -166,6 +169,15 @@ export class IdempotencyService {
   async forget(ref: OperationRef): Promise<boolean> {
     const { id } = this.identify(ref);
     return this.ask('forget', (store) => store.forget(id));
+  }
+
+  /**
+   * Writes to the store what it forgets at once: for readiness checks.
+   *
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`, with the reason as its `cause`
+   */
+  async checkStore(): Promise<void> {
+    await this.ask('issue', (store) => store.issue({ id: this.probeId, retentionMs: 1 }));
   }
 
   /**

@@ -10,6 +10,7 @@ export {
   MODULE_DEFAULTS,
   type StoreFactory,
 } from './idempotency.options.js';
+export { CORS_ALLOWED_HEADERS, CORS_EXPOSED_HEADERS } from './idempotency.cors.js';
 export { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './idempotency.constants.js';
 export {
   IdempotencyException,

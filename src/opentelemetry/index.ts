@@ -1,0 +1,1 @@
+export { IdempotencyTelemetryModule } from './idempotency-telemetry.module.js';

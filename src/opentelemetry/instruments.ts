@@ -1,0 +1,117 @@
+import type { Attributes, Counter, Histogram, Meter } from '@opentelemetry/api';
+import type { IdempotencyEvent } from '../engine/events.js';
+import type { StoreCall } from '../engine/store-calls.js';
+import { ATTRIBUTES, type Outcome } from './attributes.js';
+
+/** In seconds: from an answer out of memory to a handler that takes a minute. */
+const BOUNDARIES = [
+  0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+];
+const MS_PER_SECOND = 1_000;
+
+/** Counters and histograms, fed by events. No scope among the attributes: `run()` may make up many. */
+export class Instruments {
+  private readonly operations: Counter;
+  private readonly settlements: Counter;
+  private readonly takeovers: Counter;
+  private readonly lostLeases: Counter;
+  private readonly failedCompletions: Counter;
+  private readonly unsavedSteps: Counter;
+  private readonly handling: Histogram;
+  private readonly waiting: Histogram;
+  private readonly storing: Histogram;
+
+  constructor(meter: Meter) {
+    const counter = (name: string, unit: string, description: string): Counter =>
+      meter.createCounter(name, { unit, description });
+    const seconds = (name: string, description: string): Histogram =>
+      meter.createHistogram(name, {
+        unit: 's',
+        description,
+        advice: { explicitBucketBoundaries: BOUNDARIES },
+      });
+    this.operations = counter('idempotency.operations', '{call}', 'Calls, by what became of them.');
+    this.settlements = counter(
+      'idempotency.settlements',
+      '{operation}',
+      'Operations whose handler ran, by what is on record now.',
+    );
+    this.takeovers = counter(
+      'idempotency.takeovers',
+      '{operation}',
+      'Operations whose owner fell silent, and that another call took over.',
+    );
+    this.lostLeases = counter(
+      'idempotency.lost_leases',
+      '{lease}',
+      'Leases that ended before their handler did.',
+    );
+    this.failedCompletions = counter(
+      'idempotency.failed_completions',
+      '{attempt}',
+      'Attempts to record the end of an operation that failed and are repeated.',
+    );
+    this.unsavedSteps = counter(
+      'idempotency.unsaved_steps',
+      '{step}',
+      'Finished steps that could not be saved at once.',
+    );
+    this.handling = seconds('idempotency.handler.duration', 'How long handlers took.');
+    this.waiting = seconds(
+      'idempotency.wait.duration',
+      'How long duplicates waited for the first call.',
+    );
+    this.storing = seconds('idempotency.store.duration', 'How long calls of the store took.');
+  }
+
+  count(event: IdempotencyEvent): void {
+    const attributes: Attributes = { [ATTRIBUTES.strategy]: event.strategy };
+    switch (event.type) {
+      case 'executed':
+        this.ended('executed', attributes);
+        this.handling.record(event.durationMs / MS_PER_SECOND, attributes);
+        break;
+      case 'rejected':
+        this.ended('rejected', { ...attributes, [ATTRIBUTES.code]: event.code });
+        break;
+      case 'replayed':
+      case 'unprotected':
+        this.ended(event.type, attributes);
+        break;
+      case 'stored':
+      case 'released':
+      case 'held':
+        this.settlements.add(1, { ...attributes, [ATTRIBUTES.settlement]: event.type });
+        break;
+      case 'waited':
+        this.waiting.record(event.durationMs / MS_PER_SECOND, attributes);
+        break;
+      case 'taken-over':
+        this.takeovers.add(1, attributes);
+        break;
+      case 'lease-lost':
+        this.lostLeases.add(1, attributes);
+        break;
+      case 'completion-failed':
+        this.failedCompletions.add(1, { ...attributes, [ATTRIBUTES.verb]: event.verb });
+        break;
+      case 'step-not-saved':
+        this.unsavedSteps.add(1, attributes);
+        break;
+      case 'claimed':
+        // It is counted when it has ended.
+        break;
+    }
+  }
+
+  measure({ verb, durationMs, hasFailed }: StoreCall): void {
+    this.storing.record(durationMs / MS_PER_SECOND, {
+      [ATTRIBUTES.verb]: verb,
+      ...(hasFailed && { [ATTRIBUTES.error]: 'unavailable' }),
+    });
+  }
+
+  private ended(outcome: Outcome, attributes: Attributes): void {
+    this.operations.add(1, { ...attributes, [ATTRIBUTES.outcome]: outcome });
+  }
+}

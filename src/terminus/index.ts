@@ -1,0 +1,1 @@
+export { IdempotencyHealthIndicator } from './idempotency.health-indicator.js';

@@ -1,21 +1,29 @@
-import { Controller, Get, Optional, ServiceUnavailableException } from '@nestjs/common';
-import { Redis } from 'ioredis';
-import { DataSource } from 'typeorm';
+import { Controller, Get } from '@nestjs/common';
+import {
+  HealthCheck,
+  type HealthCheckResult,
+  HealthCheckService,
+  TypeOrmHealthIndicator,
+} from '@nestjs/terminus';
+import { IdempotencyHealthIndicator } from 'nestjs-idempotency/terminus';
+
+const DATABASE_TIMEOUT_MS = 5_000;
 
 @Controller('health')
 export class HealthController {
   constructor(
-    private readonly database: DataSource,
-    @Optional() private readonly redis?: Redis,
+    private readonly health: HealthCheckService,
+    private readonly database: TypeOrmHealthIndicator,
+    private readonly records: IdempotencyHealthIndicator,
   ) {}
 
-  /** 200 while everything that the shop needs answers. */
+  /** 200 while the data can be read and records can be written; else 503, and which of both fails. */
   @Get()
-  async check(): Promise<{ status: 'ok' }> {
-    await this.database.query('SELECT 1');
-    await this.redis?.ping().catch(() => {
-      throw new ServiceUnavailableException('Redis does not answer.');
-    });
-    return { status: 'ok' };
+  @HealthCheck()
+  check(): Promise<HealthCheckResult> {
+    return this.health.check([
+      () => this.database.pingCheck('database', { timeout: DATABASE_TIMEOUT_MS }),
+      () => this.records.isHealthy('records'),
+    ]);
   }
 }

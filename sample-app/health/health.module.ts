@@ -1,5 +1,11 @@
 import { Module } from '@nestjs/common';
+import { TerminusModule } from '@nestjs/terminus';
+import { IdempotencyHealthIndicator } from 'nestjs-idempotency/terminus';
 import { HealthController } from './health.controller.js';
 
-@Module({ controllers: [HealthController] })
+@Module({
+  imports: [TerminusModule],
+  providers: [IdempotencyHealthIndicator],
+  controllers: [HealthController],
+})
 export class HealthModule {}

@@ -3,7 +3,17 @@ import { join } from 'node:path';
 import { pack, run, unpack, type Packed } from './packed.js';
 
 const ENTRIES = ['nestjs-idempotency', 'nestjs-idempotency/client', 'nestjs-idempotency/testing'];
-const DRIVERS = ['typeorm', 'ioredis', 'redis', 'pg', 'mysql2', 'bullmq', '@nestjs/swagger'];
+const DRIVERS = [
+  'typeorm',
+  'ioredis',
+  'redis',
+  'pg',
+  'mysql2',
+  'bullmq',
+  '@nestjs/swagger',
+  '@nestjs/terminus',
+  '@opentelemetry/api',
+];
 
 /** Preloaded by every child: the drivers are absent, whatever folders above may hold. */
 const WITHOUT_DRIVERS = `

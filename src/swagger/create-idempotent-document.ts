@@ -1,4 +1,5 @@
 import type { INestApplication } from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
 import { SwaggerModule } from '@nestjs/swagger';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import { HandlerRegistry } from '../entry/handler-registry.js';
@@ -51,14 +52,11 @@ export function createIdempotentDocument(
   return document;
 }
 
+/** Nest ends the process when it is asked for a provider that is not there. */
 function providersOf(app: INestApplication): [HandlerRegistry, IdempotencyModuleOptions] {
-  const anywhere = { strict: false };
-  try {
-    return [
-      app.get(HandlerRegistry, anywhere),
-      app.get<IdempotencyModuleOptions>(MODULE_OPTIONS_TOKEN, anywhere),
-    ];
-  } catch {
+  const modules = app.get(ModulesContainer, { strict: false });
+  const isThere = [...modules.values()].some(({ providers }) => providers.has(HandlerRegistry));
+  if (!isThere) {
     throw new IdempotencyConfigurationError({
       option: 'app of createIdempotentDocument()',
       given: 'an application without the IdempotencyModule',
@@ -66,6 +64,10 @@ function providersOf(app: INestApplication): [HandlerRegistry, IdempotencyModule
       remedy: 'Import IdempotencyModule.forRoot(), or use SwaggerModule.createDocument().',
     });
   }
+  return [
+    app.get(HandlerRegistry, { strict: false }),
+    app.get<IdempotencyModuleOptions>(MODULE_OPTIONS_TOKEN, { strict: false }),
+  ];
 }
 
 /** Which of the classes that share a method, having inherited it, is at a path of the document. */

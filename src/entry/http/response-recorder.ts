@@ -1,7 +1,13 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { type Awaitable, isPending } from '../../engine/awaitable.js';
-import { Overlay } from './overlay.js';
+import { ANSWERED, type Recorder, recordInto } from './recorded-response.js';
+import {
+  type Chunk,
+  type ChunkArguments,
+  type HeadArguments,
+  normalize,
+} from './write-arguments.js';
 
 /** What a handler's side of the connection produced. */
 export type Captured =
@@ -20,18 +26,6 @@ export type Captured =
 /** Lets the captured reply out, or writes another one in its place. */
 export type Verdict = 'send' | ((response: ServerResponse) => void);
 
-type Done = (error?: Error | null) => void;
-type Chunk = string | Uint8Array;
-/** Node's overloads of `write` and `end`: the encoding may be left out. */
-type ChunkArguments = [
-  chunk?: Chunk | Done | null,
-  encoding?: BufferEncoding | Done | null,
-  done?: Done | null,
-];
-type HeadArguments = [status: number, ...rest: unknown[]];
-
-const RECORDER = Symbol.for('nestjs-idempotency:recorder');
-type Recorded = ServerResponse & { [RECORDER]: ResponseRecorder };
 type Method = (this: ServerResponse, ...args: never[]) => unknown;
 type Overridden = 'writeHead' | 'write' | 'end' | 'flushHeaders' | 'destroy' | 'emit';
 
@@ -48,7 +42,7 @@ type Phase = 'capturing' | 'streaming' | 'settling' | 'passing';
  * answered, so that no client has a reply before it is on record. Works on what is written, so
  * that serializers, interceptors, filters and streams need not be known.
  */
-export class ResponseRecorder {
+export class ResponseRecorder implements Recorder {
   private phase: Phase = 'capturing';
   private head: HeadArguments | undefined;
   private headers: OutgoingHttpHeaders | undefined;
@@ -69,9 +63,7 @@ export class ResponseRecorder {
     private readonly settle: (captured: Captured) => Awaitable<Verdict>,
     private readonly onClientGone: () => void,
   ) {
-    (response as Recorded)[RECORDER] = this;
-    const overlay = isNativeApi ? RECORDED_NATIVE : RECORDED;
-    this.original = overlay.cover(response) as Record<Overridden, Method>;
+    this.original = recordInto(this, response, isNativeApi) as Record<Overridden, Method>;
   }
 
   /** For whoever asks a reply that has begun. */
@@ -292,59 +284,4 @@ function dropFrom(headers: object, name: string, value: string): void {
   for (const [key, given] of Object.entries(headers))
     if (key.toLowerCase() === name.toLowerCase() && given === value)
       Reflect.deleteProperty(headers, key);
-}
-
-function recorderOf(response: object): ResponseRecorder {
-  return (response as Recorded)[RECORDER];
-}
-
-const methods = {
-  writeHead(...args: unknown[]) {
-    return recorderOf(this).writeHead(args as HeadArguments);
-  },
-  flushHeaders() {
-    return recorderOf(this).flushHeaders();
-  },
-  write(...args: unknown[]) {
-    return recorderOf(this).write(args as ChunkArguments);
-  },
-  end(...args: unknown[]) {
-    return recorderOf(this).end(args as ChunkArguments);
-  },
-  destroy(...args: unknown[]) {
-    return recorderOf(this).destroy(args as [Error?]);
-  },
-  emit(...args: unknown[]) {
-    return recorderOf(this).emit(args as [string]);
-  },
-};
-
-const states = {
-  get headersSent() {
-    return recorderOf(this).headersSent;
-  },
-  set headersSent(_) {},
-  get writableEnded() {
-    return recorderOf(this).writableEnded;
-  },
-  set writableEnded(_) {},
-};
-
-/** Shared by all responses: what a request pays for is putting them there. */
-const RECORDED = new Overlay(methods);
-/** Only where somebody will ask, for an accessor on the response itself costs more than a method. */
-const ANSWERED = new Overlay(states);
-/** Where a prototype carries them, all come at the price of one. */
-const RECORDED_NATIVE = new Overlay(methods, states);
-
-function normalize(args: ChunkArguments): {
-  chunk?: Chunk;
-  encoding?: BufferEncoding;
-  done?: Done;
-} {
-  const [first, second, third] = args;
-  if (typeof first === 'function') return { done: first };
-  const chunk = first ?? undefined;
-  if (typeof second === 'function') return { chunk, done: second };
-  return { chunk, encoding: second ?? undefined, done: third ?? undefined };
 }

@@ -2,6 +2,7 @@ import type { INestApplication, NestApplicationOptions } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { AppModule } from './app.module.js';
 import type { ShopConfig } from './config.js';
+import { serveDocs } from './docs/docs.js';
 import { createFastifyAdapter } from './fastify-adapter.js';
 import { orderBus } from './messages/order-bus.js';
 
@@ -19,5 +20,6 @@ export async function createApp(config: ShopConfig): Promise<INestApplication> {
       : await NestFactory.create(module, options);
   app.connectMicroservice(bus.consumer);
   await app.startAllMicroservices();
+  serveDocs(app);
   return app;
 }

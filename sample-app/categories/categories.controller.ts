@@ -1,8 +1,10 @@
-import { Controller, Param, Put } from '@nestjs/common';
+import { Controller, HttpStatus, Param, Put } from '@nestjs/common';
+import { ApiOkResponse } from '@nestjs/swagger';
 import { insertOrGet } from 'nestjs-idempotency/typeorm';
 import { DataSource } from 'typeorm';
 import { EffectsService } from '../effects/effects.service.js';
-import { CategorizeDto } from './categories.dto.js';
+import { ApiProblems } from '../problems/api-problems.decorator.js';
+import { CategorizedDto, CategorizeDto } from './categories.dto.js';
 import { GoodsCategory } from './goods-category.entity.js';
 
 @Controller('goods/:id/categories')
@@ -17,7 +19,9 @@ export class CategoriesController {
    * remembered about the call. A repetition runs, changes nothing, and is told so.
    */
   @Put(':categoryId')
-  async categorize(@Param() { id, categoryId }: CategorizeDto) {
+  @ApiOkResponse({ type: CategorizedDto })
+  @ApiProblems(HttpStatus.BAD_REQUEST)
+  async categorize(@Param() { id, categoryId }: CategorizeDto): Promise<CategorizedDto> {
     this.effects.ran('PUT /goods/:id/categories/:categoryId');
     const row = { goodsId: id, categoryId };
     const { inserted } = await insertOrGet(this.database.manager, GoodsCategory, row);

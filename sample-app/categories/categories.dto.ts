@@ -1,11 +1,15 @@
+import { ApiProperty } from '@nestjs/swagger';
 import { Type } from 'class-transformer';
-import { IsInt, Max, Min } from 'class-validator';
-import { MAX_INTEGER, RowId } from '../validation/row-id.js';
+import { IsPositiveInteger } from '../validation/positive-integer.js';
+import { RowId } from '../validation/row-id.js';
 
 export class CategorizeDto extends RowId {
   @Type(() => Number)
-  @IsInt()
-  @Min(1)
-  @Max(MAX_INTEGER)
+  @IsPositiveInteger()
   categoryId!: number;
+}
+
+export class CategorizedDto {
+  @ApiProperty({ description: 'False for what was there already.' })
+  inserted!: boolean;
 }

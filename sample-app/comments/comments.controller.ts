@@ -1,8 +1,10 @@
-import { Body, Controller, Post } from '@nestjs/common';
+import { Body, Controller, HttpStatus, Post } from '@nestjs/common';
+import { ApiCreatedResponse } from '@nestjs/swagger';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Idempotent, signature } from 'nestjs-idempotency';
 import { Repository } from 'typeorm';
 import { EffectsService } from '../effects/effects.service.js';
+import { ApiProblems } from '../problems/api-problems.decorator.js';
 import { CurrentUser } from '../sign-in/current-user.decorator.js';
 import type { User } from '../sign-in/shop-request.js';
 import { Comment } from './comment.entity.js';
@@ -18,6 +20,8 @@ export class CommentsController {
   /** No key is sent: within ten seconds the same words of the same author are one comment. */
   @Post()
   @Idempotent({ key: signature(), ttl: '10s' })
+  @ApiCreatedResponse({ type: Comment })
+  @ApiProblems(HttpStatus.BAD_REQUEST)
   async comment(@Body() { text, topic }: CommentDto, @CurrentUser() user?: User) {
     this.effects.ran('POST /comments');
     const comment = this.comments.create({ author: user?.id ?? null, topic: topic ?? null, text });

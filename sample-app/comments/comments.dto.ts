@@ -1,12 +1,13 @@
-import { IsOptional, IsString, Length } from 'class-validator';
+import { ApiProperty } from '@nestjs/swagger';
+import { IsOptional } from 'class-validator';
+import { IsText } from '../validation/text.js';
 
 export class CommentDto {
-  @IsString()
-  @Length(1, 2000)
+  @IsText(2000)
   text!: string;
 
+  @ApiProperty({ required: false })
   @IsOptional()
-  @IsString()
-  @Length(1, 100)
+  @IsText(100)
   topic?: string;
 }

@@ -1,7 +1,9 @@
-import { Controller, Get, Param, Post } from '@nestjs/common';
+import { Controller, Get, HttpStatus, Param, Post } from '@nestjs/common';
+import { ApiCreatedResponse, ApiOkResponse } from '@nestjs/swagger';
 import { Idempotent, Operation, param, type IdempotentOperation } from 'nestjs-idempotency';
 import { EffectsService } from '../effects/effects.service.js';
-import { CouponId } from './coupons.dto.js';
+import { ApiProblems } from '../problems/api-problems.decorator.js';
+import { ClaimedCouponDto, CouponDto, CouponId } from './coupons.dto.js';
 import { CouponsService } from './coupons.service.js';
 
 @Controller('coupons/:id')
@@ -14,12 +16,15 @@ export class CouponsController {
   /** One at a time for each coupon, in all processes; the others wait for their turn. */
   @Post('claim')
   @Idempotent({ strategy: 'lock', key: param('id'), wait: '10s' })
+  @ApiCreatedResponse({ type: ClaimedCouponDto })
+  @ApiProblems(HttpStatus.BAD_REQUEST, HttpStatus.CONFLICT)
   claim(@Param() { id }: CouponId, @Operation() { fencingToken }: IdempotentOperation) {
     this.effects.ran('POST /coupons/:id/claim');
     return this.coupons.claim(id, fencingToken);
   }
 
   @Get()
+  @ApiOkResponse({ type: CouponDto })
   find(@Param() { id }: CouponId) {
     return this.coupons.left(id);
   }

@@ -1,7 +1,17 @@
-import { IsString, Length } from 'class-validator';
+import { ApiProperty } from '@nestjs/swagger';
+import { IsText } from '../validation/text.js';
 
 export class CouponId {
-  @IsString()
-  @Length(1, 64)
+  @IsText(64)
   id!: string;
+}
+
+export class CouponDto extends CouponId {
+  @ApiProperty({ description: 'How many there are left.' })
+  left!: number;
+}
+
+export class ClaimedCouponDto extends CouponDto {
+  @ApiProperty({ description: 'Which one it is; every one is claimed once.' })
+  no!: number;
 }

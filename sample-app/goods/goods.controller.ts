@@ -1,8 +1,17 @@
-import { Body, Controller, Get, Param, Post, Put, Res } from '@nestjs/common';
+import { Body, Controller, Get, HttpStatus, Param, Post, Put, Res } from '@nestjs/common';
+import { ApiCreatedResponse, ApiOkResponse } from '@nestjs/swagger';
 import { body, Idempotent, ifMatch, param } from 'nestjs-idempotency';
 import { EffectsService } from '../effects/effects.service.js';
+import { ApiProblems } from '../problems/api-problems.decorator.js';
 import { RowId } from '../validation/row-id.js';
-import { DecrementDto, RenameDto, VersionedNameDto } from './goods.dto.js';
+import {
+  DecrementDto,
+  RenamedByVersionDto,
+  RenamedDto,
+  RenameDto,
+  StockDto,
+  VersionedNameDto,
+} from './goods.dto.js';
 import { Goods } from './goods.entity.js';
 import { GoodsService } from './goods.service.js';
 
@@ -15,6 +24,8 @@ export class GoodsController {
 
   /** The `ETag` is what `PUT /goods/:id` wants as `If-Match`. */
   @Get(':id')
+  @ApiOkResponse({ type: Goods, headers: { ETag: { schema: { type: 'string' } } } })
+  @ApiProblems(HttpStatus.NOT_FOUND)
   async find(@Param() { id }: RowId, @Res({ passthrough: true }) response: ResponseWithHeaders) {
     const goods = await this.goods.find(id);
     response.header('ETag', `"${goods.version}"`);
@@ -24,6 +35,8 @@ export class GoodsController {
   /** `stock - 1` is another value every time it runs; the key makes a retry safe. */
   @Post(':id/decrement')
   @Idempotent()
+  @ApiCreatedResponse({ type: StockDto })
+  @ApiProblems(HttpStatus.BAD_REQUEST, HttpStatus.NOT_FOUND, HttpStatus.CONFLICT)
   decrement(@Param() { id }: RowId, @Body() { by }: DecrementDto) {
     this.effects.ran('POST /goods/:id/decrement');
     return this.goods.decrement(id, by);
@@ -32,6 +45,8 @@ export class GoodsController {
   /** Only for who has seen the latest version: anybody else would undo a change without knowing it. */
   @Put(':id')
   @Idempotent({ strategy: 'version', entity: Goods, id: param('id'), version: ifMatch() })
+  @ApiOkResponse({ type: RenamedDto })
+  @ApiProblems(HttpStatus.BAD_REQUEST)
   async rename(@Param() { id }: RowId, @Body() { name }: RenameDto) {
     this.effects.ran('PUT /goods/:id');
     await this.goods.rename(id, name);
@@ -47,6 +62,8 @@ export class GoodsController {
     version: body<VersionedNameDto>('version'),
     mode: 'newer',
   })
+  @ApiOkResponse({ type: RenamedByVersionDto })
+  @ApiProblems(HttpStatus.BAD_REQUEST)
   async renameByVersion(@Param() { id }: RowId, @Body() { name, version }: VersionedNameDto) {
     this.effects.ran('PUT /goods/:id/name');
     await this.goods.rename(id, name);

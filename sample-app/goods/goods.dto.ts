@@ -1,22 +1,24 @@
-import { IsInt, IsString, Length, Max, Min } from 'class-validator';
-import { MAX_INTEGER } from '../validation/row-id.js';
+import { IntersectionType, PickType } from '@nestjs/swagger';
+import { IsPositiveInteger } from '../validation/positive-integer.js';
+import { RowId } from '../validation/row-id.js';
+import { IsText } from '../validation/text.js';
+import { Goods } from './goods.entity.js';
 
 export class DecrementDto {
-  @IsInt()
-  @Min(1)
-  @Max(MAX_INTEGER)
+  @IsPositiveInteger()
   by!: number;
 }
 
 export class RenameDto {
-  @IsString()
-  @Length(1, 200)
+  @IsText(200)
   name!: string;
 }
 
 export class VersionedNameDto extends RenameDto {
-  @IsInt()
-  @Min(1)
-  @Max(MAX_INTEGER)
+  @IsPositiveInteger()
   version!: number;
 }
+
+export class StockDto extends PickType(Goods, ['id', 'stock']) {}
+export class RenamedDto extends IntersectionType(RowId, RenameDto) {}
+export class RenamedByVersionDto extends IntersectionType(RowId, VersionedNameDto) {}

@@ -1,9 +1,11 @@
 import { Body, Controller, Get, HttpStatus, Param, Post } from '@nestjs/common';
+import { ApiOkResponse } from '@nestjs/swagger';
 import { Idempotent } from 'nestjs-idempotency';
 import { QueuedOperations } from 'nestjs-idempotency/bullmq';
 import { EffectsService } from '../effects/effects.service.js';
+import { ApiProblems } from '../problems/api-problems.decorator.js';
 import { ProblemException } from '../problems/problems.js';
-import { ImportDto, ImportId } from './imports.dto.js';
+import { ImportDto, ImportId, ImportStateDto } from './imports.dto.js';
 
 /** The queue that imports wait in. */
 export const IMPORTS = 'imports';
@@ -24,6 +26,8 @@ export class ImportsController {
   }
 
   @Get(':id')
+  @ApiOkResponse({ type: ImportStateDto })
+  @ApiProblems(HttpStatus.NOT_FOUND)
   async find(@Param() { id }: ImportId) {
     const operation = await this.operations.find(IMPORTS, id);
     if (!operation) throw new ProblemException(HttpStatus.NOT_FOUND, 'There is no such import.');

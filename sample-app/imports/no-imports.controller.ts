@@ -1,8 +1,10 @@
 import { Controller, Get, HttpStatus, Post } from '@nestjs/common';
+import { ApiProblems } from '../problems/api-problems.decorator.js';
 import { ProblemException } from '../problems/problems.js';
 
 /** The queue needs Redis. */
 @Controller('imports')
+@ApiProblems(HttpStatus.NOT_IMPLEMENTED)
 export class NoImportsController {
   @Post()
   import(): never {

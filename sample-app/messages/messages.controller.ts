@@ -1,8 +1,10 @@
 import { Body, Controller, HttpCode, HttpStatus, Inject, Post } from '@nestjs/common';
+import { ApiAcceptedResponse } from '@nestjs/swagger';
 import type { ClientProxy } from '@nestjs/microservices';
 import { lastValueFrom } from 'rxjs';
 import { OrdersService } from '../orders/orders.service.js';
-import { OrderEventDto } from './order-event.dto.js';
+import { ApiProblems } from '../problems/api-problems.decorator.js';
+import { OrderEventDto, SentEventDto } from './order-event.dto.js';
 
 /** Where the producer of messages is found. */
 export const ORDER_PRODUCER = Symbol('order producer');
@@ -19,6 +21,8 @@ export class MessagesController {
   /** Puts the message on the bus twice over, as a redelivery would. */
   @Post('order-events')
   @HttpCode(HttpStatus.ACCEPTED)
+  @ApiAcceptedResponse({ type: SentEventDto })
+  @ApiProblems(HttpStatus.BAD_REQUEST, HttpStatus.NOT_FOUND)
   async send(@Body() event: OrderEventDto) {
     await this.orders.find(event.orderId);
     for (let delivery = 1; delivery <= DELIVERIES; delivery += 1) {

@@ -1,6 +1,8 @@
-import { Controller, Param, Post } from '@nestjs/common';
+import { applyDecorators, Controller, HttpStatus, Param, Post } from '@nestjs/common';
+import { ApiCreatedResponse } from '@nestjs/swagger';
 import { Idempotent, param } from 'nestjs-idempotency';
 import { EffectsService } from '../effects/effects.service.js';
+import { ApiProblems } from '../problems/api-problems.decorator.js';
 import { ORDER_TRANSITIONS, type OrderStatus } from './order-status.js';
 import { Order } from './order.entity.js';
 import { OrderId } from './orders.dto.js';
@@ -8,14 +10,18 @@ import { OrdersService } from './orders.service.js';
 
 /** Every order gets there once, and only from where it may. */
 const ChangesTo = (to: OrderStatus): MethodDecorator =>
-  Idempotent({
-    strategy: 'state',
-    entity: Order,
-    id: param('id'),
-    column: 'status',
-    to,
-    from: ORDER_TRANSITIONS,
-  });
+  applyDecorators(
+    Idempotent({
+      strategy: 'state',
+      entity: Order,
+      id: param('id'),
+      column: 'status',
+      to,
+      from: ORDER_TRANSITIONS,
+    }),
+    ApiCreatedResponse({ type: Order }),
+    ApiProblems(HttpStatus.BAD_REQUEST),
+  );
 
 /** The status has changed when a handler begins, in a transaction that commits when it ends. */
 @Controller('orders/:id')

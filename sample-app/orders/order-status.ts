@@ -1,10 +1,11 @@
 import type { Transitions } from 'nestjs-idempotency';
 
-/** `announced`: another system has told of it, and nobody has placed it yet. */
-export type OrderStatus = 'announced' | 'created' | 'paid' | 'shipped' | 'cancelled' | 'invalid';
-
 /** What other systems tell of orders. */
 export const ORDER_STATUSES = ['created', 'paid', 'shipped', 'cancelled'] as const;
+
+/** `announced`: another system has told of it, and nobody has placed it yet. */
+export const EVERY_STATUS = ['announced', ...ORDER_STATUSES, 'invalid'] as const;
+export type OrderStatus = (typeof EVERY_STATUS)[number];
 
 /** What may become of an order, said once for all routes that change it. */
 export const ORDER_TRANSITIONS = {

@@ -1,8 +1,11 @@
-import { Body, Controller, Delete, Get, Param, Post, Query } from '@nestjs/common';
+import { Body, Controller, Delete, Get, HttpStatus, Param, Post, Query } from '@nestjs/common';
+import { ApiCreatedResponse, ApiOkResponse } from '@nestjs/swagger';
 import { Idempotent, Operation, type IdempotentOperation } from 'nestjs-idempotency';
 import { EffectsService } from '../effects/effects.service.js';
+import { ApiProblems } from '../problems/api-problems.decorator.js';
 import { RECORDS_IN_DATABASE } from '../records/records-in-database.js';
-import { DeleteOrdersDto, OrderId, PlaceOrderDto } from './orders.dto.js';
+import { Order } from './order.entity.js';
+import { DeletedOrdersDto, DeleteOrdersDto, OrderId, PlaceOrderDto } from './orders.dto.js';
 import { OrdersService } from './orders.service.js';
 
 @Controller('orders')
@@ -19,12 +22,16 @@ export class OrdersController {
    */
   @Post()
   @Idempotent({ strategy: 'token' })
+  @ApiCreatedResponse({ type: Order })
+  @ApiProblems(HttpStatus.BAD_REQUEST)
   async place(@Body() { sku, quantity }: PlaceOrderDto, @Operation() op: IdempotentOperation) {
     this.effects.ran('POST /orders');
     return this.orders.place(await op.id(), sku, quantity);
   }
 
   @Get(':id')
+  @ApiOkResponse({ type: Order })
+  @ApiProblems(HttpStatus.NOT_FOUND)
   find(@Param() { id }: OrderId) {
     return this.orders.find(id);
   }
@@ -32,6 +39,8 @@ export class OrdersController {
   /** Repeated later it would delete other orders: those that became invalid since. */
   @Delete()
   @Idempotent({ strategy: 'token', transaction: RECORDS_IN_DATABASE })
+  @ApiOkResponse({ type: DeletedOrdersDto })
+  @ApiProblems(HttpStatus.BAD_REQUEST)
   async deleteAll(@Query() { status }: DeleteOrdersDto) {
     this.effects.ran('DELETE /orders');
     return { deleted: await this.orders.deleteAll(status) };

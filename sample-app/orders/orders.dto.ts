@@ -1,24 +1,30 @@
-import { Equals, IsInt, IsString, IsUUID, Length, Max, Min } from 'class-validator';
-import { MAX_INTEGER } from '../validation/row-id.js';
+import { ApiProperty } from '@nestjs/swagger';
+import { Equals, IsUUID } from 'class-validator';
+import { IsPositiveInteger } from '../validation/positive-integer.js';
+import { IsText } from '../validation/text.js';
 
 export class PlaceOrderDto {
-  @IsString()
-  @Length(1, 64)
+  @IsText(64)
   sku!: string;
 
-  @IsInt()
-  @Min(1)
-  @Max(MAX_INTEGER)
+  @IsPositiveInteger()
   quantity!: number;
 }
 
 export class DeleteOrdersDto {
   /** The only orders that nobody needs any more. */
+  @ApiProperty({ enum: ['invalid'] })
   @Equals('invalid')
   status!: 'invalid';
 }
 
 export class OrderId {
+  @ApiProperty({ format: 'uuid' })
   @IsUUID()
   id!: string;
+}
+
+export class DeletedOrdersDto {
+  @ApiProperty()
+  deleted!: number;
 }

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Controller, Get, Headers, HttpStatus, Param, Res } from '@nestjs/common';
+import { ApiExcludeController } from '@nestjs/swagger';
 import { ProblemException } from '../problems/problems.js';
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -27,6 +28,7 @@ interface Response {
 
 /** The page: files that are read once, so that no request can ask for any other. */
 @Controller()
+@ApiExcludeController()
 export class PageController {
   private readonly files = new Map([...ownFiles(), ['client.js', fileAt(clientPath())]]);
 

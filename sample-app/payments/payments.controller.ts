@@ -1,8 +1,10 @@
-import { Body, Controller, Post } from '@nestjs/common';
+import { Body, Controller, HttpStatus, Post } from '@nestjs/common';
+import { ApiCreatedResponse } from '@nestjs/swagger';
 import { body, Idempotent } from 'nestjs-idempotency';
 import { EffectsService } from '../effects/effects.service.js';
+import { ApiProblems } from '../problems/api-problems.decorator.js';
 import { RECORDS_IN_DATABASE } from '../records/records-in-database.js';
-import { PayByOrderDto, PayDto } from './payments.dto.js';
+import { PaidByOrderDto, PaidDto, PayByOrderDto, PayDto } from './payments.dto.js';
 import { PaymentsService } from './payments.service.js';
 
 @Controller('payments')
@@ -18,6 +20,8 @@ export class PaymentsController {
    */
   @Post()
   @Idempotent({ transaction: RECORDS_IN_DATABASE })
+  @ApiCreatedResponse({ type: PaidDto })
+  @ApiProblems(HttpStatus.BAD_REQUEST)
   async pay(@Body() { orderId, amount }: PayDto) {
     this.effects.ran('POST /payments');
     const { id } = await this.payments.charge(orderId, amount);
@@ -27,6 +31,8 @@ export class PaymentsController {
   /** The order number names the operation already: nobody has to make up a key. */
   @Post('by-order')
   @Idempotent({ key: body('orderNo') })
+  @ApiCreatedResponse({ type: PaidByOrderDto })
+  @ApiProblems(HttpStatus.BAD_REQUEST)
   async payByOrder(@Body() { orderNo, amount }: PayByOrderDto) {
     this.effects.ran('POST /payments/by-order');
     const { id } = await this.payments.charge(orderNo, amount);

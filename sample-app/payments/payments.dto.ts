@@ -1,5 +1,7 @@
+import { IntersectionType } from '@nestjs/swagger';
 import { IsAmount } from '../validation/amount.js';
 import { IsBusinessNumber, type BusinessNumber } from '../validation/business-number.js';
+import { RowId } from '../validation/row-id.js';
 
 export class PayDto {
   @IsBusinessNumber()
@@ -16,3 +18,6 @@ export class PayByOrderDto {
   @IsAmount()
   amount!: number;
 }
+
+export class PaidDto extends IntersectionType(RowId, PayDto) {}
+export class PaidByOrderDto extends IntersectionType(RowId, PayByOrderDto) {}

@@ -1,8 +1,10 @@
 import { setTimeout as work } from 'node:timers/promises';
-import { Body, Controller, Post } from '@nestjs/common';
+import { Body, Controller, HttpStatus, Post } from '@nestjs/common';
+import { ApiCreatedResponse } from '@nestjs/swagger';
 import { Idempotent, Operation, type IdempotentOperation } from 'nestjs-idempotency';
 import { EffectsService } from '../effects/effects.service.js';
-import { SlowDto } from './slow.dto.js';
+import { ApiProblems } from '../problems/api-problems.decorator.js';
+import { SlowDto, SlowReplyDto } from './slow.dto.js';
 
 @Controller('slow')
 export class SlowController {
@@ -11,6 +13,8 @@ export class SlowController {
   /** Takes its time. A duplicate meanwhile is told to come back; one afterwards gets the reply. */
   @Post()
   @Idempotent()
+  @ApiCreatedResponse({ type: SlowReplyDto })
+  @ApiProblems(HttpStatus.BAD_REQUEST)
   async slow(@Body() { ms }: SlowDto, @Operation() op: IdempotentOperation) {
     this.effects.ran('POST /slow');
     // The signal stops the work when the claim is lost, because somebody else does it then.

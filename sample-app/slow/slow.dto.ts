@@ -1,9 +1,15 @@
+import { ApiProperty } from '@nestjs/swagger';
 import { IsInt, Max, Min } from 'class-validator';
 
 export class SlowDto {
-  /** How long to work, in milliseconds. */
+  @ApiProperty({ description: 'How long to work, in milliseconds.', minimum: 0, maximum: 300_000 })
   @IsInt()
   @Min(0)
   @Max(300_000)
   ms!: number;
+}
+
+export class SlowReplyDto extends SlowDto {
+  @ApiProperty()
+  attempt!: number;
 }

@@ -1,12 +1,14 @@
 import { Body, Controller, Get, Headers, HttpStatus, Param, Post } from '@nestjs/common';
+import { ApiBody, ApiCreatedResponse, ApiOkResponse } from '@nestjs/swagger';
 import { InjectRepository } from '@nestjs/typeorm';
 import { body, header, Idempotent } from 'nestjs-idempotency';
 import { Repository } from 'typeorm';
 import { EffectsService } from '../effects/effects.service.js';
+import { ApiProblems } from '../problems/api-problems.decorator.js';
 import { ProblemException } from '../problems/problems.js';
 import { RowId } from '../validation/row-id.js';
 import { Transfer } from './transfer.entity.js';
-import { TransferDto } from './transfers.dto.js';
+import { AuditedTransferDto, TransferDto, TransferredDto } from './transfers.dto.js';
 
 @Controller('transfers')
 export class TransfersController {
@@ -18,6 +20,9 @@ export class TransfersController {
   /** Every client counts its own serial numbers: only together with the client do they name a transfer. */
   @Post()
   @Idempotent({ key: [header('X-Client-Id'), body('serialNo')] })
+  @ApiBody({ type: TransferDto })
+  @ApiCreatedResponse({ type: TransferredDto })
+  @ApiProblems(HttpStatus.BAD_REQUEST)
   async transfer(
     @Headers('x-client-id') clientId: string,
     @Body() { serialNo, amount }: TransferDto,
@@ -37,6 +42,8 @@ export class TransfersController {
 
   /** For the auditor: the transfer, and what the caller really sent. */
   @Get(':id')
+  @ApiOkResponse({ type: AuditedTransferDto })
+  @ApiProblems(HttpStatus.NOT_FOUND)
   async audit(@Param() { id }: RowId) {
     const transfer = await this.transfers.findOneBy({ id });
     if (!transfer) throw new ProblemException(HttpStatus.NOT_FOUND, 'There is no such transfer.');

@@ -1,5 +1,7 @@
+import { ApiProperty, IntersectionType } from '@nestjs/swagger';
 import { IsAmount } from '../validation/amount.js';
 import { IsBusinessNumber, type BusinessNumber } from '../validation/business-number.js';
+import { RowId } from '../validation/row-id.js';
 
 export class TransferDto {
   @IsBusinessNumber()
@@ -7,4 +9,14 @@ export class TransferDto {
 
   @IsAmount()
   amount!: number;
+}
+
+export class TransferredDto extends IntersectionType(RowId, TransferDto) {
+  @ApiProperty()
+  clientId!: string;
+}
+
+export class AuditedTransferDto extends TransferredDto {
+  @ApiProperty({ type: 'object', additionalProperties: true, description: 'What the caller sent.' })
+  sent!: unknown;
 }

@@ -1,6 +1,12 @@
 import { applyDecorators } from '@nestjs/common';
+import { ApiProperty } from '@nestjs/swagger';
 import { IsNumber, IsPositive, Max } from 'class-validator';
 
 /** Accepts a sum of money: more than nothing, at most a milliard, at most two decimal places. */
 export const IsAmount = (): PropertyDecorator =>
-  applyDecorators(IsNumber({ maxDecimalPlaces: 2 }), IsPositive(), Max(1_000_000_000));
+  applyDecorators(
+    ApiProperty({ type: 'number', minimum: 0.01, maximum: 1_000_000_000 }),
+    IsNumber({ maxDecimalPlaces: 2 }),
+    IsPositive(),
+    Max(1_000_000_000),
+  );

@@ -1,3 +1,5 @@
+import { applyDecorators } from '@nestjs/common';
+import { ApiProperty } from '@nestjs/swagger';
 import { ValidateBy } from 'class-validator';
 
 /** What a system calls something of its own: text or a whole number, answered as it was sent. */
@@ -5,13 +7,16 @@ export type BusinessNumber = string | number;
 
 /** Accepts a text of 1 to 64 characters, or a whole number. */
 export const IsBusinessNumber = (): PropertyDecorator =>
-  ValidateBy({
-    name: 'isBusinessNumber',
-    validator: {
-      validate: (value: unknown) =>
-        typeof value === 'string'
-          ? value.length >= 1 && value.length <= 64
-          : Number.isSafeInteger(value),
-      defaultMessage: () => '$property must be a text of 1 to 64 characters or a whole number',
-    },
-  });
+  applyDecorators(
+    ApiProperty({ oneOf: [{ type: 'string', minLength: 1, maxLength: 64 }, { type: 'integer' }] }),
+    ValidateBy({
+      name: 'isBusinessNumber',
+      validator: {
+        validate: (value: unknown) =>
+          typeof value === 'string'
+            ? value.length >= 1 && value.length <= 64
+            : Number.isSafeInteger(value),
+        defaultMessage: () => '$property must be a text of 1 to 64 characters or a whole number',
+      },
+    }),
+  );

@@ -1,14 +1,9 @@
 import { Type } from 'class-transformer';
-import { IsInt, Max, Min } from 'class-validator';
-
-/** The largest `integer` in SQL. */
-export const MAX_INTEGER = 2_147_483_647;
+import { IsPositiveInteger } from './positive-integer.js';
 
 /** The `:id` of a route, as a number. */
 export class RowId {
   @Type(() => Number)
-  @IsInt()
-  @Min(1)
-  @Max(MAX_INTEGER)
+  @IsPositiveInteger()
   id!: number;
 }

@@ -1,8 +1,10 @@
-import { Controller, Param, Post, UseGuards } from '@nestjs/common';
+import { Controller, HttpStatus, Param, Post, UseGuards } from '@nestjs/common';
+import { ApiBearerAuth, ApiCreatedResponse } from '@nestjs/swagger';
 import { InjectRepository } from '@nestjs/typeorm';
 import { Idempotent, param, principal } from 'nestjs-idempotency';
 import { Repository } from 'typeorm';
 import { EffectsService } from '../effects/effects.service.js';
+import { ApiProblems } from '../problems/api-problems.decorator.js';
 import { CurrentUser } from '../sign-in/current-user.decorator.js';
 import type { User } from '../sign-in/shop-request.js';
 import { SignedInGuard } from '../sign-in/signed-in.guard.js';
@@ -11,6 +13,7 @@ import { Vote } from './vote.entity.js';
 // On the class: its guards run before those of the methods, so that strangers get 401 first.
 @UseGuards(SignedInGuard)
 @Controller('votes')
+@ApiBearerAuth()
 export class VotesController {
   constructor(
     @InjectRepository(Vote) private readonly votes: Repository<Vote>,
@@ -23,6 +26,8 @@ export class VotesController {
    */
   @Post(':target')
   @Idempotent({ key: [principal(), param('target')], onDuplicate: 'reject', ttl: '365d' })
+  @ApiCreatedResponse({ type: Vote })
+  @ApiProblems(HttpStatus.UNAUTHORIZED)
   async vote(@Param('target') target: string, @CurrentUser() { id: voter }: User) {
     this.effects.ran('POST /votes/:target');
     const vote = this.votes.create({ voter, target });

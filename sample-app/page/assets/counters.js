@@ -1,0 +1,99 @@
+import { element } from './dom.js';
+
+/** How long a number that has changed stands out, in milliseconds. */
+const STANDS_OUT_MS = 2_500;
+const DELAY_MS = 150;
+
+/** What really happened: how often handlers ran, and which rows that left. */
+export class Counters {
+  #effects = new Board('Handlers that ran', 'No handler has run yet.');
+  #rows = new Board('Rows in SQL', 'No rows yet.');
+  #timer;
+
+  constructor(container) {
+    container.append(this.#effects.node, this.#rows.node);
+  }
+
+  /** Asks soon; many calls at once are one question. */
+  refreshSoon() {
+    this.#timer ??= setTimeout(() => void this.refresh(), DELAY_MS);
+  }
+
+  /** @returns {Promise<Record<string, number>>} the effects */
+  async refresh() {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    try {
+      const [effects, rows] = await Promise.all(['/effects', '/ledger'].map(read));
+      this.#effects.show(effects);
+      this.#rows.show(rows);
+      return effects;
+    } catch {
+      // The banner says that the server is gone.
+      return {};
+    }
+  }
+
+  /** Numbers of another server begin again, and none of them has changed. */
+  reset() {
+    this.#effects.reset();
+    this.#rows.reset();
+  }
+}
+
+/** Numbers with names; those that are still zero are left out. */
+class Board {
+  #list = element('ul', { class: 'board-list' });
+  #empty;
+  #shown = new Map();
+  #isFirst = true;
+
+  constructor(title, empty) {
+    this.#empty = element('p', { class: 'empty' }, empty);
+    this.node = element(
+      'section',
+      { class: 'board', 'aria-label': title },
+      element('h2', {}, title),
+      this.#empty,
+      this.#list,
+    );
+  }
+
+  show(numbers) {
+    for (const [name, number] of Object.entries(numbers)) {
+      const known = this.#shown.get(name);
+      if (number === 0 && known === undefined) continue;
+      if (known === undefined) this.#add(name, number);
+      else if (known.textContent !== String(number)) this.#change(known, number);
+    }
+    this.#empty.hidden = this.#shown.size > 0;
+    this.#isFirst = false;
+  }
+
+  reset() {
+    this.#list.replaceChildren();
+    this.#shown.clear();
+    this.#isFirst = true;
+  }
+
+  #add(name, number) {
+    const value = element('output', { 'aria-label': name }, String(number));
+    this.#shown.set(name, value);
+    this.#list.append(element('li', { 'data-name': name }, element('code', {}, name), value));
+    if (!this.#isFirst) this.#change(value, number);
+  }
+
+  #change(value, number) {
+    value.textContent = String(number);
+    const row = value.parentElement;
+    row.classList.add('changed');
+    clearTimeout(row.timer);
+    row.timer = setTimeout(() => row.classList.remove('changed'), STANDS_OUT_MS);
+  }
+}
+
+async function read(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return response.json();
+}

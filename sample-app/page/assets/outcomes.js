@@ -1,0 +1,54 @@
+/** What may become of a call, in the order of the legend. */
+export const OUTCOMES = {
+  executed: { label: 'executed', meaning: 'the handler ran' },
+  waited: { label: 'waited', meaning: 'waited for the first call, then got its reply' },
+  replayed: { label: 'replayed', meaning: 'got the first reply again' },
+  refused: { label: 'refused', meaning: 'the handler did not run' },
+  'taken-over': { label: 'taken over', meaning: 'went on where another process had died' },
+  failed: { label: 'failed', meaning: 'the handler ran and failed' },
+  killed: { label: 'killed', meaning: 'its process is gone, and with it the reply' },
+  answered: { label: 'answered', meaning: 'not a protected handler' },
+  running: { label: 'running', meaning: 'not over yet' },
+};
+
+const LAST = new Set(['stored', 'released', 'held', 'replayed', 'rejected']);
+
+/** Whether an event is the last that the library tells of a call. */
+export function hasEnded({ type }) {
+  return LAST.has(type);
+}
+
+/**
+ * Whether nothing more is to be expected of a call. Who loses the reply does not stop the handler.
+ *
+ * @param {import('./timeline.js').Call} call
+ */
+export function isOver({ how, events }) {
+  return how === 'lost' ? events.length === 0 || events.some(hasEnded) : how !== undefined;
+}
+
+/**
+ * What became of a call, by what the library told and how it was answered.
+ *
+ * @param {import('./timeline.js').Call} call
+ * @returns {keyof typeof OUTCOMES}
+ */
+export function outcomeOf(call) {
+  const { events, how, status = 200 } = call;
+  const has = (type) => events.some((event) => event.type === type);
+  if (how === 'killed') return 'killed';
+  if (has('replayed')) return has('waited') ? 'waited' : 'replayed';
+  if (has('rejected')) return 'refused';
+  if (!isOver(call)) return 'running';
+  if (has('claimed') || has('taken-over')) {
+    if (status >= 400 || (how === 'lost' && has('released'))) return 'failed';
+    return has('taken-over') ? 'taken-over' : 'executed';
+  }
+  if (status >= 500) return 'failed';
+  return status >= 400 ? 'refused' : 'answered';
+}
+
+/** The code of a refusal, without what all codes begin with. */
+export function shortCode({ events }) {
+  return events.find(({ code }) => code !== undefined)?.code.replace('IDEMPOTENCY_', '');
+}

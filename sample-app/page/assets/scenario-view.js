@@ -1,0 +1,268 @@
+import { element } from './dom.js';
+import { Run } from './run.js';
+import { WIDGETS } from './widgets.js';
+
+const SETTLE_MS = 150;
+/** What was counted before the page was loaded again. */
+const CARRIED = 'shop:carried';
+
+/** A scenario: what goes wrong, what protects from it, the buttons to try it, and what came of it. */
+export class ScenarioView {
+  #context;
+  #scenario;
+  #subject;
+  #facts = element('dl', { class: 'facts' });
+  #result = element('div', { class: 'result', role: 'status' });
+  #fields = new Map();
+  #latest;
+  #widget;
+  #fresh;
+
+  /**
+   * @param {{ timeline: import('./timeline.js').Timeline, counters: import('./counters.js').Counters, user: () => string }} context
+   * @param {import('./scenarios.js').Scenario} scenario
+   */
+  constructor(context, scenario) {
+    this.#context = context;
+    this.#scenario = scenario;
+    this.#fresh = element(
+      'button',
+      { type: 'button', class: 'quiet', click: () => this.reset() },
+      scenario.fresh,
+    );
+    this.node = element(
+      'article',
+      { 'aria-labelledby': 'scenario-title' },
+      element('p', { class: 'rows' }, scenario.rows),
+      element('h2', { id: 'scenario-title' }, scenario.title),
+      element('p', { class: 'danger' }, element('strong', {}, 'Unprotected: '), scenario.danger),
+      element(
+        'pre',
+        { class: 'code', tabindex: '0', 'aria-label': 'What protects it' },
+        element('code', {}, scenario.code),
+      ),
+      this.#facts,
+      this.#controls(),
+      this.#result,
+    );
+    this.#showHint();
+    void this.#showFacts();
+  }
+
+  dispose() {
+    this.#widget?.dispose();
+    this.#latest = undefined;
+  }
+
+  /** The server is another one, and knows nothing of what this is about. */
+  reset() {
+    this.#subject = undefined;
+    this.#showHint();
+    void this.#showFacts();
+  }
+
+  #controls() {
+    const { widget, fields = [], actions = [], fresh } = this.#scenario;
+    if (widget !== undefined) {
+      this.#widget = WIDGETS[widget](this.#stage());
+      return this.#widget.node;
+    }
+    const hints = actions.flatMap(({ hint }) => (hint === undefined ? [] : [hint]));
+    return element(
+      'div',
+      { class: 'controls' },
+      ...fields.map((field) => this.#field(field)),
+      element(
+        'div',
+        { class: 'actions' },
+        ...actions.map((action, index) => this.#button(action, index)),
+      ),
+      ...hints.map((hint) => element('p', { class: 'try' }, hint)),
+      fresh === undefined ? undefined : this.#fresh,
+    );
+  }
+
+  #field({ name, label, value }) {
+    const input = element('input', { name, value, maxlength: 200, autocomplete: 'off' });
+    this.#fields.set(name, input);
+    return element('label', { class: 'field' }, element('span', {}, label), input);
+  }
+
+  #button({ label, act }, index) {
+    const press = async () => {
+      // Not disabled: that would cost whoever uses a keyboard the focus.
+      if (button.ariaBusy === 'true') return;
+      button.ariaBusy = 'true';
+      try {
+        await this.#perform(act);
+      } finally {
+        button.ariaBusy = 'false';
+      }
+    };
+    const button = element(
+      'button',
+      { type: 'button', class: index === 0 ? 'primary' : undefined, click: () => void press() },
+      label,
+    );
+    return button;
+  }
+
+  async #perform(act) {
+    const run = this.#newRun();
+    const before = await this.#count();
+    try {
+      const subject = await this.#subjectOf(run);
+      await this.#showFacts();
+      const fields = Object.fromEntries(
+        [...this.#fields].map(([name, { value }]) => [name, value]),
+      );
+      await act(run, subject, fields);
+    } catch {
+      // The server is gone, and the banner says so.
+    }
+    await this.#finish(run, before);
+  }
+
+  /** For what the library's client sends. */
+  #stage() {
+    let run;
+    let before;
+    return {
+      begin: () => {
+        if (run !== undefined) return run;
+        run = this.#newRun();
+        const carried = JSON.parse(sessionStorage.getItem(CARRIED) ?? 'null');
+        sessionStorage.removeItem(CARRIED);
+        run.requests = carried?.requests ?? 0;
+        before = carried?.before ?? this.#count();
+        return run;
+      },
+      carryOver: async () => {
+        const carried = { requests: run.requests, before: await before };
+        sessionStorage.setItem(CARRIED, JSON.stringify(carried));
+      },
+      finish: async () => {
+        const [ended, counted] = [run, before];
+        run = before = undefined;
+        if (ended !== undefined) await this.#finish(ended, await counted);
+      },
+    };
+  }
+
+  #newRun() {
+    const { timeline, user } = this.#context;
+    const run = new Run(timeline, user, this.#scenario.pace ?? 0);
+    run.addEventListener('change', () => {
+      if (run.requests === 0) return;
+      this.#latest = run;
+      this.#showResult(run);
+    });
+    return run;
+  }
+
+  async #finish(run, before) {
+    await this.#context.timeline.settled(this.#scenario.settle ?? SETTLE_MS);
+    const executions = (await this.#count()) - before;
+    await this.#showFacts();
+    if (this.#latest === run || run.replies.length > 0) this.#showResult(run, executions);
+  }
+
+  async #count() {
+    return (await this.#context.counters.refresh())[this.#scenario.route] ?? 0;
+  }
+
+  async #subjectOf(run) {
+    const { make = () => ({}) } = this.#scenario;
+    this.#subject ??= await Promise.resolve(make(run));
+    return this.#subject;
+  }
+
+  async #showFacts() {
+    const { facts, make } = this.#scenario;
+    const subject = make === undefined ? {} : this.#subject;
+    // There is nothing to put aside before the first press.
+    this.#fresh.hidden = subject === undefined;
+    if (facts === undefined) return;
+    const { timeline, user } = this.#context;
+    const shown =
+      subject === undefined
+        ? []
+        : await Promise.resolve(facts(subject, new Run(timeline, user, 0))).catch(() => []);
+    this.#facts.replaceChildren(
+      ...shown.map(([term, value]) =>
+        element('div', {}, element('dt', {}, term), element('dd', {}, value)),
+      ),
+    );
+  }
+
+  #showHint() {
+    this.#result.replaceChildren(
+      element(
+        'p',
+        { class: 'empty' },
+        'Press a button: what came of it stands here, and on the timeline as bars.',
+      ),
+    );
+  }
+
+  #showResult(run, executions) {
+    const [sent = 'request', ran = 'execution'] = this.#scenario.words ?? [];
+    const numbers = element('p', { class: 'numbers' }, number(run.requests, sent));
+    numbers.append(executions === undefined ? ' …' : number(executions, ran));
+    this.#result.replaceChildren(
+      ...(run.requests === 0 ? [] : [numbers]),
+      element('ul', { class: 'replies' }, ...grouped(run.replies)),
+    );
+  }
+}
+
+function number(value, noun) {
+  const [head, ...tail] = noun.split(/(?=[, ])/);
+  const words = `${value === 1 ? head : pluralOf(head)}${tail.join('')}`;
+  return element('span', { class: 'number' }, element('b', {}, String(value)), ` ${words}`);
+}
+
+const pluralOf = (noun) => `${noun}s`;
+
+/** What came back, the same answers together. */
+function grouped(replies) {
+  const groups = new Map();
+  for (const reply of replies) {
+    const label = labelOf(reply);
+    groups.set(label, { reply, times: (groups.get(label)?.times ?? 0) + 1 });
+  }
+  // The first reply is what all others are compared with.
+  const sorted = [...groups].sort(([, a], [, b]) => isFirst(b.reply) - isFirst(a.reply));
+  return sorted.map(([label, { reply, times }]) =>
+    element(
+      'li',
+      { 'data-kind': kindOf(reply) },
+      element('span', { class: 'times' }, `${times} ×`),
+      element('span', {}, label),
+      bodyOf(reply),
+    ),
+  );
+}
+
+const isFirst = (reply) => Number(kindOf(reply) === 'executed');
+
+function kindOf({ status, isReplayed }) {
+  if (status === 0) return 'lost';
+  if (isReplayed) return 'replayed';
+  if (status >= 500) return 'failed';
+  return status >= 400 ? 'refused' : 'executed';
+}
+
+function labelOf({ status, isReplayed, retryAfter, body }) {
+  if (status === 0) return 'reply lost: the connection was cut';
+  const code = typeof body.code === 'string' ? ` ${body.code}` : '';
+  const replayed = isReplayed ? ', Idempotent-Replayed: true' : '';
+  const later = retryAfter === null ? '' : `, Retry-After: ${retryAfter}`;
+  return `${status}${code}${replayed}${later}`;
+}
+
+function bodyOf({ status, body }) {
+  if (status === 0) return undefined;
+  const text = typeof body.detail === 'string' ? body.detail : JSON.stringify(body);
+  return element('code', { class: 'body' }, text.length > 160 ? `${text.slice(0, 160)}…` : text);
+}

@@ -1,4 +1,5 @@
 import { ApiProperty } from '@nestjs/swagger';
+import { Type } from 'class-transformer';
 import { Equals, IsUUID } from 'class-validator';
 import { IsPositiveInteger } from '../validation/positive-integer.js';
 import { IsText } from '../validation/text.js';
@@ -7,6 +8,8 @@ export class PlaceOrderDto {
   @IsText(64)
   sku!: string;
 
+  /** From a form it comes as text. */
+  @Type(() => Number)
   @IsPositiveInteger()
   quantity!: number;
 }

@@ -40,13 +40,29 @@ export function codeBlocks(document: string, language: string): CodeBlock[] {
   return blocks;
 }
 
+/** What a column of a table has as code, in the order of the rows. */
+export function codeNames(document: string, heading: string, column: string): string[] {
+  return rowsBelow(document, heading).flatMap((row) =>
+    [...row[column]!.matchAll(/`([^`]+)`/g)].map(([, name]) => name!),
+  );
+}
+
 /** The rows of the first table below a heading: by column, without the marks of code. */
 export function tableBelow(document: string, heading: string): Record<string, string>[] {
+  return rowsBelow(document, heading).map((row) =>
+    Object.fromEntries(
+      Object.entries(row).map(([column, text]) => [column, text.replaceAll('`', '').trim()]),
+    ),
+  );
+}
+
+function rowsBelow(document: string, heading: string): Record<string, string>[] {
   const lines = read(document).split('\n');
   const section = lines.findIndex((line) => line.replace(/^#+ /, '') === heading);
   const start = lines.findIndex((line, index) => index > section && line.startsWith('|'));
   if (section === -1 || start === -1) throw new Error(`${document} has no table below ${heading}.`);
-  const [headings = [], , ...rows] = lines.slice(start, endOfTable(lines, start)).map(cells);
+  const [first = [], , ...rows] = lines.slice(start, endOfTable(lines, start)).map(cells);
+  const headings = first.map((name) => name.replaceAll('`', ''));
   return rows.map((row) => Object.fromEntries(headings.map((name, at) => [name, row[at] ?? ''])));
 }
 
@@ -57,7 +73,7 @@ function endOfTable(lines: readonly string[], start: number): number {
 
 function cells(line: string): string[] {
   return line
-    .split('|')
+    .split(/(?<!\\)\|/)
     .slice(1, -1)
-    .map((cell) => cell.replaceAll('`', '').trim());
+    .map((cell) => cell.replaceAll('\\|', '|').trim());
 }

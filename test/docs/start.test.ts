@@ -1,0 +1,75 @@
+import { codeBlocks } from './markdown.js';
+import { MAIN, parseCall, Program, send } from './program.js';
+import { SCAFFOLD } from './scaffold.js';
+
+const PAGE = 'docs/start.md';
+
+const PROJECT = { ...SCAFFOLD, 'src/main.ts': MAIN.express };
+
+/** The file of the page that begins with its path and has `needle` in it. */
+function fileOfPage(path: string, needle = ''): Record<string, string> {
+  const found = codeBlocks(PAGE, 'ts').filter(
+    ({ code }) => code.startsWith(`// ${path}\n`) && code.includes(needle),
+  );
+  if (found.length === 0) throw new Error(`${PAGE} has no ${path} with ${needle}.`);
+  return { [path]: found[0]!.code };
+}
+
+const payment = parseCall(codeBlocks(PAGE, 'sh').find(({ code }) => code.startsWith('curl'))!.code);
+const replayed = 'idempotent-replayed';
+
+describe('the project of the page "Start"', () => {
+  let program: Program;
+
+  afterEach(() => program.remove());
+
+  it('replays, refuses and forgets on restart as the page says', async () => {
+    program = new Program({
+      ...PROJECT,
+      ...fileOfPage('src/payments.controller.ts'),
+      ...fileOfPage('src/app.module.ts'),
+    });
+    const url = await program.start();
+    const first = await send(url, payment);
+    expect(first).toMatchObject({ body: expect.stringContaining('"id":1') });
+    expect(first.headers[replayed]).toBeUndefined();
+    expect(await send(url, payment)).toMatchObject({
+      body: first.body,
+      headers: { [replayed]: 'true' },
+    });
+
+    const withKey = (key: string) => ({
+      'content-type': 'application/json',
+      'idempotency-key': key,
+    });
+    const other = await send(url, { ...payment, headers: withKey('other') });
+    expect(other.body).toContain('"id":2');
+    const changed = await send(url, { ...payment, data: payment.data.replace('40', '50') });
+    expect(JSON.parse(changed.body)).toMatchObject({ status: 422, code: 'IDEMPOTENCY_KEY_REUSED' });
+    const keyless = { ...payment, headers: { 'content-type': 'application/json' } };
+    expect(JSON.parse((await send(url, keyless)).body)).toMatchObject({
+      status: 400,
+      code: 'IDEMPOTENCY_KEY_REQUIRED',
+    });
+
+    await program.stop();
+    const again = await send(await program.start(), payment);
+    expect(again.body).toContain('"id":1');
+    expect(again.headers[replayed]).toBeUndefined();
+  });
+
+  it('replays over a restart with the records in SQL', async () => {
+    program = new Program({
+      ...PROJECT,
+      ...fileOfPage('src/payments.controller.ts'),
+      ...fileOfPage('src/app.module.ts', 'TypeOrmStore'),
+    });
+    const first = await send(await program.start(), payment);
+    expect(first.headers[replayed]).toBeUndefined();
+    await program.stop();
+    expect(await send(await program.start(), payment)).toMatchObject({
+      body: first.body,
+      headers: { [replayed]: 'true' },
+    });
+  });
+});

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import ts from 'typescript';
 import { pack, unpack, type Packed } from './packed.js';
 
-const ENTRIES = ['index.d.ts', 'client/index.d.ts', 'testing/index.d.ts'];
+const ENTRIES = ['index.d.ts', 'client/index.d.ts', 'swagger/index.d.ts', 'testing/index.d.ts'];
 
 describe('the declarations', () => {
   let packed: Packed;

@@ -1,6 +1,7 @@
 import type { OpenAPIObject } from '@nestjs/swagger';
 import { MemoryStore } from 'nestjs-idempotency';
-import { failBefore, FaultInjectingStore, Gate } from 'nestjs-idempotency/testing';
+import { failBefore, FaultInjectingStore, Gate, ManualClock } from 'nestjs-idempotency/testing';
+import { parseDuration } from '../../src/engine/duration.js';
 import {
   boot,
   expectProblem,
@@ -164,4 +165,28 @@ describe.each(PLATFORMS)('what a server on %s answers', (platform) => {
       );
     });
   });
+
+  it('waits as long as the document says', async () => {
+    store.next('acquire', failBefore());
+    const reply = await send('/optional', { key: newKey() });
+    const { retryAfter } = operationOf(document, 'POST /optional')['x-idempotency']!;
+    const waitMs = parseDuration('retryAfter', retryAfter);
+    expect(Number(reply.headers['retry-after']) * 1_000).toBe(waitMs);
+  });
+});
+
+it('a reply is kept for as long as the document says', async () => {
+  const clock = new ManualClock();
+  const test = await boot('express', shop({ store: new MemoryStore({ clock }) }));
+  try {
+    const { ttl } = operationOf(documentOf(test.app), 'POST /comments')['x-idempotency']!;
+    const send = (): Promise<Reply> => test.send('/comments', { body: { serialNo: '1' } });
+    const first = await send();
+    await clock.advance(parseDuration('ttl', ttl!) - 1);
+    expectReplay(first, await send());
+    await clock.advance(1);
+    expect((await send()).headers).not.toHaveProperty('idempotent-replayed');
+  } finally {
+    await test.close();
+  }
 });

@@ -58,7 +58,7 @@ export class TokenStrategy implements IdempotencyStrategyContract {
         description: carrier.description,
         readsOnlyHead: false,
         coversContent: false,
-        sentIn: carrier.sentIn,
+        sentIn: carrier.sentIn(purpose),
         isNeverInvalid: true,
         read(call) {
           const sent = carrier.read(call);

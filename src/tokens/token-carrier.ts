@@ -5,23 +5,24 @@ import { body, header } from '../keys/key-sources.js';
 /** The form field that may carry a token. */
 export const TOKEN_FIELD = '_idempotency_token';
 
-const TOKEN =
-  'A token of the server, good for one operation and every retry of it. ' +
-  `A form may send it as its field \`${TOKEN_FIELD}\` instead.`;
-
 /** Where a call carries its token: the header, or else the form field. */
 export class TokenCarrier {
   readonly description: string;
-  readonly sentIn: readonly [KeyPlace, ...KeyPlace[]];
   private readonly sources: readonly KeySource[];
 
-  constructor(headerName: string) {
+  constructor(private readonly headerName: string) {
     this.sources = [header(headerName), body(TOKEN_FIELD)];
-    this.sentIn = [
-      { in: 'header', name: headerName, description: TOKEN },
+    this.description = this.sources.map(({ description }) => description).join(' or ');
+  }
+
+  /** For API descriptions: where a token that was issued for a purpose is put. */
+  sentIn(purpose: string | undefined): [KeyPlace, KeyPlace] {
+    const issued = purpose === undefined ? '' : `, issued for the purpose \`${purpose}\``;
+    const description = `A token of the server${issued}, good for one operation and every retry of it. A form may send it as its field \`${TOKEN_FIELD}\` instead.`;
+    return [
+      { in: 'header', name: this.headerName, description },
       { in: 'body', name: TOKEN_FIELD },
     ];
-    this.description = this.sources.map(({ description }) => description).join(' or ');
   }
 
   /** What was sent as token; `''` for what cannot be one, `undefined` for nothing. */

@@ -177,6 +177,11 @@ describe.each(PLATFORMS)('the document of a shop on %s', (platform) => {
     expect(parameter?.description).toContain('`_idempotency_token`');
   });
 
+  it('tells what a token has to be issued for', () => {
+    const [parameter] = operationOf(documentOf(test.app), 'POST /orders').parameters;
+    expect(parameter?.description).toContain('issued for the purpose `order`');
+  });
+
   it('publishes how long replies are kept, and the other terms', () => {
     const terms = (route: string) => operationOf(documentOf(test.app), route)['x-idempotency'];
     const { lease, retryAfter } = DEFAULTS;

@@ -21,6 +21,7 @@ import {
   type StrategyPlan,
 } from 'nestjs-idempotency';
 import { createIdempotentDocument } from 'nestjs-idempotency/swagger';
+import { HandlerRegistry } from '../../src/entry/handler-registry.js';
 import {
   type DescribedOperation,
   documentOf,
@@ -164,6 +165,18 @@ describe('the document', () => {
     expect(ttlOf(operationOf(document, 'POST /api/v1/orders'))).toBe('2h');
     expect(ttlOf(operationOf(document, 'POST /api/v2/orders'))).toBe('2h');
     expect(ttlOf(operationOf(document, 'POST /api/v3/orders'))).toBe('3h');
+  });
+
+  it('decides on nothing that may still change when it is made early', async () => {
+    const app = await start({
+      controllers: [Payments],
+      configure: (app) => {
+        documentOf(app);
+        app.setGlobalPrefix('api');
+      },
+    });
+    expect(ttlOf(operationOf(documentOf(app), 'POST /api/payments'))).toBe('1h');
+    expect(app.get(HandlerRegistry).hasScope('POST /api/payments')).toBe(true);
   });
 
   it('takes the options of createDocument()', async () => {

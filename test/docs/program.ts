@@ -48,11 +48,11 @@ export class Program {
   }
 
   /** Resolves with the address once it listens. */
-  async start(): Promise<string> {
+  async start(environment: NodeJS.ProcessEnv = {}): Promise<string> {
     const child = spawn(process.execPath, ['src/main.js'], {
       cwd: this.folder,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NODE_ENV: 'development', NODE_OPTIONS: '' },
+      env: { ...process.env, NODE_ENV: 'development', NODE_OPTIONS: '', ...environment },
     });
     this.child = child;
     const output: string[] = [];

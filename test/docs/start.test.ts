@@ -1,3 +1,5 @@
+import type { PrivateServer } from '../support/servers/private-server.js';
+import { startRedis } from '../support/servers/redis.js';
 import { codeBlocks } from './markdown.js';
 import { MAIN, parseCall, Program, send } from './program.js';
 import { SCAFFOLD } from './scaffold.js';
@@ -58,18 +60,33 @@ describe('the project of the page "Start"', () => {
     expect(again.headers[replayed]).toBeUndefined();
   });
 
-  it('replays over a restart with the records in SQL', async () => {
-    program = new Program({
-      ...PROJECT,
-      ...fileOfPage('src/payments.controller.ts'),
-      ...fileOfPage('src/app.module.ts', 'TypeOrmStore'),
+  describe('replays over a restart', () => {
+    let redis: PrivateServer;
+
+    beforeAll(async () => {
+      redis = await startRedis();
     });
-    const first = await send(await program.start(), payment);
-    expect(first.headers[replayed]).toBeUndefined();
-    await program.stop();
-    expect(await send(await program.start(), payment)).toMatchObject({
-      body: first.body,
-      headers: { [replayed]: 'true' },
+
+    afterAll(() => redis?.stop());
+
+    it.each([
+      ['SQL', 'TypeOrmStore', {}],
+      ['Redis', 'RedisStore', fileOfPage('src/redis.module.ts')],
+    ])('with the records in %s', async (_where, store, files) => {
+      program = new Program({
+        ...PROJECT,
+        ...files,
+        ...fileOfPage('src/payments.controller.ts'),
+        ...fileOfPage('src/app.module.ts', store),
+      });
+      const environment = { REDIS_URL: `redis://127.0.0.1:${redis.port}` };
+      const first = await send(await program.start(environment), payment);
+      expect(first.headers[replayed]).toBeUndefined();
+      await program.stop();
+      expect(await send(await program.start(environment), payment)).toMatchObject({
+        body: first.body,
+        headers: { [replayed]: 'true' },
+      });
     });
   });
 });

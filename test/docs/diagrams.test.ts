@@ -2,8 +2,10 @@ import { codeBlocks } from './markdown.js';
 
 const PAGE = 'docs/how-it-works.md';
 
-const MESSAGE = /^(\w+)(?:->>|-->>|-x|--x)(\w+): \S.*$/;
-const NOTE = /^Note over (\w+)(?:,(\w+))?: \S.*$/;
+/** Text ends at `;`, `#` begins an entity, and `end` ends a block: Mermaid finds them anywhere. */
+const TEXT = /(?:(?!\bend\b)[^;#])+/.source;
+const MESSAGE = new RegExp(`^(\\w+)(?:->>|-->>|-x|--x)(\\w+): ${TEXT}$`);
+const NOTE = new RegExp(`^Note over (\\w+)(?:,(\\w+))?: ${TEXT}$`);
 const PARTICIPANT = /^participant (\w+)(?: as \S.*)?$/;
 const OPENING = /^(?:alt|loop|opt) \S.*$/;
 
@@ -45,9 +47,12 @@ describe('the drawings of how it works', () => {
   );
 
   it('would show a fault', () => {
-    expect(faults('sequenceDiagram\nparticipant A\nA->B: x\nA->>C: y\nloop z')).toEqual([
+    expect(
+      faults('sequenceDiagram\nparticipant A\nA->B: x\nA->>C: y\nA->>A: the end\nloop z'),
+    ).toEqual([
       'not understood: A->B: x',
       'C is not declared: A->>C: y',
+      'not understood: A->>A: the end',
       '1 blocks are not closed',
     ]);
   });

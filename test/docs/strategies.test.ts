@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import * as keys from '../../src/keys/index.js';
 import { codeNames, root, tableBelow } from './markdown.js';
 import { membersOf } from './source.js';
 
@@ -35,6 +36,14 @@ describe('the situations on the page that chooses a strategy', () => {
     const named = codeNames(PAGE, 'Situations', 'options');
     expect(named.filter((name) => !options.has(name))).toEqual([]);
     expect(named).toContain('transaction');
+  });
+
+  it('name sources of keys that exist', () => {
+    const named = codeNames(PAGE, 'Situations', 'key').flatMap(
+      (code) => code.match(/\w+(?=\()/g) ?? [],
+    );
+    expect(named.filter((name) => !(name in keys))).toEqual([]);
+    expect(named).toContain('header');
   });
 
   it('name codes that exist', () => {

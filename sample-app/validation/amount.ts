@@ -5,7 +5,7 @@ import { IsNumber, IsPositive, Max } from 'class-validator';
 /** Accepts a sum of money: more than nothing, at most a milliard, at most two decimal places. */
 export const IsAmount = (): PropertyDecorator =>
   applyDecorators(
-    ApiProperty({ type: 'number', minimum: 0.01, maximum: 1_000_000_000 }),
+    ApiProperty({ type: 'number', minimum: 0.01, maximum: 1_000_000_000, example: 40 }),
     IsNumber({ maxDecimalPlaces: 2 }),
     IsPositive(),
     Max(1_000_000_000),

@@ -8,7 +8,7 @@ const MAX_INTEGER = 2_147_483_647;
 /** Accepts a whole number from 1 on that SQL has room for. */
 export const IsPositiveInteger = (): PropertyDecorator =>
   applyDecorators(
-    ApiProperty({ type: 'integer', minimum: 1, maximum: MAX_INTEGER }),
+    ApiProperty({ type: 'integer', minimum: 1, maximum: MAX_INTEGER, example: 1 }),
     IsInt(),
     Min(1),
     Max(MAX_INTEGER),

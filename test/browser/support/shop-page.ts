@@ -23,8 +23,7 @@ export interface Result {
 
 /** The page of the shop, in a browser. */
 export class ShopPage {
-  /** What went wrong in the page's own code. */
-  readonly errors: Error[] = [];
+  private readonly errors: Error[] = [];
 
   private constructor(
     private readonly context: BrowserContext,
@@ -83,8 +82,10 @@ export class ShopPage {
     throw new Error(`${MOST_TABS} times Tab, and "${name}" has not got the focus.`);
   }
 
-  close(): Promise<void> {
-    return this.context.close();
+  /** @throws AggregateError with what went wrong in the page's own code */
+  async close(): Promise<void> {
+    await this.context.close();
+    if (this.errors.length > 0) throw new AggregateError(this.errors, 'The page has thrown.');
   }
 }
 

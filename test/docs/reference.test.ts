@@ -9,6 +9,7 @@ import { CORS_ALLOWED_HEADERS, CORS_EXPOSED_HEADERS } from '../../src/idempotenc
 import { DEFAULTS, MODULE_DEFAULTS } from '../../src/idempotency.options.js';
 import * as keys from '../../src/keys/index.js';
 import { MAX_KEY_LENGTH } from '../../src/keys/index.js';
+import { CHANNEL_PREFIX } from '../../src/observability/idempotency-events.js';
 import { TOKEN_CONTROLLER_DEFAULTS, TOKEN_DEFAULTS } from '../../src/tokens/token-options.js';
 import { read, root, tableBelow } from './markdown.js';
 import { type Member, membersOf, statedDefaults } from './source.js';
@@ -92,6 +93,21 @@ describe('the options in the reference', () => {
   });
 });
 
+describe('the imports in the reference', () => {
+  it('are those of the package', () => {
+    const { name, exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+      name: string;
+      exports: Record<string, unknown>;
+    };
+    const entries = Object.keys(exports).filter((entry) => entry !== './package.json');
+    expect(
+      tableBelow(REFERENCE, 'Imports')
+        .map((row) => row['import'])
+        .sort(),
+    ).toEqual(entries.map((entry) => entry.replace('.', name)).sort());
+  });
+});
+
 describe('the keys in the reference', () => {
   it('name every source that there is, and no other', () => {
     const named = tableBelow(REFERENCE, 'Keys').flatMap(
@@ -164,6 +180,10 @@ describe('what happens, in the reference', () => {
         with: own.join(', '),
       });
     }
+  });
+
+  it('has the names of the diagnostics channels', () => {
+    expect(read(REFERENCE)).toContain(`${CHANNEL_PREFIX}<type>`);
   });
 
   it('names every member of an operation, and no other', () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { GUARANTEES } from '../../src/testing/contract/contract-case.js';
-import { storeContract } from '../../src/testing/index.js';
+import * as testing from '../../src/testing/index.js';
 import { read, root, tableBelow } from './markdown.js';
 import { membersOf } from './source.js';
 
@@ -15,7 +15,7 @@ describe('the page on the contract of stores', () => {
   it('has every guarantee in the words of the suite, and the suite a case for each', () => {
     const stated = tableBelow(PAGE, 'Guarantees').map((row) => [row['number'], row['guarantee']]);
     expect(Object.fromEntries(stated)).toEqual(GUARANTEES);
-    const proven = new Set(storeContract.map(({ guarantee }) => String(guarantee)));
+    const proven = new Set(testing.storeContract.map(({ guarantee }) => String(guarantee)));
     expect([...proven].sort()).toEqual(Object.keys(GUARANTEES));
   });
 
@@ -47,5 +47,15 @@ describe('the page on the contract of stores', () => {
     expect(source('redis/redis.store.ts')).toContain("prefix = 'idempotency:'");
     expect(read(PAGE)).toContain('`idempotency_records`');
     expect(read(PAGE)).toContain('`idempotency:<id>`');
+  });
+});
+
+describe('the page on testing', () => {
+  it('has every part of nestjs-idempotency/testing', () => {
+    const parts = tableBelow('docs/testing.md', 'Time and faults').map(({ part }) =>
+      part!.replace(/\(.*/, ''),
+    );
+    const ofContract = ['GUARANTEES', 'storeContract'];
+    expect([...parts, ...ofContract].sort()).toEqual(Object.keys(testing).sort());
   });
 });

@@ -5,8 +5,6 @@ import type { PublishedAnswers, PublishedRefusal, StrategyPlan } from '../strate
 
 /** What API descriptions say of one `@Idempotent()`, beside its key and its policy. */
 export interface PublishedLayer {
-  /** The name of its strategy. */
-  readonly strategy: string;
   /** Everything that this library may refuse a call of it with. */
   readonly refusals: readonly PublishedRefusal[];
   /** Whether a duplicate of what has finished gets the recorded reply. */
@@ -17,7 +15,6 @@ export interface PublishedLayer {
 
 /** What there is to know of a layer. */
 export interface LayerFacts {
-  readonly strategy: string;
   readonly options: IdempotentOptions;
   readonly plan: StrategyPlan;
   readonly key: ResolvedKey;
@@ -28,10 +25,9 @@ export interface LayerFacts {
 }
 
 export function publishedLayer(layer: LayerFacts): PublishedLayer {
-  const { strategy, options, plan, policy } = layer;
+  const { options, plan, policy } = layer;
   const { unmet = [], headers = {}, reply } = plan.published ?? {};
   return {
-    strategy,
     refusals: [
       ...refusalsOfKey(layer),
       ...refusalsOfContent(layer),

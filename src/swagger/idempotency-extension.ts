@@ -30,11 +30,11 @@ export interface IdempotencyExtension {
 export function idempotencyExtension([layer, ...within]: readonly ProtectedLayer[]):
   IdempotencyExtension | undefined {
   if (layer === undefined) return undefined;
-  const { key, required, policy, published } = layer;
+  const { key, required, policy } = layer;
   const { keepsReply, onDuplicate, waitMs } = policy;
   const inner = idempotencyExtension(within);
   return {
-    strategy: published.strategy,
+    strategy: policy.strategy,
     key: key.description,
     required,
     ...(keepsReply && { ttl: durationText(policy.retentionMs), onDuplicate }),

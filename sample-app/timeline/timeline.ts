@@ -7,7 +7,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { type IdempotencyEvent, IdempotencyService } from 'nestjs-idempotency';
-import { concat, from, map, merge, type Observable, Subject, takeUntil, timer } from 'rxjs';
+import { concat, defer, from, map, merge, type Observable, Subject, takeUntil, timer } from 'rxjs';
 import type { Ended, Started, TimelineEntry } from './timeline-entry.js';
 
 /** How many entries are kept for those who come later. */
@@ -77,22 +77,26 @@ export class Timeline implements OnModuleInit, BeforeApplicationShutdown {
 
   /** The entries behind the one that a listener heard last, and all that follow. */
   listen(lastEventId = ''): Observable<MessageEvent> {
+    // Not before somebody subscribes: nothing may come between what is kept and what follows.
+    const entries = defer(() => this.behind(lastEventId));
+    const heartbeat = timer(HEARTBEAT_MS, HEARTBEAT_MS).pipe(
+      map(() => ({ comment: 'still here' })),
+    );
+    return merge(entries, heartbeat).pipe(takeUntil(this.closing)) as Observable<MessageEvent>;
+  }
+
+  private behind(lastEventId: string): Observable<MessageEvent> {
     const [run, heard] = lastEventId.split('.');
     const first = this.entries - this.kept.length;
-    const known = run === this.run ? Math.max(Number(heard), first) : first;
+    const asked = run === this.run ? Number(heard) || 0 : 0;
+    const known = Math.min(Math.max(asked, first), this.entries);
     const missed = this.kept.slice(known - first);
     const idOf = (number: number): string => `${this.run}.${number}`;
-
     const hello = { type: 'hello', id: idOf(known), data: { run: this.run, now: Date.now() } };
     const entries = concat(from(missed), this.added).pipe(
       map((data, index) => ({ type: 'entry', id: idOf(known + index + 1), data })),
     );
-    const heartbeat = timer(HEARTBEAT_MS, HEARTBEAT_MS).pipe(
-      map(() => ({ comment: 'still here' })),
-    );
-    return merge(concat([hello], entries), heartbeat).pipe(
-      takeUntil(this.closing),
-    ) as Observable<MessageEvent>;
+    return concat([hello], entries);
   }
 
   private report(event: IdempotencyEvent): void {

@@ -43,13 +43,14 @@ export class Counters {
 
 /** Numbers with names; those that are still zero are left out. */
 class Board {
-  #list = element('ul', { class: 'board-list' });
+  #list = element('ul', { class: 'board-list', tabindex: '0' });
   #empty;
   #shown = new Map();
   #isFirst = true;
 
   constructor(title, empty) {
     this.#empty = element('p', { class: 'empty' }, empty);
+    this.#list.setAttribute('aria-label', title);
     this.node = element(
       'section',
       { class: 'board', 'aria-label': title },
@@ -87,6 +88,8 @@ class Board {
     value.textContent = String(number);
     const row = value.parentElement;
     row.classList.add('changed');
+    // Only the list: the page stays where it is.
+    this.#list.scrollTop = row.offsetTop - this.#list.clientHeight / 2;
     clearTimeout(row.timer);
     row.timer = setTimeout(() => row.classList.remove('changed'), STANDS_OUT_MS);
   }

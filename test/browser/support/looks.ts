@@ -2,8 +2,8 @@
 
 /** What makes the page wider than its window. */
 export function reachesBeyond(): string[] {
-  const { scrollWidth } = document.documentElement;
-  return scrollWidth > innerWidth ? [`${scrollWidth} of ${innerWidth} pixels`] : [];
+  const { scrollWidth, clientWidth } = document.documentElement;
+  return scrollWidth > clientWidth ? [`${scrollWidth} of ${clientWidth} pixels`] : [];
 }
 
 /** Controls that a screen reader has no words for, and landmarks that are alike. */

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import ts from 'typescript';
 import { documents, read, root, tableBelow } from './markdown.js';
 
@@ -56,6 +56,13 @@ describe('the documents', () => {
       }
     }
     expect(broken).toEqual([]);
+  });
+
+  it('are all in the index', () => {
+    const index = read('docs/README.md');
+    const pages = documents().filter((name) => /^docs.[^/\\]+\.md$/.test(name));
+    const missing = pages.filter((page) => !index.includes(`](${basename(page)}`));
+    expect(missing).toEqual([join('docs', 'README.md')]);
   });
 
   /** As they are linked to on GitHub. */

@@ -46,6 +46,7 @@ class Board {
   #list = element('ul', { class: 'board-list', tabindex: '0' });
   #empty;
   #shown = new Map();
+  #timers = new WeakMap();
   #isFirst = true;
 
   constructor(title, empty) {
@@ -90,8 +91,9 @@ class Board {
     row.classList.add('changed');
     // Only the list: the page stays where it is.
     this.#list.scrollTop = row.offsetTop - this.#list.clientHeight / 2;
-    clearTimeout(row.timer);
-    row.timer = setTimeout(() => row.classList.remove('changed'), STANDS_OUT_MS);
+    clearTimeout(this.#timers.get(row));
+    const timer = setTimeout(() => row.classList.remove('changed'), STANDS_OUT_MS);
+    this.#timers.set(row, timer);
   }
 }
 

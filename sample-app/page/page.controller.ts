@@ -60,7 +60,7 @@ export class PageController {
     // Kept, and asked for again: a page must not meet modules of another version.
     response.header('Cache-Control', 'no-cache');
     response.header('X-Content-Type-Options', 'nosniff');
-    response.header('Content-Security-Policy', "default-src 'self'; img-src 'self' data:");
+    response.header('Content-Security-Policy', "default-src 'self'");
     if (knownTag !== file.tag) return file.text;
     response.status(HttpStatus.NOT_MODIFIED);
     return '';

@@ -1,7 +1,9 @@
 import { Controller, Headers, type MessageEvent, Sse } from '@nestjs/common';
+import { ApiExcludeController } from '@nestjs/swagger';
 import type { Observable } from 'rxjs';
 import { Timeline } from './timeline.js';
 
+@ApiExcludeController()
 @Controller('timeline')
 export class TimelineController {
   constructor(private readonly timeline: Timeline) {}

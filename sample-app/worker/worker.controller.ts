@@ -9,6 +9,7 @@ import {
   Post,
   Res,
 } from '@nestjs/common';
+import { ApiExcludeController } from '@nestjs/swagger';
 import { ProblemException } from '../problems/problems.js';
 import { Worker, type WorkerState } from './worker.js';
 
@@ -17,6 +18,7 @@ const PASSED_ON = ['authorization', 'content-type', 'idempotency-key', 'x-reques
 /** What it answers that the client has to know. */
 const PASSED_BACK = ['content-type', 'retry-after', 'idempotent-replayed'];
 
+@ApiExcludeController()
 @Controller('worker')
 export class WorkerController {
   constructor(private readonly worker: Worker) {}

@@ -36,11 +36,7 @@ export class ScenarioView {
       element('p', { class: 'rows' }, scenario.rows),
       element('h2', { id: 'scenario-title' }, scenario.title),
       element('p', { class: 'danger' }, element('strong', {}, 'Unprotected: '), scenario.danger),
-      element(
-        'pre',
-        { class: 'code', tabindex: '0', 'aria-label': 'What protects it' },
-        element('code', {}, scenario.code),
-      ),
+      element('pre', { class: 'code' }, element('code', {}, scenario.code)),
       this.#facts,
       this.#controls(),
       this.#result,

@@ -1,4 +1,5 @@
 import 'reflect-metadata';
+import { closeSoon } from './closing.js';
 import { ConfigError, readConfig, type ShopConfig } from './config.js';
 
 try {
@@ -19,7 +20,7 @@ async function serve(config: ShopConfig): Promise<void> {
     throw explained(error, config);
   }
   // Once: a second Ctrl+C does not wait for requests that are still running.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void app.close());
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => closeSoon(app));
   console.log(`The shop is open: ${await app.getUrl()} (${config.http})`);
 }
 

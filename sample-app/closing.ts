@@ -13,7 +13,7 @@ export function closeSoon(app: INestApplication): void {
   const server = app.getHttpServer() as Server;
   let quietSinceMs = Date.now();
   const look = (): void =>
-    void server.getConnections((_error, connections = 0) => {
+    void server.getConnections((_error, connections) => {
       if (connections > 0) quietSinceMs = Date.now();
       else if (Date.now() - quietSinceMs > PATIENCE_MS) process.exit();
     });

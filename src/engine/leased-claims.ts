@@ -24,7 +24,10 @@ export class LeasedClaims implements ClaimSource {
           // Later than that the lease may be over before anything has begun.
           withinMs: leaseMs,
           // Nobody waits for this claim any more: the caller has been refused.
-          whenLate: (late) => late.outcome === 'acquired' && this.giveBack(asking, late),
+          whenLate: (late) => {
+            const claimed = claimedBy(late);
+            if (claimed !== undefined) this.giveBack(asking, claimed);
+          },
         },
       );
     } catch (cause) {
@@ -39,9 +42,11 @@ export class LeasedClaims implements ClaimSource {
   }
 
   private answered(asking: Asking, result: AcquireResult): Claimed | Refusing {
-    if (result.outcome === 'unreadable' && result.claimed !== undefined)
-      this.giveBack(asking, result.claimed);
-    if (result.outcome !== 'acquired') return result;
+    if (result.outcome !== 'acquired') {
+      const claimed = claimedBy(result);
+      if (claimed !== undefined) this.giveBack(asking, claimed);
+      return result;
+    }
     const { request, local, owner, askedAtMs } = asking;
     if (this.around.clock.now() - askedAtMs >= request.policy.leaseMs) {
       // The process stood still before it read the answer: another owner may be at work.
@@ -65,4 +70,10 @@ export class LeasedClaims implements ClaimSource {
   private giveBack({ request, owner }: Asking, acquired: Acquired | undefined): void {
     this.around.inBackground(giveBack(this.around.calls, request, owner, acquired));
   }
+}
+
+/** The claim that an answer brought, of use or not. */
+function claimedBy(result: AcquireResult): Acquired | undefined {
+  if (result.outcome === 'unreadable') return result.claimed;
+  return result.outcome === 'acquired' ? result : undefined;
 }

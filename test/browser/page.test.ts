@@ -175,6 +175,14 @@ describe('the page of the shop', () => {
     expect(await page.bars()).toContainEqual(found);
   });
 
+  it('keeps what a button sends apart from what others have just sent', async () => {
+    await page.choose('A number used again');
+    const transfer = { path: '/transfers', body: { serialNo: '2', amount: 5 } };
+    await page.visitor.send({ ...transfer, headers: { 'X-Client-Id': 'curl' } });
+    expect(await page.press('Pay 40')).toEqual({ sent: 1, ran: 1 });
+    expect(await page.bars()).toMatchObject([{ title: 'POST /payments/by-order' }]);
+  });
+
   it('tells all of a bar that has the focus, and goes from bar to bar with the arrow keys', async () => {
     await page.choose('A number used again');
     await page.press('Pay 40, then 90, then 40');

@@ -160,25 +160,23 @@ export class TimelineView {
   }
 }
 
-/** Calls of one press of a button, or that follow each other without a silence. */
+/** Calls of one press of a button; what nobody pressed goes with what it follows without a silence. */
 function groupsOf(calls, now) {
   const groups = [];
   for (const call of calls) {
     const end = call.endedAt ?? now;
     const run = call.requestId?.split('-')[0];
-    const last = groups.at(-1);
-    if (last !== undefined && belongs(last, call, run)) {
-      last.calls.push(call);
-      last.end = Math.max(last.end, end);
-      last.run ??= run;
-    } else groups.push({ calls: [call], start: call.startedAt, end, run });
+    const group =
+      run === undefined
+        ? groups.findLast((last) => call.startedAt <= last.end + SILENCE_MS)
+        : groups.find((pressed) => pressed.run === run);
+    if (group === undefined) groups.push({ calls: [call], start: call.startedAt, end, run });
+    else {
+      group.calls.push(call);
+      group.end = Math.max(group.end, end);
+    }
   }
   return groups;
-}
-
-function belongs({ run, end }, call, runOfCall) {
-  if (run !== undefined && runOfCall !== undefined) return run === runOfCall;
-  return call.startedAt <= end + SILENCE_MS;
 }
 
 function newBurst(id) {

@@ -1,4 +1,4 @@
-import type { IntentStorage } from './options.js';
+import type { IntentStorage } from './storage.js';
 
 /** What is kept about an intent. @internal */
 export interface IntentRecord {

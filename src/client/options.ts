@@ -1,9 +1,4 @@
-/** What keeps keys while their intents are open; `sessionStorage` and `localStorage` are such. */
-export interface IntentStorage {
-  getItem(name: string): string | null;
-  setItem(name: string, value: string): void;
-  removeItem(name: string): void;
-}
+import { type IntentStorage, MemoryStorage, PAGE_STORAGE } from './storage.js';
 
 /** Options of `createIdempotentFetch()`. Durations are milliseconds, greater than zero. */
 export interface IdempotentFetchOptions {
@@ -11,7 +6,8 @@ export interface IdempotentFetchOptions {
   readonly header?: string;
   /**
    * Keeps the keys of named intents. With `localStorage` all tabs share them; in Node, keep them
-   * where a restarted process finds them. @default sessionStorage, or memory where there is none
+   * where a restarted process finds them. A call that one given here fails to keep is not sent, and
+   * rejects with its error. @default sessionStorage, and memory where there is none or it refuses
    */
   readonly storage?: IntentStorage;
   /** Sends one request. @default the global fetch */
@@ -49,7 +45,8 @@ export type Settings = Readonly<
 export function settingsOf(options: IdempotentFetchOptions): Settings {
   const settings = {
     ...DEFAULTS,
-    storage: options.storage ?? defaultStorage(),
+    // Node has a `sessionStorage` of its own from version 25 on; it ends with the process.
+    storage: typeof document === 'object' ? PAGE_STORAGE : new MemoryStorage(),
     ...given(options),
     // Not as a method of these settings: browsers refuse that for their own.
     fetch: (input, init) => (options.fetch ?? globalThis.fetch)(input, init),
@@ -65,30 +62,4 @@ export function settingsOf(options: IdempotentFetchOptions): Settings {
 /** Without members that are there and `undefined`, which would hide the defaults. */
 function given(options: IdempotentFetchOptions): IdempotentFetchOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-}
-
-function defaultStorage(): IntentStorage {
-  try {
-    // Node has a `sessionStorage` of its own from version 25 on; it ends with the process.
-    if (typeof document === 'object') return sessionStorage;
-  } catch {
-    // The browser keeps storage from this page.
-  }
-  return new MemoryStorage();
-}
-
-class MemoryStorage implements IntentStorage {
-  private readonly values = new Map<string, string>();
-
-  getItem(name: string): string | null {
-    return this.values.get(name) ?? null;
-  }
-
-  setItem(name: string, value: string): void {
-    this.values.set(name, value);
-  }
-
-  removeItem(name: string): void {
-    this.values.delete(name);
-  }
 }

@@ -63,12 +63,12 @@ export class Sender {
       if (isFinal) outcome = keepsAnswered ? 'answered' : 'forgotten';
       return { response, record, isFinal };
     } finally {
-      this.intents.settle(name, record, outcome);
+      this.settle(name, record, outcome);
     }
   }
 
   forget(name: string, record: IntentRecord): void {
-    this.intents.settle(name, record, 'forgotten');
+    this.settle(name, record, 'forgotten');
   }
 
   /** The key of what is shown; see {@link Intents.prepare}. */
@@ -80,6 +80,14 @@ export class Sender {
   ): Promise<IntentRecord> {
     const end = Date.now() + this.settings.deadlineMs;
     return this.intents.prepare(name, () => this.makeKey(identity, end), isBack, given);
+  }
+
+  private settle(...ended: Parameters<Intents['settle']>): void {
+    try {
+      this.intents.settle(...ended);
+    } catch {
+      // There is an answer, and a storage that fails must not hide it.
+    }
   }
 
   /** Repeats a request until there is an answer that does not ask for another try. */

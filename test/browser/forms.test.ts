@@ -213,6 +213,22 @@ describe('a protected form in Chromium', () => {
     expect(other.headers()['idempotency-key']).not.toBe(first.headers()['idempotency-key']);
   });
 
+  it.each([
+    ['full', fillStorage],
+    ['forbidden', forbidStorage],
+  ])('keeps the key in memory when the storage of the tab is %s', async (_how, spoilStorage) => {
+    await page.addInitScript(spoilStorage);
+    await show(page, '/page?url=/fails/500');
+    const sent = [];
+    for (let submit = 1; submit <= 2; submit++) {
+      const [request] = await Promise.all([inHand(page), order(page)]);
+      await page.waitForSelector('form:not([aria-busy])');
+      sent.push(request.headers()['idempotency-key']);
+    }
+    expect(sent).toEqual([expect.any(String), sent[0]]);
+    expect(Shop.effects).toEqual(['500', '500']);
+  });
+
   it('is an ordinary form again when its protection is disposed of', async () => {
     await show(page);
     await page.evaluate(disposeOfProtection);
@@ -266,6 +282,23 @@ function tokenIn(): string {
 
 function disposeOfProtection(): void {
   (globalThis as unknown as { protection: { dispose(): void } }).protection.dispose();
+}
+
+function fillStorage(): void {
+  for (let length = 2 ** 22; length >= 1; length /= 2)
+    try {
+      for (let at = 0; ; at++) sessionStorage.setItem(`${length} ${at}`, '-'.repeat(length));
+    } catch {
+      // As much as that does not go in any more.
+    }
+}
+
+function forbidStorage(): void {
+  Object.defineProperty(window, 'sessionStorage', {
+    get() {
+      throw new DOMException('Access is denied.', 'SecurityError');
+    },
+  });
 }
 
 /** A page with a listener for `unload` is not kept. */

@@ -12,6 +12,10 @@ import { posting, Shop, TabStorage, Wire } from './support/shop.js';
 /** Nobody listens there. */
 const NOWHERE = 'http://127.0.0.1:9/orders';
 
+function fails(): never {
+  throw new Error('The disk is full.');
+}
+
 describe('the idempotent fetch', () => {
   let store: FaultInjectingStore;
   let test: TestApp;
@@ -108,6 +112,19 @@ describe('the idempotent fetch', () => {
         expect(storage.values.size).toBe(1);
       },
     );
+
+    it('that cannot be kept where they are to be are not sent', async () => {
+      storage.setItem = fails;
+      const sent = client()(at('orders'), { ...posting({ sku: 1 }), intent: 'buy' });
+      await expect(sent).rejects.toThrow('The disk is full.');
+      expect(wire.requests).toHaveLength(0);
+    });
+
+    it('that cannot be forgotten do not hide the answer', async () => {
+      storage.removeItem = fails;
+      const response = await client()(at('orders'), { ...posting({ sku: 1 }), intent: 'buy' });
+      expect(await response.json()).toEqual({ number: 1, sku: 1 });
+    });
 
     it('are shared by two calls of one intent at once', async () => {
       const send = client();

@@ -49,7 +49,7 @@ const PAGE = `<!doctype html>
   };
   const parameters = new URLSearchParams(location.search);
   const options = {
-    storage: parameters.has('shared') ? localStorage : sessionStorage,
+    storage: parameters.has('shared') ? localStorage : undefined,
     tokenUrl: parameters.has('tokens') ? '/idempotency/tokens' : undefined,
     purpose: parameters.has('tokens') ? 'order' : undefined,
     url: parameters.get('url') ?? undefined,

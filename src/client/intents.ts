@@ -15,6 +15,13 @@ export interface IntentRecord {
   readonly isAnswered?: boolean;
 }
 
+/** The key that content is sent with. @internal */
+export interface Claimed {
+  readonly record: IntentRecord;
+  /** True when the key was got before there was any content, and has never been sent. */
+  readonly wasWaiting: boolean;
+}
+
 /** Makes the key of a new intent. @internal */
 export type MakeKey = () => Promise<IntentRecord>;
 
@@ -36,14 +43,17 @@ export class Intents {
     digest: string,
     make: MakeKey,
     held?: IntentRecord,
-  ): Promise<IntentRecord> {
+  ): Promise<Claimed> {
     const fits = (record: IntentRecord): boolean =>
       record.digest === undefined ? !hasExpired(record) : record.digest === digest;
     return this.inTurn(name, async () => {
       const stored = this.read(name);
       const known = held === undefined ? open(stored) : stored?.key === held.key ? stored : held;
-      const record = known !== undefined && fits(known) ? known : await make();
-      return this.write(name, { ...record, digest, isPending: true, isAnswered: false });
+      const fitting = known !== undefined && fits(known) ? known : undefined;
+      const made = fitting ?? (await make());
+      const record = { ...made, digest, isPending: true, isAnswered: false };
+      this.write(name, record);
+      return { record, wasWaiting: fitting !== undefined && fitting.digest === undefined };
     });
   }
 

@@ -48,20 +48,40 @@ export class Sender {
   async send(
     input: Parameters<typeof fetch>[0],
     init: RequestInit,
-    { name, held, given, keepsAnswered = false, onClaim }: IntentCall,
+    call: IntentCall,
   ): Promise<Sent> {
     const end = Date.now() + this.settings.deadlineMs;
     const content = await contentOf(input, init);
+    const sent = await this.sendWithKey(content, call, end);
+    // What the server says of the age and the owner of a token counts, not what was known here.
+    return sent.isRefusedUnused
+      ? this.sendWithKey(content, { ...call, held: undefined, given: undefined }, end)
+      : sent;
+  }
+
+  private async sendWithKey(
+    content: Content,
+    { name, held, given, keepsAnswered = false, onClaim }: IntentCall,
+    end: number,
+  ): Promise<Sent & { readonly isRefusedUnused: boolean }> {
     const makeKey = async (): Promise<IntentRecord> =>
       given === undefined ? this.makeKey(content.request, end) : { key: given };
-    const record = await this.intents.claim(name, content.digest, makeKey, held);
+    const { record, wasWaiting } = await this.intents.claim(name, content.digest, makeKey, held);
     onClaim?.(record);
     let outcome: 'open' | 'answered' | 'forgotten' = 'open';
     try {
-      const { response, problem } = await this.ask(() => this.request(content, record), end);
+      const { response, problem, attempts } = await this.ask(
+        () => this.request(content, record),
+        end,
+      );
       const isFinal = isLastWord(response.status, problem);
-      if (isFinal) outcome = keepsAnswered ? 'answered' : 'forgotten';
-      return { response, record, isFinal };
+      const isRefusedUnused =
+        this.settings.tokenUrl !== undefined &&
+        wasWaiting &&
+        attempts === 1 &&
+        problem?.code === 'IDEMPOTENCY_TOKEN_INVALID';
+      if (isFinal) outcome = keepsAnswered && !isRefusedUnused ? 'answered' : 'forgotten';
+      return { response, record, isFinal, isRefusedUnused };
     } finally {
       this.settle(name, record, outcome);
     }

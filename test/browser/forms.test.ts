@@ -188,6 +188,16 @@ describe('a protected form in Chromium', () => {
     expect(request.headers()['idempotency-key']).toBe(token);
   });
 
+  it('orders with a new token when the server does not know the one that the page came with', async () => {
+    await show(page, '/page?tokens&url=/token-orders&token=of-a-page-that-was-kept');
+    await order(page);
+    await expectOneEffect(page);
+    await page.fill('[name=sku]', 'pen');
+    const [next] = await Promise.all([inHand(page), order(page)]);
+    await eventually(() => Shop.effects.length === 2);
+    expect(next.url()).toMatch(/tokens$/);
+  });
+
   it('has the key that the page came with, for one intent', async () => {
     Shop.gate.open();
     await show(page, '/page?token=issued');

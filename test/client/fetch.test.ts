@@ -233,8 +233,8 @@ describe('the idempotent fetch', () => {
   });
 
   describe('tokens', () => {
-    const tokens = (): IdempotentFetch =>
-      client({ tokenUrl: at('idempotency/tokens'), purpose: 'order' });
+    const tokens = (options: IdempotentFetchOptions = {}): IdempotentFetch =>
+      client({ tokenUrl: at('idempotency/tokens'), purpose: 'order', ...options });
     const buying = { ...posting({ sku: 1 }), intent: 'buy' };
 
     it('are asked for once per intent and used for its retries', async () => {
@@ -263,6 +263,33 @@ describe('the idempotent fetch', () => {
       const response = await tokens()(at('token-orders'), buying);
       expect(response.status).toBe(201);
       expect(wire.keys).not.toContain('expired');
+    });
+
+    it('that the server does not take, and that were never sent, are replaced', async () => {
+      storage.setItem('nestjs-idempotency:buy', JSON.stringify({ key: 'of somebody else' }));
+      const response = await tokens()(at('token-orders'), buying);
+      expect(await response.json()).toEqual({ number: 1, sku: 1 });
+      expect(wire.keys).toEqual(['of somebody else', null, expect.any(String)]);
+      expect(storage.values.size).toBe(0);
+    });
+
+    it('that the server does not take are not replaced when the last answer was lost', async () => {
+      storage.setItem('nestjs-idempotency:buy', JSON.stringify({ key: 'of somebody else' }));
+      const losing: typeof fetch = async (input, init) => {
+        const response = await wire.fetch(input, init);
+        if (wire.requests.length === 1) throw new TypeError('The connection was cut.');
+        return response;
+      };
+      const response = await tokens({ fetch: losing })(at('token-orders'), buying);
+      expect(response.status).toBe(422);
+      expect(wire.keys).toEqual(['of somebody else', 'of somebody else']);
+    });
+
+    it('that were just issued, and are not taken, are not asked for again', async () => {
+      const send = client({ tokenUrl: at('idempotency/tokens') });
+      const response = await send(at('token-orders'), buying);
+      expect(response.status).toBe(422);
+      expect(wire.keys).toEqual([null, expect.any(String)]);
     });
 
     it('that are refused end the call', async () => {

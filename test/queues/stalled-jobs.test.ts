@@ -52,13 +52,9 @@ describe('a job whose worker falls silent', () => {
       silent.process.kill(signal);
       const other = await open(false);
       const by = other.ready.pid;
-      let done: unknown;
-      await eventually(async () => {
-        const job = await queue.getJob(id);
-        done = job?.returnvalue as unknown;
-        return (await job?.getState()) === 'completed';
-      }, WITHIN_MS);
-      expect(done).toEqual({ by, attempt: 2 });
+      await eventually(async () => (await queue.getJobState(id)) === 'completed', WITHIN_MS);
+      const { returnvalue } = (await queue.getJob(id))!;
+      expect(returnvalue).toEqual({ by, attempt: 2 });
 
       await end(other.process);
       if (signal === 'SIGSTOP') {

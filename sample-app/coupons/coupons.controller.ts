@@ -15,7 +15,7 @@ export class CouponsController {
 
   /** One at a time for each coupon, in all processes; the others wait for their turn. */
   @Post('claim')
-  @Idempotent({ strategy: 'lock', key: param('id'), wait: '10s' })
+  @Idempotent({ strategy: 'lock', key: param('id'), wait: '30s' })
   @ApiCreatedResponse({ type: ClaimedCouponDto })
   @ApiProblems(HttpStatus.BAD_REQUEST, HttpStatus.CONFLICT)
   claim(@Param() { id }: CouponId, @Operation() { fencingToken }: IdempotentOperation) {

@@ -71,7 +71,7 @@ export const AT_ONCE = [
     group: 'At the same time',
     title: 'A coupon for one',
     danger: 'Look, decide, write: two people look at the same time, and both get the last coupon.',
-    code: "@Idempotent({ strategy: 'lock', key: param('id'), wait: '10s' })",
+    code: "@Idempotent({ strategy: 'lock', key: param('id'), wait: '30s' })",
     route: 'POST /coupons/:id/claim',
     words: ['request', 'claim, one at a time'],
     pace: 150,

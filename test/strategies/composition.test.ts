@@ -1,6 +1,7 @@
 import { Body, Controller, NotFoundException, Param, Post, Put } from '@nestjs/common';
 import {
   header,
+  type IdempotencyEvent,
   IdempotencyService,
   Idempotent,
   type IdempotentOperation,
@@ -22,6 +23,8 @@ interface Content {
 }
 
 const GOODS = { strategy: 'version', entity: Goods, id: param('id'), version: ifMatch() } as const;
+/** Longer than a busy machine stands still. */
+const LOCK_LEASE_MS = 2_000;
 const PAY = {
   strategy: 'state',
   entity: Order,
@@ -84,7 +87,7 @@ describe.each(PLACES)('several strategies on one handler on $name', ({ kind, pla
       return work(Order, id, dto, op);
     }
 
-    @Idempotent({ strategy: 'lock', key: param('id'), wait: '20s', lease: '500ms' })
+    @Idempotent({ strategy: 'lock', key: param('id'), wait: '20s', lease: LOCK_LEASE_MS })
     @Idempotent({ key: header() })
     @Idempotent(PAY)
     @Post('orders/:id/pay-alone')
@@ -246,19 +249,28 @@ describe.each(PLACES)('several strategies on one handler on $name', ({ kind, pla
   describe('a lock around a key around a state', () => {
     it('runs once, known by the key, and with the token of the lock', async () => {
       const id = await shop.add(Order);
-      const first = await pay(id, `k${id}`, {}, 'pay-alone');
       const service = app.app.get(IdempotencyService);
       const scope = 'POST /orders/:id/pay-alone';
-      const lock = await service.find({ scope, key: String(id) });
+      const ofLock: IdempotencyEvent[] = [];
+      const listening = service.events$.subscribe((event) => {
+        if (event.scope === scope) ofLock.push(event);
+      });
+      const first = await pay(id, `k${id}`, {}, 'pay-alone');
+      listening.unsubscribe();
       const operation = await service.find({ scope: `${scope}#unique-key`, key: `k${id}` });
 
       expect(operation).toMatchObject({ state: 'completed' });
-      expect(lock).toMatchObject({ state: 'released' });
+      const { fencingToken } = first.json() as { fencingToken: number };
+      expect(ofLock).toMatchObject([
+        { type: 'claimed', strategy: 'lock', fencingToken },
+        { type: 'executed' },
+        { type: 'released' },
+      ]);
       expect(first.json()).toEqual({
         key: `k${id}`,
         scope: `${scope}#unique-key`,
         attempt: 1,
-        fencingToken: lock!.fencingToken,
+        fencingToken: expect.any(Number) as number,
         runs: 1,
       });
       expectReplay(first, await pay(id, `k${id}`, {}, 'pay-alone'));
@@ -295,7 +307,7 @@ describe.each(PLACES)('several strategies on one handler on $name', ({ kind, pla
         await gate.reached();
         // Takes the lock over, and finds the transition in flight.
         expect((await pay(id, `next-${id}`, {}, 'pay-alone')).status).toBe(409);
-        await clock.advance(500);
+        await clock.advance(LOCK_LEASE_MS);
         gate.open();
 
         expectProblem(await late, 409, 'IDEMPOTENCY_KEY_IN_USE');

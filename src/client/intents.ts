@@ -7,6 +7,8 @@ export interface IntentRecord {
   readonly header?: string;
   /** When a token that was not used is of no use any more, in milliseconds since 1970. */
   readonly expiresAt?: number;
+  /** True as long as a token that this client has asked for was sent with nothing. */
+  readonly isUnsent?: boolean;
   /** Of the content that the key was first sent with; absent as long as it was not. */
   readonly digest?: string;
   /** True while a page works on it; stays so when the page is gone before the answer. */
@@ -18,8 +20,8 @@ export interface IntentRecord {
 /** The key that content is sent with. @internal */
 export interface Claimed {
   readonly record: IntentRecord;
-  /** True when the key was got before there was any content, and has never been sent. */
-  readonly wasWaiting: boolean;
+  /** True when a token was there already, and nobody who shares the storage has sent it. */
+  readonly wasUnsent: boolean;
 }
 
 /** Makes the key of a new intent. @internal */
@@ -50,10 +52,11 @@ export class Intents {
       const stored = this.read(name);
       const known = held === undefined ? open(stored) : stored?.key === held.key ? stored : held;
       const fitting = known !== undefined && fits(known) ? known : undefined;
-      const made = fitting ?? (await make());
-      const record = { ...made, digest, isPending: true, isAnswered: false };
-      this.write(name, record);
-      return { record, wasWaiting: fitting !== undefined && fitting.digest === undefined };
+      // Where another intent has taken its place, nobody knows what became of what a form holds.
+      const wasUnsent = fitting !== undefined && fitting === stored && fitting.isUnsent === true;
+      const { isUnsent: _, ...made } = fitting ?? (await make());
+      const record = this.write(name, { ...made, digest, isPending: true, isAnswered: false });
+      return { record, wasUnsent };
     });
   }
 

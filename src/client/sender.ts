@@ -66,7 +66,7 @@ export class Sender {
   ): Promise<Sent & { readonly isRefusedUnused: boolean }> {
     const makeKey = async (): Promise<IntentRecord> =>
       given === undefined ? this.makeKey(content.request, end) : { key: given };
-    const { record, wasWaiting } = await this.intents.claim(name, content.digest, makeKey, held);
+    const { record, wasUnsent } = await this.intents.claim(name, content.digest, makeKey, held);
     onClaim?.(record);
     let outcome: 'open' | 'answered' | 'forgotten' = 'open';
     try {
@@ -76,11 +76,8 @@ export class Sender {
       );
       const isFinal = isLastWord(response.status, problem);
       const isRefusedUnused =
-        this.settings.tokenUrl !== undefined &&
-        wasWaiting &&
-        attempts === 1 &&
-        problem?.code === 'IDEMPOTENCY_TOKEN_INVALID';
-      if (isFinal) outcome = keepsAnswered && !isRefusedUnused ? 'answered' : 'forgotten';
+        wasUnsent && attempts === 1 && problem?.code === 'IDEMPOTENCY_TOKEN_INVALID';
+      if (isFinal) outcome = keepsAnswered ? 'answered' : 'forgotten';
       return { response, record, isFinal, isRefusedUnused };
     } finally {
       this.settle(name, record, outcome);
@@ -153,7 +150,12 @@ export class Sender {
       throw new IdempotentFetchError(`No token: ${response.status}.`, attempts, response);
     const { token, expiresAt, header } = (await response.json()) as Record<string, string>;
     if (token === undefined) throw new IdempotentFetchError('No token came.', attempts, response);
-    return { key: token, header, expiresAt: Date.parse(expiresAt ?? '') || undefined };
+    return {
+      key: token,
+      header,
+      expiresAt: Date.parse(expiresAt ?? '') || undefined,
+      isUnsent: true,
+    };
   }
 }
 

@@ -188,14 +188,34 @@ describe('a protected form in Chromium', () => {
     expect(request.headers()['idempotency-key']).toBe(token);
   });
 
-  it('orders with a new token when the server does not know the one that the page came with', async () => {
-    await show(page, '/page?tokens&url=/token-orders&token=of-a-page-that-was-kept');
+  it('orders once, with a new token, when somebody has signed in since the form was shown', async () => {
+    const session = { name: 'session', url: `http://127.0.0.1:${test.port}` };
+    await context.addCookies([{ ...session, value: 'guest' }]);
+    await show(page, '/page?tokens&url=/token-orders');
+    await page.waitForFunction(tokenIn);
+    await context.addCookies([{ ...session, value: 'alice' }]);
     await order(page);
     await expectOneEffect(page);
-    await page.fill('[name=sku]', 'pen');
-    const [next] = await Promise.all([inHand(page), order(page)]);
-    await eventually(() => Shop.effects.length === 2);
-    expect(next.url()).toMatch(/tokens$/);
+  });
+
+  it('orders nothing with a token of an old page that the server does not take', async () => {
+    await show(page, '/page?tokens&url=/token-orders&token=of-an-old-page');
+    await order(page);
+    expect(await result(page)).toContain('IDEMPOTENCY_TOKEN_INVALID');
+    expect(Shop.effects).toEqual([]);
+  });
+
+  it('does not renew a token that another tab may have used', async () => {
+    await context.addCookies([
+      { name: 'session', value: 'guest', url: `http://127.0.0.1:${test.port}` },
+    ]);
+    await show(page, '/page?tokens&shared&url=/token-orders');
+    await page.waitForFunction(tokenIn);
+    await page.evaluate(beginAnotherIntent);
+    await context.clearCookies();
+    await order(page);
+    expect(await result(page)).toContain('IDEMPOTENCY_TOKEN_INVALID');
+    expect(Shop.effects).toEqual([]);
   });
 
   it('has the key that the page came with, for one intent', async () => {
@@ -288,6 +308,12 @@ function resultIn(): string {
 
 function tokenIn(): string {
   return document.querySelector<HTMLInputElement>('[name=_idempotency_token]')!.value;
+}
+
+/** As another tab does it that has sent what this one holds, and goes on. */
+function beginAnotherIntent(): void {
+  for (const name of Object.keys(localStorage))
+    localStorage.setItem(name, JSON.stringify({ key: 'next', isUnsent: true }));
 }
 
 function disposeOfProtection(): void {

@@ -236,6 +236,8 @@ describe('the idempotent fetch', () => {
     const tokens = (options: IdempotentFetchOptions = {}): IdempotentFetch =>
       client({ tokenUrl: at('idempotency/tokens'), purpose: 'order', ...options });
     const buying = { ...posting({ sku: 1 }), intent: 'buy' };
+    const keep = (record: object): void =>
+      storage.setItem('nestjs-idempotency:buy', JSON.stringify(record));
 
     it('are asked for once per intent and used for its retries', async () => {
       store.next('acquire', failBefore());
@@ -256,17 +258,14 @@ describe('the idempotent fetch', () => {
     });
 
     it('that expired before their first use are replaced', async () => {
-      storage.setItem(
-        'nestjs-idempotency:buy',
-        JSON.stringify({ key: 'expired', expiresAt: Date.now() - 1 }),
-      );
+      keep({ key: 'expired', expiresAt: Date.now() - 1 });
       const response = await tokens()(at('token-orders'), buying);
       expect(response.status).toBe(201);
       expect(wire.keys).not.toContain('expired');
     });
 
     it('that the server does not take, and that were never sent, are replaced', async () => {
-      storage.setItem('nestjs-idempotency:buy', JSON.stringify({ key: 'of somebody else' }));
+      keep({ key: 'of somebody else', isUnsent: true });
       const response = await tokens()(at('token-orders'), buying);
       expect(await response.json()).toEqual({ number: 1, sku: 1 });
       expect(wire.keys).toEqual(['of somebody else', null, expect.any(String)]);
@@ -274,7 +273,7 @@ describe('the idempotent fetch', () => {
     });
 
     it('that the server does not take are not replaced when the last answer was lost', async () => {
-      storage.setItem('nestjs-idempotency:buy', JSON.stringify({ key: 'of somebody else' }));
+      keep({ key: 'of somebody else', isUnsent: true });
       const losing: typeof fetch = async (input, init) => {
         const response = await wire.fetch(input, init);
         if (wire.requests.length === 1) throw new TypeError('The connection was cut.');

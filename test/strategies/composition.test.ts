@@ -23,8 +23,6 @@ interface Content {
 }
 
 const GOODS = { strategy: 'version', entity: Goods, id: param('id'), version: ifMatch() } as const;
-/** Longer than a busy machine stands still. */
-const LOCK_LEASE_MS = 2_000;
 const PAY = {
   strategy: 'state',
   entity: Order,
@@ -33,6 +31,9 @@ const PAY = {
   to: 'paid',
   from: ['created'],
 } as const;
+
+/** Longer than a busy machine stands still. */
+const LOCK_LEASE_MS = 2_000;
 
 describe.each(PLACES)('several strategies on one handler on $name', ({ kind, platform }) => {
   let shop: StrategyShop;

@@ -6,12 +6,16 @@ const WHO = { principal: 'alice', key: 'order-1' };
 const FIRST: Run = { attempt: 1, fencingToken: 10_000_000, runId: 'a' };
 /** Claimed when the lease of the first had run out. */
 const SECOND: Run = { attempt: 2, fencingToken: 11_000_000, runId: 'b' };
+/** After both claims. */
+const LATER_US = 12_000_000;
+const THIRD: Run = { attempt: 3, fencingToken: 13_000_000, runId: 'c' };
 
 const paidBy = (run: Run, more: Partial<Call> = {}): Call => ({
   ...WHO,
   amount: 5,
   status: 201,
   isReplayed: false,
+  answeredAtUs: run.fencingToken + 100_000,
   paid: { ...WHO, amount: 5, ...run },
   ...more,
 });
@@ -54,6 +58,23 @@ describe('the checker of histories accepts', () => {
       {
         calls: [paidBy(FIRST, { isUnrecorded: true }), paidBy(FIRST, { isReplayed: true })],
         effects: [effectOf(FIRST)],
+      },
+    ],
+    [
+      'a reply that could be recorded only after another owner had taken over and failed',
+      {
+        calls: [
+          paidBy(FIRST, { isUnrecorded: true }),
+          paidBy(FIRST, { isReplayed: true, answeredAtUs: LATER_US }),
+        ],
+        effects: [effectOf(FIRST), effectOf(SECOND)],
+      },
+    ],
+    [
+      'the reply of an owner that stood still while another one took over and died',
+      {
+        calls: [paidBy(FIRST, { answeredAtUs: LATER_US })],
+        effects: [effectOf(FIRST), effectOf(SECOND)],
       },
     ],
     [
@@ -147,6 +168,14 @@ describe('the checker of histories catches', () => {
       'two live owners',
       /attempt 2 .* was claimed in the lease of attempt 1/,
       { calls: [paidBy(early)], effects: [effectOf(FIRST), effectOf(early)] },
+    ],
+    [
+      'a run after the end, also when it was not the first one to run',
+      /attempt 3 .* was claimed after attempt 1 .* had finished/,
+      {
+        calls: [paidBy(FIRST, { answeredAtUs: LATER_US })],
+        effects: [effectOf(FIRST), effectOf(SECOND), effectOf(THIRD)],
+      },
     ],
     [
       'a run after the end',

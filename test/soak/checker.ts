@@ -17,6 +17,8 @@ interface Operation {
   readonly effects: readonly Effect[];
   /** Those that were on record when they were sent, and so stay what the operation is answered with. */
   readonly recorded: readonly Paid[];
+  /** When a client had the first of them; infinite while there is none. */
+  readonly finishedByUs: number;
   readonly sent: readonly Paid[];
 }
 
@@ -70,13 +72,14 @@ const hasOneOwnerAtATime: Rule = ({ effects }, { leaseMs }) =>
     })
     .map(([before, after]) => `${nameOf(after)} was claimed in the lease of ${nameOf(before)}`);
 
-const staysFinished: Rule = ({ recorded, effects }) => {
-  const [reply] = recorded;
-  if (reply === undefined) return [];
-  return effects
-    .filter(({ fencingToken }) => fencingToken > reply.fencingToken)
-    .map((effect) => `${nameOf(effect)} was claimed after ${nameOf(reply)} had finished`);
-};
+/**
+ * The claim of the reply does not tell when that was: an owner whose lease ran out may still record
+ * what it did once the one that took over has failed, or has died.
+ */
+const staysFinished: Rule = ({ recorded, finishedByUs, effects }) =>
+  effects
+    .filter(({ fencingToken }) => fencingToken > finishedByUs + ROUNDING_US)
+    .map((effect) => `${nameOf(effect)} was claimed after ${nameOf(recorded[0]!)} had finished`);
 
 const hasOneEffect: Rule = ({ effects }, { isTransaction }) =>
   isTransaction && effects.length > 1 ? [`has ${effects.length} committed effects`] : [];
@@ -96,12 +99,14 @@ function operationsOf({ calls, effects }: History): Operation[] {
   const effectsOf = byOperation(effects);
   return [...new Set([...callsOf.keys(), ...effectsOf.keys()])].map((name) => {
     const own = callsOf.get(name) ?? [];
+    const recorded = own.filter(({ isUnrecorded }) => isUnrecorded !== true);
     return {
       name,
       calls: own,
       effects: [...(effectsOf.get(name) ?? [])].sort((a, b) => a.fencingToken - b.fencingToken),
       sent: repliesOf(own),
-      recorded: repliesOf(own.filter(({ isUnrecorded }) => isUnrecorded !== true)),
+      recorded: repliesOf(recorded),
+      finishedByUs: Math.min(...recorded.map(({ answeredAtUs = Infinity }) => answeredAtUs)),
     };
   });
 }

@@ -427,6 +427,18 @@ describe('an owner that was paused and taken over', () => {
     expect(await world.process.ask()).toBe('replay late');
   });
 
+  test('records what it did when the one that took over has died', async () => {
+    const world = newWorld();
+    const claim = await world.startPaused().claim();
+    await world.advance(LEASE_MS);
+    const dying = world.startPaused();
+    expect((await dying.claim()).attempt).toBe(2);
+    world.crash(dying);
+    await world.advance(LEASE_MS);
+    expect(await claim.complete(bytes('late'))).toEqual({ outcome: 'stored' });
+    expect(await world.process.ask()).toBe('replay late');
+  });
+
   test('leaves alone what the one that took over has held', async () => {
     const world = newWorld();
     const { claim, winner } = await takenOver(world);

@@ -17,7 +17,7 @@ export interface Schedule {
    *
    * @throws {@link InvalidKeyError} when the timer is not there
    */
-  readonly dueAt?: (nowMs: number) => number;
+  readonly dueAt?: (nowMs: number) => Awaitable<number>;
 }
 
 /** A place in a request, as API descriptions name it. */

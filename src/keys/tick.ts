@@ -1,3 +1,4 @@
+import { type Awaitable, chain } from '../engine/awaitable.js';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import { type Duration, parseDuration } from '../engine/duration.js';
 import type { KeyContext, KeySource } from './key-source.js';
@@ -49,15 +50,16 @@ function scheduledTick({ schedule }: KeyContext): KeySource {
 
 function momentSource(
   description: string,
-  momentOf: (nowMs: number) => number | undefined,
+  momentOf: (nowMs: number) => Awaitable<number | undefined>,
 ): KeySource {
   return {
     description,
     readsOnlyHead: false,
     coversContent: false,
     read() {
-      const momentMs = momentOf(Date.now());
-      return momentMs === undefined ? undefined : new Date(momentMs).toISOString();
+      return chain(momentOf(Date.now()), (momentMs) =>
+        momentMs === undefined ? undefined : new Date(momentMs).toISOString(),
+      );
     },
   };
 }

@@ -191,6 +191,28 @@ describe('the tick of a cron job', () => {
     await expect(job.run()).rejects.toMatchObject({ code: 'IDEMPOTENCY_KEY_INVALID' });
   });
 
+  test.each(['clean-up', undefined])(
+    'is that of a job, named %s, which becomes due while it is being made',
+    async (name) => {
+      setNow('2026-07-01T12:59:59.990Z');
+      const { sendAt } = CronTime.prototype;
+      // The process stands still for a moment, after it has found out when the job is due.
+      jest.spyOn(CronTime.prototype, 'sendAt').mockImplementationOnce(function (this: CronTime) {
+        const due = sendAt.call(this, undefined as never);
+        nowMs += 26;
+        return due as never;
+      });
+      const warn = jest.spyOn(console, 'warn').mockImplementation(() => undefined);
+      const { job } = await instanceOf(
+        jobWith(once(), Cron('0 * * * *', { name, timeZone: 'UTC', threshold: 1_000 })),
+      );
+      expect(warn).toHaveBeenCalledWith(expect.stringContaining('Executing immediately'));
+      expect(runs).toBe(1);
+      expect(await job.run()).toBe('2026-07-01T13:00:00.000Z');
+      expect(runs).toBe(1);
+    },
+  );
+
   test('is not known where nothing schedules', async () => {
     const { job } = await instanceOf(jobWith(once(), HOURLY), { isScheduling: false });
     await expect(job.run()).rejects.toMatchObject({

@@ -1,5 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
+import type { Awaitable } from '../../engine/awaitable.js';
+import { InvalidKeyError } from '../../keys/key-source.js';
 
 /** What `@Cron()` leaves on a method. */
 export interface CronDeclaration {
@@ -10,6 +12,9 @@ export interface CronDeclaration {
   /** In minutes. */
   readonly utcOffset?: number;
 }
+
+/** Both in milliseconds since 1970. */
+type NextAfter = (moment: number) => number;
 
 /** As the package `cron` has it. */
 interface CronTime {
@@ -32,8 +37,18 @@ export class CronJobs {
 
   constructor(private readonly discovery: DiscoveryService) {}
 
-  /** When the job of a method is due next after a moment; `undefined` when there is no such job. */
-  nextOf(declared: CronDeclaration): ((moment: number) => number) | undefined {
+  /**
+   * When the job of a method is due next after a moment. A job that became due while it was being
+   * made is called before it is on the list, and is there as soon as the code that makes it has
+   * ended.
+   *
+   * @throws {@link InvalidKeyError} when there is no such job
+   */
+  nextOf(declared: CronDeclaration): Awaitable<NextAfter> {
+    return this.find(declared) ?? Promise.resolve().then(() => this.find(declared) ?? notThere());
+  }
+
+  private find(declared: CronDeclaration): NextAfter | undefined {
     const time = this.timeOf(declared);
     if (time === undefined) return undefined;
     const zone = zoneOf(time);
@@ -56,6 +71,12 @@ export class CronJobs {
       .find(({ metatype }) => isSchedulerRegistry(metatype));
     return wrapper?.instance as SchedulerRegistry | undefined;
   }
+}
+
+function notThere(): never {
+  throw new InvalidKeyError(
+    'There is no tick: the method has no job in the ScheduleModule of the application.',
+  );
 }
 
 /** `cron` before version 4 leaves the zone of the process out. */

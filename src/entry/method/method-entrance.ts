@@ -1,4 +1,5 @@
-import { InvalidKeyError, type Schedule } from '../../keys/key-source.js';
+import { type Awaitable, chain } from '../../engine/awaitable.js';
+import type { Schedule } from '../../keys/key-source.js';
 import { nearestMultiple } from '../../keys/tick.js';
 import type { Entrance } from '../entrance.js';
 import type { ProviderMethod } from '../provider-method.js';
@@ -54,14 +55,8 @@ function scheduleOf(method: object, jobs: CronJobs): Schedule | undefined {
   return type === undefined ? undefined : {};
 }
 
-function cronDueAt(declared: CronDeclaration, jobs: CronJobs, nowMs: number): number {
+function cronDueAt(declared: CronDeclaration, jobs: CronJobs, nowMs: number): Awaitable<number> {
   const { cronTime } = declared;
   if (typeof cronTime !== 'string') return cronTime.valueOf();
-  const next = jobs.nextOf(declared);
-  if (next === undefined) {
-    throw new InvalidKeyError(
-      'There is no tick: the method has no job in the ScheduleModule of the application.',
-    );
-  }
-  return lastDue(next, nowMs + MOST_EARLY_MS);
+  return chain(jobs.nextOf(declared), (next) => lastDue(next, nowMs + MOST_EARLY_MS));
 }

@@ -72,7 +72,8 @@ describe('a claim that waits for PostgreSQL, not for another call', () => {
     const before = performance.now();
     const reply = await pay('taken');
     expect(reply.json()).toMatchObject({ code: 'IDEMPOTENCY_KEY_IN_USE' });
-    expect(performance.now() - before).toBeLessThan(100);
+    // Who takes it for something else that holds it up is patient for a second.
+    expect(performance.now() - before).toBeLessThan(500);
     gate.open();
     expect((await first).status).toBe(201);
   });

@@ -11,7 +11,8 @@ const config: Config = {
   ],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/test/consumers/templates/'],
   testSequencer: './scripts/jest-sequencer.cjs',
-  testTimeout: 30_000,
+  // Patience, not speed: a busy machine takes its time to start a database.
+  testTimeout: 60_000,
   maxWorkers: 2,
   extensionsToTreatAsEsm: ['.ts'],
   transform: {

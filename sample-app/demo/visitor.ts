@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Effects } from '../effects/effects.service.js';
 
-/** How long a visitor waits for anything before giving up. */
-const PATIENCE_MS = 20_000;
+/** How long a visitor waits for anything before giving up: longer than the shop has anybody wait. */
+const PATIENCE_MS = 40_000;
 /** How long before sending again what nobody has begun with. */
 const RESEND_MS = 5_000;
 

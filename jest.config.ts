@@ -11,8 +11,7 @@ const config: Config = {
   ],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/test/consumers/templates/'],
   testSequencer: './scripts/jest-sequencer.cjs',
-  // Patience, not speed: a busy machine takes its time to start a database.
-  testTimeout: 60_000,
+  testTimeout: 30_000,
   maxWorkers: 2,
   extensionsToTreatAsEsm: ['.ts'],
   transform: {

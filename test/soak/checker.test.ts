@@ -20,7 +20,7 @@ const paidBy = (run: Run, more: Partial<Call> = {}): Call => ({
   ...more,
 });
 const effectOf = (run: Run): Effect => ({ ...WHO, ...run });
-const refused: Call = { ...WHO, amount: 5, status: 409, isReplayed: false };
+const refused: Call = { ...WHO, amount: 5, status: 409, isReplayed: false, answeredAtUs: 0 };
 
 function check(given: Partial<History>, isTransaction = false): string[] {
   const history: History = { calls: [], effects: [], ...given };

@@ -99,14 +99,14 @@ function operationsOf({ calls, effects }: History): Operation[] {
   const effectsOf = byOperation(effects);
   return [...new Set([...callsOf.keys(), ...effectsOf.keys()])].map((name) => {
     const own = callsOf.get(name) ?? [];
-    const recorded = own.filter(({ isUnrecorded }) => isUnrecorded !== true);
+    const recorded = own.filter(({ paid, isUnrecorded }) => paid && isUnrecorded !== true);
     return {
       name,
       calls: own,
       effects: [...(effectsOf.get(name) ?? [])].sort((a, b) => a.fencingToken - b.fencingToken),
       sent: repliesOf(own),
       recorded: repliesOf(recorded),
-      finishedByUs: Math.min(...recorded.map(({ answeredAtUs = Infinity }) => answeredAtUs)),
+      finishedByUs: Math.min(...recorded.map(({ answeredAtUs }) => answeredAtUs)),
     };
   });
 }

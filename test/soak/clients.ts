@@ -40,17 +40,21 @@ export async function pay(url: string, payment: Payment, work: Work): Promise<Ca
       body: JSON.stringify({ amount: payment.amount }),
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
-    const answeredAtUs = Date.now() * 1_000;
+    const answeredAtUs = nowUs();
     const body = (await response.json()) as Paid;
     const { status, headers } = response;
     const isReplayed = headers.has('idempotent-replayed');
-    if (status !== 201) return { ...payment, status, isReplayed };
+    if (status !== 201) return { ...payment, status, isReplayed, answeredAtUs };
     const unrecorded = headers.get(UNRECORDED_HEADER)?.split(' ') ?? [];
     const isUnrecorded = unrecorded.includes(String(body.attempt));
     return { ...payment, status, isReplayed, isUnrecorded, answeredAtUs, paid: body };
   } catch {
-    return { ...payment, status: 0, isReplayed: false };
+    return { ...payment, status: 0, isReplayed: false, answeredAtUs: nowUs() };
   }
+}
+
+function nowUs(): number {
+  return Date.now() * 1_000;
 }
 
 export interface Work {

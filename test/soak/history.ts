@@ -23,8 +23,8 @@ export interface Call extends Payment {
   readonly paid?: Paid;
   /** When it was sent the process that did so could not have it recorded, and still tried to. */
   readonly isUnrecorded?: boolean;
-  /** When a success was there, in microseconds; by the clock that fencing tokens are of. */
-  readonly answeredAtUs?: number;
+  /** When the answer was there, in microseconds; by the clock that fencing tokens are of. */
+  readonly answeredAtUs: number;
 }
 
 /** What is there when everything is over: one for each run that did its work. */

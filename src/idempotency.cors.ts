@@ -1,5 +1,5 @@
-import { REPLAYED_HEADER } from './entry/http/headers.js';
-import { MODULE_DEFAULTS } from './idempotency.options.js';
+import { REPLAYED_HEADER } from './transports/http/headers.js';
+import { MODULE_DEFAULTS } from './options/idempotency.options.js';
 
 /**
  * Request headers that a browser asks for before it sends them to another origin, for

@@ -17,30 +17,30 @@ import { parseDuration } from './engine/duration.js';
 import { IdempotencyEngine } from './engine/engine.js';
 import type { IdempotencyStore } from './engine/store.js';
 import { StoreCalls } from './engine/store-calls.js';
-import { DirectEntry } from './entry/direct-entry.js';
-import { GraphqlEntry } from './entry/graphql/graphql-entry.js';
-import { GraphqlErrors } from './entry/graphql/graphql-errors.js';
-import { ObjectTypes } from './entry/graphql/object-types.js';
-import { HandlerRegistry } from './entry/handler-registry.js';
-import { HandlerResolver } from './entry/handler-resolver.js';
-import { HttpEntry } from './entry/http/http-entry.js';
-import { METHOD_ENTRY } from './entry/method/instance-entry.js';
-import { CronJobs } from './entry/method/cron-jobs.js';
-import { MethodEntry } from './entry/method/method-entry.js';
-import { RpcEntry } from './entry/rpc/rpc-entry.js';
-import { RpcErrors } from './entry/rpc/rpc-errors.js';
-import { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './idempotency.constants.js';
+import { DirectEntry } from './transports/direct-entry.js';
+import { GraphqlEntry } from './transports/graphql/graphql-entry.js';
+import { GraphqlErrors } from './transports/graphql/graphql-errors.js';
+import { ObjectTypes } from './transports/graphql/object-types.js';
+import { HandlerRegistry } from './handlers/handler-registry.js';
+import { HandlerResolver } from './handlers/handler-resolver.js';
+import { HttpEntry } from './transports/http/http-entry.js';
+import { METHOD_ENTRY } from './transports/method/instance-entry.js';
+import { CronJobs } from './handlers/cron-jobs.js';
+import { MethodEntry } from './transports/method/method-entry.js';
+import { RpcEntry } from './transports/rpc/rpc-entry.js';
+import { RpcErrors } from './transports/rpc/rpc-errors.js';
+import { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './options/constants.js';
 import {
   type ASYNC_OPTIONS_TYPE,
   ConfigurableModuleClass,
   MODULE_OPTIONS_TOKEN,
   type OPTIONS_TYPE,
-} from './idempotency.module-definition.js';
+} from './options/module-definition.js';
 import {
   type IdempotencyModuleOptions,
   MODULE_DEFAULTS,
   type StoreFactory,
-} from './idempotency.options.js';
+} from './options/idempotency.options.js';
 import { checkModuleOptions, checkStore } from './idempotency.options-check.js';
 import { IdempotencyService } from './idempotency.service.js';
 import { IdempotencyEvents } from './observability/idempotency-events.js';
@@ -52,7 +52,7 @@ import { StrategyRegistry } from './strategies/strategy-registry.js';
 import { TokenStrategy } from './strategies/token.strategy.js';
 import { UniqueKeyStrategy } from './strategies/unique-key.strategy.js';
 import { VersionStrategy } from './strategies/version.strategy.js';
-import { tokenControllers } from './tokens/token.controller.js';
+import { tokenControllers } from './transports/http/token.controller.js';
 import { TokenService } from './tokens/token.service.js';
 
 /** How long a shutdown waits for records that are still being written, in milliseconds. */

@@ -1,6 +1,6 @@
 import { checkEncryption } from './encryption/encryption-options.js';
 import { IdempotencyConfigurationError } from './engine/configuration-error.js';
-import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from './idempotency.options.js';
+import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from './options/idempotency.options.js';
 import { checkTokenOptions } from './tokens/token-options-check.js';
 
 const KNOWN_OPTIONS = [

@@ -8,20 +8,20 @@ import { newOwner } from './engine/owner.js';
 import type { IdempotencyErrorCode } from './engine/refusals.js';
 import type { StoreCall, StoreCallName } from './engine/store-calls.js';
 import type { Awaitable, IdempotencyStore, RecordState, RecordView } from './engine/store.js';
-import { type DirectCall, DirectEntry } from './entry/direct-entry.js';
-import { HandlerRegistry } from './entry/handler-registry.js';
-import { HandlerResolver } from './entry/handler-resolver.js';
-import { handlerRuns } from './entry/handler-run.js';
-import type { IdempotentOperation } from './entry/idempotent-operation.js';
-import type { RecoveredReply } from './entry/recovery.js';
-import { encodeRecoveredHttpReply, encodeRecoveredValue } from './entry/recovery-call.js';
-import { IdempotencyException } from './idempotency.exception.js';
-import { MODULE_OPTIONS_TOKEN } from './idempotency.module-definition.js';
+import { type DirectCall, DirectEntry } from './transports/direct-entry.js';
+import { HandlerRegistry } from './handlers/handler-registry.js';
+import { HandlerResolver } from './handlers/handler-resolver.js';
+import { handlerRuns } from './operation/handler-run.js';
+import type { IdempotentOperation } from './operation/idempotent-operation.js';
+import type { RecoveredReply } from './operation/recovery.js';
+import { encodeRecoveredHttpReply, encodeRecoveredValue } from './transports/recovery-call.js';
+import { IdempotencyException } from './operation/idempotency.exception.js';
+import { MODULE_OPTIONS_TOKEN } from './options/module-definition.js';
 import {
   DEFAULTS,
   type IdempotencyModuleOptions,
   type IdempotentOptions,
-} from './idempotency.options.js';
+} from './options/idempotency.options.js';
 import type { Identifier } from './keys/call.js';
 import { contentFingerprint } from './keys/fingerprint.js';
 import { directKey, type DirectKey } from './keys/direct-key.js';

@@ -1,5 +1,5 @@
 export { IdempotencyModule } from './idempotency.module.js';
-export type { IdempotencyModuleExtras } from './idempotency.module-definition.js';
+export type { IdempotencyModuleExtras } from './options/module-definition.js';
 export {
   DEFAULTS,
   type ErrorDecision,
@@ -9,15 +9,15 @@ export {
   type IdempotentOptions,
   MODULE_DEFAULTS,
   type StoreFactory,
-} from './idempotency.options.js';
+} from './options/idempotency.options.js';
 export { CORS_ALLOWED_HEADERS, CORS_EXPOSED_HEADERS } from './idempotency.cors.js';
-export { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './idempotency.constants.js';
+export { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './options/constants.js';
 export {
   IdempotencyException,
   type IdempotencyExceptionOptions,
   type IdempotencyProblem,
   isIdempotencyError,
-} from './idempotency.exception.js';
+} from './operation/idempotency.exception.js';
 export {
   IdempotencyService,
   type OperationRef,
@@ -27,10 +27,10 @@ export {
 export type { EncryptionOptions } from './encryption/encryption-options.js';
 export { Idempotent } from './decorators/idempotent.decorator.js';
 export { Operation } from './decorators/operation.decorator.js';
-export { IdempotencyGuard } from './entry/idempotency.guard.js';
-export { IdempotencyInterceptor } from './entry/idempotency.interceptor.js';
-export type { IdempotentOperation } from './entry/idempotent-operation.js';
-export { type AbandonedCall, type RecoveredReply, recoveredReply } from './entry/recovery.js';
+export { IdempotencyGuard } from './transports/idempotency.guard.js';
+export { IdempotencyInterceptor } from './transports/idempotency.interceptor.js';
+export type { IdempotentOperation } from './operation/idempotent-operation.js';
+export { type AbandonedCall, type RecoveredReply, recoveredReply } from './operation/recovery.js';
 export { type Clock, type CancelTimer, systemClock } from './engine/clock.js';
 export {
   IdempotencyConfigurationError,
@@ -79,12 +79,12 @@ export type {
   TokenStrategyOptions,
   Transitions,
   VersionOptions,
-} from './strategies/strategy-options.js';
-export { TokenController } from './tokens/token.controller.js';
+} from './options/strategy-options.js';
+export { TokenController } from './transports/http/token.controller.js';
 export {
   TOKEN_CONTROLLER_DEFAULTS,
   TOKEN_DEFAULTS,
   type TokenControllerOptions,
   type TokenOptions,
-} from './tokens/token-options.js';
+} from './options/token-options.js';
 export { type IssuedToken, type TokenRequest, TokenService } from './tokens/token.service.js';

@@ -2,12 +2,12 @@ import { DelayedError, type Job } from 'bullmq';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import { parseDuration } from '../engine/duration.js';
 import { type IdempotencyErrorCode, REFUSALS } from '../engine/refusals.js';
-import { recoveredReply } from '../entry/recovery.js';
-import { DEFAULTS } from '../idempotency.options.js';
+import { recoveredReply } from '../operation/recovery.js';
+import { DEFAULTS } from '../options/idempotency.options.js';
 import type { IdempotentCall } from '../keys/call.js';
 import { header, keySource, messageId } from '../keys/key-sources.js';
 import { IdempotencyStrategy } from '../strategies/idempotency-strategy.decorator.js';
-import type { QueueStrategyOptions } from '../strategies/strategy-options.js';
+import type { QueueStrategyOptions } from '../options/strategy-options.js';
 import type {
   IdempotencyStrategyContract,
   StrategyCall,

@@ -5,9 +5,9 @@ import type { Queue } from 'bullmq';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseDuration } from '../engine/duration.js';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
-import { IdempotencyException } from '../idempotency.exception.js';
-import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
-import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../idempotency.options.js';
+import { IdempotencyException } from '../operation/idempotency.exception.js';
+import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
+import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../options/idempotency.options.js';
 
 /** The namespace in which the ids of a queue's jobs are keys. */
 export function scopeOfJobs(queue: string): string {

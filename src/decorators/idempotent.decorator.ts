@@ -1,11 +1,11 @@
 import { UseGuards, UseInterceptors } from '@nestjs/common';
-import { handlerRuns } from '../entry/handler-run.js';
-import { entryOf, injectEntry } from '../entry/method/instance-entry.js';
-import { IdempotencyGuard } from '../entry/idempotency.guard.js';
-import { IdempotencyInterceptor } from '../entry/idempotency.interceptor.js';
-import type { IdempotentDeclaration, IdempotentOptions } from '../idempotency.options.js';
-import { DECORATED_METADATA, METHOD_METADATA, OPTIONS_METADATA } from './metadata.js';
-import { isStateChanging } from './state-changing.js';
+import { handlerRuns } from '../operation/handler-run.js';
+import { entryOf, injectEntry } from '../transports/method/instance-entry.js';
+import { IdempotencyGuard } from '../transports/idempotency.guard.js';
+import { IdempotencyInterceptor } from '../transports/idempotency.interceptor.js';
+import type { IdempotentDeclaration, IdempotentOptions } from '../options/idempotency.options.js';
+import { DECORATED_METADATA, METHOD_METADATA, OPTIONS_METADATA } from '../options/metadata.js';
+import { isStateChanging } from '../handlers/state-changing.js';
 
 type Handler = (this: unknown, ...args: unknown[]) => unknown;
 

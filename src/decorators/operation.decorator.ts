@@ -1,6 +1,6 @@
 import { createParamDecorator } from '@nestjs/common';
-import { handlerRuns } from '../entry/handler-run.js';
-import type { IdempotentOperation } from '../entry/idempotent-operation.js';
+import { handlerRuns } from '../operation/handler-run.js';
+import type { IdempotentOperation } from '../operation/idempotent-operation.js';
 
 /**
  * The operation that the handler works on, as an {@link IdempotentOperation}; `undefined` on a

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { STRATEGY_METADATA } from '../decorators/metadata.js';
+import { STRATEGY_METADATA } from '../options/metadata.js';
 
 /** Registers a provider as the strategy of this name. */
 export function IdempotencyStrategy(name: string): ClassDecorator {

@@ -7,15 +7,15 @@ import {
   type ResourceRequest,
   type Resources,
 } from '../engine/resource.js';
-import { IDEMPOTENCY_STORE } from '../idempotency.constants.js';
-import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
+import { IDEMPOTENCY_STORE } from '../options/constants.js';
+import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import {
   type IdempotencyModuleOptions,
   type IdempotentOptions,
   MODULE_DEFAULTS,
-} from '../idempotency.options.js';
+} from '../options/idempotency.options.js';
 import { Row, sourcesOf } from './row.js';
-import type { RowId } from './strategy-options.js';
+import type { RowId } from '../options/strategy-options.js';
 
 /** How a handler names a row, and a column of it. */
 interface RowOptions {

@@ -5,7 +5,7 @@ import type { IdempotentCall } from '../keys/call.js';
 import { InvalidKeyError, type KeyFunction, type KeySource } from '../keys/key-source.js';
 import { resolveKey, type ResolvedKey } from '../keys/resolve-key.js';
 import type { StrategyPlan } from './strategy.js';
-import type { RowId } from './strategy-options.js';
+import type { RowId } from '../options/strategy-options.js';
 
 /** The row that a call is about, and the column of it that a strategy guards. */
 export class Row {

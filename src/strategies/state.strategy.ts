@@ -5,7 +5,7 @@ import type { KeySource } from '../keys/key-source.js';
 import { keySource } from '../keys/key-sources.js';
 import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
 import { ResourceRegistry } from './resource-registry.js';
-import type { State, StateOptions, Transitions } from './strategy-options.js';
+import type { State, StateOptions, Transitions } from '../options/strategy-options.js';
 import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';
 
 /**

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
-import { STRATEGY_METADATA } from '../decorators/metadata.js';
+import { STRATEGY_METADATA } from '../options/metadata.js';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import type { IdempotencyStrategyContract } from './strategy.js';
 

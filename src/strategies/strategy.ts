@@ -1,9 +1,9 @@
 import type { Awaitable } from '../engine/awaitable.js';
 import type { Precondition } from '../engine/precondition.js';
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
-import type { IdempotentOperation } from '../entry/idempotent-operation.js';
-import type { RecoveredReply } from '../entry/recovery.js';
-import type { IdempotentOptions } from '../idempotency.options.js';
+import type { IdempotentOperation } from '../operation/idempotent-operation.js';
+import type { RecoveredReply } from '../operation/recovery.js';
+import type { IdempotentOptions } from '../options/idempotency.options.js';
 import type { IdempotentCall } from '../keys/call.js';
 import type { KeyDeclaration } from '../keys/key-source.js';
 

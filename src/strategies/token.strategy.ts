@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { Inject } from '@nestjs/common';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import type { Precondition } from '../engine/precondition.js';
-import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
-import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../idempotency.options.js';
+import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
+import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../options/idempotency.options.js';
 import { tokenExpiry } from '../tokens/sealed-token.js';
 import { TokenCarrier } from '../tokens/token-carrier.js';
 import { isPurpose } from '../tokens/token-options-check.js';
 import { tokenScope, TokenService } from '../tokens/token.service.js';
 import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
-import type { TokenStrategyOptions } from './strategy-options.js';
+import type { TokenStrategyOptions } from '../options/strategy-options.js';
 import type {
   IdempotencyStrategyContract,
   StrategyCall,

@@ -8,7 +8,7 @@ import { signature } from '../keys/signature.js';
 import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
 import { ResourceRegistry } from './resource-registry.js';
 import type { Row } from './row.js';
-import type { VersionOptions } from './strategy-options.js';
+import type { VersionOptions } from '../options/strategy-options.js';
 import type {
   IdempotencyStrategyContract,
   StrategyCall,

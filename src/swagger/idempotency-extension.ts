@@ -1,5 +1,5 @@
-import type { ProtectedLayer } from '../entry/protected-handler.js';
-import type { IdempotentOptions } from '../idempotency.options.js';
+import type { ProtectedLayer } from '../handlers/protected-handler.js';
+import type { IdempotentOptions } from '../options/idempotency.options.js';
 
 /**
  * What an operation publishes as `x-idempotency`. Durations are written as options are: `'24h'`,

@@ -1,5 +1,5 @@
-import { REPLAYED_HEADER } from '../entry/http/headers.js';
-import type { ProtectedHandler, ProtectedLayer } from '../entry/protected-handler.js';
+import { REPLAYED_HEADER } from '../transports/http/headers.js';
+import type { ProtectedHandler, ProtectedLayer } from '../handlers/protected-handler.js';
 import { durationText, idempotencyExtension } from './idempotency-extension.js';
 import type { Operation } from './open-api.js';
 import { addParameters } from './parameters.js';

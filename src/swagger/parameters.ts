@@ -1,4 +1,4 @@
-import type { ProtectedLayer } from '../entry/protected-handler.js';
+import type { ProtectedLayer } from '../handlers/protected-handler.js';
 import { MAX_KEY_LENGTH } from '../keys/key-part.js';
 import {
   isSameHeader,

@@ -1,6 +1,6 @@
 import { type IdempotencyErrorCode, REFUSALS } from '../engine/refusals.js';
-import { PROBLEM_CONTENT_TYPE } from '../entry/http/problem.js';
-import { IdempotencyException } from '../idempotency.exception.js';
+import { PROBLEM_CONTENT_TYPE } from '../transports/http/problem.js';
+import { IdempotencyException } from '../operation/idempotency.exception.js';
 import type { PublishedRefusal } from '../strategies/strategy.js';
 import type { Header, OpenAPIObject, Operation, Response, Schema } from './open-api.js';
 import { addResponse } from './responses.js';

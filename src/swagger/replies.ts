@@ -1,6 +1,6 @@
-import { isDeterministic } from '../entry/failure.js';
-import { REPLAYED_HEADER } from '../entry/http/headers.js';
-import type { ProtectedHandler, ProtectedLayer } from '../entry/protected-handler.js';
+import { isDeterministic } from '../handlers/failure.js';
+import { REPLAYED_HEADER } from '../transports/http/headers.js';
+import type { ProtectedHandler, ProtectedLayer } from '../handlers/protected-handler.js';
 import {
   type Header,
   type OpenAPIObject,

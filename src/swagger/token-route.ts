@@ -1,4 +1,4 @@
-import { TOKEN_DEFAULTS, type TokenOptions } from '../tokens/token-options.js';
+import { TOKEN_DEFAULTS, type TokenOptions } from '../options/token-options.js';
 import type { Operation } from './open-api.js';
 import { addProblems, type Problems } from './problems.js';
 import { addResponse } from './responses.js';

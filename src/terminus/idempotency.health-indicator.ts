@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { type HealthIndicatorResult, HealthIndicatorService } from '@nestjs/terminus';
-import { isIdempotencyError } from '../idempotency.exception.js';
+import { isIdempotencyError } from '../operation/idempotency.exception.js';
 import { IdempotencyService } from '../idempotency.service.js';
 
 /**

@@ -1,6 +1,6 @@
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import { parseDuration } from '../engine/duration.js';
-import { MIN_SECRET_BYTES, TOKEN_DEFAULTS, type TokenOptions } from './token-options.js';
+import { MIN_SECRET_BYTES, TOKEN_DEFAULTS, type TokenOptions } from '../options/token-options.js';
 
 const KNOWN_OPTIONS = ['mode', 'secrets', 'ttl', 'purposes'];
 

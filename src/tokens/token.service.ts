@@ -1,13 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { parseDuration } from '../engine/duration.js';
 import { IdempotencyEngine } from '../engine/engine.js';
-import { IdempotencyException } from '../idempotency.exception.js';
-import { MODULE_OPTIONS_TOKEN } from '../idempotency.module-definition.js';
+import { IdempotencyException } from '../operation/idempotency.exception.js';
+import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import {
   DEFAULTS,
   type IdempotencyModuleOptions,
   MODULE_DEFAULTS,
-} from '../idempotency.options.js';
+} from '../options/idempotency.options.js';
 import type { Identifier, IdempotentCall, IncomingRequest } from '../keys/call.js';
 import {
   credentialDigest,
@@ -17,7 +17,7 @@ import {
 } from '../keys/principal.js';
 import { recordId } from '../keys/record-id.js';
 import { TokenSeal } from './sealed-token.js';
-import { TOKEN_DEFAULTS } from './token-options.js';
+import { TOKEN_DEFAULTS } from '../options/token-options.js';
 
 /** What a token is asked for. */
 export interface TokenRequest {

@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { DEFAULTS as CLIENT_DEFAULTS } from '../../src/client/options.js';
 import { EVENT_TYPES } from '../../src/engine/events.js';
 import { REFUSALS } from '../../src/engine/refusals.js';
-import { isDeterministic } from '../../src/entry/failure.js';
-import { EXPOSE_HEADER } from '../../src/entry/http/headers.js';
+import { isDeterministic } from '../../src/handlers/failure.js';
+import { EXPOSE_HEADER } from '../../src/transports/http/headers.js';
 import { CORS_ALLOWED_HEADERS, CORS_EXPOSED_HEADERS } from '../../src/idempotency.cors.js';
-import { DEFAULTS, MODULE_DEFAULTS } from '../../src/idempotency.options.js';
+import { DEFAULTS, MODULE_DEFAULTS } from '../../src/options/idempotency.options.js';
 import * as keys from '../../src/keys/index.js';
 import { MAX_KEY_LENGTH } from '../../src/keys/index.js';
 import { CHANNEL_PREFIX } from '../../src/observability/idempotency-events.js';
-import { TOKEN_CONTROLLER_DEFAULTS, TOKEN_DEFAULTS } from '../../src/tokens/token-options.js';
+import { TOKEN_CONTROLLER_DEFAULTS, TOKEN_DEFAULTS } from '../../src/options/token-options.js';
 import { read, root, tableBelow } from './markdown.js';
 import { type Member, membersOf, statedDefaults } from './source.js';
 
@@ -45,11 +45,11 @@ describe('the options in the reference', () => {
     },
     '`IdempotencyModule.forRoot()`': { members: moduleMembers, defaults: MODULE_DEFAULTS },
     '`tokens`': {
-      members: membersOf('tokens/token-options.ts', 'TokenOptions'),
+      members: membersOf('options/token-options.ts', 'TokenOptions'),
       defaults: TOKEN_DEFAULTS,
     },
     '`tokenController`': {
-      members: membersOf('tokens/token-options.ts', 'TokenControllerOptions'),
+      members: membersOf('options/token-options.ts', 'TokenControllerOptions'),
       defaults: TOKEN_CONTROLLER_DEFAULTS,
     },
   };
@@ -79,7 +79,7 @@ describe('the options in the reference', () => {
     for (const [strategy, name] of Object.entries(interfaces)) {
       const own = rows.filter((row) => row['strategy'] === strategy);
       expect(Object.fromEntries(own.map((row) => [row['option'], row['default']]))).toEqual(
-        statedDefaults(membersOf('strategies/strategy-options.ts', name)),
+        statedDefaults(membersOf('options/strategy-options.ts', name)),
       );
     }
   });
@@ -186,7 +186,7 @@ describe('what happens, in the reference', () => {
   it('names every member of an operation, and no other', () => {
     const rows = tableBelow('docs/operation.md', 'In the handler');
     const named = rows.flatMap(({ member }) => member!.replace(/\(.*/, '').split(', '));
-    const members = membersOf('entry/idempotent-operation.ts', 'IdempotentOperation');
+    const members = membersOf('operation/idempotent-operation.ts', 'IdempotentOperation');
     expect(named.sort()).toEqual([...members.keys()].sort());
   });
 

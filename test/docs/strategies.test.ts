@@ -31,7 +31,7 @@ describe('the situations on the page that chooses a strategy', () => {
     const own = ['TokenStrategyOptions', 'VersionOptions', 'StateOptions', 'QueueStrategyOptions'];
     const options = new Set([
       ...membersOf('idempotency.options.ts', 'IdempotentOptions').keys(),
-      ...own.flatMap((name) => [...membersOf('strategies/strategy-options.ts', name).keys()]),
+      ...own.flatMap((name) => [...membersOf('options/strategy-options.ts', name).keys()]),
     ]);
     const named = codeNames(PAGE, 'Situations', 'options');
     expect(named.filter((name) => !options.has(name))).toEqual([]);

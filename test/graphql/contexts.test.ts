@@ -1,4 +1,4 @@
-import { FieldCall } from '../../src/entry/graphql/field-call.js';
+import { FieldCall } from '../../src/transports/graphql/field-call.js';
 
 const headers = { 'idempotency-key': 'k', 'content-type': 'application/json' };
 const args = { orderNo: 'A' };

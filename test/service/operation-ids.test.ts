@@ -1,9 +1,9 @@
 import { jest } from '@jest/globals';
 import fc from 'fast-check';
 import type { Claim } from '../../src/engine/claim.js';
-import { CurrentOperation } from '../../src/entry/current-operation.js';
-import { savedId } from '../../src/entry/operation-ids.js';
-import { siblingOf, uuidV7 } from '../../src/entry/uuid-v7.js';
+import { CurrentOperation } from '../../src/operation/current-operation.js';
+import { savedId } from '../../src/operation/operation-ids.js';
+import { siblingOf, uuidV7 } from '../../src/operation/uuid-v7.js';
 import { failAfter, failBefore } from '../../src/testing/index.js';
 import { bytes, expectNothingLeft, LEASE_MS, newWorld, type World } from '../support/engine.js';
 

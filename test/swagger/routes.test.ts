@@ -21,7 +21,7 @@ import {
   type StrategyPlan,
 } from 'nestjs-idempotency';
 import { createIdempotentDocument } from 'nestjs-idempotency/swagger';
-import { HandlerRegistry } from '../../src/entry/handler-registry.js';
+import { HandlerRegistry } from '../../src/handlers/handler-registry.js';
 import {
   type DescribedOperation,
   documentOf,

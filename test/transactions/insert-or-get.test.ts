@@ -1,6 +1,6 @@
 import { insertOrGet } from 'nestjs-idempotency/typeorm';
 import type { DataSource } from 'typeorm';
-import { CurrentOperation } from '../../src/entry/current-operation.js';
+import { CurrentOperation } from '../../src/operation/current-operation.js';
 import { LEASE_MS, newWorld } from '../support/engine.js';
 import { MARIADB, PGLITE, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
 import { Brand, CALLERS, countInserted, listing, Listing, LISTINGS, Model } from './listings.js';

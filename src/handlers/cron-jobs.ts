@@ -1,0 +1,104 @@
+import { Injectable } from '@nestjs/common';
+import { DiscoveryService } from '@nestjs/core';
+import type { Awaitable } from '../engine/awaitable.js';
+import { InvalidKeyError } from '../keys/key-source.js';
+
+/** What `@Cron()` leaves on a method. */
+export interface CronDeclaration {
+  readonly name?: string;
+  /** An expression, or the only moment at which it is due. */
+  readonly cronTime: string | { valueOf(): number };
+  readonly timeZone?: string;
+  /** In minutes. */
+  readonly utcOffset?: number;
+}
+
+/** Both in milliseconds since 1970. */
+type NextAfter = (moment: number) => number;
+
+/** As the package `cron` has it. */
+interface CronTime {
+  readonly source: unknown;
+  readonly timeZone?: string;
+  readonly utcOffset?: number;
+  /** @param zone a name, or minutes */
+  getNextDateFrom(start: Date, zone: string | number): { toMillis(): number };
+}
+
+/** The `SchedulerRegistry` of `@nestjs/schedule`, which may not be installed. */
+interface SchedulerRegistry {
+  getCronJobs(): ReadonlyMap<string, { readonly cronTime: CronTime }>;
+}
+
+/** The cron jobs of the application, which know when they are due, in any time zone. */
+@Injectable()
+export class CronJobs {
+  private registry: SchedulerRegistry | undefined;
+
+  constructor(private readonly discovery: DiscoveryService) {}
+
+  /**
+   * When the job of a method is due next after a moment. A job that became due while it was being
+   * made is called before it is on the list, and is there as soon as the code that makes it has
+   * ended.
+   *
+   * @throws {@link InvalidKeyError} when there is no such job
+   */
+  nextOf(declared: CronDeclaration): Awaitable<NextAfter> {
+    return this.find(declared) ?? Promise.resolve().then(() => this.find(declared) ?? notThere());
+  }
+
+  private find(declared: CronDeclaration): NextAfter | undefined {
+    const time = this.timeOf(declared);
+    if (time === undefined) return undefined;
+    const zone = zoneOf(time);
+    return (moment) => time.getNextDateFrom(new Date(moment), zone).toMillis();
+  }
+
+  /** The job by its name, which may have got other times since; else any that is due when it is. */
+  private timeOf(declared: CronDeclaration): CronTime | undefined {
+    this.registry ??= this.findRegistry();
+    const jobs = this.registry?.getCronJobs();
+    if (declared.name) return jobs?.get(declared.name)?.cronTime;
+    for (const { cronTime } of jobs?.values() ?? [])
+      if (isDeclaredSo(cronTime, declared)) return cronTime;
+    return undefined;
+  }
+
+  private findRegistry(): SchedulerRegistry | undefined {
+    const wrapper = this.discovery
+      .getProviders()
+      .find(({ metatype }) => isSchedulerRegistry(metatype));
+    return wrapper?.instance as SchedulerRegistry | undefined;
+  }
+}
+
+function notThere(): never {
+  throw new InvalidKeyError(
+    'There is no tick: the method has no job in the ScheduleModule of the application.',
+  );
+}
+
+/** `cron` before version 4 leaves the zone of the process out. */
+function ownZone(): string {
+  return Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+function zoneOf({ timeZone, utcOffset }: CronTime): string | number {
+  if (utcOffset === undefined) return timeZone ?? ownZone();
+  // 0 would count as none.
+  return utcOffset === 0 ? 'UTC' : utcOffset;
+}
+
+function isSchedulerRegistry(metatype: unknown): boolean {
+  const prototype: unknown = typeof metatype === 'function' ? metatype.prototype : undefined;
+  return typeof prototype === 'object' && prototype !== null && 'getCronJobs' in prototype;
+}
+
+function isDeclaredSo(time: CronTime, { cronTime, timeZone, utcOffset }: CronDeclaration): boolean {
+  return (
+    time.source === cronTime &&
+    time.utcOffset === utcOffset &&
+    (utcOffset !== undefined || zoneOf(time) === (timeZone ?? ownZone()))
+  );
+}

@@ -1,0 +1,300 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { chain } from '../engine/awaitable.js';
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import type { OperationRequest } from '../engine/operation.js';
+import type { IdempotencyStore } from '../engine/store.js';
+import { IDEMPOTENCY_STORE } from '../options/constants.js';
+import {
+  DEFAULTS,
+  type IdempotencyModuleOptions,
+  type IdempotentOptions,
+  MODULE_DEFAULTS,
+} from '../options/idempotency.options.js';
+import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
+import { type ResolvedFingerprint, resolveFingerprint } from '../keys/fingerprint.js';
+import type { KeyContext } from '../keys/key-source.js';
+import { resolvePrincipal } from '../keys/principal.js';
+import { resolveKey } from '../keys/resolve-key.js';
+import { sha256 } from '../keys/sha256.js';
+import type { StrategyPlan } from '../strategies/strategy.js';
+import { StrategyRegistry } from '../strategies/strategy-registry.js';
+import {
+  checkDefaults,
+  checkOptions,
+  checkRunNames,
+  located,
+  RUN_OPTIONS,
+  type RunOption,
+} from './options-check.js';
+import type { Entrance } from './entrance.js';
+import type { ProtectedHandler, ProtectedLayer } from './protected-handler.js';
+import { policyOf } from './policy.js';
+import { publishedLayer } from './published-layer.js';
+import { checkScopes, scopesOf } from './scopes.js';
+import { resolveTransaction } from './transaction-option.js';
+
+export interface HandlerDeclaration extends Entrance {
+  /** `ClassName.methodName`. */
+  readonly name: string;
+  /** See {@link ProtectedHandler.method}. */
+  readonly method: unknown;
+  /** The options of its class. */
+  readonly classOptions: IdempotentOptions;
+  /** Its own options, one for each decorator, outermost first. */
+  readonly layers: readonly IdempotentOptions[];
+}
+
+/** A protected handler, and what its strategies want to see when everything is there. */
+export interface ResolvedHandler {
+  readonly handler: ProtectedHandler;
+  readonly check: () => Promise<void>;
+}
+
+/** What all calls of `IdempotencyService.run()` with the same options have in common. */
+export type ResolvedRun = Pick<ProtectedLayer, 'policy' | 'transaction'>;
+
+const MOST_RUNS = 1_000;
+
+/** One decorator, with everything that lies under it. */
+interface Layer {
+  readonly strategy: string;
+  readonly options: IdempotentOptions;
+  readonly plan: StrategyPlan;
+}
+
+/** Makes the complete read-only form of options, once, when the application boots. */
+@Injectable()
+export class HandlerResolver {
+  private readonly runs = new Map<string, ResolvedRun>();
+
+  constructor(
+    @Inject(MODULE_OPTIONS_TOKEN) private readonly moduleOptions: IdempotencyModuleOptions,
+    @Inject(IDEMPOTENCY_STORE) private readonly store: IdempotencyStore,
+    private readonly strategies: StrategyRegistry,
+  ) {}
+
+  /** @throws {@link IdempotencyConfigurationError} */
+  resolve(declaration: HandlerDeclaration): ResolvedHandler {
+    const place = (option: string): string => `${option} of ${declaration.name}`;
+    return located(place, () => {
+      const layers = declaration.layers.map((own) => this.layer(declaration, own));
+      return {
+        handler: this.resolved(declaration, layers),
+        check: async () => {
+          for (const { plan } of layers) await located(place, async () => plan.check?.());
+        },
+      };
+    });
+  }
+
+  /**
+   * Checks the module's defaults, whether or not a handler uses them.
+   *
+   * @throws {@link IdempotencyConfigurationError}
+   */
+  checkDefaults(): void {
+    const { defaults = {} } = this.moduleOptions;
+    located(
+      (option) => `defaults.${option}`,
+      () => {
+        checkDefaults(defaults);
+        policyOf(defaults, defaults.strategy ?? DEFAULTS.strategy);
+        resolveTransaction(defaults, this.store);
+        resolveFingerprint(defaults.fingerprint);
+        this.strategies.get(defaults.strategy ?? DEFAULTS.strategy);
+      },
+    );
+  }
+
+  /**
+   * What `IdempotencyService.run()` is given, complete. Code gives the same few options again and
+   * again: they are worked out once.
+   *
+   * @throws {@link IdempotencyConfigurationError}
+   */
+  resolveRun(given: Pick<IdempotentOptions, RunOption>): ResolvedRun {
+    checkRunNames(given);
+    let name = '';
+    for (const option of RUN_OPTIONS) name += nameOf(given[option]);
+    let run = this.runs.get(name);
+    if (run === undefined) {
+      run = this.resolvedRun(given);
+      // Durations that are never the same would fill the memory.
+      if (this.runs.size < MOST_RUNS) this.runs.set(name, run);
+    }
+    return run;
+  }
+
+  private resolvedRun(given: Pick<IdempotentOptions, RunOption>): ResolvedRun {
+    return located(
+      (option) => `${option} of IdempotencyService.run()`,
+      () => {
+        const own = RUN_OPTIONS.map((option) => [option, given[option]]);
+        const options = this.withDefaults(Object.fromEntries(own) as IdempotentOptions);
+        checkOptions(options);
+        const transaction = resolveTransaction(options, this.store);
+        return { policy: policyOf(options, DEFAULTS.strategy), transaction };
+      },
+    );
+  }
+
+  private layer({ name, kind, classOptions }: HandlerDeclaration, own: IdempotentOptions): Layer {
+    const options = this.withDefaults(classOptions, own);
+    const strategyName = options.strategy ?? DEFAULTS.strategy;
+    const strategy = this.strategies.get(strategyName);
+    checkOptions(options, strategy.options);
+    for (const option of strategy.withoutOptions ?? [])
+      if (own[option] !== undefined) throw meaningless(option, own[option], strategyName);
+    return {
+      strategy: strategyName,
+      options,
+      plan: strategy.plan({ handler: name, kind, options }),
+    };
+  }
+
+  private resolved(declaration: HandlerDeclaration, layers: readonly Layer[]): ProtectedHandler {
+    const [scope, scopesByPath] = scopesOf(declaration, layers[0]!.options);
+    const transaction = this.transaction(layers);
+    const keys: KeyContext = {
+      headerName: this.moduleOptions.header ?? MODULE_DEFAULTS.header,
+      schedule: declaration.schedule,
+    };
+    const resolved = layers.map((layer, index) =>
+      this.protectedLayer(layer, index, keys, transaction),
+    );
+    checkScopes(layers);
+    const principal = layers.find(({ options }) => options.principal)?.options.principal;
+    return {
+      kind: declaration.kind,
+      name: declaration.name,
+      method: declaration.method,
+      scope,
+      scopesByPath,
+      paths: typeof declaration.scopes === 'string' ? [] : [...declaration.scopes.keys()],
+      layers: resolved as [ProtectedLayer, ...ProtectedLayer[]],
+      policy: resolved[0]!.policy,
+      principal: resolvePrincipal(principal ?? this.moduleOptions.principal),
+      message: declaration.message,
+      isScheduled: declaration.schedule !== undefined,
+      content: declaration.content,
+      acknowledges: layers.some(({ options }) => options.acknowledge ?? DEFAULTS.acknowledge),
+      onError: layers.find(({ options }) => options.onError)?.options.onError,
+    };
+  }
+
+  private protectedLayer(
+    layer: Layer,
+    index: number,
+    keys: KeyContext,
+    transactionOfAll: OperationRequest['transaction'],
+  ): ProtectedLayer {
+    const { strategy, options, plan } = layer;
+    const key = resolveKey(plan.key, keys);
+    const fingerprint = resolveFingerprint(options.fingerprint);
+    const policy = policyOf(options, strategy);
+    const required = options.required ?? DEFAULTS.required;
+    const transaction = plan.transaction === 'never' ? undefined : transactionOfAll;
+    const isTransaction = transaction !== undefined;
+    const isOutermost = index === 0;
+    return {
+      key,
+      required,
+      // The outermost layer's own scope is the handler's.
+      scope: options.scope === undefined ? plan.scope : isOutermost ? undefined : options.scope,
+      scopeSuffix: isOutermost ? '' : `#${strategy}`,
+      perPrincipal: plan.perPrincipal ?? true,
+      policy: plan.keepsReply
+        ? policy
+        : { ...policy, keepsReply: false, retentionMs: policy.leaseMs },
+      transaction,
+      fingerprint: key.coversContent ? matchesAll : fingerprintFor(plan, options, fingerprint),
+      recover: options.recover,
+      refusals: plan.refusals ?? {},
+      begin: plan.begin?.bind(plan),
+      published: publishedLayer({ ...layer, key, policy, required, isTransaction }),
+    };
+  }
+
+  /** What one layer needs is that of all: they end together. */
+  private transaction(layers: readonly Layer[]): OperationRequest['transaction'] {
+    const asked = layers
+      .filter(({ plan }) => plan.transaction !== 'never')
+      .map(({ options, plan }) => ({
+        ...options,
+        transaction:
+          plan.transaction === 'required' ? options.transaction || true : options.transaction,
+      }));
+    const named = asked.map((options) => resolveTransaction(options, this.store));
+    const found = named.find((one) => one !== undefined);
+    const other = named.find((one) => one !== undefined && one.source !== found?.source);
+    if (other !== undefined) {
+      throw new IdempotencyConfigurationError({
+        option: 'transaction',
+        given: other.source ?? true,
+        accepted: `the data source of the layer around it: ${found?.source ?? true}`,
+        remedy: 'Give all @Idempotent() of the handler the same data source.',
+      });
+    }
+    if (found !== undefined && layers.some(({ plan }) => plan.transaction === 'own')) {
+      throw new IdempotencyConfigurationError({
+        option: 'transaction',
+        given: found.source ?? true,
+        accepted: 'false with a Resource that has a transaction of its own',
+        remedy: 'Leave the option out, or the Resource to the TypeOrmStore.',
+      });
+    }
+    if (found !== undefined)
+      for (const options of asked)
+        resolveTransaction({ ...options, transaction: found.source ?? true }, this.store);
+    return found;
+  }
+
+  /** The module's defaults with options over them, outermost first. */
+  private withDefaults(...options: readonly IdempotentOptions[]): IdempotentOptions {
+    const { defaults } = this.moduleOptions;
+    return Object.assign({}, defaults, ...options.map(withoutUndefined)) as IdempotentOptions;
+  }
+}
+
+/** Functions do not change what is worked out; objects are no values of options. */
+function nameOf(value: unknown): string {
+  const isPlain =
+    typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+  return isPlain ? `${typeof value} ${value},` : `${typeof value},`;
+}
+
+const matchesAll = (): string => '';
+
+/** A reply that is kept is never given to another anonymous caller, whatever the strategy. */
+function fingerprintFor(
+  plan: StrategyPlan,
+  { fingerprint }: IdempotentOptions,
+  declared: ResolvedFingerprint,
+): ResolvedFingerprint {
+  if (plan.comparesContent)
+    return plan.scope === undefined || fingerprint === undefined ? declared : withRoute(declared);
+  return plan.keepsReply ? resolveFingerprint(false) : matchesAll;
+}
+
+/** Where handlers share a namespace, one is never answered with the reply of another. */
+function withRoute(declared: ResolvedFingerprint): ResolvedFingerprint {
+  return (call) => chain(declared(call), (content) => sha256(`${content} ${call.scope}`));
+}
+
+/** An option that is there but `undefined` must not hide the one below it. */
+function withoutUndefined(options: IdempotentOptions): IdempotentOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
+function meaningless(
+  option: string,
+  given: unknown,
+  strategy: string,
+): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({
+    option,
+    given,
+    accepted: `nothing with strategy: '${strategy}', to which it means nothing`,
+    remedy: 'Remove the option, or choose another strategy.',
+  });
+}

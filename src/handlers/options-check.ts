@@ -1,0 +1,128 @@
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { DEFAULTS, type IdempotentOptions } from '../options/idempotency.options.js';
+
+const CHOICES = {
+  onDuplicate: ['replay', 'reject'],
+  onAbandoned: ['rerun', 'hold'],
+  onStoreFailure: ['reject', 'proceed'],
+} as const satisfies { [Option in keyof IdempotentOptions]?: readonly IdempotentOptions[Option][] };
+
+const KNOWN_OPTIONS = [
+  ...Object.keys(DEFAULTS),
+  'key',
+  'fingerprint',
+  'onError',
+  'recover',
+  'scope',
+  'principal',
+];
+
+/** Options of one handler, which cannot be those of all. */
+const OWN_OPTIONS = ['key', 'scope'];
+
+/**
+ * Everything but durations, keys, fingerprints and what belongs to a strategy, which are checked
+ * where they are read.
+ *
+ * @param ofStrategy names of options that the strategy has beside the common ones
+ * @throws {@link IdempotencyConfigurationError} for the first wrong option
+ */
+export function checkOptions(
+  options: IdempotentOptions,
+  ofStrategy: readonly string[] = [],
+  known = [...KNOWN_OPTIONS, ...ofStrategy],
+): void {
+  const given = options as Readonly<Record<string, unknown>>;
+  for (const option of Object.keys(options))
+    if (!known.includes(option))
+      throw wrong(option, given[option], known.join(', '), 'Remove the option, or correct it.');
+  for (const [option, choices] of Object.entries(CHOICES)) {
+    const choice = given[option];
+    if (choice !== undefined && !(choices as readonly unknown[]).includes(choice))
+      throw wrong(option, choice, choices.map((one) => `'${one}'`).join(' or '));
+  }
+  for (const option of ['onError', 'recover', 'principal'])
+    if (given[option] !== undefined && typeof given[option] !== 'function')
+      throw wrong(option, given[option], 'a function');
+  for (const option of ['required', 'acknowledge'])
+    if (given[option] !== undefined && typeof given[option] !== 'boolean')
+      throw wrong(option, given[option], 'true or false');
+  const { scope } = given;
+  if (scope !== undefined && (typeof scope !== 'string' || scope === ''))
+    throw wrong('scope', scope, 'a string that is not empty');
+}
+
+/** As {@link checkOptions}, for options of all handlers. */
+export function checkDefaults(defaults: IdempotentOptions): void {
+  checkOptions(
+    defaults,
+    [],
+    KNOWN_OPTIONS.filter((option) => !OWN_OPTIONS.includes(option)),
+  );
+}
+
+/** Options of `IdempotencyService.run()` that handlers have as well. */
+export const RUN_OPTIONS = [
+  'ttl',
+  'lease',
+  'wait',
+  'retryAfter',
+  'onDuplicate',
+  'onAbandoned',
+  'onStoreFailure',
+  'transaction',
+  'onError',
+  'recover',
+] as const satisfies readonly (keyof IdempotentOptions)[];
+
+export type RunOption = (typeof RUN_OPTIONS)[number];
+
+const RUN_NAMES: ReadonlySet<string> = new Set([
+  ...RUN_OPTIONS,
+  'scope',
+  'key',
+  'principal',
+  'content',
+]);
+
+/** @throws {@link IdempotencyConfigurationError} for an option that `run()` does not have */
+export function checkRunNames(options: object): void {
+  for (const option in options)
+    if (!RUN_NAMES.has(option))
+      throw wrong(
+        `${option} of IdempotencyService.run()`,
+        (options as Readonly<Record<string, unknown>>)[option],
+        [...RUN_NAMES].join(', '),
+        'Remove the option, or correct it.',
+      );
+}
+
+/**
+ * Has errors about options say where the options are, at once or later.
+ *
+ * @param place makes `ttl of Shop.pay` of `ttl`
+ */
+export function located<T>(place: (option: string) => string, check: () => T): T {
+  const locate = (error: unknown): never => {
+    if (!(error instanceof IdempotencyConfigurationError)) throw error;
+    throw new IdempotencyConfigurationError({
+      ...error.problem,
+      option: place(error.problem.option),
+    });
+  };
+  try {
+    const result = check();
+    return result instanceof Promise ? (result.catch(locate) as T) : result;
+  } catch (error) {
+    return locate(error);
+  }
+}
+
+function wrong(
+  option: string,
+  given: unknown,
+  accepted: string,
+  remedy = `Correct the ${option}, or leave it out for the default.`,
+): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({ option, given, accepted, remedy });
+}

@@ -1,0 +1,57 @@
+import { ClassSerializerInterceptor } from '@nestjs/common';
+import type { ApplicationConfig } from '@nestjs/core';
+import { RECORDING_METADATA } from '../options/metadata.js';
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+
+/** Nest's metadata key of `@UseInterceptors()`. */
+const INTERCEPTORS = '__interceptors__';
+
+/**
+ * Where values are recorded, a replay is a plain copy: a serializer further out finds no class on
+ * it, and would let out what `@Exclude()` hides. One within leaves nothing to hide.
+ *
+ * @throws {@link IdempotencyConfigurationError} for such a handler
+ */
+export function checkSerializer(
+  name: string,
+  type: NewableFunction,
+  method: object,
+  config: ApplicationConfig,
+): void {
+  const own = listOf(method);
+  const at = own.findIndex(isRecording);
+  if (own.slice(at + 1).some(isSerializer)) return;
+  const requestScoped = config.getGlobalRequestInterceptors().map(({ metatype }) => metatype);
+  const outer = [
+    ...config.getGlobalInterceptors(),
+    ...requestScoped,
+    ...listOf(type),
+    ...own.slice(0, at),
+  ];
+  if (!outer.some(isSerializer)) return;
+  throw new IdempotencyConfigurationError({
+    option: '@Idempotent()',
+    given: `${name}, with a ClassSerializerInterceptor around it`,
+    accepted: 'a handler whose values are serialized before they are recorded',
+    remedy:
+      'Put @UseInterceptors(ClassSerializerInterceptor) above @Idempotent() on the method itself.',
+  });
+}
+
+function listOf(target: object): readonly unknown[] {
+  return (Reflect.getMetadata(INTERCEPTORS, target) ?? []) as readonly unknown[];
+}
+
+function isRecording(interceptor: unknown): boolean {
+  return typeof interceptor === 'function' && Reflect.hasMetadata(RECORDING_METADATA, interceptor);
+}
+
+/** Interceptors are given as classes or as instances. */
+function isSerializer(interceptor: unknown): boolean {
+  return (
+    interceptor instanceof ClassSerializerInterceptor ||
+    interceptor === ClassSerializerInterceptor ||
+    (typeof interceptor === 'function' &&
+      interceptor.prototype instanceof ClassSerializerInterceptor)
+  );
+}

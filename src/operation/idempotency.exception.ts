@@ -1,0 +1,86 @@
+import { HttpException } from '@nestjs/common';
+import { type IdempotencyErrorCode, REFUSALS } from '../engine/refusals.js';
+
+const BRAND = Symbol.for('nestjs-idempotency:exception');
+
+/** The body of a refusal: problem details (RFC 9457) with two members of our own. */
+export interface IdempotencyProblem {
+  /** Names the kind of problem; a link when `problemBaseUrl` is set. */
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  /** What to do next. */
+  readonly detail: string;
+  readonly code: IdempotencyErrorCode;
+  /** True when the same call, repeated unchanged, may succeed later. */
+  readonly retryable: boolean;
+  /** What the code alone does not say, such as the `current` version or state. */
+  readonly [member: string]: string | number | boolean;
+}
+
+/** What an {@link IdempotencyException} may know beside its code. */
+export interface IdempotencyExceptionOptions {
+  /** What a 409 or 503 tells the client to wait, in milliseconds. */
+  readonly retryAfterMs?: number;
+  /** Where the problem types are documented; the code is appended in lower case with dashes. */
+  readonly problemBaseUrl?: string;
+  /** Replaces the status of the table, where the form of the call decides it. */
+  readonly status?: number;
+  /** Replaces the advice of the table where more is known. */
+  readonly detail?: string;
+  /** More members for the problem details. */
+  readonly members?: Readonly<Record<string, string | number>>;
+  readonly cause?: unknown;
+}
+
+/**
+ * Every refusal of this library. Catch it in a filter to answer in another shape, with a
+ * `Content-Type` that fits it: the one of problem details is on the response already. Tell it from
+ * others with {@link isIdempotencyError}, which also knows it across copies of the package.
+ */
+export class IdempotencyException extends HttpException {
+  readonly code: IdempotencyErrorCode;
+  /** True when the same call, repeated unchanged, may succeed later. */
+  readonly retryable: boolean;
+  /** What the client is told to wait, in whole seconds; absent when repeating does not help. */
+  readonly retryAfterSeconds: number | undefined;
+  /** @internal */
+  readonly [BRAND] = true;
+
+  constructor(code: IdempotencyErrorCode, options: IdempotencyExceptionOptions = {}) {
+    const { title, retryable, detail, ...refusal } = REFUSALS[code];
+    const { status = refusal.status, members } = options;
+    const problem: IdempotencyProblem = {
+      ...members,
+      type: problemType(code, options.problemBaseUrl),
+      title,
+      status,
+      detail: options.detail ?? detail,
+      code,
+      retryable,
+    };
+    super(problem, status, { cause: options.cause, description: title });
+    this.name = 'IdempotencyException';
+    // For logs; what is sent is the problem.
+    this.message = `${code}: ${problem.detail}`;
+    this.code = code;
+    this.retryable = retryable;
+    this.retryAfterSeconds =
+      options.retryAfterMs === undefined ? undefined : Math.ceil(options.retryAfterMs / 1000);
+  }
+
+  /** The problem details that are sent. */
+  get problem(): IdempotencyProblem {
+    return this.getResponse() as IdempotencyProblem;
+  }
+}
+
+/** True for a refusal of this library, whichever copy of it (ESM, CJS) made it. */
+export function isIdempotencyError(error: unknown): error is IdempotencyException {
+  return typeof error === 'object' && error !== null && BRAND in error;
+}
+
+function problemType(code: IdempotencyErrorCode, baseUrl: string | undefined): string {
+  const name = code.slice('IDEMPOTENCY_'.length).toLowerCase().replaceAll('_', '-');
+  return baseUrl === undefined ? `urn:nestjs-idempotency:problem:${name}` : `${baseUrl}${name}`;
+}

@@ -1,0 +1,109 @@
+import { HttpException, Injectable, type OnModuleInit } from '@nestjs/common';
+import {
+  type IdempotencyException,
+  isIdempotencyError,
+} from '../../operation/idempotency.exception.js';
+import type { IdempotentOptions } from '../../options/idempotency.options.js';
+import { isDeterministic, statusOf } from '../../handlers/failure.js';
+import { HandlerRegistry } from '../../handlers/handler-registry.js';
+import type { KeptErrors } from '../kept-results.js';
+
+type Extensions = Readonly<Record<string, unknown>>;
+
+/** What is used of `graphql`, which is there when a resolver is. */
+interface Graphql {
+  readonly GraphQLError: new (
+    message: string,
+    options: { extensions: Extensions | undefined },
+  ) => Error;
+}
+
+/** What GraphQL shows of an error. */
+interface Shown {
+  readonly message: string;
+  readonly extensions: Extensions | undefined;
+}
+
+/** An error on record. */
+interface KeptGraphqlError {
+  readonly graphqlError: Shown;
+}
+
+/** An `HttpException` on record. */
+interface KeptHttpError {
+  readonly response: string | object;
+  readonly status: number;
+  readonly shown: Shown;
+}
+
+/** Errors in the form in which GraphQL shows them: a message, and `extensions` for programs. */
+@Injectable()
+export class GraphqlErrors implements KeptErrors, OnModuleInit {
+  private graphql: Graphql | undefined;
+
+  constructor(private readonly handlers: HandlerRegistry) {}
+
+  async onModuleInit(): Promise<void> {
+    if (this.handlers.has('graphql'))
+      this.graphql = (await import('graphql')) as unknown as Graphql;
+  }
+
+  /** The same refusal, with what GraphQL copies to the client. */
+  refusal(exception: IdempotencyException): Error {
+    return Object.assign(exception, shownOf(exception));
+  }
+
+  /**
+   * What becomes of an operation that failed: as for HTTP. A `GraphQLError` may have a status, where
+   * Apollo looks for one.
+   */
+  decision(onError: IdempotentOptions['onError']): NonNullable<IdempotentOptions['onError']> {
+    return (error) => {
+      const status = shownStatus(error) ?? statusOf(error);
+      if (onError !== undefined) return onError(error, status);
+      return isDeterministic(status) ? 'store' : 'release';
+    };
+  }
+
+  keep(error: unknown): unknown {
+    if (!(error instanceof Error)) return undefined;
+    const shown = shownOf(error);
+    if (!(error instanceof HttpException))
+      return { graphqlError: shown } satisfies KeptGraphqlError;
+    const [response, status] = [error.getResponse(), error.getStatus()];
+    return { response, status, shown } satisfies KeptHttpError;
+  }
+
+  restore(kept: unknown): Error | undefined {
+    const { graphqlError, response, status, shown } = (kept ?? {}) as Partial<
+      KeptGraphqlError & KeptHttpError
+    >;
+    if (graphqlError !== undefined) {
+      const { message, extensions } = graphqlError;
+      return new this.graphql!.GraphQLError(message, { extensions });
+    }
+    return response !== undefined && status !== undefined
+      ? Object.assign(new HttpException(response, status), shown)
+      : undefined;
+  }
+}
+
+function shownOf(error: Error): Shown {
+  if (!isIdempotencyError(error))
+    return { message: error.message, extensions: extensionsOf(error) };
+  const { detail: message, ...members } = error.problem;
+  return { message, extensions: { ...members, retryAfter: error.retryAfterSeconds } };
+}
+
+/** https://www.apollographql.com/docs/apollo-server/data/errors#setting-http-status-code-and-headers */
+function shownStatus(error: unknown): number | undefined {
+  const { status } = (extensionsOf(error)?.['http'] ?? {}) as { status?: unknown };
+  return typeof status === 'number' ? status : undefined;
+}
+
+function extensionsOf(error: unknown): Extensions | undefined {
+  const { extensions } = (error ?? {}) as { extensions?: unknown };
+  return typeof extensions === 'object' && extensions !== null
+    ? (extensions as Extensions)
+    : undefined;
+}

@@ -1,0 +1,85 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { TypedValue } from '../../replies/typed-value.js';
+import { HandlerRegistry } from '../../handlers/handler-registry.js';
+import type { KeptValues } from '../kept-results.js';
+import { objectsIn } from './objects-in.js';
+import { withOwnDates } from './own-dates.js';
+
+/** What is used of `@nestjs/graphql`, which is there when a resolver is. */
+interface NestGraphql {
+  readonly TypeMetadataStorage: { getObjectTypesMetadata(): Iterable<ObjectType> };
+}
+
+/** A class with `@ObjectType()`. */
+interface ObjectType {
+  readonly name: string;
+  readonly target: NewableFunction;
+}
+
+/** Object types by their names; `undefined` for a name that schemas of one process give to several. */
+type ClassesByName = ReadonlyMap<string, NewableFunction | undefined>;
+
+/**
+ * The classes of object types. GraphQL finds the member of a union by the class of an object, and
+ * fields by its getters: what comes from a record gets its classes back.
+ */
+@Injectable()
+export class ObjectTypes implements KeptValues, OnModuleInit {
+  private graphql: NestGraphql | undefined;
+  private classes: ClassesByName | undefined;
+  private readonly names = new Map<unknown, string>();
+
+  constructor(private readonly handlers: HandlerRegistry) {}
+
+  async onModuleInit(): Promise<void> {
+    if (this.handlers.has('graphql'))
+      this.graphql = (await import('@nestjs/graphql')) as unknown as NestGraphql;
+  }
+
+  /** The value with the types of its objects, where they have some. */
+  keep(value: unknown): unknown {
+    const classes = this.classesByName();
+    const types = new Map<object, string>();
+    for (const object of objectsIn(value)) {
+      const name = this.nameOf(object);
+      if (name !== undefined && classes.get(name) !== undefined) types.set(object, name);
+    }
+    return types.size === 0 ? value : new TypedValue(value, types);
+  }
+
+  /** The value itself, its objects being instances of their classes. */
+  restore(kept: unknown): unknown {
+    if (!(kept instanceof TypedValue)) return withOwnDates(kept);
+    const classes = this.classesByName();
+    for (const [object, name] of kept.types) {
+      const type = classes.get(name);
+      if (type !== undefined && !(object instanceof type))
+        Object.setPrototypeOf(object, type.prototype as object);
+    }
+    return withOwnDates(kept.value);
+  }
+
+  /** The type of an instance of a class, or of one that inherits from it. */
+  private nameOf(object: object): string | undefined {
+    let prototype = Object.getPrototypeOf(object) as object | null;
+    while (prototype !== null && prototype !== Object.prototype) {
+      const name = this.names.get(prototype.constructor);
+      if (name !== undefined) return name;
+      prototype = Object.getPrototypeOf(prototype) as object | null;
+    }
+    return undefined;
+  }
+
+  /** Complete as soon as the schema is, which is before the first call. */
+  private classesByName(): ClassesByName {
+    if (this.classes !== undefined) return this.classes;
+    const classes = new Map<string, NewableFunction | undefined>();
+    for (const { name, target } of this.graphql?.TypeMetadataStorage.getObjectTypesMetadata() ??
+      []) {
+      const isTaken = classes.has(name) && classes.get(name) !== target;
+      classes.set(name, isTaken ? undefined : target);
+      this.names.set(target, name);
+    }
+    return (this.classes = classes);
+  }
+}

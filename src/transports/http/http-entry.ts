@@ -1,0 +1,153 @@
+import type { CallHandler, ExecutionContext } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { type Observable, of } from 'rxjs';
+import { type Awaitable, chain } from '../../engine/awaitable.js';
+import { IdempotencyEngine } from '../../engine/engine.js';
+import type { IdempotencyErrorCode } from '../../engine/refusals.js';
+import { IdempotencyException } from '../../operation/idempotency.exception.js';
+import { MODULE_OPTIONS_TOKEN } from '../../options/module-definition.js';
+import {
+  type IdempotencyModuleOptions,
+  MODULE_DEFAULTS,
+} from '../../options/idempotency.options.js';
+import { decodeReply, UnreadableReplyError } from '../../replies/codec.js';
+import type { Reply } from '../../replies/reply.js';
+import { CurrentOperation } from '../../operation/current-operation.js';
+import { HandlerRun, handlerRuns } from '../../operation/handler-run.js';
+import { type Begun, type Entry, Operations, type RefusalReason } from '../operations.js';
+import type { ProtectedHandler } from '../../handlers/protected-handler.js';
+import { reportedException } from '../reported-exception.js';
+import { encodeRecoveredHttpReply } from '../recovery-call.js';
+import { type FrameworkResponse, HttpExchange } from './exchange.js';
+import { HttpOperation, type HttpOperationContext } from './http-operation.js';
+import { problemHeaders } from './problem.js';
+import { replay } from './replayer.js';
+
+/** The way of a call that came in over HTTP. */
+@Injectable()
+export class HttpEntry implements HttpOperationContext, Entry<HttpExchange> {
+  readonly encodeRecovered = encodeRecoveredHttpReply;
+  readonly maxResponseBytes: number;
+  private readonly problemBaseUrl: string | undefined;
+  private readonly operations = new Operations<HttpExchange>(this);
+
+  constructor(
+    readonly engine: IdempotencyEngine,
+    private readonly adapterHost: HttpAdapterHost,
+    @Inject(MODULE_OPTIONS_TOKEN) options: IdempotencyModuleOptions,
+  ) {
+    this.maxResponseBytes = options.maxResponseBytes ?? MODULE_DEFAULTS.maxResponseBytes;
+    this.problemBaseUrl = options.problemBaseUrl;
+  }
+
+  get clock(): IdempotencyEngine['clock'] {
+    return this.engine.clock;
+  }
+
+  /** The guard's part: keys that are sent in the head are there and well formed. No I/O. */
+  check(context: ExecutionContext, handler: ProtectedHandler): void {
+    const exchange = HttpExchange.of(context, handler);
+    if (!exchange.isSafe) this.operations.checkHead(exchange, handler);
+  }
+
+  /** The interceptor's part: claim, then run, replay or refuse. */
+  intercept(
+    context: ExecutionContext,
+    next: CallHandler,
+    handler: ProtectedHandler,
+  ): Awaitable<Observable<unknown>> {
+    const exchange = HttpExchange.of(context, handler);
+    // Registered twice, or on the class and on the method: the first one has claimed.
+    if (exchange.isTaken) return next.handle();
+    exchange.isTaken = true;
+    if (exchange.isSafe) return this.runUnprotected(next, exchange, handler);
+    return chain(this.operations.begin(exchange, handler), (begun) =>
+      begun === undefined
+        ? this.runUnprotected(next, exchange, handler)
+        : this.goOn(begun, next, exchange, handler),
+    );
+  }
+
+  refusal(
+    code: IdempotencyErrorCode,
+    retryAfterMs?: number,
+    cause?: unknown,
+  ): IdempotencyException {
+    const { problemBaseUrl } = this;
+    return new IdempotencyException(code, { retryAfterMs, problemBaseUrl, cause });
+  }
+
+  setHeader(response: FrameworkResponse, name: string, value: string): void {
+    this.adapterHost.httpAdapter.setHeader(response, name, value);
+  }
+
+  /** The exception, with its headers on the response for whichever filter answers it. */
+  exception(
+    { scope, response }: HttpExchange,
+    code: IdempotencyErrorCode,
+    reason: RefusalReason,
+  ): IdempotencyException {
+    const exception = reportedException(scope, code, reason, this.problemBaseUrl);
+    for (const [name, value] of problemHeaders(exception, response.getHeaders()))
+      this.setHeader(response, name, value);
+    return exception;
+  }
+
+  private goOn(
+    begun: Begun,
+    next: CallHandler,
+    exchange: HttpExchange,
+    handler: ProtectedHandler,
+  ): Awaitable<Observable<unknown>> {
+    const { beginning } = begun;
+    switch (beginning.outcome) {
+      case 'execute': {
+        const { claim } = beginning;
+        const run = new HandlerRun(handler.method, new CurrentOperation(exchange, claim), claim);
+        const operation = new HttpOperation(this, handler, exchange, claim, run, begun);
+        return operation.execute(next);
+      }
+      case 'replay':
+        return this.replay(exchange, handler, beginning.reply);
+      case 'refused':
+        // The engine has told its listeners already.
+        return chain(begun.onRefused?.(beginning.code), () => {
+          throw this.exception(exchange, beginning.code, beginning);
+        });
+      case 'joined':
+      case 'unprotected':
+        return this.runUnprotected(next, exchange, handler);
+    }
+  }
+
+  private replay(
+    exchange: HttpExchange,
+    handler: ProtectedHandler,
+    recorded: Uint8Array,
+  ): Awaitable<Observable<unknown>> {
+    let reply: Reply;
+    try {
+      reply = decodeReply(recorded);
+    } catch (cause) {
+      if (!(cause instanceof UnreadableReplyError)) throw cause;
+      throw this.operations.refuse(exchange, handler, 'IDEMPOTENCY_RECORD_UNREADABLE', { cause });
+    }
+    if (reply.kind === 'not-kept')
+      throw this.operations.refuse(exchange, handler, 'IDEMPOTENCY_REPLY_NOT_KEPT');
+    // A value that was recorded outside HTTP under the same explicit scope.
+    if (reply.kind !== 'http')
+      throw this.operations.refuse(exchange, handler, 'IDEMPOTENCY_RECORD_UNREADABLE');
+    // The pipeline ends normally, so that interceptors further out see it complete.
+    return chain(replay(exchange, reply), () => of(undefined));
+  }
+
+  private runUnprotected(
+    next: CallHandler,
+    exchange: HttpExchange,
+    { method }: ProtectedHandler,
+  ): Observable<unknown> {
+    const run = new HandlerRun(method, new CurrentOperation(exchange, undefined), undefined);
+    return handlerRuns.run(run, () => next.handle());
+  }
+}

@@ -1,0 +1,93 @@
+import { Controller, Header, Inject, Post, Req, Res, type Type, UseGuards } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import type { FrameworkResponse } from './exchange.js';
+import { problemHeaders } from './problem.js';
+import { isIdempotencyError } from '../../operation/idempotency.exception.js';
+import type { IncomingRequest } from '../../keys/call.js';
+import {
+  TOKEN_CONTROLLER_DEFAULTS,
+  type TokenControllerOptions,
+} from '../../options/token-options.js';
+import { type IssuedToken, TokenService } from '../../tokens/token.service.js';
+
+/** Gives clients their tokens: `POST`, with `{ "purpose": "…" }` where the handler has one. */
+@Controller(TOKEN_CONTROLLER_DEFAULTS.path)
+export class TokenController {
+  constructor(
+    @Inject(TokenService) private readonly tokens: TokenService,
+    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
+  ) {}
+
+  @Post()
+  @Header('Cache-Control', 'no-store')
+  async issue(
+    @Req() request: IncomingRequest,
+    @Res({ passthrough: true }) response: FrameworkResponse,
+  ): Promise<IssuedToken> {
+    try {
+      return await this.tokens.issueTo(request, purposeOf(request.body));
+    } catch (error) {
+      if (isIdempotencyError(error))
+        for (const [name, value] of problemHeaders(error, response.getHeaders()))
+          this.adapterHost.httpAdapter.setHeader(response, name, value);
+      throw error;
+    }
+  }
+}
+
+function purposeOf(body: unknown): unknown {
+  if (typeof body !== 'object' || body === null || !Object.hasOwn(body, 'purpose'))
+    return undefined;
+  return (body as { readonly purpose?: unknown }).purpose;
+}
+
+/**
+ * The controllers that the option `tokenController` asks for.
+ *
+ * @throws {@link IdempotencyConfigurationError} when it cannot be one
+ */
+export function tokenControllers(option: boolean | TokenControllerOptions | undefined): Type[] {
+  if (option === undefined || option === false) return [];
+  const { path = TOKEN_CONTROLLER_DEFAULTS.path, guards = [] } = checked(option);
+  @Controller(path)
+  @UseGuards(...guards)
+  class ConfiguredTokenController extends TokenController {}
+  return [ConfiguredTokenController];
+}
+
+function checked(option: unknown): TokenControllerOptions {
+  if (option === true) return {};
+  if (typeof option !== 'object' || option === null)
+    throw wrong('', option, 'true, false, or { path, guards }', 'Leave it out for no route.');
+  const { path, guards, ...others } = option as TokenControllerOptions;
+  const [other] = Object.entries(others);
+  if (other !== undefined)
+    throw wrong(
+      `.${other[0]}`,
+      other[1],
+      'path, guards',
+      'Remove the option, or correct its name. What tokens are like belongs to `tokens`.',
+    );
+  if (path !== undefined && (typeof path !== 'string' || path === ''))
+    throw wrong('.path', path, 'a path', `Leave it out for ${TOKEN_CONTROLLER_DEFAULTS.path}.`);
+  if (guards !== undefined && !(Array.isArray(guards) && guards.every(isGuard)))
+    throw wrong('.guards', guards, 'a list of guards', 'List classes or instances of guards.');
+  return { path, guards };
+}
+
+function isGuard(guard: unknown): boolean {
+  const instance: unknown = typeof guard === 'function' ? (guard.prototype as unknown) : guard;
+  if (typeof instance !== 'object' || instance === null) return false;
+  return typeof (instance as { readonly canActivate?: unknown }).canActivate === 'function';
+}
+
+function wrong(
+  option: string,
+  given: unknown,
+  accepted: string,
+  remedy: string,
+): IdempotencyConfigurationError {
+  option = `tokenController${option}`;
+  return new IdempotencyConfigurationError({ option, given, accepted, remedy });
+}

@@ -1,0 +1,277 @@
+import { type Awaitable, chain, isPending } from '../engine/awaitable.js';
+import type { IdempotencyEngine } from '../engine/engine.js';
+import { beginLayers } from '../engine/layers.js';
+import type { Beginning, OperationRequest, Refused } from '../engine/operation.js';
+import type { IdempotencyErrorCode } from '../engine/refusals.js';
+import { IdempotencyException } from '../operation/idempotency.exception.js';
+import type { IdempotentCall } from '../keys/call.js';
+import { isFingerprintUnavailableError } from '../keys/fingerprint-unavailable-error.js';
+import { isInvalidKeyError } from '../keys/key-source.js';
+import { recordId } from '../keys/record-id.js';
+import type { StrategyCall } from '../strategies/strategy.js';
+import type { ProtectedHandler, ProtectedLayer } from '../handlers/protected-handler.js';
+import type { RecoveredReply } from '../operation/recovery.js';
+import { recovery } from './recovery-call.js';
+
+/** A call on its way through an entry. */
+export interface EnteredCall extends IdempotentCall {
+  principal: string | undefined;
+  /** The handler's; with several layers, that of the operation as soon as it is known. */
+  scope: string;
+  /** The outermost layer's, as soon as it is known. */
+  key: string | undefined;
+  /** False once nobody waits for the answer any more. */
+  readonly isWanted?: () => boolean;
+}
+
+/** Why a call is refused, beside the code. */
+export type RefusalReason = Partial<Pick<Refused, 'retryAfterMs' | 'cause' | 'unmet'>>;
+
+/** What differs between entries. */
+export interface Entry<Call extends EnteredCall> {
+  readonly engine: IdempotencyEngine;
+  /** The error that answers the call. */
+  exception(call: Call, code: IdempotencyErrorCode, reason: RefusalReason): IdempotencyException;
+  /** What an application gave as the reply of an operation, in the form that is replayed. */
+  encodeRecovered(reply: RecoveredReply): Uint8Array;
+  /** True when the present code is part of the operation with this record already. */
+  joins?(id: string): boolean;
+}
+
+/** The call belongs to an operation that is running around it. */
+export interface Joined {
+  readonly outcome: 'joined';
+}
+
+/** What the strategies of a call have to say of its end. */
+export type Endings = Pick<StrategyCall, 'headers' | 'answer' | 'onError' | 'onRefused'>;
+
+/** What the engine has decided, and how the call ends. */
+export interface Begun extends Endings {
+  readonly beginning: Beginning | Joined;
+}
+
+const JOINED: Begun = { beginning: { outcome: 'joined' } };
+
+/** What one layer makes of a call. */
+interface LayerOperation {
+  readonly key: string;
+  readonly request: OperationRequest;
+  readonly own?: StrategyCall;
+}
+
+/** Makes operations of calls: their keys, fingerprints and preconditions. The same for every entry. */
+export class Operations<Call extends EnteredCall> {
+  constructor(private readonly entry: Entry<Call>) {}
+
+  /**
+   * Keys that are sent in the head are there and well formed. No I/O.
+   *
+   * @throws {@link IdempotencyException}
+   */
+  checkHead(call: Call, { layers }: ProtectedHandler): void {
+    for (const layer of layers) {
+      if (!layer.key.readsOnlyHead) continue;
+      const key = this.readKey(call, layer);
+      if (key === undefined && layer.required) throw this.missing(call, layer);
+      // Sources that read only the head answer at once.
+      if (layer === layers[0]) call.key = key as string | undefined;
+    }
+  }
+
+  /**
+   * Asks the engine what becomes of the call; `undefined` for a call that has no key and needs none.
+   *
+   * @throws {@link IdempotencyException}
+   */
+  begin(call: Call, handler: ProtectedHandler): Awaitable<Begun | undefined> {
+    return chain(handler.principal(call), (principal) => {
+      call.principal = principal;
+      const { layers } = handler;
+      return layers.length === 1 ? this.beginOne(call, layers[0]) : this.beginAll(call, layers);
+    });
+  }
+
+  /** A refusal that the engine does not know of. */
+  refuse(
+    call: Call,
+    { policy }: Pick<ProtectedLayer, 'policy'>,
+    code: IdempotencyErrorCode,
+    reason: RefusalReason = {},
+  ): IdempotencyException {
+    const { events } = this.entry.engine;
+    const { scope } = call;
+    const { strategy } = policy;
+    const { cause } = reason;
+    if (events.hasListeners) events.emit({ type: 'rejected', scope, strategy, code, cause });
+    return this.entry.exception(call, code, reason);
+  }
+
+  private beginOne(call: Call, layer: ProtectedLayer): Awaitable<Begun | undefined> {
+    return chain(this.operation(call, layer, call.key), (operation) => {
+      if (operation === undefined) return undefined;
+      call.key = operation.key;
+      const { request, own } = operation;
+      if (this.entry.joins?.(request.id)) return JOINED;
+      const { engine } = this.entry;
+      const beginning =
+        request.precondition === undefined ? engine.begin(request) : beginLayers(engine, [request]);
+      return chain(beginning, (begun) =>
+        own === undefined ? { beginning: begun } : { ...endingsOf([own]), beginning: begun },
+      );
+    });
+  }
+
+  private async beginAll(
+    call: Call,
+    layers: readonly ProtectedLayer[],
+  ): Promise<Begun | undefined> {
+    const operations: LayerOperation[] = [];
+    for (const layer of layers) {
+      const operation = await this.operation(call, layer, undefined);
+      if (operation !== undefined) operations.push(operation);
+    }
+    if (operations.length === 0) return undefined;
+    // A lock is no operation: what the call is known by lies around or within it.
+    const known = operations.find(({ request }) => request.policy.keepsReply) ?? operations[0]!;
+    call.key = known.key;
+    if (known !== operations[0]) call.scope = known.request.scope;
+    const requests = operations.map(({ request }) => request);
+    if (this.entry.joins?.(requests[0]!.id)) return JOINED;
+    return {
+      ...endingsOf(operations.flatMap(({ own }) => own ?? [])),
+      beginning: await beginLayers(this.entry.engine, requests),
+    };
+  }
+
+  /** What a layer makes of the call; `undefined` when it has no key, and needs none. */
+  private operation(
+    call: Call,
+    layer: ProtectedLayer,
+    known: string | undefined,
+  ): Awaitable<LayerOperation | undefined> {
+    return chain(known ?? this.readKey(call, layer), (key) => {
+      if (key === undefined) {
+        if (layer.required) throw this.missing(call, layer);
+        return undefined;
+      }
+      return chain(
+        this.orRefuse(call, layer, () => layer.fingerprint(call)),
+        (fingerprint) => {
+          const request = this.request(call, layer, key, fingerprint);
+          if (layer.begin === undefined) return { key, request };
+          return chain(
+            this.orRefuse(call, layer, () => layer.begin!(call, key)),
+            (own): LayerOperation => ({
+              key,
+              request: withStrategyCall(request, own),
+              own,
+            }),
+          );
+        },
+      );
+    });
+  }
+
+  private request(
+    call: Call,
+    layer: ProtectedLayer,
+    key: string,
+    fingerprint: string,
+  ): OperationRequest {
+    const { policy, transaction, recover } = layer;
+    const scope = layer.scope ?? call.scope + layer.scopeSuffix;
+    const principal = layer.perPrincipal ? call.principal : undefined;
+    const id = recordId(scope, principal, key);
+    return {
+      id,
+      scope,
+      fingerprint,
+      policy,
+      transaction,
+      recover:
+        recover &&
+        recovery(recover, { key, scope, principal }, id, (reply) =>
+          this.entry.encodeRecovered(reply),
+        ),
+      isWanted: call.isWanted,
+    };
+  }
+
+  private readKey(call: Call, layer: ProtectedLayer): Awaitable<string | undefined> {
+    return this.orRefuse(call, layer, () => layer.key.read(call));
+  }
+
+  private missing(call: Call, layer: ProtectedLayer): IdempotencyException {
+    return this.refuse(call, layer, layer.refusals.missing ?? 'IDEMPOTENCY_KEY_REQUIRED');
+  }
+
+  /** Runs a part that may fail in ways that have an answer of their own, at once or later. */
+  private orRefuse<T>(call: Call, layer: ProtectedLayer, run: () => Awaitable<T>): Awaitable<T> {
+    const refuse = (cause: unknown): never => {
+      const code = refusalOf(cause, layer);
+      throw code === undefined ? cause : this.refuse(call, layer, code, { cause });
+    };
+    try {
+      const result = run();
+      return isPending(result) ? Promise.resolve(result).catch(refuse) : result;
+    } catch (cause) {
+      return refuse(cause);
+    }
+  }
+}
+
+/** The exception for a refusal, whatever carries it to the caller. */
+export function exceptionOf(
+  code: IdempotencyErrorCode,
+  { retryAfterMs, cause, unmet }: RefusalReason,
+  problemBaseUrl: string | undefined,
+): IdempotencyException {
+  // A strategy with a refusal of its own says the same of every key that is none.
+  const isAboutKey = code === 'IDEMPOTENCY_KEY_INVALID' && isInvalidKeyError(cause);
+  return new IdempotencyException(code, {
+    retryAfterMs,
+    problemBaseUrl,
+    cause,
+    status: unmet?.status,
+    members: unmet?.members,
+    detail: isAboutKey ? cause.message : unmet?.detail,
+  });
+}
+
+type Headers = Readonly<Record<string, string>>;
+
+/** Of several strategies, the outermost that has something to say; the headers of all. */
+function endingsOf(own: readonly StrategyCall[]): Endings {
+  const hasHeaders = own.some(({ headers }) => headers !== undefined);
+  return {
+    headers: hasHeaders
+      ? () => Object.assign({}, ...own.map((one) => one.headers?.())) as Headers
+      : undefined,
+    answer: own.find(({ answer }) => answer)?.answer,
+    onError: own.find(({ onError }) => onError)?.onError,
+    onRefused: own.find(({ onRefused }) => onRefused)?.onRefused,
+  };
+}
+
+/** What the strategy has to say of this call, over what it says of all. */
+function withStrategyCall(
+  request: OperationRequest,
+  { precondition, refuseUnknown, keepForMs = 0, keepsReply = true }: StrategyCall,
+): OperationRequest {
+  const { policy } = request;
+  const retentionMs = Math.max(policy.retentionMs, keepForMs);
+  return {
+    ...request,
+    precondition,
+    refuseUnknown,
+    leastRetentionMs: keepForMs,
+    policy: { ...policy, retentionMs, keepsReply: policy.keepsReply && keepsReply },
+  };
+}
+
+/** What a key source or a fingerprint that failed means to the caller. */
+function refusalOf(error: unknown, { refusals }: ProtectedLayer): IdempotencyErrorCode | undefined {
+  if (isInvalidKeyError(error)) return refusals.invalid ?? 'IDEMPOTENCY_KEY_INVALID';
+  return isFingerprintUnavailableError(error) ? 'IDEMPOTENCY_FINGERPRINT_UNAVAILABLE' : undefined;
+}

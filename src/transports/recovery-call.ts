@@ -1,0 +1,69 @@
+import type {
+  AbandonedDecision,
+  AbandonedOperation,
+  OperationRequest,
+} from '../engine/operation.js';
+import type { IdempotentOptions } from '../options/idempotency.options.js';
+import { encodeHttpReply, encodeValueReply } from '../replies/codec.js';
+import type { HeaderField } from '../replies/reply.js';
+import { deriveKey } from '../operation/current-operation.js';
+import { savedId } from '../operation/operation-ids.js';
+import type { RecoveredReply } from '../operation/recovery.js';
+import { savedValue } from '../operation/saved-value.js';
+
+interface KnownIdentity {
+  readonly key: string;
+  readonly scope: string;
+  readonly principal: string | undefined;
+}
+
+/** Makes the engine's question out of the application's `recover`. */
+export function recovery(
+  recover: NonNullable<IdempotentOptions['recover']>,
+  identity: KnownIdentity,
+  id: string,
+  encode: (reply: RecoveredReply) => Uint8Array,
+): OperationRequest['recover'] {
+  return async ({
+    attempt,
+    steps,
+  }: AbandonedOperation): Promise<AbandonedDecision | Uint8Array> => {
+    const decision = await recover({
+      ...identity,
+      attempt,
+      deriveKey: (name) => deriveKey(id, name),
+      id: (name) => savedId(steps, name),
+      stepResult: (name) => {
+        const saved = steps.get(name);
+        return saved === undefined ? undefined : savedValue(saved);
+      },
+    });
+    return typeof decision === 'string' ? decision : encode(decision);
+  };
+}
+
+export function encodeRecoveredHttpReply({
+  value,
+  status = 200,
+  headers,
+}: RecoveredReply): Uint8Array {
+  if (value === undefined) return encodeHttpReply(status, headers, new Uint8Array());
+  if (value instanceof Uint8Array)
+    return encodeHttpReply(status, withType(headers, 'application/octet-stream'), value);
+  return typeof value === 'string'
+    ? encodeHttpReply(status, withType(headers, 'text/plain; charset=utf-8'), Buffer.from(value))
+    : encodeHttpReply(
+        status,
+        withType(headers, 'application/json; charset=utf-8'),
+        Buffer.from(JSON.stringify(value)),
+      );
+}
+
+export function encodeRecoveredValue({ value }: RecoveredReply): Uint8Array {
+  return encodeValueReply(value);
+}
+
+function withType(headers: readonly HeaderField[], type: string): readonly HeaderField[] {
+  const isGiven = headers.some(([name]) => name.toLowerCase() === 'content-type');
+  return isGiven ? headers : [...headers, ['Content-Type', type]];
+}

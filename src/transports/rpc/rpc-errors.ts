@@ -1,0 +1,67 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import type { IdempotencyException } from '../../operation/idempotency.exception.js';
+import { HandlerRegistry } from '../../handlers/handler-registry.js';
+import { isGrpc, isKafka } from './transport-context.js';
+
+type RpcExceptionClass = new (error: string | object) => Error;
+
+/** What is used of `@nestjs/microservices`, which is there when a handler of messages is. */
+interface Microservices {
+  readonly RpcException: RpcExceptionClass;
+  readonly KafkaRetriableException: RpcExceptionClass;
+}
+
+/** https://grpc.io/docs/guides/status-codes, by the status of the refusal. */
+const GRPC_CODES: Readonly<Record<number, number>> = {
+  400: 3, // INVALID_ARGUMENT
+  404: 5, // NOT_FOUND
+  409: 10, // ABORTED
+  412: 9, // FAILED_PRECONDITION
+  422: 3, // INVALID_ARGUMENT
+  428: 9, // FAILED_PRECONDITION
+  503: 14, // UNAVAILABLE
+};
+const GRPC_INTERNAL = 13;
+
+/** Errors in the form in which Nest sends them to whoever waits for the reply to a message. */
+@Injectable()
+export class RpcErrors implements OnModuleInit {
+  private microservices: Microservices | undefined;
+
+  constructor(private readonly handlers: HandlerRegistry) {}
+
+  async onModuleInit(): Promise<void> {
+    if (this.handlers.messageHandlers().next().done === true) return;
+    this.microservices = (await import('@nestjs/microservices')) as unknown as Microservices;
+  }
+
+  /** An `RpcException` with the problem details, caused by the refusal. */
+  refusal(cause: IdempotencyException, context: unknown): Error {
+    const { RpcException, KafkaRetriableException } = this.microservices!;
+    // Kafka hands a message over again only for this one.
+    const made = cause.retryable && isKafka(context) ? KafkaRetriableException : RpcException;
+    return Object.assign(new made(isGrpc(context) ? grpcError(cause) : rpcError(cause)), { cause });
+  }
+
+  /** An `RpcException` that a handler had thrown, once more. */
+  replayed(error: string | object): Error {
+    const { RpcException = ForeignRpcException } = this.microservices ?? {};
+    return new RpcException(error);
+  }
+}
+
+/** For a record that an application with messages has made, read by one that has none. */
+class ForeignRpcException extends Error {
+  constructor(error: string | object) {
+    super(typeof error === 'string' ? error : 'The operation has failed.', { cause: error });
+  }
+}
+
+function rpcError({ problem, retryAfterSeconds }: IdempotencyException): object {
+  return { ...problem, message: problem.title, retryAfter: retryAfterSeconds };
+}
+
+function grpcError({ problem }: IdempotencyException): object {
+  const code = GRPC_CODES[problem.status] ?? GRPC_INTERNAL;
+  return { code, message: `${problem.code}: ${problem.detail}` };
+}

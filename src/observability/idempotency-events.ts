@@ -1,8 +1,9 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, Logger } from '@nestjs/common';
 import { channel, type Channel } from 'node:diagnostics_channel';
 import { type Observable, Subject } from 'rxjs';
 import type { StoreCall, StoreCallSink } from '../engine/store-calls.js';
 import { EVENT_TYPES, type EventSink, type IdempotencyEvent } from '../engine/events.js';
+import { IsolatedObservable, publishIsolated } from './isolated-events.js';
 
 /** Channels of `node:diagnostics_channel` are called `nestjs-idempotency:<type of the event>`. */
 export const CHANNEL_PREFIX = 'nestjs-idempotency:';
@@ -10,7 +11,11 @@ export const CHANNEL_PREFIX = 'nestjs-idempotency:';
 /** Where every call of the store is told of, with how long it took. */
 export const STORE_CALL_CHANNEL = `${CHANNEL_PREFIX}store-call`;
 
-/** Hands events to whoever listens: `events$`, and one diagnostics channel per type. */
+/**
+ * Hands events to whoever listens: `events$`, and one diagnostics channel per type. A subscriber that
+ * throws or rejects changes nothing for the operation, the process or other subscribers; the first
+ * time it does so is logged.
+ */
 @Injectable()
 export class IdempotencyEvents implements EventSink, StoreCallSink {
   private readonly subject = new Subject<IdempotencyEvent>();
@@ -22,8 +27,22 @@ export class IdempotencyEvents implements EventSink, StoreCallSink {
   private readonly storeCallSubject = new Subject<StoreCall>();
   private readonly storeCallChannel = channel(STORE_CALL_CHANNEL);
 
-  readonly events$: Observable<IdempotencyEvent> = this.subject.asObservable();
-  readonly storeCalls$: Observable<StoreCall> = this.storeCallSubject.asObservable();
+  private readonly reported = new WeakSet<object>();
+  private readonly failed = (subscriber: object, error: unknown): void => {
+    if (this.reported.has(subscriber)) return;
+    this.reported.add(subscriber);
+    const problem = 'A subscriber of idempotency events failed; further failures are not logged.';
+    new Logger('Idempotency').error(problem, error instanceof Error ? error.stack : String(error));
+  };
+
+  readonly events$: Observable<IdempotencyEvent> = new IsolatedObservable(
+    this.subject,
+    this.failed,
+  );
+  readonly storeCalls$: Observable<StoreCall> = new IsolatedObservable(
+    this.storeCallSubject,
+    this.failed,
+  );
 
   get hasListeners(): boolean {
     return this.subject.observed || this.allChannels.some(({ hasSubscribers }) => hasSubscribers);
@@ -31,7 +50,7 @@ export class IdempotencyEvents implements EventSink, StoreCallSink {
 
   emit(event: IdempotencyEvent): void {
     this.subject.next(event);
-    this.channels[event.type].publish(event);
+    publishIsolated(this.channels[event.type], event, this.failed);
   }
 
   get hasStoreListeners(): boolean {
@@ -40,7 +59,7 @@ export class IdempotencyEvents implements EventSink, StoreCallSink {
 
   emitStoreCall(call: StoreCall): void {
     this.storeCallSubject.next(call);
-    this.storeCallChannel.publish(call);
+    publishIsolated(this.storeCallChannel, call, this.failed);
   }
 
   /** Nothing happens any more. */

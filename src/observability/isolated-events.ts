@@ -1,0 +1,78 @@
+import type { Channel } from 'node:diagnostics_channel';
+import { Observable, type Observer, Subscriber, type Subscription } from 'rxjs';
+
+/** Told what a subscriber threw, or rejected with. Must not throw. */
+export type SubscriberFailed = (subscriber: object, error: unknown) => void;
+
+type Next<T> = (value: T) => unknown;
+
+/**
+ * Events for subscribers that may fail. RxJS throws what a subscriber throws once more, from a
+ * timer, where it ends the process; here it is reported instead. So is what an `async` subscriber
+ * rejects with, and what goes wrong in an operator that nobody has given an `error` handler for.
+ */
+export class IsolatedObservable<T> extends Observable<T> {
+  constructor(
+    source: Observable<unknown>,
+    private readonly failed: SubscriberFailed,
+  ) {
+    super();
+    this.source = source;
+  }
+
+  /** What operators make of these events is isolated as well. */
+  override lift<R>(operator: NonNullable<Observable<R>['operator']>): Observable<R> {
+    const lifted = new IsolatedObservable<R>(this, this.failed);
+    lifted.operator = operator;
+    return lifted;
+  }
+
+  override subscribe(
+    given?: Partial<Observer<T>> | Next<T> | null,
+    error?: ((error: unknown) => void) | null,
+    complete?: (() => void) | null,
+  ): Subscription {
+    // The operators' own: what they are given goes on to a subscriber that is isolated itself.
+    if (given instanceof Subscriber) return super.subscribe(given);
+    const observer: Partial<Observer<T>> =
+      typeof given === 'object' && given !== null
+        ? given
+        : { next: given ?? undefined, error: error ?? undefined, complete: complete ?? undefined };
+    const subscriber = typeof given === 'function' ? given : observer;
+    const guarded = (run: () => unknown): void => guard(run, this.failed, subscriber);
+    return super.subscribe({
+      next: (value) => guarded(() => observer.next?.(value)),
+      error: (cause: unknown) => {
+        if (observer.error) guarded(() => observer.error?.(cause));
+        else this.failed(subscriber, cause);
+      },
+      complete: () => guarded(() => observer.complete?.()),
+    });
+  }
+}
+
+/**
+ * As `channel.publish()`, which throws what a subscriber throws once more where it ends the process.
+ * Node keeps no public list of subscribers; where the list is not found, Node publishes.
+ */
+export function publishIsolated(channel: Channel, message: object, failed: SubscriberFailed): void {
+  const subscribers: unknown = Reflect.get(channel, '_subscribers');
+  if (!Array.isArray(subscribers)) return channel.publish(message);
+  for (const subscriber of [...(subscribers as Parameters<Channel['subscribe']>[0][])])
+    guard(() => subscriber(message, channel.name), failed, subscriber);
+}
+
+function guard(run: () => unknown, failed: SubscriberFailed, subscriber: object): void {
+  try {
+    const answer = run();
+    if (isThenable(answer)) answer.then(undefined, (error: unknown) => failed(subscriber, error));
+  } catch (error) {
+    failed(subscriber, error);
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof Reflect.get(value, 'then') === 'function'
+  );
+}

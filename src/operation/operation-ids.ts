@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { serialize } from 'node:v8';
 import type { Claim } from '../engine/claim.js';
 import type { Steps } from '../engine/store.js';
@@ -9,10 +9,13 @@ import { siblingOf, uuidV7 } from './uuid-v7.js';
 /** What is kept like a finished step, so that every attempt finds it, without being one. */
 export const RESERVED_STEP_PREFIX = 'idempotency:';
 const SEED_STEP = `${RESERVED_STEP_PREFIX}id`;
+const UUID_LENGTH = 36;
+const SECRET_BYTES = 16;
 
 /**
- * The ids of an operation. All come from the first one, which is saved before any is handed out:
- * an id that was used and then forgotten would let the next attempt insert once more.
+ * The ids of an operation. All come from one seed, which is saved before any is handed out: an id
+ * that was used and then forgotten would let the next attempt insert once more. The seed itself never
+ * leaves, so that whoever has been shown one id cannot compute another.
  */
 export class OperationIds {
   private seed: string | undefined;
@@ -27,7 +30,7 @@ export class OperationIds {
   private async savedSeed(): Promise<string> {
     const { claim } = this;
     // The same at every try: one that seemed to fail may still reach the store.
-    this.seed ??= (claim && savedSeed(claim.steps)) ?? uuidV7();
+    this.seed ??= (claim && savedSeed(claim.steps)) ?? newSeed();
     // What a transaction undoes it undoes with the id: there is no attempt that would need it.
     if (claim === undefined || claim.manager !== undefined || claim.steps.has(SEED_STEP))
       return this.seed;
@@ -62,7 +65,12 @@ async function save(claim: Claim, seed: string): Promise<void> {
   if (!isOurs) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
 }
 
+/** When the operation asked first, as a UUIDv7, and the secret that all ids are made with. */
+function newSeed(): string {
+  return uuidV7() + randomBytes(SECRET_BYTES).toString('hex');
+}
+
 function idNamed(seed: string, name: string): string {
-  if (name === '') return seed;
-  return siblingOf(seed, createHash('sha256').update(`id:${seed}:${name}`).digest());
+  const secret = seed.slice(UUID_LENGTH);
+  return siblingOf(seed, createHmac('sha256', secret).update(name).digest());
 }

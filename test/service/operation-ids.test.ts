@@ -1,5 +1,7 @@
 import { jest } from '@jest/globals';
 import fc from 'fast-check';
+import { createHash } from 'node:crypto';
+import { serialize } from 'node:v8';
 import type { Claim } from '../../src/engine/claim.js';
 import { CurrentOperation } from '../../src/operation/current-operation.js';
 import { savedId } from '../../src/operation/operation-ids.js';
@@ -63,6 +65,27 @@ describe('S17: op.id()', () => {
     expect(new Set([id, one, two]).size).toBe(3);
     expect(new Set([id, one, two].map((each) => msOf(each!))).size).toBe(1);
     expect(callsOf(world, 'saveStep')).toBe(1);
+    await claim.complete(bytes('done'));
+  });
+
+  it('tells nobody who has seen ids what another one is', async () => {
+    const world = newWorld();
+    const claim = await world.process.claim();
+    const operation = operationOf(claim);
+    const secret = await operation.id('secret');
+    const seen = [await operation.id(), await operation.id('line-1')];
+    // Whoever knows how ids are made and calls an id the seed.
+    for (const seed of seen) {
+      for (const start of [seed, `${seed}${'0'.repeat(32)}`, seed.replaceAll('-', '')]) {
+        const steps = new Map([['idempotency:id', serialize(start)]]);
+        expect(savedId(steps, 'secret')).not.toBe(secret);
+        const digest = createHash('sha256').update(`id:${start}:secret`).digest();
+        expect(siblingOf(seed, digest)).not.toBe(secret);
+      }
+    }
+    // Nor is any of them what is on record, from which all are made.
+    const kept = Buffer.concat([...world.record().steps.values()]).toString('latin1');
+    for (const id of [secret, ...seen]) expect(kept).not.toContain(id);
     await claim.complete(bytes('done'));
   });
 

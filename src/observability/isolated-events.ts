@@ -58,7 +58,7 @@ export class IsolatedObservable<T> extends Observable<T> {
 export function publishIsolated(channel: Channel, message: object, failed: SubscriberFailed): void {
   const subscribers: unknown = Reflect.get(channel, '_subscribers');
   if (!Array.isArray(subscribers)) return channel.publish(message);
-  for (const subscriber of [...(subscribers as Parameters<Channel['subscribe']>[0][])])
+  for (const subscriber of subscribers as Parameters<Channel['subscribe']>[0][])
     guard(() => subscriber(message, channel.name), failed, subscriber);
 }
 

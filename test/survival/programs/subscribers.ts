@@ -3,7 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import { IdempotencyModule, IdempotencyService } from 'nestjs-idempotency';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { filter, map, mergeMap, Subject } from 'rxjs';
-import type { Failing, Outcome } from '../subscribers.test.js';
+import type { Failing, Outcome } from '../support/subscribers.js';
 
 let logged: string[] = [];
 const logger: LoggerService = {

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
-import { closeSoon } from './closing.js';
-import { ConfigError, readConfig, type ShopConfig } from './config.js';
+import { closeSoon } from './shop/setup/closing.js';
+import { ConfigError, readConfig, type ShopConfig } from './shop/setup/config.js';
 
 try {
   await serve(readConfig());
@@ -11,7 +11,7 @@ try {
 
 async function serve(config: ShopConfig): Promise<void> {
   // Not before the environment has been found good: decorators depend on it.
-  const { createApp } = await import('./app.js');
+  const { createApp } = await import('./show/app.js');
   const app = await createApp(config);
   try {
     await app.listen(config.port, config.host);

@@ -3,4 +3,4 @@ import { buildLibrary, buildSample, install, runCompiled } from './setup.mjs';
 install();
 await buildLibrary();
 await buildSample();
-await runCompiled('sample-app', 'demo.js');
+await runCompiled('sample-app', 'show', 'demo', 'demo.js');

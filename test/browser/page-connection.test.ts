@@ -1,5 +1,5 @@
 import type { Browser } from 'playwright-core';
-import type { ShopProcess } from '../../sample-app/demo/shop-process.js';
+import type { ShopProcess } from '../../sample-app/show/demo/shop-process.js';
 import { openShop, OPENING_MS } from '../sample/support/shop.js';
 import { freePort } from '../support/servers/private-server.js';
 import { startChromium } from './support/browser.js';

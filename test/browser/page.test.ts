@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
-import type { ShopProcess } from '../../sample-app/demo/shop-process.js';
-import type { Effects } from '../../sample-app/effects/effects.service.js';
+import type { ShopProcess } from '../../sample-app/show/demo/shop-process.js';
+import type { Effects } from '../../sample-app/show/effects/effects.js';
 import { openShop, OPENING_MS } from '../sample/support/shop.js';
 import { eventually } from '../support/http.js';
 import { startChromium } from './support/browser.js';

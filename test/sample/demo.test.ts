@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
-import { playAll, type Finding } from '../../sample-app/demo/scenario.js';
-import { scenariosOf } from '../../sample-app/demo/scenarios/index.js';
-import { REPORT_CRON } from '../../sample-app/demo/scenarios/reports.js';
+import { playAll, type Finding } from '../../sample-app/show/demo/scenario.js';
+import { scenariosOf } from '../../sample-app/show/demo/scenarios/index.js';
+import { REPORT_CRON } from '../../sample-app/show/demo/scenarios/reports.js';
 import { DEMO, openShop, OPENING_MS } from './support/shop.js';
 
 const SCENARIOS = scenariosOf({});

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Client } from 'pg';
-import { EmbeddedPostgres } from '../../sample-app/database/embedded-postgres.js';
+import { EmbeddedPostgres } from '../../sample-app/shop/setup/database/embedded-postgres.js';
 
 const ROUNDS = 20;
 /** So long that its statement comes in pieces, with room for others between them. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { newKey, signedInAs } from '../../sample-app/demo/expect.js';
-import type { ShopProcess } from '../../sample-app/demo/shop-process.js';
-import { json, Visitor, type Call, type Reply } from '../../sample-app/demo/visitor.js';
+import { newKey, signedInAs } from '../../sample-app/show/demo/expect.js';
+import type { ShopProcess } from '../../sample-app/show/demo/shop-process.js';
+import { json, Visitor, type Call, type Reply } from '../../sample-app/show/demo/visitor.js';
 import { openShop, OPENING_MS } from './support/shop.js';
 
 const created = (body: object) => ({ status: 201, body: expect.objectContaining(body) });

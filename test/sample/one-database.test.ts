@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { CreateIdempotencyRecords1763700000000 } from 'nestjs-idempotency/typeorm';
 import { DataSource } from 'typeorm';
-import { createTables } from '../../sample-app/database/create-tables.js';
-import { newKey } from '../../sample-app/demo/expect.js';
-import { isInUse } from '../../sample-app/demo/visitor.js';
-import { Payment } from '../../sample-app/payments/payment.entity.js';
-import { Vote } from '../../sample-app/votes/vote.entity.js';
+import { createTables } from '../../sample-app/shop/setup/database/create-tables.js';
+import { newKey } from '../../sample-app/show/demo/expect.js';
+import { isInUse } from '../../sample-app/show/demo/visitor.js';
+import { Payment } from '../../sample-app/shop/payments/payment.entity.js';
+import { Vote } from '../../sample-app/shop/votes/vote.entity.js';
 import type { PrivateServer } from '../support/servers/private-server.js';
 import { createDatabase, DATABASE_KINDS, whileLocked } from './support/databases.js';
 import { OPENING_MS } from './support/shop.js';

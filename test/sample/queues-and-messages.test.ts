@@ -1,6 +1,6 @@
 import { DataSource } from 'typeorm';
-import { expectStatus, newKey } from '../../sample-app/demo/expect.js';
-import { json, type Visitor } from '../../sample-app/demo/visitor.js';
+import { expectStatus, newKey } from '../../sample-app/show/demo/expect.js';
+import { json, type Visitor } from '../../sample-app/show/demo/visitor.js';
 import { eventually } from '../support/http.js';
 import { postgresUrl, startPostgres } from '../support/servers/postgres.js';
 import type { PrivateServer } from '../support/servers/private-server.js';

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { ShopProcess } from '../../sample-app/demo/shop-process.js';
-import { json, Visitor, type Call } from '../../sample-app/demo/visitor.js';
+import type { ShopProcess } from '../../sample-app/show/demo/shop-process.js';
+import { json, Visitor, type Call } from '../../sample-app/show/demo/visitor.js';
 import { eventually } from '../support/http.js';
 import { EventStream } from './support/event-stream.js';
 import { openShop, OPENING_MS } from './support/shop.js';

@@ -1,4 +1,4 @@
-import { newKey } from '../../sample-app/demo/expect.js';
+import { newKey } from '../../sample-app/show/demo/expect.js';
 import type { PrivateServer } from '../support/servers/private-server.js';
 import { startRedis } from '../support/servers/redis.js';
 import { OPENING_MS } from './support/shop.js';

@@ -1,6 +1,6 @@
-import { newKey } from '../../sample-app/demo/expect.js';
-import type { ShopProcess } from '../../sample-app/demo/shop-process.js';
-import { json, Visitor, type Call } from '../../sample-app/demo/visitor.js';
+import { newKey } from '../../sample-app/show/demo/expect.js';
+import type { ShopProcess } from '../../sample-app/show/demo/shop-process.js';
+import { json, Visitor, type Call } from '../../sample-app/show/demo/visitor.js';
 import { eventually } from '../support/http.js';
 import { postgresUrl, startPostgres } from '../support/servers/postgres.js';
 import type { PrivateServer } from '../support/servers/private-server.js';

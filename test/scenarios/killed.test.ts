@@ -1,4 +1,4 @@
-import { json } from '../../sample-app/demo/visitor.js';
+import { json } from '../../sample-app/show/demo/visitor.js';
 import { DATABASE_KINDS } from '../sample/support/databases.js';
 import { OPENING_MS } from '../sample/support/shop.js';
 import { expectReplay } from '../sample/support/two-shops.js';

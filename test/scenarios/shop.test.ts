@@ -1,6 +1,6 @@
-import { playAll, type Finding } from '../../sample-app/demo/scenario.js';
-import { scenariosOf } from '../../sample-app/demo/scenarios/index.js';
-import { REPORT_CRON } from '../../sample-app/demo/scenarios/reports.js';
+import { playAll, type Finding } from '../../sample-app/show/demo/scenario.js';
+import { scenariosOf } from '../../sample-app/show/demo/scenarios/index.js';
+import { REPORT_CRON } from '../../sample-app/show/demo/scenarios/reports.js';
 import { DATABASE_KINDS } from '../sample/support/databases.js';
 import { openShop, OPENING_MS } from '../sample/support/shop.js';
 import { Servers, type Shop, SHOPS } from './support/servers.js';

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import type { OpenAPIObject } from '@nestjs/swagger';
-import { START_MS, type ShopProcess } from '../../sample-app/demo/shop-process.js';
-import { Visitor } from '../../sample-app/demo/visitor.js';
+import { START_MS, type ShopProcess } from '../../sample-app/show/demo/shop-process.js';
+import { Visitor } from '../../sample-app/show/demo/visitor.js';
 import { OPENING_MS, openShop } from '../sample/support/shop.js';
 import { PLATFORMS } from '../support/http.js';
 import { complaintsOf, operationOf, refusalsOf } from './support/document.js';

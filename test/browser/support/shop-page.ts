@@ -1,5 +1,5 @@
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
-import { Visitor } from '../../../sample-app/demo/visitor.js';
+import { Visitor } from '../../../sample-app/show/demo/visitor.js';
 
 /** How long what a button starts may take. The work of a dead worker takes some seconds. */
 const PATIENCE_MS = 60_000;

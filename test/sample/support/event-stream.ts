@@ -1,4 +1,4 @@
-import type { TimelineEntry } from '../../../sample-app/timeline/timeline-entry.js';
+import type { TimelineEntry } from '../../../sample-app/show/timeline/timeline-entry.js';
 import { eventually } from '../../support/http.js';
 
 interface Heard {

@@ -1,6 +1,6 @@
-import type { ShopProcess } from '../../../sample-app/demo/shop-process.js';
-import { Visitor, type Call, type Reply } from '../../../sample-app/demo/visitor.js';
-import type { Effects } from '../../../sample-app/effects/effects.service.js';
+import type { ShopProcess } from '../../../sample-app/show/demo/shop-process.js';
+import { Visitor, type Call, type Reply } from '../../../sample-app/show/demo/visitor.js';
+import type { Effects } from '../../../sample-app/show/effects/effects.js';
 import { openShop } from './shop.js';
 
 /** Two shops, one on each HTTP adapter, with everything in common that the environment names. */

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import { newKey } from '../../../sample-app/demo/expect.js';
-import { placeOrder } from '../../../sample-app/demo/scenarios/orders.js';
-import type { Call, Visitor } from '../../../sample-app/demo/visitor.js';
-import type { Effects } from '../../../sample-app/effects/effects.service.js';
+import { newKey } from '../../../sample-app/show/demo/expect.js';
+import { placeOrder } from '../../../sample-app/show/demo/scenarios/orders.js';
+import type { Call, Visitor } from '../../../sample-app/show/demo/visitor.js';
+import type { Effects } from '../../../sample-app/show/effects/effects.js';
 import { type DatabaseKind, whileLocked } from '../../sample/support/databases.js';
 import { payment, TwoShops } from '../../sample/support/two-shops.js';
 import type { Servers, Shop } from './servers.js';

@@ -1,0 +1,38 @@
+import { HttpStatus, Injectable } from '@nestjs/common';
+import { InjectRepository } from '@nestjs/typeorm';
+import { insertOrGet } from 'nestjs-idempotency/typeorm';
+import { type FindOptionsWhere, LessThan, Repository } from 'typeorm';
+import { ProblemException } from '../common/problems/problems.js';
+import { Coupon } from './coupon.entity.js';
+
+/** How many there are of each. */
+const PIECES = 100;
+
+@Injectable()
+export class CouponsService {
+  constructor(@InjectRepository(Coupon) private readonly coupons: Repository<Coupon>) {}
+
+  async left(id: string): Promise<{ id: string; left: number }> {
+    const coupon = await this.coupons.findOneBy({ id });
+    return { id, left: PIECES - (coupon?.claimed ?? 0) };
+  }
+
+  /** Looks, decides and writes: right only for one at a time. */
+  async claim(id: string, token: number): Promise<{ id: string; no: number; left: number }> {
+    const fencingToken = String(token);
+    await insertOrGet(this.coupons.manager, Coupon, { id, claimed: 0, fencingToken: '0' });
+    // From here on, whoever held the lock before cannot write: paused, and awake again.
+    await this.write({ id, fencingToken: LessThan(fencingToken) }, { fencingToken });
+    const { claimed } = await this.coupons.findOneByOrFail({ id });
+    if (claimed === PIECES) throw new ProblemException(HttpStatus.CONFLICT, 'All are taken.');
+    const no = claimed + 1;
+    await this.write({ id, fencingToken }, { claimed: no });
+    return { id, no, left: PIECES - no };
+  }
+
+  private async write(where: FindOptionsWhere<Coupon>, values: Partial<Coupon>): Promise<void> {
+    const { affected } = await this.coupons.update(where, values);
+    if (affected === 0)
+      throw new ProblemException(HttpStatus.CONFLICT, 'Somebody else holds the coupon by now.');
+  }
+}

@@ -1,0 +1,20 @@
+import type { Fault } from '../fault.js';
+import { CONTENT_FAULTS } from './content.js';
+import { ENGINE_FAULTS } from './engine.js';
+import { KEY_FAULTS } from './keys.js';
+import { SQL_FAULTS } from './sql.js';
+import { STORE_FAULTS } from './stores.js';
+import { STRATEGY_FAULTS } from './strategies.js';
+import { SURROUNDINGS_FAULTS } from './surroundings.js';
+import { TRANSPORT_FAULTS } from './transports.js';
+
+export const FAULTS: readonly Fault[] = [
+  ...ENGINE_FAULTS,
+  ...KEY_FAULTS,
+  ...TRANSPORT_FAULTS,
+  ...STRATEGY_FAULTS,
+  ...STORE_FAULTS,
+  ...SQL_FAULTS,
+  ...CONTENT_FAULTS,
+  ...SURROUNDINGS_FAULTS,
+];

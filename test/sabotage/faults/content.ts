@@ -98,7 +98,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'a step runs again on a later attempt',
     breaks: ['design 1', 'S10b'],
-    file: 'src/entry/operation-steps.ts',
+    file: 'src/operation/operation-steps.ts',
     find: 'if (saved !== undefined) return savedValue(saved) as T;',
     put: '',
     tests: [
@@ -109,7 +109,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'an owner that was overtaken begins another step',
     breaks: ['S12', 'design 3.5'],
-    file: 'src/entry/operation-steps.ts',
+    file: 'src/operation/operation-steps.ts',
     find: "if (!(await isConfirmed(claim))) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');",
     put: '',
     tests: ['test/service/service.test.ts', 'test/steps/steps.test.ts'],
@@ -117,7 +117,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'two steps of one name at the same time both run',
     breaks: ['design 1'],
-    file: 'src/entry/operation-steps.ts',
+    file: 'src/operation/operation-steps.ts',
     find: 'this.running.set(name, step);',
     put: '',
     tests: ['test/steps/steps.test.ts'],
@@ -125,15 +125,23 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'every attempt makes up another id',
     breaks: ['S17'],
-    file: 'src/entry/operation-ids.ts',
-    find: 'this.seed ??= (claim && savedSeed(claim.steps)) ?? uuidV7();',
-    put: 'this.seed ??= uuidV7();',
+    file: 'src/operation/operation-ids.ts',
+    find: 'this.seed ??= (claim && savedSeed(claim.steps)) ?? newSeed();',
+    put: 'this.seed ??= newSeed();',
+    tests: ['test/service/operation-ids.test.ts'],
+  },
+  {
+    name: 'whoever has seen one id knows the others',
+    breaks: ['S17'],
+    file: 'src/operation/operation-ids.ts',
+    find: 'const secret = seed.slice(UUID_LENGTH);',
+    put: "const secret = 'known';",
     tests: ['test/service/operation-ids.test.ts'],
   },
   {
     name: 'an id is handed out before it is saved',
     breaks: ['S17'],
-    file: 'src/entry/operation-ids.ts',
+    file: 'src/operation/operation-ids.ts',
     find: '      await save(claim, this.seed);',
     put: '      void save(claim, this.seed).catch(() => undefined);',
     tests: ['test/service/operation-ids.test.ts'],
@@ -141,7 +149,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'ids go back when the clock does',
     breaks: ['S17'],
-    file: 'src/entry/uuid-v7.ts',
+    file: 'src/operation/uuid-v7.ts',
     find: 'if (nowMs > lastMs) {',
     put: 'if (nowMs !== lastMs) {',
     tests: ['test/service/operation-ids.test.ts'],

@@ -240,7 +240,7 @@ export const KEY_FAULTS: readonly Fault[] = [
   {
     name: 'the content is read once more for every attempt, after the handler has changed it',
     breaks: ['T21'],
-    file: 'src/entry/operations.ts',
+    file: 'src/transports/operations.ts',
     find: '      fingerprint,\n      policy,\n      transaction,',
     put: '      get fingerprint() {\n        return layer.fingerprint(call) as string;\n      },\n      policy,\n      transaction,',
     tests: [[IDENTITY, 'is what was sent, whatever the handler makes of it']],

@@ -203,7 +203,7 @@ export const STRATEGY_FAULTS: readonly Fault[] = [
   {
     name: 'token: answers with tokens may be kept by caches',
     breaks: ['strategy token', 'design 4.2'],
-    file: 'src/tokens/token.controller.ts',
+    file: 'src/transports/http/token.controller.ts',
     find: "  @Header('Cache-Control', 'no-store')\n",
     put: '',
     tests: ['test/tokens/controller.test.ts'],

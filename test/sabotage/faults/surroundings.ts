@@ -135,9 +135,17 @@ export const SURROUNDINGS_FAULTS: readonly Fault[] = [
     name: 'events: nothing is published on the diagnostics channels',
     breaks: ['design 4.5'],
     file: 'src/observability/idempotency-events.ts',
-    find: '    this.channels[event.type].publish(event);\n',
+    find: '    publishIsolated(this.channels[event.type], event, this.failed);\n',
     put: '',
-    tests: ['test/service/service.test.ts'],
+    tests: [['test/service/service.test.ts', 'on the channels']],
+  },
+  {
+    name: 'events: a subscriber that throws ends what it was told of',
+    breaks: ['design 4.5'],
+    file: 'src/observability/isolated-events.ts',
+    find: '  } catch (error) {\n    failed(subscriber, error);\n',
+    put: '  } catch (error) {\n    throw error;\n',
+    tests: ['test/survival/subscribers.test.ts'],
   },
   {
     name: 'opentelemetry: refusals are counted without their code',
@@ -182,10 +190,10 @@ export const SURROUNDINGS_FAULTS: readonly Fault[] = [
   {
     name: 'package: copies of the package do not know each other’s errors',
     breaks: ['T54'],
-    file: 'src/idempotency.exception.ts',
+    file: 'src/operation/idempotency.exception.ts',
     find: "const BRAND = Symbol.for('nestjs-idempotency:exception');",
     put: "const BRAND = Symbol('nestjs-idempotency:exception');",
-    tests: ['test/service/service.test.ts', 'test/keys/configuration-error.test.ts'],
+    tests: ['test/keys/configuration-error.test.ts'],
   },
   {
     name: 'boot: a duration of more than 32 bits is refused',
@@ -206,7 +214,7 @@ export const SURROUNDINGS_FAULTS: readonly Fault[] = [
   {
     name: 'boot: two handlers share their records without having asked for it',
     breaks: ['T19', 'design 1'],
-    file: 'src/entry/handler-registry.ts',
+    file: 'src/handlers/handler-registry.ts',
     find: 'if (owner !== undefined && (owner.controller !== controller || owner.name !== name)) {',
     put: 'if (false) {',
     tests: ['test/http/boot.test.ts'],

@@ -1,9 +1,9 @@
 import type { Fault } from '../fault.js';
 
-const HTTP_OPERATION = 'src/entry/http/http-operation.ts';
-const RECORDER = 'src/entry/http/response-recorder.ts';
-const REPLAYER = 'src/entry/http/replayer.ts';
-const RPC = 'src/entry/rpc/rpc-entry.ts';
+const HTTP_OPERATION = 'src/transports/http/http-operation.ts';
+const RECORDER = 'src/transports/http/response-recorder.ts';
+const REPLAYER = 'src/transports/http/replayer.ts';
+const RPC = 'src/transports/rpc/rpc-entry.ts';
 const onExpress = (file: string, name: string): [string, string] => [
   `test/http/${file}.test.ts`,
   `express ${name}`,
@@ -32,7 +32,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: GET with a key is an operation',
     breaks: ['T37', 'design 2'],
-    file: 'src/entry/http/exchange.ts',
+    file: 'src/transports/http/exchange.ts',
     find: "new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])",
     put: "new Set(['OPTIONS', 'TRACE'])",
     tests: [onExpress('answer-table', 'keys')],
@@ -40,7 +40,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: an interceptor that is registered twice meets its own claim',
     breaks: ['T12'],
-    file: 'src/entry/http/http-entry.ts',
+    file: 'src/transports/http/http-entry.ts',
     find: 'if (exchange.isTaken) return next.handle();',
     put: '',
     tests: ['test/http/concurrency.test.ts'],
@@ -48,7 +48,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: the guard does not look at the key',
     breaks: ['design 2'],
-    file: 'src/entry/idempotency.guard.ts',
+    file: 'src/transports/idempotency.guard.ts',
     find: "if (handler?.kind === 'http') this.http.check(context, handler);",
     put: '',
     tests: [onExpress('answer-table', '')],
@@ -56,7 +56,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: cookies of the first caller go to the second',
     breaks: ['T31', 'design 3.3'],
-    file: 'src/entry/http/headers.ts',
+    file: 'src/transports/http/headers.ts',
     find: "  'set-cookie',\n",
     put: '',
     tests: [onExpress('replies', '')],
@@ -64,7 +64,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: answers to one origin go to another',
     breaks: ['T31'],
-    file: 'src/entry/http/headers.ts',
+    file: 'src/transports/http/headers.ts',
     find: 'if (NOT_RECORDED.has(name) || name.startsWith(NOT_RECORDED_PREFIX)) continue;',
     put: 'if (NOT_RECORDED.has(name)) continue;',
     tests: [onExpress('replies', 'are those of one request alone')],
@@ -72,7 +72,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: headers that were there before the handler are recorded',
     breaks: ['T31', 'design 3.3'],
-    file: 'src/entry/http/headers.ts',
+    file: 'src/transports/http/headers.ts',
     find: 'if (!isSame(value, before[name]))',
     put: 'if (value !== before)',
     tests: [onExpress('replies', '')],
@@ -152,7 +152,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: 429 and 503 are replayed for a day',
     breaks: ['T38', 'design 3.4'],
-    file: 'src/entry/failure.ts',
+    file: 'src/handlers/failure.ts',
     find: 'new Set([408, 409, 423, 425, 429])',
     put: 'new Set([408, 409, 423, 425])',
     tests: [onExpress('failures', 'by default')],
@@ -160,7 +160,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: an error of the server is the result',
     breaks: ['S10b', 'design 3.4', 'T38'],
-    file: 'src/entry/failure.ts',
+    file: 'src/handlers/failure.ts',
     find: "return error instanceof HttpException && isDeterministic(status) ? 'store' : 'release';",
     put: "return error instanceof HttpException ? 'store' : 'release';",
     tests: [onExpress('failures', 'by default')],
@@ -168,7 +168,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'an onError that fails itself lets the work run again',
     breaks: ['T39', 'design 3.4'],
-    file: 'src/entry/failure.ts',
+    file: 'src/handlers/failure.ts',
     find: "  } catch {\n    return 'hold';",
     put: "  } catch {\n    return 'release';",
     tests: [onExpress('failures', 'with onError')],
@@ -208,7 +208,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: the whole reason of a held operation is shown',
     breaks: ['T42', 'design 2'],
-    file: 'src/entry/operations.ts',
+    file: 'src/transports/operations.ts',
     find: 'detail: isAboutKey ? cause.message : unmet?.detail,',
     put: 'detail: cause instanceof Error ? cause.message : unmet?.detail,',
     tests: [onExpress('answer-table', '')],
@@ -216,7 +216,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: Retry-After is rounded down',
     breaks: ['design 1'],
-    file: 'src/idempotency.exception.ts',
+    file: 'src/operation/idempotency.exception.ts',
     find: 'Math.ceil(options.retryAfterMs / 1000)',
     put: 'Math.floor(options.retryAfterMs / 1000)',
     tests: [onExpress('answer-table', 'duplicates of a call that runs')],
@@ -224,7 +224,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: refusals are plain JSON',
     breaks: ['design 2'],
-    file: 'src/entry/http/problem.ts',
+    file: 'src/transports/http/problem.ts',
     find: "export const PROBLEM_CONTENT_TYPE = 'application/problem+json';",
     put: "export const PROBLEM_CONTENT_TYPE = 'application/json';",
     tests: [onExpress('answer-table', 'problem details')],
@@ -232,7 +232,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: every route has the same scope',
     breaks: ['T15', 'T19'],
-    file: 'src/entry/operations.ts',
+    file: 'src/transports/operations.ts',
     find: 'const scope = layer.scope ?? call.scope + layer.scopeSuffix;',
     put: "const scope = layer.scope ?? '';",
     tests: [onExpress('answer-table', 'first calls and retries')],
@@ -296,7 +296,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'graphql: the fields of one document share the content of the whole',
     breaks: ['design 1'],
-    file: 'src/entry/graphql/field-call.ts',
+    file: 'src/transports/graphql/field-call.ts',
     find: '    body: args,\n',
     put: '    body: whole.body ?? args,\n',
     tests: ['test/graphql/mutations.test.ts'],
@@ -304,7 +304,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'graphql: a refusal says nothing to programs',
     breaks: ['design 2'],
-    file: 'src/entry/graphql/graphql-errors.ts',
+    file: 'src/transports/graphql/graphql-errors.ts',
     find: 'return { message, extensions: { ...members, retryAfter: error.retryAfterSeconds } };',
     put: 'return { message, extensions: undefined };',
     tests: ['test/graphql/mutations.test.ts'],
@@ -312,7 +312,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'graphql: an error that is the result runs again',
     breaks: ['design 3.4'],
-    file: 'src/entry/graphql/graphql-errors.ts',
+    file: 'src/transports/graphql/graphql-errors.ts',
     find: "return isDeterministic(status) ? 'store' : 'release';",
     put: "return 'release';",
     tests: ['test/graphql/errors.test.ts'],
@@ -320,7 +320,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'graphql: nobody is known by whom a guard has recognized',
     breaks: ['T15', 'design 1'],
-    file: 'src/entry/graphql/field-call.ts',
+    file: 'src/transports/graphql/field-call.ts',
     find: 'user: whole.user ?? user,',
     put: 'user: undefined,',
     tests: ['test/graphql/mutations.test.ts'],
@@ -328,7 +328,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'method: a method that calls itself waits for itself',
     breaks: ['T12', 'design 1'],
-    file: 'src/entry/method/method-entry.ts',
+    file: 'src/transports/method/method-entry.ts',
     find: 'return handlerRuns.getStore()?.isPartOf(id) === true;',
     put: 'return false;',
     tests: ['test/methods/methods.test.ts'],
@@ -360,7 +360,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'a serializer further out may show what it would have hidden',
     breaks: ['T29', 'design 3.1'],
-    file: 'src/entry/serializer-check.ts',
+    file: 'src/handlers/serializer-check.ts',
     find: 'if (!outer.some(isSerializer)) return;',
     put: 'return;',
     tests: ['test/messages/boot.test.ts'],

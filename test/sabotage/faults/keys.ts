@@ -1,6 +1,9 @@
 import type { Fault } from '../fault.js';
 
-const FINGERPRINT = 'test/keys/fingerprint.test.ts';
+/** All but those that compare a digest with one of old, and so fail for any change. */
+const BY_MEANING = '^(?!.*never changes)';
+const FINGERPRINT = ['test/keys/fingerprint.test.ts', BY_MEANING] as const;
+const RECORD_ID = ['test/keys/record-id.test.ts', BY_MEANING] as const;
 const PRINCIPAL = 'src/keys/principal.ts';
 const IDENTITY = 'test/http/identity.test.ts';
 
@@ -11,7 +14,7 @@ export const KEY_FAULTS: readonly Fault[] = [
     file: 'src/keys/record-id.ts',
     find: "`${scope.length},${principal === undefined ? '' : principal.length},${scope}${principal ?? ''}${key}`",
     put: "`${scope}:${principal ?? ''}:${key}`",
-    tests: ['test/keys/record-id.test.ts'],
+    tests: [RECORD_ID],
   },
   {
     name: 'the caller is no part of the record’s name',
@@ -19,7 +22,7 @@ export const KEY_FAULTS: readonly Fault[] = [
     file: 'src/keys/record-id.ts',
     find: "${principal ?? ''}${key}`",
     put: '${key}`',
-    tests: ['test/keys/record-id.test.ts'],
+    tests: [RECORD_ID],
   },
   {
     name: 'names of records tell no case',
@@ -27,7 +30,7 @@ export const KEY_FAULTS: readonly Fault[] = [
     file: 'src/keys/record-id.ts',
     find: 'JSON.stringify(framed) : framed);',
     put: 'JSON.stringify(framed) : framed.toLowerCase());',
-    tests: ['test/keys/record-id.test.ts'],
+    tests: [RECORD_ID],
   },
   {
     name: 'the key stands in the name of its record in clear',
@@ -35,7 +38,7 @@ export const KEY_FAULTS: readonly Fault[] = [
     file: 'src/keys/record-id.ts',
     find: 'return sha256(LONE_SURROGATE.test(framed) ? JSON.stringify(framed) : framed);',
     put: 'return sha256(framed) + key;',
-    tests: ['test/keys/record-id.test.ts'],
+    tests: [RECORD_ID],
   },
   {
     name: 'parts of a key are joined without an end of their own',
@@ -235,7 +238,7 @@ export const KEY_FAULTS: readonly Fault[] = [
     file: 'src/keys/record-id.ts',
     find: 'LONE_SURROGATE.test(framed) ? JSON.stringify(framed) : framed',
     put: 'framed',
-    tests: ['test/keys/record-id.test.ts'],
+    tests: [RECORD_ID],
   },
   {
     name: 'the content is read once more for every attempt, after the handler has changed it',

@@ -1,14 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nextMessage } from '../support/child-program.js';
+import type { PrivateServer } from '../support/servers/private-server.js';
 import type { Arrived } from './support/crash.js';
 import { administer, SERVERS, SQL_SERVERS } from './support/servers.js';
 import {
   type Answer,
   keyOf,
-  LEASE_MS,
   pay,
-  payUpToThePoint,
+  type Payment,
+  payUpTo,
   retry,
+  SHORT_LEASE_MS,
   type Shop,
   Shops,
 } from './support/shops.js';
@@ -17,51 +19,58 @@ describe.each(SERVERS)(
   'a process on $name that stands still for longer than its lease',
   (server) => {
     let shops: Shops;
+    let zombie: Shop;
+    let winner: Shop;
 
     beforeAll(async () => {
-      shops = await Shops.on(server);
+      shops = await Shops.sharing(server);
+      [zombie, winner] = await Promise.all([shops.open({ leaseMs: SHORT_LEASE_MS }), shops.open()]);
     }, 60_000);
 
     afterAll(() => shops?.close());
 
     it.each([
-      ['has finished', '' as const],
-      ['is at work', 'in the middle of the handler' as const],
-    ])('tells its client what became of the operation when another %s', async (_name, stopsAt) => {
-      const key = keyOf(`zombie, ${stopsAt}`);
-      const [zombie, winner] = await Promise.all([
-        shops.open('rerun', 'in the middle of the handler'),
-        shops.open('rerun', stopsAt),
-      ]);
-      const { answer } = await payUpToThePoint(zombie, key);
-      zombie.process.kill('SIGSTOP');
-      const takenOver = stopsAt === '' ? undefined : nextMessage<Arrived>(winner.process);
-      const winning = retry(winner, key);
-      await (takenOver ?? winning);
+      ['has finished', undefined],
+      ['is at work', 'in the middle of the handler'],
+    ] as const)(
+      'tells its client what became of the operation when another %s',
+      async (_name, stopsAt) => {
+        const payment = { key: keyOf(`zombie, ${stopsAt}`) };
+        const { answer } = await payUpTo('in the middle of the handler', zombie, payment);
+        zombie.process.kill('SIGSTOP');
+        const takenOver = stopsAt && nextMessage<Arrived>(winner.process);
+        const winning = retry(winner, payment, stopsAt);
+        await (takenOver ?? winning);
 
-      zombie.process.kill('SIGCONT');
-      zombie.process.send('go on');
-      const told = await answer;
-      if (stopsAt !== '') winner.process.send('go on');
-      const won = await winning;
+        zombie.process.kill('SIGCONT');
+        zombie.process.send('go on');
+        const told = await answer;
+        if (stopsAt !== undefined) winner.process.send('go on');
+        const won = await winning;
 
-      expect(won).toMatchObject({
-        status: 201,
-        replayed: false,
-        body: { attempt: 2, pid: winner.process.pid },
-      });
-      expect(told).toMatchObject(
-        stopsAt === ''
-          ? { status: 201, body: won.body }
-          : { status: 409, body: { code: 'IDEMPOTENCY_KEY_IN_USE' } },
-      );
-      for (const shop of [zombie, winner]) {
-        expect(await pay(shop, key)).toMatchObject({ status: 201, replayed: true, body: won.body });
-      }
-      expect(zombie.errors()).toBe('');
-    });
+        expect(won).toMatchObject({
+          status: 201,
+          replayed: false,
+          body: { attempt: 2, pid: winner.process.pid },
+        });
+        expect(told).toMatchObject(
+          stopsAt === undefined
+            ? { status: 201, body: won.body }
+            : { status: 409, body: { code: 'IDEMPOTENCY_KEY_IN_USE' } },
+        );
+        for (const shop of [zombie, winner]) {
+          const again = await pay(shop, payment);
+          expect(again).toMatchObject({ status: 201, replayed: true, body: won.body });
+        }
+        expect(zombie.errors()).toBe('');
+      },
+      90_000,
+    );
   },
 );
+
+/** A lease that is over soon: with a transaction it must not matter. */
+const A_MOMENT_MS = 200;
 
 /** The setting by which a server ends transactions in which nothing happens. */
 const END_IDLE_TRANSACTIONS = {
@@ -75,25 +84,24 @@ const END_IDLE_TRANSACTIONS = {
 describe.each(SQL_SERVERS)('a process on $name that stands still in a transaction', (server) => {
   const RUN = { status: 201, replayed: false };
   const IN_USE = { status: 409, body: { code: 'IDEMPOTENCY_KEY_IN_USE' } };
-  let shops: Shops;
+  let shops: Shops<PrivateServer>;
   let zombie: Shop;
   let other: Shop;
 
   beforeAll(async () => {
-    shops = await Shops.on(server);
-  }, 60_000);
-
-  beforeEach(async () => {
+    shops = await Shops.alone(server);
     [zombie, other] = await Promise.all([
-      shops.open('transaction', 'after the effect'),
-      shops.open('transaction'),
+      shops.open({ leaseMs: A_MOMENT_MS }),
+      shops.open({ leaseMs: A_MOMENT_MS }),
     ]);
-  });
+  }, 60_000);
 
   afterAll(() => shops?.close());
 
+  const payment = (key: string): Payment => ({ key, protection: 'transaction' });
+
   async function payAndPause(key: string): Promise<{ answer: Promise<Answer> }> {
-    const call = await payUpToThePoint(zombie, key);
+    const call = await payUpTo('after the effect', zombie, payment(key));
     zombie.process.kill('SIGSTOP');
     return call;
   }
@@ -105,15 +113,16 @@ describe.each(SQL_SERVERS)('a process on $name that stands still in a transactio
 
   it('keeps the record for as long as its connection lives, and ends as the only owner', async () => {
     const { answer } = await payAndPause('kept');
-    await sleep(2 * LEASE_MS);
-    expect(await pay(other, 'kept')).toMatchObject(IN_USE);
+    await sleep(2 * A_MOMENT_MS);
+    expect(await pay(other, payment('kept'))).toMatchObject(IN_USE);
     expect(await shops.books.effects('kept')).toBe(0);
 
     wake();
     const told = await answer;
 
     expect(told).toMatchObject({ ...RUN, body: { attempt: 1, pid: zombie.process.pid } });
-    expect(await pay(other, 'kept')).toMatchObject({ replayed: true, body: told.body });
+    const again = await pay(other, payment('kept'));
+    expect(again).toMatchObject({ replayed: true, body: told.body });
     expect(await shops.books.effects('kept')).toBe(1);
     expect(zombie.errors()).toBe('');
   });
@@ -123,9 +132,9 @@ describe.each(SQL_SERVERS)('a process on $name that stands still in a transactio
       for (const statement of END_IDLE_TRANSACTIONS[server.name]) await dataSource.query(statement);
     });
     // Of those that connect from now on.
-    zombie = await shops.open('transaction', 'after the effect');
+    zombie = await shops.open();
     const { answer } = await payAndPause('ended');
-    const won = await retry(other, 'ended');
+    const won = await retry(other, payment('ended'));
 
     wake();
 
@@ -135,9 +144,10 @@ describe.each(SQL_SERVERS)('a process on $name that stands still in a transactio
       body: { code: 'IDEMPOTENCY_STORE_UNAVAILABLE' },
     });
     for (const shop of [zombie, other]) {
-      expect(await pay(shop, 'ended')).toMatchObject({ replayed: true, body: won.body });
+      const again = await pay(shop, payment('ended'));
+      expect(again).toMatchObject({ replayed: true, body: won.body });
     }
     expect(await shops.books.effects('ended')).toBe(1);
     expect(zombie.errors()).toBe('');
-  });
+  }, 90_000);
 });

@@ -1,9 +1,19 @@
 import { transform } from '@swc/core';
 import { build, type Plugin } from 'esbuild';
 import { type ChildProcess, fork } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from 'node:fs';
+import { join, resolve } from 'node:path';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 /** Inside the project, so that packages are found. */
@@ -35,13 +45,26 @@ export class ChildProgram {
 
   private constructor(private readonly file: string) {}
 
-  /** @param source the program's path, from the root of the project */
+  /**
+   * Compiles it, unless that was done before from the same sources: by another test, or another run.
+   *
+   * @param source the program's path, from the root of the project
+   */
   static async compile(source: string): Promise<ChildProgram> {
-    const file = join(OUTPUT, `${process.pid}-${source.replaceAll(/\W+/g, '-')}.mjs`);
-    mkdirSync(dirname(file), { recursive: true });
+    const name = `${source.replaceAll(/\W+/g, '-')}.mjs`;
+    const file = join(OUTPUT, `${fingerprintOfSources()}-${name}`);
+    if (existsSync(file)) {
+      const now = new Date();
+      utimesSync(file, now, now);
+      return new ChildProgram(file);
+    }
+    mkdirSync(OUTPUT, { recursive: true });
+    removeOld(name);
+    // Under a name of its own first: nobody starts a program that is half written.
+    const draft = join(OUTPUT, `${process.pid}-${name}`);
     await build({
       entryPoints: [join(ROOT, source)],
-      outfile: file,
+      outfile: draft,
       bundle: true,
       platform: 'node',
       format: 'esm',
@@ -49,6 +72,8 @@ export class ChildProgram {
       keepNames: true,
       sourcemap: 'inline',
       logLevel: 'error',
+      // It does not outlive the test that started it, however that ends.
+      banner: { js: "process.once('disconnect', () => process.exit(1));" },
       plugins: [withMetadata],
       alias: {
         'nestjs-idempotency': join(ROOT, 'src/index.ts'),
@@ -57,6 +82,7 @@ export class ChildProgram {
         'nestjs-idempotency/typeorm': join(ROOT, 'src/stores/typeorm/index.ts'),
       },
     });
+    renameSync(draft, file);
     return new ChildProgram(file);
   }
 
@@ -77,8 +103,32 @@ export class ChildProgram {
 
   /** Ends what this program started. */
   async stop(): Promise<void> {
-    for (const child of this.children) await end(child);
-    rmSync(this.file, { force: true });
+    await Promise.all([...this.children].map(end));
+    this.children.clear();
+  }
+}
+
+let fingerprint: string | undefined;
+
+/** Of everything that a program can be made of. */
+function fingerprintOfSources(): string {
+  if (fingerprint !== undefined) return fingerprint;
+  const hash = createHash('sha256');
+  for (const folder of ['src', 'test']) {
+    const names = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' });
+    for (const name of names.filter((each) => each.endsWith('.ts')).sort())
+      hash.update(`${folder}/${name}\0`).update(readFileSync(join(ROOT, folder, name)));
+  }
+  return (fingerprint = hash.digest('hex').slice(0, 16));
+}
+
+/** What was made of other sources, and that no run has used for some time. */
+function removeOld(name: string): void {
+  const hourAgoMs = Date.now() - 3_600_000;
+  for (const each of readdirSync(OUTPUT).filter((file) => file.endsWith(`-${name}`))) {
+    const file = join(OUTPUT, each);
+    const { mtimeMs } = statSync(file, { throwIfNoEntry: false }) ?? { mtimeMs: Infinity };
+    if (mtimeMs < hourAgoMs) rmSync(file, { force: true });
   }
 }
 

@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import { Controller, Module, Post } from '@nestjs/common';
+import { Controller, Module, Post, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import {
   Idempotent,
@@ -7,55 +7,57 @@ import {
   type IdempotentOperation,
   Operation,
 } from 'nestjs-idempotency';
-import { once } from 'node:events';
-import type { Arrived, Paid, Point, Protection, Ready, Strategy } from '../support/crash.js';
-import { openStore, type ServerName } from '../support/open-store.js';
-import { stopAtPoints } from '../support/stopping-store.js';
+import type { Paid, Protection, Ready, Strategy } from '../support/crash.js';
+import { openStore, placeFrom, type ServerName } from '../support/open-store.js';
+import { passing, stopAtPoints, stopWhereAsked } from '../support/stopping-store.js';
 
-/** A Nest application that stands still at one point of a call, to be killed or paused there. */
-const { SERVER, SERVER_PORT, STOPS_AT, STORE_TIMEOUT_MS } = process.env;
-const PROTECTION = process.env.PROTECTION as Protection;
-const STRATEGY = process.env.STRATEGY as Strategy;
-const business = await openStore(SERVER as ServerName, Number(SERVER_PORT));
+/** A Nest application whose calls stand still where they are told to, to be killed or paused there. */
+const { SERVER, PLACE, LEASE_MS, STORE_TIMEOUT_MS } = process.env;
+const poolSize = Number(process.env.POOL_SIZE);
+const business = await openStore(SERVER as ServerName, placeFrom(PLACE!), { poolSize });
 
-async function passing(at: Point): Promise<void> {
-  if (at !== STOPS_AT) return;
-  process.send?.({ at } satisfies Arrived);
-  await once(process, 'message');
-}
+const STRATEGIES: readonly Strategy[] = ['unique-key', 'token'];
+const PROTECTIONS: readonly Protection[] =
+  SERVER === 'Redis' ? ['rerun', 'hold'] : ['rerun', 'hold', 'transaction'];
 
-@Controller('payments')
-class PaymentsController {
-  @Post()
-  @Idempotent({
-    strategy: STRATEGY,
-    lease: Number(process.env.LEASE_MS),
-    ...(PROTECTION === 'transaction' ? { transaction: true } : { onAbandoned: PROTECTION }),
-  })
-  async pay(@Operation() operation: IdempotentOperation): Promise<Paid> {
-    await passing('in the middle of the handler');
-    await business.act(
-      operation.key!,
-      PROTECTION === 'transaction' ? operation.manager : undefined,
-    );
-    await passing('after the effect');
-    return { attempt: operation.attempt, pid: process.pid };
+function payments(strategy: Strategy, protection: Protection): Type {
+  const inTransaction = protection === 'transaction';
+
+  @Controller(`payments/${strategy}/${protection}`)
+  class PaymentsController {
+    @Post()
+    @Idempotent({
+      strategy,
+      lease: Number(LEASE_MS),
+      ...(inTransaction ? { transaction: true } : { onAbandoned: protection }),
+    })
+    async pay(@Operation() operation: IdempotentOperation): Promise<Paid> {
+      const { attempt, fencingToken } = operation;
+      await passing('in the middle of the handler');
+      await business.act(operation.key!, inTransaction ? operation.manager : undefined);
+      await passing('after the effect');
+      return { attempt, fencingToken, pid: process.pid };
+    }
   }
+  return PaymentsController;
 }
 
 @Module({
   imports: [
     IdempotencyModule.forRoot({
-      store: stopAtPoints(business.store, passing),
+      store: stopAtPoints(business.store),
       storeTimeout: Number(STORE_TIMEOUT_MS),
       tokenController: true,
     }),
   ],
-  controllers: [PaymentsController],
+  controllers: STRATEGIES.flatMap((strategy) =>
+    PROTECTIONS.map((protection) => payments(strategy, protection)),
+  ),
 })
 class ShopModule {}
 
 const app = await NestFactory.create(ShopModule, { logger: ['error', 'fatal'] });
+app.use(stopWhereAsked);
 await app.listen(0, '127.0.0.1');
 const { port } = app.getHttpServer().address() as { port: number };
 process.send?.({ port } satisfies Ready);

@@ -1,4 +1,4 @@
-/** Where a process of the shop can be made to stand still, in the order of a call. */
+/** Where a call can be made to stand still, in the order in which it comes there. */
 export type Point =
   | 'before the claim'
   | 'after the claim'
@@ -14,18 +14,24 @@ export type Protection = 'rerun' | 'hold' | 'transaction';
 /** What its keys are. */
 export type Strategy = 'unique-key' | 'token';
 
+/** Of a request: the point at which the call stands still. */
+export const STOP_HEADER = 'x-stops-at';
+
 /** The first message of the process. */
 export interface Ready {
   readonly port: number;
 }
 
-/** Sent when it has come to the point at which it waits; any message to it lets it go on. */
+/** Sent when a call has come to its point; any message to the process lets all of them go on. */
 export interface Arrived {
   readonly at: Point;
+  /** Of its record. */
+  readonly id: string;
 }
 
 /** What its handler answers. */
 export interface Paid {
   readonly attempt: number;
+  readonly fencingToken: number;
   readonly pid: number;
 }

@@ -20,24 +20,36 @@ export interface OpenStore {
   close(): Promise<void>;
 }
 
-export function openStore(server: ServerName, port: number): Promise<OpenStore> {
+/** Where a server is: the port of one that a test has for itself, or a URL. */
+export type Place = number | string;
+
+/** A place that was handed to another process as text. */
+export const placeFrom = (text: string): Place => (/^\d+$/.test(text) ? Number(text) : text);
+
+/** @param poolSize connections to a database at most; TypeORM's default unless given */
+export function openStore(
+  server: ServerName,
+  place: Place,
+  { poolSize }: { readonly poolSize?: number } = {},
+): Promise<OpenStore> {
   switch (server) {
     case 'Redis':
-      return openRedis(port);
+      return openRedis(place);
     case 'PostgreSQL':
     case 'MariaDB':
-      return openSql(sqlOptions(server, port));
+      return openSql({ ...sqlOptions(server, place), ...(poolSize && { poolSize }) });
   }
 }
 
-export function sqlOptions(server: 'PostgreSQL' | 'MariaDB', port: number): DataSourceOptions {
+export function sqlOptions(server: 'PostgreSQL' | 'MariaDB', place: Place): DataSourceOptions {
   return server === 'PostgreSQL'
-    ? { type: 'postgres', url: postgresUrl(port) }
-    : { type: 'mariadb', url: mariadbUrl(port) };
+    ? { type: 'postgres', url: typeof place === 'string' ? place : postgresUrl(place) }
+    : { type: 'mariadb', url: typeof place === 'string' ? place : mariadbUrl(place) };
 }
 
-async function openRedis(port: number): Promise<OpenStore> {
-  const client = new Redis(port, { retryStrategy: () => 50 });
+async function openRedis(place: Place): Promise<OpenStore> {
+  const url = typeof place === 'string' ? place : `redis://127.0.0.1:${place}`;
+  const client = new Redis(url, { retryStrategy: () => 50 });
   client.on('error', () => undefined);
   await client.ping();
   return {

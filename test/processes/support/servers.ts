@@ -1,14 +1,23 @@
 import { CreateIdempotencyRecords1763700000000 } from 'nestjs-idempotency/typeorm';
 import { DataSource } from 'typeorm';
-import { startMariadb } from '../../support/servers/mariadb.js';
-import { startPostgres } from '../../support/servers/postgres.js';
+import { mariadbUrl, startMariadb } from '../../support/servers/mariadb.js';
+import { postgresUrl, startPostgres } from '../../support/servers/postgres.js';
 import type { PrivateServer } from '../../support/servers/private-server.js';
 import { startRedis } from '../../support/servers/redis.js';
-import { type ServerName, sqlOptions } from './open-store.js';
+import { type Place, type ServerName, sqlOptions } from './open-store.js';
+
+/** What a test has of a server that others may use, too. */
+export interface Share {
+  readonly url: string;
+  stop(): Promise<unknown>;
+}
 
 /** A server that processes share, with everything in it that {@link openStore} asks for. */
 export interface SharedServer<Name extends ServerName = ServerName> {
   readonly name: Name;
+  /** A database, or what is like one, for a test that neither ends nor changes the server. */
+  share(): Promise<Share>;
+  /** A server of the test's own, that keeps what it has confirmed when it is killed. */
   start(): Promise<PrivateServer>;
   /** Restarts it, without anything that a store had in it. */
   restartEmpty(server: PrivateServer): Promise<void>;
@@ -18,6 +27,10 @@ export interface SharedServer<Name extends ServerName = ServerName> {
 
 export const REDIS: SharedServer<'Redis'> = {
   name: 'Redis',
+  share: async () => {
+    const server = await startRedis();
+    return { url: `redis://127.0.0.1:${server.port}`, stop: () => server.stop() };
+  },
   start: () => startRedis(),
   restartEmpty: (server) => server.restart(),
   setUp: () => Promise.resolve(),
@@ -26,21 +39,46 @@ export const REDIS: SharedServer<'Redis'> = {
 type SqlServer = SharedServer<'PostgreSQL' | 'MariaDB'>;
 
 export const SQL_SERVERS: readonly SqlServer[] = [
-  sqlServer('PostgreSQL', () => startPostgres({ isDurable: true })),
-  sqlServer('MariaDB', () => startMariadb({ isDurable: true })),
+  sqlServer(
+    'PostgreSQL',
+    () => startPostgres({ isDurable: true }),
+    async () => {
+      const server = await startPostgres();
+      return { url: postgresUrl(server.port), stop: () => server.stop() };
+    },
+  ),
+  sqlServer(
+    'MariaDB',
+    () => startMariadb({ isDurable: true }),
+    async () => {
+      const server = await startMariadb();
+      return { url: mariadbUrl(server.port), stop: () => server.stop() };
+    },
+  ),
 ];
 
 export const SERVERS: readonly SharedServer[] = [REDIS, ...SQL_SERVERS];
 
-function sqlServer(name: SqlServer['name'], startServer: () => Promise<PrivateServer>): SqlServer {
+function sqlServer(
+  name: SqlServer['name'],
+  startServer: () => Promise<PrivateServer>,
+  shareServer: () => Promise<Share>,
+): SqlServer {
+  const furnish = (place: Place): Promise<void> =>
+    administer(name, place, async (source) => {
+      await source.runMigrations();
+      await source.query('CREATE TABLE effects (name varchar(100) NOT NULL)');
+    });
   return {
     name,
+    share: async () => {
+      const share = await shareServer();
+      await furnish(share.url);
+      return share;
+    },
     start: async () => {
       const server = await startServer();
-      await administer(name, server.port, async (source) => {
-        await source.runMigrations();
-        await source.query('CREATE TABLE effects (name varchar(100) NOT NULL)');
-      });
+      await furnish(server.port);
       return server;
     },
     restartEmpty: async (server) => {
@@ -54,11 +92,11 @@ function sqlServer(name: SqlServer['name'], startServer: () => Promise<PrivateSe
 /** Work on a connection of its own, with the right to run migrations. */
 export async function administer(
   name: 'PostgreSQL' | 'MariaDB',
-  port: number,
+  place: Place,
   work: (dataSource: DataSource) => Promise<unknown>,
 ): Promise<void> {
   const dataSource = new DataSource({
-    ...sqlOptions(name, port),
+    ...sqlOptions(name, place),
     migrations: [CreateIdempotencyRecords1763700000000],
   });
   await dataSource.initialize();

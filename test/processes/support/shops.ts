@@ -1,14 +1,24 @@
 import { type Child, ChildProgram, nextMessage } from '../../support/child-program.js';
 import { eventually } from '../../support/http.js';
 import type { PrivateServer } from '../../support/servers/private-server.js';
-import type { Arrived, Paid, Point, Protection, Ready, Strategy } from './crash.js';
-import { type OpenStore, openStore } from './open-store.js';
-import type { SharedServer } from './servers.js';
+import {
+  type Arrived,
+  type Paid,
+  type Point,
+  type Protection,
+  type Ready,
+  STOP_HEADER,
+  type Strategy,
+} from './crash.js';
+import { type OpenStore, openStore, type Place } from './open-store.js';
+import type { Share, SharedServer } from './servers.js';
 
-export const LEASE_MS = 1_000;
-/** What a busy machine may add to any bound. */
-export const SLACK_MS = 2_000;
-export const STORE_TIMEOUT_MS = 1_000;
+/** Of processes that are killed or stopped: others wait for its end. */
+export const SHORT_LEASE_MS = 1_000;
+/** Longer than a busy machine stands still. */
+const LEASE_MS = 30_000;
+const STORE_TIMEOUT_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 export type Shop = Child<Ready>;
 
@@ -18,53 +28,92 @@ export interface Answer {
   readonly body: Partial<Paid> & { readonly code?: string };
 }
 
+/** What is asked of a shop. */
+export interface Payment {
+  readonly key: string;
+  readonly strategy?: Strategy;
+  readonly protection?: Protection;
+  readonly amount?: number;
+}
+
+interface ShopOptions {
+  readonly leaseMs?: number;
+  readonly storeTimeoutMs?: number;
+  /** Connections to the database; of each transaction that stands still there is one. */
+  readonly poolSize?: number;
+}
+
 /** Shops of one server, each a process of its own. */
-export class Shops {
+export class Shops<On = Share> {
   private constructor(
     private readonly of: SharedServer,
-    readonly server: PrivateServer,
+    readonly server: On,
+    private readonly place: Place,
     /** What the test itself sees the server with. */
     readonly books: OpenStore,
     private readonly program: ChildProgram,
-    private readonly strategy: Strategy,
+    private readonly release: () => Promise<unknown>,
   ) {}
 
-  static async on(of: SharedServer, strategy: Strategy = 'unique-key'): Promise<Shops> {
-    const server = await of.start();
-    const books = await openStore(of.name, server.port);
-    return new Shops(
-      of,
-      server,
-      books,
-      await ChildProgram.compile('test/processes/programs/shop.ts'),
-      strategy,
-    );
+  /** On a server that other tests may use as well. */
+  static async sharing(of: SharedServer): Promise<Shops> {
+    const share = await of.share();
+    return Shops.on(of, share, share.url, () => share.stop());
   }
 
-  /** @param patience how much longer than usual its lease and its time-out are */
-  open(protection: Protection, stopsAt: Point | '' = '', patience = 1): Promise<Shop> {
+  /** On a server of its own, which may be killed, paused and reconfigured. */
+  static async alone(of: SharedServer): Promise<Shops<PrivateServer>> {
+    const server = await of.start();
+    return Shops.on(of, server, server.port, () => server.stop());
+  }
+
+  private static async on<On>(
+    of: SharedServer,
+    server: On,
+    place: Place,
+    release: () => Promise<unknown>,
+  ): Promise<Shops<On>> {
+    const [books, program] = await Promise.all([
+      openStore(of.name, place),
+      ChildProgram.compile('test/processes/programs/shop.ts'),
+    ]);
+    return new Shops(of, server, place, books, program, release);
+  }
+
+  open({
+    leaseMs = LEASE_MS,
+    storeTimeoutMs = STORE_TIMEOUT_MS,
+    poolSize = 10,
+  }: ShopOptions = {}): Promise<Shop> {
     return this.program.start<Ready>({
       SERVER: this.of.name,
-      SERVER_PORT: String(this.server.port),
-      STOPS_AT: stopsAt,
-      PROTECTION: protection,
-      STRATEGY: this.strategy,
-      LEASE_MS: String(LEASE_MS * patience),
-      STORE_TIMEOUT_MS: String(STORE_TIMEOUT_MS * patience),
+      PLACE: String(this.place),
+      LEASE_MS: String(leaseMs),
+      STORE_TIMEOUT_MS: String(storeTimeoutMs),
+      POOL_SIZE: String(poolSize),
     });
   }
 
   async close(): Promise<void> {
     await this.program.stop();
     await this.books.close();
-    await this.server.stop();
+    await this.release();
   }
 }
 
-export async function pay({ ready }: Shop, key: string, amount?: number): Promise<Answer> {
-  const response = await fetch(`http://127.0.0.1:${ready.port}/payments`, {
+export async function pay(
+  { ready }: Shop,
+  { key, strategy = 'unique-key', protection = 'rerun', amount }: Payment,
+  stopsAt?: Point,
+): Promise<Answer> {
+  const url = `http://127.0.0.1:${ready.port}/payments/${strategy}/${protection}`;
+  const response = await fetch(url, {
     method: 'POST',
-    headers: { 'Idempotency-Key': key, 'Content-Type': 'application/json' },
+    headers: {
+      'Idempotency-Key': key,
+      'Content-Type': 'application/json',
+      ...(stopsAt && { [STOP_HEADER]: stopsAt }),
+    },
     ...(amount !== undefined && { body: JSON.stringify({ amount }) }),
   });
   return {
@@ -82,34 +131,34 @@ export async function tokenFrom({ ready }: Shop): Promise<string> {
   return ((await response.json()) as { token: string }).token;
 }
 
-/** Calls, and resolves when the call has come to the point at which its process stops. */
-export async function payUpToThePoint(
-  shop: Shop,
-  key: string,
-): Promise<{ answer: Promise<Answer> }> {
+/** A call that stands still. */
+export interface StandingCall {
+  readonly answer: Promise<Answer>;
+  /** Of its record. */
+  readonly id: string;
+}
+
+/** Calls, and resolves when the call has come to its point. */
+export async function payUpTo(point: Point, shop: Shop, payment: Payment): Promise<StandingCall> {
   const arrived = nextMessage<Arrived>(shop.process);
-  const answer = pay(shop, key);
+  const answer = pay(shop, payment, point);
   // The process may be killed before it answers.
   answer.catch(() => undefined);
-  await Promise.race([
+  const { id } = await Promise.race([
     arrived,
     answer.then(({ status }) => Promise.reject(new Error(`answered ${status} instead`))),
   ]);
-  return { answer };
+  return { answer, id };
 }
 
 /** Repeats the call as a client would, until it is told something else than to come back. */
-export async function retry(
-  shop: Shop,
-  key: string,
-): Promise<Answer & { readonly afterMs: number }> {
-  const startedAt = performance.now();
+export async function retry(shop: Shop, payment: Payment, stopsAt?: Point): Promise<Answer> {
   let answer: Answer | undefined;
   await eventually(async () => {
-    answer = await pay(shop, key);
+    answer = await pay(shop, payment, stopsAt);
     return answer.body.code !== 'IDEMPOTENCY_KEY_IN_USE';
-  }, 10_000);
-  return { ...answer!, afterMs: performance.now() - startedAt };
+  }, PATIENCE_MS);
+  return answer!;
 }
 
 export const keyOf = (text: string): string => text.replaceAll(/\W+/g, '-');

@@ -14,7 +14,7 @@ import { passing, stopAtPoints, stopWhereAsked } from '../support/stopping-store
 /** A Nest application whose calls stand still where they are told to, to be killed or paused there. */
 const { SERVER, PLACE, LEASE_MS, STORE_TIMEOUT_MS } = process.env;
 const poolSize = Number(process.env.POOL_SIZE);
-const business = await openStore(SERVER as ServerName, placeFrom(PLACE!), { poolSize });
+const business = await openStore(SERVER as ServerName, placeFrom(PLACE!), poolSize);
 
 const STRATEGIES: readonly Strategy[] = ['unique-key', 'token'];
 const PROTECTIONS: readonly Protection[] =

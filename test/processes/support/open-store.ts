@@ -26,25 +26,25 @@ export type Place = number | string;
 /** A place that was handed to another process as text. */
 export const placeFrom = (text: string): Place => (/^\d+$/.test(text) ? Number(text) : text);
 
-/** @param poolSize connections to a database at most; TypeORM's default unless given */
-export function openStore(
-  server: ServerName,
-  place: Place,
-  { poolSize }: { readonly poolSize?: number } = {},
-): Promise<OpenStore> {
+/** @param poolSize connections to a database at most */
+export function openStore(server: ServerName, place: Place, poolSize?: number): Promise<OpenStore> {
   switch (server) {
     case 'Redis':
       return openRedis(place);
     case 'PostgreSQL':
     case 'MariaDB':
-      return openSql({ ...sqlOptions(server, place), ...(poolSize && { poolSize }) });
+      return openSql(sqlOptions(server, place, poolSize));
   }
 }
 
-export function sqlOptions(server: 'PostgreSQL' | 'MariaDB', place: Place): DataSourceOptions {
-  return server === 'PostgreSQL'
-    ? { type: 'postgres', url: typeof place === 'string' ? place : postgresUrl(place) }
-    : { type: 'mariadb', url: typeof place === 'string' ? place : mariadbUrl(place) };
+export function sqlOptions(
+  server: 'PostgreSQL' | 'MariaDB',
+  place: Place,
+  poolSize = 10,
+): DataSourceOptions {
+  const urlOf = server === 'PostgreSQL' ? postgresUrl : mariadbUrl;
+  const url = typeof place === 'string' ? place : urlOf(place);
+  return { type: server === 'PostgreSQL' ? 'postgres' : 'mariadb', url, poolSize };
 }
 
 async function openRedis(place: Place): Promise<OpenStore> {

@@ -3,27 +3,19 @@ import { Body, Controller, Module, Param, Put } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Idempotent, IdempotencyModule, ifMatch, param } from 'nestjs-idempotency';
 import { currentManager, TypeOrmStore } from 'nestjs-idempotency/typeorm';
-import { once } from 'node:events';
 import { DataSource } from 'typeorm';
-import type { Arrived, Point } from '../../processes/support/crash.js';
-import { type ServerName, sqlOptions } from '../../processes/support/open-store.js';
-import { stopAtPoints } from '../../processes/support/stopping-store.js';
+import { placeFrom, type ServerName, sqlOptions } from '../../processes/support/open-store.js';
+import { passing, stopAtPoints, stopWhereAsked } from '../../processes/support/stopping-store.js';
 import { ENTITIES, Goods, Order } from '../support/entities.js';
 import type { Ready } from '../support/goods-shop.js';
 
-/** A shop whose rows have versions and states. Stands still at one point, to be killed there. */
-const { SERVER, SERVER_PORT, STOPS_AT } = process.env;
+/** A shop whose rows have versions and states. Calls stand still where they say, to be killed there. */
+const { SERVER, PLACE } = process.env;
 const dataSource = new DataSource({
-  ...sqlOptions(SERVER as Exclude<ServerName, 'Redis'>, Number(SERVER_PORT)),
+  ...sqlOptions(SERVER as Exclude<ServerName, 'Redis'>, placeFrom(PLACE!), 20),
   entities: ENTITIES,
 });
 await dataSource.initialize();
-
-async function passing(at: Point): Promise<void> {
-  if (at !== STOPS_AT) return;
-  process.send?.({ at } satisfies Arrived);
-  await once(process, 'message');
-}
 
 interface Text {
   readonly text: string;
@@ -69,7 +61,7 @@ class GoodsController {
 @Module({
   imports: [
     IdempotencyModule.forRoot({
-      store: stopAtPoints(new TypeOrmStore({ dataSource, purge: false }), passing),
+      store: stopAtPoints(new TypeOrmStore({ dataSource, purge: false })),
       storeTimeout: '30s',
       principal: ({ request }) => request.headers['x-user'] as string | undefined,
     }),
@@ -79,6 +71,7 @@ class GoodsController {
 class ShopModule {}
 
 const app = await NestFactory.create(ShopModule, { logger: ['error', 'fatal'] });
+app.use(stopWhereAsked);
 await app.listen(0, '127.0.0.1');
 const { port } = app.getHttpServer().address() as { port: number };
 process.send?.({ port } satisfies Ready);

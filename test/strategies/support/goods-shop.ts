@@ -1,8 +1,7 @@
-import type { Point } from '../../processes/support/crash.js';
-import type { SQL_SERVERS } from '../../processes/support/servers.js';
+import { type Arrived, type Point, STOP_HEADER } from '../../processes/support/crash.js';
+import type { Share, SQL_SERVERS } from '../../processes/support/servers.js';
 import { sqlOptions } from '../../processes/support/open-store.js';
 import { type Child, ChildProgram, nextMessage } from '../../support/child-program.js';
-import type { PrivateServer } from '../../support/servers/private-server.js';
 import { DataSource } from 'typeorm';
 import { ENTITIES } from './entities.js';
 
@@ -27,29 +26,25 @@ export class GoodsShops {
 
   private constructor(
     private readonly of: SqlServer,
-    private readonly server: PrivateServer,
+    private readonly share: Share,
     readonly dataSource: DataSource,
     private readonly program: ChildProgram,
   ) {}
 
   static async on(of: SqlServer): Promise<GoodsShops> {
-    const server = await of.start();
+    const share = await of.share();
     const dataSource = new DataSource({
-      ...sqlOptions(of.name, server.port),
+      ...sqlOptions(of.name, share.url),
       entities: ENTITIES,
       synchronize: true,
     });
     await dataSource.initialize();
     const program = await ChildProgram.compile('test/strategies/programs/goods-shop.ts');
-    return new GoodsShops(of, server, dataSource, program);
+    return new GoodsShops(of, share, dataSource, program);
   }
 
-  open(stopsAt: Point | '' = ''): Promise<GoodsShop> {
-    return this.program.start<Ready>({
-      SERVER: this.of.name,
-      SERVER_PORT: String(this.server.port),
-      STOPS_AT: stopsAt,
-    });
+  open(): Promise<GoodsShop> {
+    return this.program.start<Ready>({ SERVER: this.of.name, PLACE: this.share.url });
   }
 
   /** The id of goods and of an order that are there from now on. */
@@ -63,13 +58,14 @@ export class GoodsShops {
   async close(): Promise<void> {
     await this.program.stop();
     await this.dataSource.destroy();
-    await this.server.stop();
+    await this.share.stop();
   }
 }
 
 export interface Sent {
   readonly text?: string;
   readonly user?: string;
+  readonly stopsAt?: Point;
 }
 
 /** Changes goods at version 1, or pays for an order. */
@@ -77,11 +73,16 @@ export async function send(
   { ready }: GoodsShop,
   what: 'goods' | 'orders' | 'locked',
   id: number,
-  { text = 'x', user = 'alice' }: Sent = {},
+  { text = 'x', user = 'alice', stopsAt }: Sent = {},
 ): Promise<Answer> {
   const response = await fetch(`http://127.0.0.1:${ready.port}/${what}/${id}`, {
     method: 'PUT',
-    headers: { 'If-Match': '"1"', 'X-User': user, 'Content-Type': 'application/json' },
+    headers: {
+      'If-Match': '"1"',
+      'X-User': user,
+      'Content-Type': 'application/json',
+      ...(stopsAt && { [STOP_HEADER]: stopsAt }),
+    },
     body: JSON.stringify({ text }),
   });
   const { code } = (await response.json()) as { code?: string };
@@ -89,14 +90,19 @@ export async function send(
   return { status: response.status, replayed, code };
 }
 
-/** Resolves when the call has come to the point at which its process stops. */
-export async function sendUpToThePoint(
+/** Resolves when the call has come to the point at which it stands still. */
+export async function sendUpTo(
+  stopsAt: Point,
   shop: GoodsShop,
   what: 'goods' | 'orders',
   id: number,
 ): Promise<void> {
-  const arrived = nextMessage(shop.process);
+  const arrived = nextMessage<Arrived>(shop.process);
+  const answer = send(shop, what, id, { stopsAt });
   // The process is killed before it answers.
-  void send(shop, what, id).catch(() => undefined);
-  await arrived;
+  answer.catch(() => undefined);
+  await Promise.race([
+    arrived,
+    answer.then(({ status }) => Promise.reject(new Error(`answered ${status} instead`))),
+  ]);
 }

@@ -50,13 +50,19 @@ export function describeContenders({ processes: count, callers, rounds }: Contes
           send(processes[caller % count]!, what, id, sentBy(caller)),
         ),
       );
-      await eventually(async () => {
-        // MariaDB looks again only where nobody has asked for a while.
-        await sleep(150);
-        const [row] = await shops.dataSource.query<[{ waiting: string }]>(WAITING[server.name]);
-        return Number(row.waiting) >= meeting;
-      }, 60_000).finally(open);
+      try {
+        await eventually(async () => (await waiting()) >= meeting, 60_000);
+      } finally {
+        await open();
+      }
       return answers;
+    }
+
+    async function waiting(): Promise<number> {
+      // MariaDB looks again only where nobody has asked for a while.
+      await sleep(150);
+      const [row] = await shops.dataSource.query<[{ waiting: string }]>(WAITING[server.name]);
+      return Number(row.waiting);
     }
 
     /** Nobody gets past the row before it is opened. */

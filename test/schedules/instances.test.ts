@@ -1,33 +1,32 @@
 import { openStore, type OpenStore } from '../processes/support/open-store.js';
-import { REDIS, SQL_SERVERS } from '../processes/support/servers.js';
+import { REDIS, type Share, SQL_SERVERS } from '../processes/support/servers.js';
 import { type Child, ChildProgram } from '../support/child-program.js';
 import { eventually } from '../support/http.js';
-import type { PrivateServer } from '../support/servers/private-server.js';
 import type { Reported } from './support/instance.js';
 
 const JOBS = ['Jobs.cronAbove', 'Jobs.cronBelow', 'Jobs.interval'];
-const TICKS = 6;
+const TICKS = 4;
 
 /** How far the clocks of the two instances are apart. */
 const SKEW_MS = 400;
 const WORK_MS = 600;
 
 describe.each([REDIS, SQL_SERVERS[0]!])('two instances on $name with the same jobs', (server) => {
-  let shared: PrivateServer;
+  let shared: Share;
   let books: OpenStore;
   let program: ChildProgram;
   let instances: Child<string>[];
   let reports: Reported[][];
 
   beforeAll(async () => {
-    shared = await server.start();
-    books = await openStore(server.name, shared.port);
+    shared = await server.share();
+    books = await openStore(server.name, shared.url);
     program = await ChildProgram.compile('test/schedules/programs/instance.ts');
     instances = await Promise.all(
       [0, SKEW_MS].map((skewMs) =>
         program.start<string>({
           SERVER: server.name,
-          SERVER_PORT: String(shared.port),
+          PLACE: shared.url,
           SKEW_MS: String(skewMs),
           WORK_MS: String(WORK_MS),
         }),

@@ -1,8 +1,7 @@
 import { openStore, type OpenStore } from '../processes/support/open-store.js';
-import { SERVERS } from '../processes/support/servers.js';
+import { SERVERS, type Share } from '../processes/support/servers.js';
 import { type Child, ChildProgram, end, nextMessage } from '../support/child-program.js';
 import { eventually } from '../support/http.js';
-import type { PrivateServer } from '../support/servers/private-server.js';
 import { type Answer, type Ready, STEPS, type Stopped } from './support/order.js';
 
 type Shop = Child<Ready>;
@@ -27,14 +26,26 @@ const WAYS = [
 ] as const;
 
 describe.each(SERVERS)('an operation on $name whose process is killed after step 2 of 4', (of) => {
-  let server: PrivateServer;
+  const derivedOf = new Map<string, string>();
+  let server: Share;
   let books: OpenStore;
   let program: ChildProgram;
+  let victim: Shop;
+  let other: Shop;
+
+  const keyOf = (way: string): string => way.replaceAll(' ', '-');
 
   beforeAll(async () => {
-    server = await of.start();
-    books = await openStore(of.name, server.port);
+    server = await of.share();
+    books = await openStore(of.name, server.url);
     program = await ChildProgram.compile('test/steps/programs/orders.ts');
+    [victim, other] = await Promise.all([open('charge'), open('')]);
+    for (const [way, place] of WAYS) {
+      const stopped = nextMessage<Stopped>(victim.process);
+      place(victim, keyOf(way)).catch(() => undefined);
+      derivedOf.set(way, (await stopped).derived);
+    }
+    await end(victim.process);
   }, 60_000);
 
   afterAll(async () => {
@@ -46,26 +57,21 @@ describe.each(SERVERS)('an operation on $name whose process is killed after step
   const open = (stopsAfter: (typeof STEPS)[number] | ''): Promise<Shop> =>
     program.start<Ready>({
       SERVER: of.name,
-      SERVER_PORT: String(server.port),
+      PLACE: server.url,
       STOPS_AFTER: stopsAfter,
-      LEASE_MS: '1000',
+      LEASE_MS: stopsAfter === '' ? '30000' : '1000',
     });
 
   it.each(WAYS)('%s, is resumed behind it by another process', async (way, place) => {
-    const key = way.replaceAll(' ', '-');
-    const [victim, other] = await Promise.all([open('charge'), open('')]);
-    const stopped = nextMessage<Stopped>(victim.process);
-    place(victim, key).catch(() => undefined);
-    const { derived } = await stopped;
-    await end(victim.process);
-
+    const key = keyOf(way);
     let answer: Answer = {};
     await eventually(async () => {
       answer = await place(other, key);
       return answer.code !== 'IDEMPOTENCY_KEY_IN_USE';
-    }, 15_000);
+    }, 25_000);
 
     const [first, second] = [victim.process.pid, other.process.pid];
+    const derived = derivedOf.get(way);
     const resumed = { attempt: 2, ranIn: [first, first, second, second], areTyped: true, derived };
     expect(answer).toEqual(resumed);
     expect(await place(other, key)).toEqual(resumed);

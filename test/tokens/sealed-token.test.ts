@@ -1,4 +1,5 @@
 import { MemoryStore } from 'nestjs-idempotency';
+import { FaultInjectingStore } from 'nestjs-idempotency/testing';
 import { IdempotencyEngine } from '../../src/engine/engine.js';
 import { StoreCalls } from '../../src/engine/store-calls.js';
 import { systemClock } from '../../src/engine/clock.js';
@@ -60,19 +61,12 @@ describe('a sealed token', () => {
   });
 });
 
-describe('a million signed tokens', () => {
-  const TOKENS = 1_000_000;
-
-  it('leave nothing in the store', async () => {
-    const store = new MemoryStore();
-    const calls = new StoreCalls(store, systemClock, 2_000);
-    const engine = new IdempotencyEngine(calls, systemClock, { hasListeners: false, emit() {} });
-    const service = new TokenService(engine, { tokens: { mode: 'signed', secrets: [SECRET] } });
-    const startedAt = performance.now();
-    for (let issued = 0; issued < TOKENS; issued++)
-      await service.issue({ principal: issued, purpose: 'order' });
-    const microseconds = ((performance.now() - startedAt) * 1_000) / TOKENS;
-    process.stdout.write(`A signed token takes ${microseconds.toFixed(1)} µs.\n`);
-    expect(store['records'].size).toBe(0);
-  }, 180_000);
+test('ten thousand signed tokens leave nothing in the store, and ask it for nothing', async () => {
+  const store = new FaultInjectingStore(new MemoryStore());
+  const calls = new StoreCalls(store, systemClock, 2_000);
+  const engine = new IdempotencyEngine(calls, systemClock, { hasListeners: false, emit() {} });
+  const service = new TokenService(engine, { tokens: { mode: 'signed', secrets: [SECRET] } });
+  for (let issued = 0; issued < 10_000; issued++)
+    await service.issue({ principal: issued, purpose: 'order' });
+  expect(store.calls).toEqual([]);
 });

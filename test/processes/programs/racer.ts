@@ -1,12 +1,12 @@
 import { systemClock } from '../../../src/engine/clock.js';
 import { IdempotencyEngine } from '../../../src/engine/engine.js';
 import { StoreCalls } from '../../../src/engine/store-calls.js';
-import { openStore, type ServerName } from '../support/open-store.js';
+import { openStore, placeFrom, type ServerName } from '../support/open-store.js';
 import type { Race, Result } from '../support/race.js';
 
 /** One of several processes that claim one record at the same time, each with many callers. */
-const { SERVER, SERVER_PORT } = process.env;
-const { store } = await openStore(SERVER as ServerName, Number(SERVER_PORT));
+const { SERVER, PLACE } = process.env;
+const { store } = await openStore(SERVER as ServerName, placeFrom(PLACE!));
 const calls = new StoreCalls(store, systemClock, 20_000);
 const engine = new IdempotencyEngine(calls, systemClock, { hasListeners: false, emit() {} });
 let owners = 0;

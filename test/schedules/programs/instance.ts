@@ -4,12 +4,12 @@ import { NestFactory } from '@nestjs/core';
 import { Cron, Interval, ScheduleModule } from '@nestjs/schedule';
 import { IdempotencyModule, IdempotencyService, Idempotent, tick } from 'nestjs-idempotency';
 import { setTimeout } from 'node:timers/promises';
-import { openStore, type ServerName } from '../../processes/support/open-store.js';
+import { openStore, placeFrom, type ServerName } from '../../processes/support/open-store.js';
 import type { Reported } from '../support/instance.js';
 
 /** An instance of an application whose jobs are due every second, with a clock of its own. */
-const { SERVER, SERVER_PORT, SKEW_MS, WORK_MS } = process.env;
-const business = await openStore(SERVER as ServerName, Number(SERVER_PORT));
+const { SERVER, PLACE, SKEW_MS, WORK_MS } = process.env;
+const business = await openStore(SERVER as ServerName, placeFrom(PLACE!));
 const realNow = Date.now.bind(Date);
 Date.now = () => realNow() + Number(SKEW_MS);
 

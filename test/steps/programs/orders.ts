@@ -10,13 +10,13 @@ import {
   isIdempotencyError,
   Operation,
 } from 'nestjs-idempotency';
-import { openStore, type ServerName } from '../../processes/support/open-store.js';
+import { openStore, placeFrom, type ServerName } from '../../processes/support/open-store.js';
 import { type Answer, type Placed, type Ready, STEPS, type Stopped } from '../support/order.js';
 
 /** A Nest application that places orders in four steps, and stands still after one of them. */
-const { SERVER, SERVER_PORT, STOPS_AFTER } = process.env;
+const { SERVER, PLACE, STOPS_AFTER } = process.env;
 const lease = Number(process.env.LEASE_MS);
-const business = await openStore(SERVER as ServerName, Number(SERVER_PORT));
+const business = await openStore(SERVER as ServerName, placeFrom(PLACE!));
 
 async function placed(operation: IdempotentOperation): Promise<Placed> {
   const derived = operation.deriveKey('charge');

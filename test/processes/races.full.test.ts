@@ -1,0 +1,3 @@
+import { describeRaces } from './support/races.js';
+
+describeRaces({ processes: 4, callers: 64, rounds: 50 });

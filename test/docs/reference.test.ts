@@ -33,10 +33,10 @@ function oneLine(document: string): string {
 }
 
 describe('the options in the reference', () => {
-  const OPTIONS_FILE = 'idempotency.options.ts';
+  const OPTIONS_FILE = 'options/idempotency.options.ts';
   const moduleMembers = new Map([
     ...membersOf(OPTIONS_FILE, 'IdempotencyModuleOptions'),
-    ...membersOf('idempotency.module-definition.ts', 'IdempotencyModuleExtras'),
+    ...membersOf('options/module-definition.ts', 'IdempotencyModuleExtras'),
   ]);
   const TABLES: Record<string, { members: Map<string, Member>; defaults: object }> = {
     '`@Idempotent()`': {

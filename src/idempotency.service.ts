@@ -4,7 +4,7 @@ import { IdempotencyConfigurationError } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
 import type { IdempotencyEvent } from './engine/events.js';
 import { IdempotencyEngine } from './engine/engine.js';
-import { newOwner } from './engine/owner.js';
+import { newOwner } from './engine/owned-record.js';
 import type { IdempotencyErrorCode } from './engine/refusals.js';
 import type { StoreCall, StoreCallName } from './engine/store-calls.js';
 import type { Awaitable, IdempotencyStore, RecordState, RecordView } from './engine/store.js';
@@ -24,7 +24,7 @@ import {
 } from './options/idempotency.options.js';
 import type { Identifier } from './keys/call.js';
 import { contentFingerprint } from './keys/fingerprint.js';
-import { directKey, type DirectKey } from './keys/direct-key.js';
+import { directKey, type DirectKey } from './keys/key-part.js';
 import { directPrincipal } from './keys/principal.js';
 import { recordId } from './keys/record-id.js';
 import type { Reply } from './replies/reply.js';

@@ -39,7 +39,7 @@ export {
 export type { Duration } from './engine/duration.js';
 export type * from './engine/events.js';
 export { type IdempotencyErrorCode, type Refusal, REFUSALS } from './engine/refusals.js';
-export type { Precondition, Unmet } from './engine/precondition.js';
+export type { Precondition, Unmet } from './engine/resource.js';
 export type {
   Expectation,
   Resource,
@@ -62,7 +62,7 @@ export type {
   ValueReply,
 } from './replies/reply.js';
 export { MemoryStore } from './stores/memory/index.js';
-export { IdempotencyStrategy } from './strategies/idempotency-strategy.decorator.js';
+export { IdempotencyStrategy } from './strategies/strategy-registry.js';
 export type {
   IdempotencyStrategyContract,
   PublishedAnswers,

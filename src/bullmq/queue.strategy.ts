@@ -6,7 +6,7 @@ import { recoveredReply } from '../operation/recovery.js';
 import { DEFAULTS } from '../options/idempotency.options.js';
 import type { IdempotentCall } from '../keys/call.js';
 import { header, keySource, messageId } from '../keys/key-sources.js';
-import { IdempotencyStrategy } from '../strategies/idempotency-strategy.decorator.js';
+import { IdempotencyStrategy } from '../strategies/strategy-registry.js';
 import type { QueueStrategyOptions } from '../options/strategy-options.js';
 import type {
   IdempotencyStrategyContract,

@@ -1,5 +1,5 @@
 /** What came of one request. @internal */
-export type Attempt =
+type Attempt =
   | { readonly response: Response; readonly problem: Problem | undefined }
   | { readonly response?: undefined; readonly error: unknown };
 
@@ -57,4 +57,26 @@ export function retryAfterMs(response: Response | undefined): number {
   const text = response?.headers.get('Retry-After') ?? '';
   const waitMs = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
   return waitMs > 0 ? waitMs : 0;
+}
+
+/**
+ * Waits; in a browser that was offline, no longer than until it is online again.
+ *
+ * @internal
+ * @throws the reason of the signal, when it is aborted
+ */
+export function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      globalThis.removeEventListener?.('online', end);
+      signal.removeEventListener('abort', end);
+      if (signal.aborted) reject(signal.reason as Error);
+      else resolve();
+    };
+    const timer = setTimeout(end, delayMs);
+    globalThis.addEventListener?.('online', end);
+    signal.addEventListener('abort', end);
+    if (signal.aborted) end();
+  });
 }

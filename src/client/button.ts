@@ -1,6 +1,6 @@
 import { Busy, MESSAGES, type Messages } from './busy.js';
 import { isSafe } from './content.js';
-import { defaultIntent } from './default-intent.js';
+import { defaultIntent } from './form-request.js';
 import type { IdempotentFetch } from './fetch.js';
 import type { Protection } from './form.js';
 import type { IntentRecord } from './intents.js';

@@ -1,7 +1,12 @@
 import { Busy, MESSAGES, type Messages } from './busy.js';
 import { contentOf } from './content.js';
-import { defaultIntent } from './default-intent.js';
-import { formRequest, type FormRequestOptions, KEY_FIELD, submittersOf } from './form-request.js';
+import {
+  defaultIntent,
+  formRequest,
+  type FormRequestOptions,
+  KEY_FIELD,
+  submittersOf,
+} from './form-request.js';
 import type { IntentRecord } from './intents.js';
 import { type IdempotentFetchOptions, settingsOf } from './options.js';
 import { Sender } from './sender.js';

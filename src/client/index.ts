@@ -2,7 +2,7 @@
 /// <reference lib="dom.iterable" />
 export type { Messages } from './busy.js';
 export { type ButtonWork, protectButton, type ProtectButtonOptions } from './button.js';
-export { IdempotentFetchError } from './errors.js';
+export { IdempotentFetchError } from './options.js';
 export {
   createIdempotentFetch,
   type IdempotentFetch,
@@ -11,4 +11,4 @@ export {
 export { protectForm, type ProtectFormOptions, type Protection } from './form.js';
 export type { FormEncoding, FormRequestOptions } from './form-request.js';
 export type { IdempotentFetchOptions } from './options.js';
-export type { IntentStorage } from './storage.js';
+export type { IntentStorage } from './intents.js';

@@ -1,4 +1,4 @@
-import { type IntentStorage, MemoryStorage, PAGE_STORAGE } from './storage.js';
+import { type IntentStorage, MemoryStorage, PAGE_STORAGE } from './intents.js';
 
 /** Options of `createIdempotentFetch()`. Durations are milliseconds, greater than zero. */
 export interface IdempotentFetchOptions {
@@ -62,4 +62,21 @@ export function settingsOf(options: IdempotentFetchOptions): Settings {
 /** Without members that are there and `undefined`, which would hide the defaults. */
 function given(options: IdempotentFetchOptions): IdempotentFetchOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
+/** There was no answer that counts: the intent is open, and its key is kept. */
+export class IdempotentFetchError extends Error {
+  /**
+   * @param attempts how many requests were sent
+   * @param response the last answer, where there was one: a refusal that says to try again
+   */
+  constructor(
+    message: string,
+    readonly attempts: number,
+    readonly response: Response | undefined,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = 'IdempotentFetchError';
+  }
 }

@@ -1,9 +1,7 @@
-import { attempt, type Problem, retryAfterMs } from './attempt.js';
+import { attempt, pause, type Problem, retryAfterMs } from './attempt.js';
 import { type Content, contentOf } from './content.js';
-import { IdempotentFetchError } from './errors.js';
+import { IdempotentFetchError, type Settings } from './options.js';
 import { type IntentRecord, Intents } from './intents.js';
-import type { Settings } from './options.js';
-import { pause } from './pause.js';
 
 /** Which intent a request belongs to. @internal */
 export interface IntentCall {

@@ -1,7 +1,7 @@
 import type { Awaitable } from './awaitable.js';
 import type { Claim } from './claim.js';
 import type { LeasedClaim } from './leased-claim.js';
-import type { LocalCall } from './local-call.js';
+import type { LocalCall } from './waiting.js';
 import type { OperationRequest } from './operation.js';
 import type { Refusing } from './store.js';
 

@@ -1,6 +1,6 @@
 import type { Claim, Settlement } from './claim.js';
 import { ForwardingClaim } from './forwarding-claim.js';
-import type { Precondition } from './precondition.js';
+import type { Precondition } from './resource.js';
 
 /** A claim whose preconditions have a last word when the work has succeeded. */
 export class ConcludedClaim extends ForwardingClaim {

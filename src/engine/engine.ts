@@ -4,17 +4,15 @@ import type { Clock } from './clock.js';
 import { type EventSink, subjectOf } from './events.js';
 import type { Claim } from './claim.js';
 import type { Asking, Claimed, ClaimSource } from './claim-source.js';
-import { wantsInquiry } from './give-back.js';
+import { newOwner, wantsInquiry } from './owned-record.js';
 import type { LeasedClaim, LeasedClaimSurroundings } from './leased-claim.js';
 import { LeasedClaims } from './leased-claims.js';
-import { fingerprintsMatch, LocalCall } from './local-call.js';
+import { fingerprintsMatch, LocalCall, Rounds } from './waiting.js';
 import type { Beginning, OperationRequest, Refused } from './operation.js';
-import { newOwner } from './owner.js';
 import type { IdempotencyErrorCode } from './refusals.js';
-import { Rounds } from './rounds.js';
 import type { Refusing } from './store.js';
 import type { StoreCalls } from './store-calls.js';
-import { TransactionalClaims } from './transactional-claims.js';
+import { TransactionalClaims } from './transactional-claim.js';
 
 /** A duplicate that has to look again after something changed. */
 const LOOK_AGAIN = Symbol('look again');

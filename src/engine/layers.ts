@@ -3,7 +3,7 @@ import { ConcludedClaim } from './concluded-claim.js';
 import type { IdempotencyEngine } from './engine.js';
 import { LayeredClaim } from './layered-claim.js';
 import type { Beginning, OperationRequest, Refused } from './operation.js';
-import type { Precondition, Unmet } from './precondition.js';
+import type { Precondition, Unmet } from './resource.js';
 import { TransactionalClaim } from './transactional-claim.js';
 import { WorkClaim } from './work-claim.js';
 

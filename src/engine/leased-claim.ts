@@ -1,13 +1,11 @@
-import { attempt, Failure } from './attempt.js';
-import { type Awaitable, chain } from './awaitable.js';
+import { attempt, type Awaitable, chain, Failure } from './awaitable.js';
 import type { Claim, SaveStepOptions, Settlement } from './claim.js';
 import type { Clock } from './clock.js';
 import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
-import { Lease, type LeaseHolder } from './lease.js';
-import type { LocalCall } from './local-call.js';
+import { Lease, type LeaseHolder, settleLater } from './lease.js';
+import type { LocalCall } from './waiting.js';
 import type { OperationRequest } from './operation.js';
 import { OwnedRecord } from './owned-record.js';
-import { settleLater } from './settle-later.js';
 import type { Acquired, Steps } from './store.js';
 import type { StoreCalls } from './store-calls.js';
 

@@ -1,6 +1,6 @@
 import { type Awaitable, isPending } from './awaitable.js';
 import type { Asking, Claimed, ClaimSource } from './claim-source.js';
-import { giveBack } from './give-back.js';
+import { giveBack } from './owned-record.js';
 import { LeasedClaim, type LeasedClaimSurroundings } from './leased-claim.js';
 import { LockClaim } from './lock-claim.js';
 import type { Acquired, AcquireResult, Refusing } from './store.js';

@@ -1,7 +1,7 @@
 import type { Awaitable, Steps } from './store.js';
 import type { IdempotencyErrorCode } from './refusals.js';
 import type { Claim } from './claim.js';
-import type { Precondition, Unmet } from './precondition.js';
+import type { Precondition, Unmet } from './resource.js';
 
 /** What a takeover of an abandoned operation means: run again, or wait for an operator. */
 export type AbandonedDecision = 'rerun' | 'hold';

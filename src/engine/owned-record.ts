@@ -1,8 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import type { Awaitable } from './awaitable.js';
 import type { OperationRequest } from './operation.js';
-import { newOwner } from './owner.js';
-import type { AcquireResult } from './store.js';
 import type { StoreCalls } from './store-calls.js';
+import type { Acquired, AcquireResult } from './store.js';
 
 /** A record as its owner writes it: every verb in the owner's name. `false`: it is not ours. */
 export class OwnedRecord {
@@ -96,4 +96,50 @@ export class OwnedRecord {
     }
     return settle();
   }
+}
+
+/** True when an operation whose owner fell silent must not simply run again. A lock is just free. */
+export function wantsInquiry({ recover, policy }: OperationRequest): boolean {
+  return policy.keepsReply && (recover !== undefined || policy.onAbandoned === 'hold');
+}
+
+/**
+ * Gives back a claim that nobody will use. Best effort: without it the claim runs out with its
+ * lease.
+ *
+ * @param acquired the store's answer, when it came late; absent when it never came
+ */
+export async function giveBack(
+  calls: StoreCalls,
+  request: OperationRequest,
+  owner: string,
+  acquired: Acquired | undefined,
+): Promise<void> {
+  const { id, policy } = request;
+  const { retentionMs } = policy;
+  try {
+    // Released, an abandoned operation would run again without anybody asking what was done.
+    if (wantsInquiry(request)) {
+      const isFresh = acquired ? !acquired.abandoned : await isFirstClaim(calls, id, owner);
+      if (!isFresh) return;
+    }
+    await calls.call('release', (store) => store.release({ id, owner, retentionMs }));
+  } catch {
+    // The store is still failing.
+  }
+}
+
+async function isFirstClaim(calls: StoreCalls, id: string, owner: string): Promise<boolean> {
+  const record = await calls.call('find', (store) => store.find(id));
+  return record?.owner === owner && record.attempt === 1;
+}
+
+/** Random once per process; the counter makes owners unique within it at no cost per call. */
+const processId = randomBytes(12).toString('base64url');
+let claims = 0;
+
+/** A name that no other claim, in any process, has had or will have. */
+export function newOwner(): string {
+  claims += 1;
+  return `${processId}.${claims.toString(36)}`;
 }

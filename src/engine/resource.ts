@@ -1,4 +1,6 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Awaitable } from './awaitable.js';
+import type { IdempotencyErrorCode } from './refusals.js';
 import type { OperationManager } from './transaction.js';
 
 /** What a version or a state is: text or a number. */
@@ -82,4 +84,72 @@ export function isResource(value: unknown): value is Resource {
 
 export function hasResources(value: unknown): value is Resources {
   return typeof (value as Partial<Resources> | undefined)?.resource === 'function';
+}
+
+/** Why the work may not begin. */
+export interface Unmet {
+  readonly code: IdempotencyErrorCode;
+  /** Replaces the status of the table, where the form of the call decides it. */
+  readonly status?: number;
+  /** Replaces the advice of the table where more is known. */
+  readonly detail?: string;
+  /** More members for the problem details, such as the current state. */
+  readonly members?: Readonly<Record<string, string | number>>;
+}
+
+/** What has to be true before the work may begin. Made for one call. */
+export interface Precondition {
+  /** Asked by the owner, within the transaction. A refusal gives the claim back. */
+  check(): Awaitable<Unmet | undefined>;
+  /** The last part of work that succeeded, within the transaction. */
+  conclude?(): Awaitable<void>;
+  /** Where the work's transaction comes from when the store's records cannot be part of one. */
+  readonly transactions?: WorkTransactions;
+}
+
+/** A transaction of the work alone: the record is not part of it. */
+export interface WorkTransaction {
+  /** What the work writes with, where it has such a thing. */
+  readonly manager?: OperationManager;
+  /** Runs code within the transaction. */
+  run<T>(work: () => T): T;
+  /** @throws when nothing of the work is there, or when that is not known */
+  commit(): Promise<void>;
+  /** Never throws. */
+  rollback(): Promise<void>;
+}
+
+export interface WorkTransactions {
+  begin(): Promise<WorkTransaction>;
+}
+
+/** Runs `work` within a transaction: commits when it resolves, rolls back when it rejects. */
+type RunInTransaction = <T>(work: (manager?: OperationManager) => Promise<T>) => Promise<T>;
+
+/** What a transaction is made to fail with when its work is to be undone. */
+const UNDONE = new Error('The work is undone.');
+
+/** Turns a transaction that runs a function into one that begins here and ends elsewhere. */
+export function beginWork(transaction: RunInTransaction): Promise<WorkTransaction> {
+  return new Promise((resolve, reject) => {
+    let whole: Promise<void>;
+    const work = (manager?: OperationManager): Promise<void> =>
+      new Promise((commit, undo) =>
+        resolve({
+          manager,
+          // Whatever the transaction has put into its context is there for the work as well.
+          run: AsyncLocalStorage.snapshot(),
+          async commit() {
+            commit();
+            await whole;
+          },
+          async rollback() {
+            undo(UNDONE);
+            await whole.catch(() => undefined);
+          },
+        }),
+      );
+    whole = transaction(work);
+    whole.catch(reject);
+  });
 }

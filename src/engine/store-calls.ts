@@ -1,5 +1,4 @@
-import { attempt, Failure } from './attempt.js';
-import { type Awaitable, chain, isPending } from './awaitable.js';
+import { attempt, type Awaitable, chain, Failure, isPending } from './awaitable.js';
 import type { Clock } from './clock.js';
 import type { IdempotencyStore } from './store.js';
 

@@ -1,11 +1,69 @@
-import type { Asking } from './claim-source.js';
+import { attempt } from './awaitable.js';
+import type { Asking, Claimed, ClaimSource } from './claim-source.js';
 import type { Claim, Settlement } from './claim.js';
 import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
-import type { LocalCall } from './local-call.js';
-import { rollBack } from './roll-back.js';
-import type { Acquired, AcquireRequest, ClaimRef, Steps } from './store.js';
 import type { StoreCalls } from './store-calls.js';
-import type { OperationManager, StoreTransaction } from './transaction.js';
+import type {
+  Acquired,
+  AcquireRequest,
+  AcquireResult,
+  ClaimRef,
+  Refusing,
+  Steps,
+} from './store.js';
+import type { OperationManager, StoreTransaction, TransactionalStore } from './transaction.js';
+import type { LocalCall } from './waiting.js';
+
+/** Claims that live as long as a transaction: the lock of the record's row is the lease. */
+export class TransactionalClaims implements ClaimSource {
+  constructor(private readonly around: TransactionalClaimSurroundings) {}
+
+  claim(asking: Asking): Promise<Claimed | Refusing> {
+    const { within } = asking.request;
+    return within instanceof TransactionalClaim ? this.join(within, asking) : this.open(asking);
+  }
+
+  /** Begins the transaction. */
+  private async open(asking: Asking): Promise<Claimed | Refusing> {
+    const transaction = await this.begin(asking);
+    try {
+      const result = await this.acquire(transaction, asking);
+      if (result.outcome === 'acquired') {
+        const claim = new TransactionalClaim(this.around, transaction, asking, result);
+        return { outcome: 'claimed', claim, takenOver: undefined };
+      }
+      await rollBack(this.around.calls, transaction);
+      return result;
+    } catch (cause) {
+      void transaction.rollback();
+      throw cause;
+    }
+  }
+
+  /** Puts one more record into a transaction. Its owner rolls it back if that fails. */
+  private async join(within: TransactionalClaim, asking: Asking): Promise<Claimed | Refusing> {
+    const result = await this.acquire(within.transaction, asking);
+    if (result.outcome !== 'acquired') return result;
+    within.add(asking);
+    return { outcome: 'claimed', claim: within, takenOver: undefined };
+  }
+
+  private async acquire(transaction: StoreTransaction, asking: Asking): Promise<AcquireResult> {
+    return this.around.calls.call('acquire', () => transaction.acquire(acquireOf(asking)), {
+      waitMs: asking.lockWaitMs,
+    });
+  }
+
+  private async begin({ request, lockWaitMs }: Asking): Promise<StoreTransaction> {
+    const source = request.transaction?.source;
+    return this.around.calls.call(
+      'begin',
+      (store) => (store as TransactionalStore).beginTransaction({ source, lockWaitMs }),
+      // Nobody waits for it any more: the caller has been refused.
+      { whenLate: (late) => void late.rollback() },
+    );
+  }
+}
 
 const NEVER_ABORTED = new AbortController().signal;
 
@@ -13,7 +71,7 @@ const NEVER_ABORTED = new AbortController().signal;
 const LEASE_MS = 10 * 365 * 24 * 60 * 60 * 1000;
 
 /** What a claim needs of the engine. */
-export interface TransactionalClaimSurroundings {
+interface TransactionalClaimSurroundings {
   readonly calls: StoreCalls;
   readonly clock: { now(): number };
   readonly events: EventSink;
@@ -21,7 +79,7 @@ export interface TransactionalClaimSurroundings {
 }
 
 /** What a transaction is asked for a record. */
-export function acquireOf({ request, owner }: Asking): AcquireRequest {
+function acquireOf({ request, owner }: Asking): AcquireRequest {
   const { id, fingerprint, policy, refuseUnknown } = request;
   const { retentionMs } = policy;
   const mustBeIssued = refuseUnknown !== undefined;
@@ -187,4 +245,12 @@ export class TransactionalClaim implements Claim {
 
 function refOf({ request, owner }: Asking): ClaimRef {
   return { id: request.id, owner };
+}
+
+/**
+ * Undoes a transaction, so that a client that retries at once finds the key free. A database that
+ * does not answer in time is not waited for: it does that when it answers again.
+ */
+async function rollBack(calls: StoreCalls, transaction: StoreTransaction): Promise<void> {
+  await attempt(() => calls.call('rollback', () => transaction.rollback()));
 }

@@ -1,7 +1,7 @@
 import type { Claim, Settlement } from './claim.js';
 import { ForwardingClaim } from './forwarding-claim.js';
 import type { OperationManager } from './transaction.js';
-import type { WorkTransaction } from './work-transaction.js';
+import type { WorkTransaction } from './resource.js';
 
 /**
  * A claim whose work has a transaction of its own, that ends before the record is settled. A

@@ -14,8 +14,8 @@ import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import { type ResolvedFingerprint, resolveFingerprint } from '../keys/fingerprint.js';
 import type { KeyContext } from '../keys/key-source.js';
 import { resolvePrincipal } from '../keys/principal.js';
-import { resolveKey } from '../keys/resolve-key.js';
-import { sha256 } from '../keys/sha256.js';
+import { resolveKey } from '../keys/key-sources.js';
+import { sha256 } from '../keys/record-id.js';
 import type { StrategyPlan } from '../strategies/strategy.js';
 import { StrategyRegistry } from '../strategies/strategy-registry.js';
 import {

@@ -2,7 +2,7 @@ import type { Awaitable } from '../engine/awaitable.js';
 import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
 import type { ErrorDecision, IdempotentOptions } from '../options/idempotency.options.js';
 import type { IdempotentCall } from '../keys/call.js';
-import type { ResolvedKey } from '../keys/resolve-key.js';
+import type { ResolvedKey } from '../keys/key-sources.js';
 import type { StrategyContext, StrategyPlan } from '../strategies/strategy.js';
 import type { Entrance, MessageEntrance } from './entrance.js';
 import type { PublishedLayer } from './published-layer.js';

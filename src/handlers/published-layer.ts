@@ -1,6 +1,6 @@
 import type { OperationPolicy } from '../engine/operation.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
-import type { ResolvedKey } from '../keys/resolve-key.js';
+import type { ResolvedKey } from '../keys/key-sources.js';
 import type { PublishedAnswers, PublishedRefusal, StrategyPlan } from '../strategies/strategy.js';
 
 /** What API descriptions say of one `@Idempotent()`, beside its key and its policy. */

@@ -1,16 +1,13 @@
-export type { BodyPath, DottedBodyPath } from './body-path.js';
+export type { BodyPath, DottedBodyPath } from './key-source.js';
 export type { Identifier, IdempotentCall, IncomingRequest } from './call.js';
 export { canonicalJson, NotComparableError } from './canonical-json.js';
-export { directKey, type DirectKey } from './direct-key.js';
+export { directKey, type DirectKey } from './key-part.js';
 export {
   type FingerprintDeclaration,
   type FingerprintFunction,
   requestFingerprint,
 } from './fingerprint.js';
-export {
-  FingerprintUnavailableError,
-  isFingerprintUnavailableError,
-} from './fingerprint-unavailable-error.js';
+export { FingerprintUnavailableError, isFingerprintUnavailableError } from './request-body.js';
 export { MAX_KEY_LENGTH } from './key-part.js';
 export {
   InvalidKeyError,

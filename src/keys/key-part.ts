@@ -1,3 +1,4 @@
+import type { Identifier } from './call.js';
 import { InvalidKeyError } from './key-source.js';
 
 /** Longest part of a key, in UTF-16 code units: what `String.length` counts. */
@@ -52,4 +53,23 @@ export function compositeKey(parts: readonly string[]): string {
 
 function invalid(source: string, why: string): InvalidKeyError {
   return new InvalidKeyError(`The idempotency key from ${source} ${why}.`);
+}
+
+/** A key that code gives by itself: one value, or the parts of a composite key. */
+export type DirectKey = Identifier | readonly Identifier[];
+
+/**
+ * The same text that a handler's key source makes of the same parts.
+ *
+ * @throws {@link InvalidKeyError} when it, or a part of it, cannot be a key
+ */
+export function directKey(key: DirectKey): string {
+  if (!Array.isArray(key)) return required(keyPart(key, 'code'));
+  if (key.length === 0) throw new InvalidKeyError('The idempotency key from code has no parts.');
+  return compositeKey(key.map((part: unknown) => required(keyPart(part, 'code'))));
+}
+
+function required(part: string | undefined): string {
+  if (part === undefined) throw new InvalidKeyError('The idempotency key from code is missing.');
+  return part;
 }

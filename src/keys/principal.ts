@@ -1,7 +1,7 @@
 import { type Awaitable, chain } from '../engine/awaitable.js';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import type { Identifier, IdempotentCall } from './call.js';
-import { sha256 } from './sha256.js';
+import { sha256 } from './record-id.js';
 
 /** Who is calling. `undefined`, `null` and `''` mean that nobody is known. */
 export type PrincipalFunction = (call: IdempotentCall) => Awaitable<Identifier | null | undefined>;

@@ -1,4 +1,4 @@
-import { sha256 } from './sha256.js';
+import { hash } from 'node:crypto';
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
@@ -12,4 +12,9 @@ export function recordId(scope: string, principal: string | undefined, key: stri
   // UTF-8 has one replacement for all lone surrogates; JSON escapes them. Its quote cannot be
   // taken for the digit that the other form begins with.
   return sha256(LONE_SURROGATE.test(framed) ? JSON.stringify(framed) : framed);
+}
+
+/** SHA-256 in hexadecimal; text counts as UTF-8. Lone surrogates must have been escaped. */
+export function sha256(content: string | ArrayBufferView): string {
+  return hash('sha256', content as string | NodeJS.ArrayBufferView);
 }

@@ -1,7 +1,5 @@
 import { types } from 'node:util';
 import type { IncomingRequest } from './call.js';
-import { FingerprintUnavailableError } from './fingerprint-unavailable-error.js';
-import { isMultipart, multipartFields } from './multipart.js';
 
 /**
  * The body as parsed, or its bytes where it was kept unparsed; `undefined` when the request has
@@ -70,4 +68,133 @@ function unread(why: string, remedy: string): FingerprintUnavailableError {
     why,
     remedy,
   });
+}
+
+/** True for forms with files (`multipart/form-data`) and everything else in parts. */
+export function isMultipart({ headers }: IncomingRequest): boolean {
+  const type: unknown = headers['content-type'];
+  return typeof type === 'string' && /^\s*multipart\//i.test(type);
+}
+
+/**
+ * The fields of a form, as parsed; the bytes of all of it where it was kept unparsed.
+ *
+ * @throws {@link FingerprintUnavailableError} when nobody has parsed it yet
+ */
+function multipartFields(request: IncomingRequest): unknown {
+  const { body } = request;
+  if (!isParsed(request)) {
+    if (types.isUint8Array(request.rawBody)) return request.rawBody;
+    throw unavailable(
+      'no parser has read it yet',
+      'Parse it before the operation is claimed: in a middleware, or with an interceptor such as FileInterceptor that stands below @Idempotent().',
+    );
+  }
+  if (isObject(body) && Object.values(body).some(isUnreadPart)) {
+    throw unavailable(
+      'its parts are streams',
+      "Register @fastify/multipart with attachFieldsToBody: 'keyValues'.",
+    );
+  }
+  return body;
+}
+
+/**
+ * The files that multer has put beside the fields, with their bytes; `undefined` without any.
+ *
+ * @throws {@link FingerprintUnavailableError} when the bytes of one are not in memory
+ */
+export function uploadedFiles({ file, files }: IncomingRequest): unknown {
+  if (!isObject(file) && !isObject(files)) return undefined;
+  return [isObject(file) ? content(file) : null, isObject(files) ? contents(files) : null];
+}
+
+/** Multer gives a list, or lists by field. */
+function contents(files: object): unknown {
+  if (Array.isArray(files)) return files.map(content);
+  return new Map(
+    Object.entries(files).map(([field, list]: [string, unknown]) => [
+      field,
+      Array.isArray(list) ? list.map(content) : content(list),
+    ]),
+  );
+}
+
+function content(file: unknown): unknown {
+  const { fieldname, originalname, mimetype, buffer } = (file ?? {}) as Readonly<
+    Record<string, unknown>
+  >;
+  if (types.isUint8Array(buffer)) return [fieldname, originalname, mimetype, buffer];
+  throw unavailable(
+    'the bytes of a file are not in memory',
+    'Use memory storage, so that each file has its buffer.',
+  );
+}
+
+/**
+ * Multer makes an object without prototype even of an empty form, while a form that nobody has
+ * parsed has no body, or `{}` from a parser that has left it alone.
+ */
+function isParsed({ body, file, files }: IncomingRequest): boolean {
+  if (isObject(file) || (isObject(files) && Object.keys(files).length > 0)) return true;
+  if (typeof body === 'string') return true;
+  return (
+    isObject(body) &&
+    (ArrayBuffer.isView(body) ||
+      Object.keys(body).length > 0 ||
+      Object.getPrototypeOf(body) === null)
+  );
+}
+
+/** What `@fastify/multipart` attaches with `attachFieldsToBody: true`. */
+function isUnreadPart(value: unknown): boolean {
+  const part: unknown = Array.isArray(value) ? value[0] : value;
+  return isObject(part) && 'fields' in part && 'type' in part && 'fieldname' in part;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+function unavailable(why: string, remedy: string): FingerprintUnavailableError {
+  return new FingerprintUnavailableError({
+    what: 'The multipart content cannot be compared with a retry',
+    why,
+    remedy,
+  });
+}
+
+const BRAND = Symbol.for('nestjs-idempotency:fingerprint-unavailable');
+
+/**
+ * The content of a request cannot be read, so that a retry with other content would not be
+ * noticed. The operation must not run: the application has to be set up differently.
+ */
+export class FingerprintUnavailableError extends Error {
+  override readonly name = 'FingerprintUnavailableError';
+
+  constructor(problem: FingerprintProblem, options?: ErrorOptions) {
+    super(
+      `${problem.what}: ${problem.why}. Accepted: a body that was parsed or kept before the operation is claimed. ${problem.remedy} Or set fingerprint to a function of the call, or to false when a retry cannot differ.`,
+      options,
+    );
+    Object.defineProperty(this, BRAND, { value: true });
+  }
+}
+
+/** What could not be read, and what would help. */
+interface FingerprintProblem {
+  /** The part of the request. */
+  readonly what: string;
+  /** What is wrong with it, as a clause. */
+  readonly why: string;
+  /** What to do, as a sentence. */
+  readonly remedy: string;
+}
+
+/** True for errors of this class, also from another copy of this package (ESM beside CJS). */
+export function isFingerprintUnavailableError(
+  error: unknown,
+): error is FingerprintUnavailableError {
+  return typeof error === 'object' && error !== null && BRAND in error;
 }

@@ -1,7 +1,6 @@
 import type { Attributes, Counter, Histogram, Meter } from '@opentelemetry/api';
 import type { IdempotencyEvent } from '../engine/events.js';
 import type { StoreCall } from '../engine/store-calls.js';
-import { ATTRIBUTES, type Outcome } from './attributes.js';
 
 /** In seconds: from an answer out of memory to a handler that takes a minute. */
 const BOUNDARIES = [
@@ -115,3 +114,23 @@ export class Instruments {
     this.operations.add(1, { ...attributes, [ATTRIBUTES.outcome]: outcome });
   }
 }
+
+/**
+ * Names of attributes. Values are names that the application gave to kinds of things, and numbers:
+ * never a key, a principal, or anything of a body.
+ */
+export const ATTRIBUTES = {
+  strategy: 'idempotency.strategy',
+  outcome: 'idempotency.outcome',
+  code: 'idempotency.code',
+  settlement: 'idempotency.settlement',
+  verb: 'idempotency.store.verb',
+  scope: 'idempotency.scope',
+  attempt: 'idempotency.attempt',
+  waitedMs: 'idempotency.waited_ms',
+  /** OpenTelemetry's own (semantic conventions, "Recording errors"). */
+  error: 'error.type',
+} as const;
+
+/** What became of a call. */
+export type Outcome = 'executed' | 'replayed' | 'rejected' | 'unprotected';

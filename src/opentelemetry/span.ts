@@ -1,6 +1,6 @@
 import type { Span } from '@opentelemetry/api';
 import type { IdempotencyEvent } from '../engine/events.js';
-import { ATTRIBUTES, type Outcome } from './attributes.js';
+import { ATTRIBUTES, type Outcome } from './instruments.js';
 
 /** Says on the span of a call what became of it. With several strategies, the last one speaks. */
 export function annotate(span: Span, event: IdempotencyEvent): void {

@@ -1,7 +1,11 @@
 import { deserialize, serialize } from 'node:v8';
-import { EmittedValues } from './emitted-values.js';
-import type { HeaderField, HttpReply, Reply } from './reply.js';
-import { TypedValue } from './typed-value.js';
+import {
+  EmittedValues,
+  type HeaderField,
+  type HttpReply,
+  type Reply,
+  TypedValue,
+} from './reply.js';
 
 /**
  * Layout of a recorded reply: one byte of format version, one of kind, then

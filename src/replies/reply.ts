@@ -28,3 +28,26 @@ export interface NotKept {
 
 /** What an operation ended with, as it is on record. */
 export type Reply = HttpReply | ValueReply | ErrorReply | NotKept;
+
+/** What a handler gave that answers with none or several values, where others give one. */
+export class EmittedValues {
+  constructor(readonly values: readonly unknown[]) {}
+
+  /** A single value as itself, so that it is kept as what a handler returned. */
+  static of(values: readonly unknown[]): unknown {
+    return values.length === 1 ? values[0] : new EmittedValues(values);
+  }
+
+  static listOf(value: unknown): readonly unknown[] {
+    return value instanceof EmittedValues ? value.values : [value];
+  }
+}
+
+/** A value with the names of its objects' types, where whoever replays it has to know them. */
+export class TypedValue {
+  constructor(
+    readonly value: unknown,
+    /** The keys are objects in the value itself: they are kept, and come back, as the same ones. */
+    readonly types: ReadonlyMap<object, string>,
+  ) {}
+}

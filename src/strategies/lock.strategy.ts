@@ -1,5 +1,5 @@
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
-import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
+import { IdempotencyStrategy } from './strategy-registry.js';
 import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';
 
 /**

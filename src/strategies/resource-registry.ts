@@ -1,21 +1,26 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import {
+  beginWork,
   hasResources,
   isResource,
   type Resource,
   type ResourceRequest,
   type Resources,
+  type WorkTransactions,
 } from '../engine/resource.js';
+import type { IdempotentCall } from '../keys/call.js';
+import { InvalidKeyError, type KeyFunction, type KeySource } from '../keys/key-source.js';
+import { type ResolvedKey, resolveKey } from '../keys/key-sources.js';
 import { IDEMPOTENCY_STORE } from '../options/constants.js';
-import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import {
   type IdempotencyModuleOptions,
   type IdempotentOptions,
   MODULE_DEFAULTS,
 } from '../options/idempotency.options.js';
-import { Row, sourcesOf } from './row.js';
+import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import type { RowId } from '../options/strategy-options.js';
+import type { StrategyPlan } from './strategy.js';
 
 /** How a handler names a row, and a column of it. */
 interface RowOptions {
@@ -75,4 +80,52 @@ function noEntity(given: unknown): IdempotencyConfigurationError {
     accepted: 'an entity, or a Resource',
     remedy: "Name what is changed, such as { entity: Goods, id: param('id') }.",
   });
+}
+
+/** The row that a call is about, and the column of it that a strategy guards. */
+export class Row {
+  private readonly parts: readonly ResolvedKey[];
+  /** Where the work's transaction comes from, unless it is the store's. */
+  readonly transactions: WorkTransactions | undefined;
+
+  constructor(
+    readonly resource: Resource,
+    /** The parts of its key, for the key of the operation. */
+    readonly sources: readonly (KeySource | KeyFunction)[],
+    headerName: string,
+  ) {
+    this.parts = sources.map((source) => resolveKey(source, { headerName }));
+    const transaction = resource.transaction?.bind(resource);
+    this.transactions = transaction && { begin: () => beginWork(transaction) };
+  }
+
+  /** What the strategy asks of the transaction. */
+  get transaction(): StrategyPlan['transaction'] {
+    return this.transactions === undefined ? 'required' : 'own';
+  }
+
+  /** @throws {@link InvalidKeyError} when a part of the row's key is missing or malformed */
+  async id(call: IdempotentCall): Promise<string[]> {
+    const id: string[] = [];
+    for (const part of this.parts) {
+      const value = await part.read(call);
+      if (value === undefined)
+        throw new InvalidKeyError(`The row cannot be found without ${part.description}.`);
+      id.push(value);
+    }
+    return id;
+  }
+}
+
+/** @throws {@link IdempotencyConfigurationError} when `id` names nothing */
+function sourcesOf(id: RowId | undefined): readonly (KeySource | KeyFunction)[] {
+  if (id === undefined) {
+    throw new IdempotencyConfigurationError({
+      option: 'id',
+      given: undefined,
+      accepted: 'where the key of the row comes from',
+      remedy: "Name it, such as { id: param('id') }.",
+    });
+  }
+  return Array.isArray(id) ? (id as readonly (KeySource | KeyFunction)[]) : [id as KeySource];
 }

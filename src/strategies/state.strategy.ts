@@ -1,9 +1,8 @@
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
-import type { Unmet } from '../engine/precondition.js';
-import type { Expectation, Resource } from '../engine/resource.js';
+import type { Expectation, Resource, Unmet } from '../engine/resource.js';
 import type { KeySource } from '../keys/key-source.js';
 import { keySource } from '../keys/key-sources.js';
-import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
+import { IdempotencyStrategy } from './strategy-registry.js';
 import { ResourceRegistry } from './resource-registry.js';
 import type { State, StateOptions, Transitions } from '../options/strategy-options.js';
 import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';

@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
-import { STRATEGY_METADATA } from '../options/metadata.js';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { STRATEGY_METADATA } from '../options/metadata.js';
 import type { IdempotencyStrategyContract } from './strategy.js';
 
 /** The strategies of an application: every provider that carries `@IdempotencyStrategy()`. */
@@ -33,4 +33,12 @@ export class StrategyRegistry {
     }
     return found;
   }
+}
+
+/** Registers a provider as the strategy of this name. */
+export function IdempotencyStrategy(name: string): ClassDecorator {
+  return (target) => {
+    Injectable()(target);
+    Reflect.defineMetadata(STRATEGY_METADATA, name, target);
+  };
 }

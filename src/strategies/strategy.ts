@@ -1,5 +1,5 @@
 import type { Awaitable } from '../engine/awaitable.js';
-import type { Precondition } from '../engine/precondition.js';
+import type { Precondition } from '../engine/resource.js';
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
 import type { IdempotentOperation } from '../operation/idempotent-operation.js';
 import type { RecoveredReply } from '../operation/recovery.js';

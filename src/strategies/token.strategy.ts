@@ -1,14 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { Inject } from '@nestjs/common';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
-import type { Precondition } from '../engine/precondition.js';
+import type { Precondition } from '../engine/resource.js';
 import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../options/idempotency.options.js';
-import { tokenExpiry } from '../tokens/sealed-token.js';
-import { TokenCarrier } from '../tokens/token-carrier.js';
+import { TokenCarrier, tokenExpiry } from '../tokens/sealed-token.js';
 import { isPurpose } from '../tokens/token-options-check.js';
 import { tokenScope, TokenService } from '../tokens/token.service.js';
-import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
+import { IdempotencyStrategy } from './strategy-registry.js';
 import type { TokenStrategyOptions } from '../options/strategy-options.js';
 import type {
   IdempotencyStrategyContract,

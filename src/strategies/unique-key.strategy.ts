@@ -1,6 +1,6 @@
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import { header, messageId } from '../keys/key-sources.js';
-import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
+import { IdempotencyStrategy } from './strategy-registry.js';
 import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';
 
 /** The key names the operation: sent by the client, found in the content, or made of it. */

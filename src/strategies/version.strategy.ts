@@ -1,13 +1,11 @@
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
-import type { Precondition, Unmet } from '../engine/precondition.js';
-import type { Resource, ResourceValue } from '../engine/resource.js';
+import type { Precondition, Resource, ResourceValue, Unmet } from '../engine/resource.js';
 import type { IdempotentCall } from '../keys/call.js';
 import { type ExpectedTags, IfMatchSource } from '../keys/if-match.js';
 import { InvalidKeyError, type KeySource } from '../keys/key-source.js';
 import { signature } from '../keys/signature.js';
-import { IdempotencyStrategy } from './idempotency-strategy.decorator.js';
-import { ResourceRegistry } from './resource-registry.js';
-import type { Row } from './row.js';
+import { IdempotencyStrategy } from './strategy-registry.js';
+import { ResourceRegistry, type Row } from './resource-registry.js';
 import type { VersionOptions } from '../options/strategy-options.js';
 import type {
   IdempotencyStrategyContract,

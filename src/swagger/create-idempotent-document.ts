@@ -1,17 +1,15 @@
 import type { INestApplication } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { SwaggerModule } from '@nestjs/swagger';
+import { ApiExtension, SwaggerModule } from '@nestjs/swagger';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import { HandlerRegistry } from '../handlers/handler-registry.js';
 import type { ProtectedHandler } from '../handlers/protected-handler.js';
-import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import type { IdempotencyModuleOptions } from '../options/idempotency.options.js';
+import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import { TokenController } from '../transports/http/token.controller.js';
-import { takeMarked, whileMarked } from './marks.js';
-import type { OpenAPIObject } from './open-api.js';
-import { describeOperation } from './operations.js';
-import { declareProblem } from './problems.js';
-import { describeTokenRoute } from './token-route.js';
+import type { OpenAPIObject, Operation } from './open-api.js';
+import { describeOperation, describeTokenRoute } from './operations.js';
+import { declareProblem } from './responses.js';
 
 type Create = typeof SwaggerModule.createDocument;
 
@@ -80,4 +78,69 @@ function handlerAt(
   const isAt = ({ paths }: ProtectedHandler): boolean =>
     paths.some((own) => own.replaceAll(/\{?[:*](\w+)\}?/g, '{$1}').endsWith(path));
   return handlers.find(isAt) ?? handlers[0]!;
+}
+
+const MARK = 'x-nestjs-idempotency-method';
+
+type Marked = Operation & { [MARK]?: number };
+
+/** An operation of the document, and the number of the method that handles it. */
+interface MarkedOperation {
+  /** In lower case. */
+  readonly httpMethod: string;
+  readonly path: string;
+  readonly operation: Operation;
+  readonly index: number;
+}
+
+/**
+ * Has every operation of the document bear the number of its method. Which operations a method has
+ * (prefixes, versions, several routes) is known to swagger alone. Nothing is left on the methods:
+ * the next document may be that of another application.
+ */
+function whileMarked(methods: readonly object[], create: () => OpenAPIObject): OpenAPIObject {
+  const before = methods.map(metadataOf);
+  try {
+    for (const [index, value] of methods.entries()) ApiExtension(MARK, index)({}, '', { value });
+    return create();
+  } finally {
+    for (const [index, method] of methods.entries()) restore(method, before[index]!);
+  }
+}
+
+/** The operations that are marked, without their marks from then on. */
+function takeMarked({ paths, webhooks = {} }: MarkedDocument): MarkedOperation[] {
+  // Nobody sends a key to where the application itself sends something.
+  for (const { operation } of operationsOf(webhooks)) delete operation[MARK];
+  const marked: MarkedOperation[] = [];
+  for (const { operation, ...place } of operationsOf(paths)) {
+    const index = operation[MARK];
+    delete operation[MARK];
+    if (index !== undefined) marked.push({ ...place, operation, index });
+  }
+  return marked;
+}
+
+type PathItems = OpenAPIObject['paths'];
+interface MarkedDocument {
+  readonly paths: PathItems;
+  /** Of OpenAPI 3.1. */
+  readonly webhooks?: PathItems;
+}
+
+function* operationsOf(items: PathItems) {
+  for (const [path, item] of Object.entries(items))
+    for (const [httpMethod, operation] of Object.entries(item) as [string, Marked][])
+      if (typeof operation === 'object') yield { path, httpMethod, operation };
+}
+
+function metadataOf(method: object): ReadonlyMap<unknown, unknown> {
+  const keys = Reflect.getOwnMetadataKeys(method) as unknown[];
+  return new Map(keys.map((key) => [key, Reflect.getOwnMetadata(key, method) as unknown]));
+}
+
+function restore(method: object, before: ReadonlyMap<unknown, unknown>): void {
+  for (const key of metadataOf(method).keys())
+    if (before.has(key)) Reflect.defineMetadata(key, before.get(key), method);
+    else Reflect.deleteMetadata(key as string, method);
 }

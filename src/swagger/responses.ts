@@ -1,6 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
+import { type IdempotencyErrorCode, REFUSALS } from '../engine/refusals.js';
+import { isDeterministic } from '../handlers/failure.js';
+import type { ProtectedHandler, ProtectedLayer } from '../handlers/protected-handler.js';
+import { IdempotencyException } from '../operation/idempotency.exception.js';
+import type { PublishedRefusal } from '../strategies/strategy.js';
+import { REPLAYED_HEADER } from '../transports/http/headers.js';
+import { PROBLEM_CONTENT_TYPE } from '../transports/http/problem.js';
 import {
   type Content,
+  type Header,
   isSameHeader,
   type MediaType,
   type OpenAPIObject,
@@ -58,4 +66,146 @@ function eitherOf(declared: MediaType, added: MediaType): MediaType {
 function eitherSchema(declared: Schema | undefined, added: Schema | undefined): Schema | undefined {
   if (declared === undefined || added === undefined) return declared ?? added;
   return isDeepStrictEqual(declared, added) ? declared : { anyOf: [declared, added] };
+}
+
+const NAME = 'IdempotencyProblem';
+
+const SCHEMA: Schema = {
+  type: 'object',
+  description: 'Problem details (RFC 9457), with what a program needs to know.',
+  required: ['type', 'title', 'status', 'detail', 'code', 'retryable'],
+  properties: {
+    type: { type: 'string', format: 'uri-reference', description: 'Names the kind of problem.' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    detail: { type: 'string', description: 'What to do next.' },
+    code: { type: 'string', enum: Object.keys(REFUSALS) },
+    retryable: {
+      type: 'boolean',
+      description: 'True when the same call, repeated unchanged, may succeed later.',
+    },
+  },
+  additionalProperties: true,
+};
+
+const RETRY_AFTER: Header = {
+  description: 'How many seconds to wait before repeating the same call.',
+  schema: { type: 'integer', minimum: 0 },
+};
+
+/** How the refusals of a document are described. */
+export interface Problems {
+  readonly document: OpenAPIObject;
+  readonly baseUrl: string | undefined;
+}
+
+/** Puts the schema of problems into the document, unless the application has one of that name. */
+export function declareProblem(document: OpenAPIObject, baseUrl: string | undefined): Problems {
+  document.components = {
+    ...document.components,
+    schemas: { [NAME]: SCHEMA, ...document.components?.schemas },
+  };
+  return { document, baseUrl };
+}
+
+/** Adds the answers that these refusals are. */
+export function addProblems(
+  { document, baseUrl }: Problems,
+  operation: Operation,
+  refusals: readonly PublishedRefusal[],
+): void {
+  const byStatus = new Map<number, Set<IdempotencyErrorCode>>();
+  for (const { code, status = REFUSALS[code].status } of refusals)
+    byStatus.set(status, (byStatus.get(status) ?? new Set()).add(code));
+  for (const [status, codes] of byStatus)
+    addResponse(document, operation, status, problemResponse(status, [...codes], baseUrl));
+}
+
+function problemResponse(
+  status: number,
+  codes: readonly IdempotencyErrorCode[],
+  problemBaseUrl: string | undefined,
+): Response {
+  const examples = codes.map((code) => {
+    const { problem } = new IdempotencyException(code, { status, problemBaseUrl });
+    return [code, { summary: REFUSALS[code].title, value: problem }] as const;
+  });
+  const isRetryable = codes.some((code) => REFUSALS[code].retryable);
+  return {
+    description: codes.map((code) => `${REFUSALS[code].title} (\`${code}\`)`).join(', '),
+    ...(isRetryable && { headers: { 'Retry-After': RETRY_AFTER } }),
+    content: {
+      [PROBLEM_CONTENT_TYPE]: {
+        schema: { $ref: `#/components/schemas/${NAME}` },
+        examples: Object.fromEntries(examples),
+      },
+    },
+  };
+}
+
+const REPLAYED: Header = {
+  description: 'On a reply that was recorded earlier, and only there.',
+  schema: { type: 'string', enum: ['true'] },
+};
+
+/** Adds what strategies put on, or into, the replies of the handler, and the mark of a replay. */
+export function addReplies(
+  document: OpenAPIObject,
+  operation: Operation,
+  { layers, onError }: ProtectedHandler,
+): void {
+  for (const { published } of layers) {
+    if (published.reply !== undefined) replaceSuccess(document, operation, published.reply);
+    for (const status of successes(operation))
+      addHeaders(document, operation, status, published.headers);
+  }
+  if (!layers.some(({ published }) => published.replays)) return;
+  for (const status of Object.keys(operation.responses))
+    if (isRecorded(status, onError !== undefined))
+      addResponse(document, operation, status, {
+        description: '',
+        headers: { [REPLAYED_HEADER]: REPLAYED },
+      });
+}
+
+/** The strategy answers instead of the handler. */
+function replaceSuccess(
+  document: OpenAPIObject,
+  operation: Operation,
+  { status, schema }: NonNullable<ProtectedLayer['published']['reply']>,
+): void {
+  for (const other of successes(operation)) {
+    const { description, content } = resolved<Response>(document, operation.responses[other])!;
+    // What the framework would have answered with, and nobody has declared.
+    if (!description && content === undefined) delete operation.responses[other];
+  }
+  operation.responses[status] ??= {
+    description: '',
+    content: { 'application/json': { schema } },
+  };
+}
+
+function addHeaders(
+  document: OpenAPIObject,
+  operation: Operation,
+  status: string,
+  meanings: Readonly<Record<string, string>>,
+): void {
+  const headers = Object.entries(meanings).map(
+    ([name, description]) => [name, { description, schema: { type: 'string' } }] as const,
+  );
+  addResponse(document, operation, status, {
+    description: '',
+    headers: Object.fromEntries(headers),
+  });
+}
+
+function successes({ responses }: Operation): string[] {
+  return Object.keys(responses).filter((status) => status.startsWith('2'));
+}
+
+/** Of the statuses that the application answers with: whether a duplicate may get them. */
+function isRecorded(status: string, decidesOnErrors: boolean): boolean {
+  if (/^[23]/.test(status)) return true;
+  return /^[45]\d\d$/.test(status) && (decidesOnErrors || isDeterministic(Number(status)));
 }

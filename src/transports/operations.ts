@@ -5,7 +5,7 @@ import type { Beginning, OperationRequest, Refused } from '../engine/operation.j
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
 import { IdempotencyException } from '../operation/idempotency.exception.js';
 import type { IdempotentCall } from '../keys/call.js';
-import { isFingerprintUnavailableError } from '../keys/fingerprint-unavailable-error.js';
+import { isFingerprintUnavailableError } from '../keys/request-body.js';
 import { isInvalidKeyError } from '../keys/key-source.js';
 import { recordId } from '../keys/record-id.js';
 import type { StrategyCall } from '../strategies/strategy.js';

@@ -6,10 +6,8 @@ import type {
 import type { IdempotentOptions } from '../options/idempotency.options.js';
 import { encodeHttpReply, encodeValueReply } from '../replies/codec.js';
 import type { HeaderField } from '../replies/reply.js';
-import { deriveKey } from '../operation/current-operation.js';
-import { savedId } from '../operation/operation-ids.js';
+import { deriveKey, savedId, savedValue } from '../operation/current-operation.js';
 import type { RecoveredReply } from '../operation/recovery.js';
-import { savedValue } from '../operation/saved-value.js';
 
 interface KnownIdentity {
   readonly key: string;

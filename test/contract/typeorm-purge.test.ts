@@ -3,8 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { statementsOf } from '../../src/stores/typeorm/dialect.js';
 import { recordsOn } from '../../src/stores/typeorm/open-records.js';
-import { QueryRunnerSession } from '../../src/stores/typeorm/query-runner.session.js';
-import type { Answer, Statement, Values } from '../../src/stores/typeorm/session.js';
+import {
+  type Answer,
+  QueryRunnerSession,
+  type Statement,
+  type Values,
+} from '../../src/stores/typeorm/sessions.js';
 import { claimOf, completedOn } from '../support/claims.js';
 import { MARIADB, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
 

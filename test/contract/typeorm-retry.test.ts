@@ -1,5 +1,9 @@
-import { RetryingSession } from '../../src/stores/typeorm/retry.js';
-import type { Answer, Session, Statement } from '../../src/stores/typeorm/session.js';
+import {
+  type Answer,
+  RetryingSession,
+  type Session,
+  type Statement,
+} from '../../src/stores/typeorm/sessions.js';
 
 const STATEMENT: Statement = { name: 'statement', text: 'SELECT 1', parameters: [] };
 const ANSWER: Answer = { rows: [], changed: 1, insertId: 0 };

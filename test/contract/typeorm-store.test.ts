@@ -2,7 +2,7 @@ import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { recordsOn } from '../../src/stores/typeorm/open-records.js';
-import { QueryRunnerSession } from '../../src/stores/typeorm/query-runner.session.js';
+import { QueryRunnerSession } from '../../src/stores/typeorm/sessions.js';
 import { claimOf, completedOn } from '../support/claims.js';
 import { MARIADB, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
 

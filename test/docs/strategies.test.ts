@@ -20,7 +20,9 @@ describe('the situations on the page that chooses a strategy', () => {
   });
 
   it('name strategies that exist, and all of them', () => {
-    const strategies = [...membersOf('options/idempotency.options.ts', 'IdempotencyStrategies').keys()];
+    const strategies = [
+      ...membersOf('options/idempotency.options.ts', 'IdempotencyStrategies').keys(),
+    ];
     const named = codeNames(PAGE, 'Situations', 'strategy');
     expect([...new Set(named)].sort()).toEqual(
       [...strategies.map((name) => name.replaceAll("'", '')), 'insertOrGet()'].sort(),

@@ -1,13 +1,15 @@
 import { isPending } from '../../src/engine/awaitable.js';
 import type { Claim } from '../../src/engine/claim.js';
-import type { Given, Process, World } from '../support/engine.js';
 import {
   bytes,
   claimIn,
   expectNothingLeft,
+  type Given,
   newWorld,
+  type Process,
   RETENTION_MS,
   RETRY_AFTER_MS,
+  type World,
 } from '../support/engine.js';
 
 expectNothingLeft();

@@ -1,6 +1,5 @@
 import { beginLayers } from '../../src/engine/layers.js';
-import type { Precondition } from '../../src/engine/precondition.js';
-import type { WorkTransaction } from '../../src/engine/work-transaction.js';
+import type { Precondition, WorkTransaction } from '../../src/engine/resource.js';
 import { failBefore, pass } from '../../src/testing/index.js';
 import {
   bytes,

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { IncomingRequest } from '../../src/keys/call.js';
 import { FingerprintUnavailableError, requestFingerprint } from '../../src/keys/fingerprint.js';
-import { isFingerprintUnavailableError } from '../../src/keys/fingerprint-unavailable-error.js';
+import { isFingerprintUnavailableError } from '../../src/keys/request-body.js';
 import { callOf } from './call.js';
 
 function fingerprint(request: Partial<IncomingRequest>): string {

@@ -1,6 +1,5 @@
 import { IdempotencyConfigurationError } from '../../src/engine/configuration-error.js';
-import type { BodyPath } from '../../src/keys/body-path.js';
-import { InvalidKeyError, type KeySource } from '../../src/keys/key-source.js';
+import { type BodyPath, InvalidKeyError, type KeySource } from '../../src/keys/key-source.js';
 import { body, keySource, param, principal, query } from '../../src/keys/key-sources.js';
 import { callOf } from './call.js';
 

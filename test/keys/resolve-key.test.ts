@@ -1,10 +1,15 @@
 import fc from 'fast-check';
 import { IdempotencyConfigurationError } from '../../src/engine/configuration-error.js';
-import { directKey } from '../../src/keys/direct-key.js';
-import type { KeyDeclaration, KeySource } from '../../src/keys/key-source.js';
-import { InvalidKeyError } from '../../src/keys/key-source.js';
-import { body, header, keySource, param, principal } from '../../src/keys/key-sources.js';
-import { resolveKey } from '../../src/keys/resolve-key.js';
+import { directKey } from '../../src/keys/key-part.js';
+import { InvalidKeyError, type KeyDeclaration, type KeySource } from '../../src/keys/key-source.js';
+import {
+  body,
+  header,
+  keySource,
+  param,
+  principal,
+  resolveKey,
+} from '../../src/keys/key-sources.js';
 import { signature } from '../../src/keys/signature.js';
 import { callOf, callWithHeader } from './call.js';
 

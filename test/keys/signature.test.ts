@@ -1,5 +1,5 @@
 import { IdempotencyConfigurationError } from '../../src/engine/configuration-error.js';
-import type { DottedBodyPath } from '../../src/keys/body-path.js';
+import type { DottedBodyPath } from '../../src/keys/key-source.js';
 import type { IncomingRequest } from '../../src/keys/call.js';
 import { FingerprintUnavailableError } from '../../src/keys/fingerprint.js';
 import { signature, type SignatureOptions } from '../../src/keys/signature.js';

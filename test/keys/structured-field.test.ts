@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { InvalidKeyError } from '../../src/keys/key-source.js';
-import { parseKeyHeader } from '../../src/keys/structured-field.js';
+import { parseKeyHeader } from '../../src/keys/header-source.js';
 
 const UUID = '8e03978e-40d5-43dd-bc93-6894a57f9324';
 

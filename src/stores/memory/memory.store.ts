@@ -12,7 +12,7 @@ import {
   type ReleaseRequest,
   type SaveStepRequest,
 } from '../../engine/store.js';
-import { BoundedRecords } from './bounded-records.js';
+import { BoundedRecords, Watchers } from './bounded-records.js';
 import {
   bytesOfArray,
   bytesOfRecord,
@@ -22,7 +22,6 @@ import {
   copyToKeep,
   MemoryRecord,
 } from './memory-record.js';
-import { Watchers } from './watchers.js';
 
 /** More go than come, so a backlog of expired records shrinks with every call. */
 const EXPIRED_PER_CALL = 2;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
-import type { Statement } from './session.js';
+import type { Statement } from './sessions.js';
 import { SQL } from './sql.generated.js';
 
 export type Dialect = keyof typeof SQL;

@@ -1,15 +1,78 @@
-import { type DataSource, In, LessThan, Not, type ObjectLiteral } from 'typeorm';
+import {
+  type DataSource,
+  type EntityManager,
+  type EntityMetadata,
+  In,
+  LessThan,
+  Not,
+  type ObjectLiteral,
+  type QueryRunner,
+} from 'typeorm';
 import type {
   Expectation,
   Resource,
   ResourceRequest,
+  Resources,
   ResourceValue,
 } from '../../engine/resource.js';
 import type { OperationManager } from '../../engine/transaction.js';
-import { currentManager } from './current-manager.js';
+import { Connections } from './connections.js';
+import {
+  currentManager,
+  runWithHosts,
+  runWithManager,
+  transactionHostsOf,
+} from './current-manager.js';
 import { dialectOf } from './dialect.js';
 import { EntityColumn, nested } from './entity-column.js';
 import { SavedRows } from './saved-rows.js';
+import type { Row } from './sessions.js';
+
+/** What {@link TypeOrmResources} is made of. */
+export interface TypeOrmResourcesOptions {
+  /** The data source of the entities, initialized, or a function that gives it. */
+  readonly dataSource: DataSource | (() => DataSource | Promise<DataSource>);
+}
+
+/**
+ * Entities for the strategies `version` and `state` when records are kept elsewhere, such as in
+ * Redis. The work has a transaction of its own, which commits before the reply is recorded: a
+ * process that dies between the two has done the work, and a retry finds it done (412 or 409).
+ *
+ * @example
+ * IdempotencyModule.forRoot({ store: new RedisStore({ client }), resources: new TypeOrmResources({ dataSource }) })
+ */
+export class TypeOrmResources implements Resources {
+  constructor(private readonly options: TypeOrmResourcesOptions) {}
+
+  resource(request: ResourceRequest): Resource {
+    return new EntityResource(
+      () => this.dataSource(),
+      request,
+      (work) => this.transaction(work),
+    );
+  }
+
+  private async transaction<T>(work: (manager?: EntityManager) => Promise<T>): Promise<T> {
+    const dataSource = await this.dataSource();
+    const hosts = await transactionHostsOf(dataSource);
+    const letGo = await Connections.of(dataSource).take();
+    try {
+      return await dataSource.transaction((manager) =>
+        runWithManager({ dataSource, manager }, () =>
+          runWithHosts(hosts, manager, () => work(manager)),
+        ),
+      );
+    } finally {
+      letGo();
+    }
+  }
+
+  private async dataSource(): Promise<DataSource> {
+    const { dataSource } = this.options;
+    return typeof dataSource === 'function' ? dataSource() : dataSource;
+  }
+}
 
 /** A column of an entity. Works in whatever transaction the present code runs in. */
 export class EntityResource implements Resource {
@@ -86,4 +149,39 @@ export class EntityResource implements Resource {
 function conditionOf(expected: Expectation | undefined, value: ResourceValue): unknown {
   if (expected === undefined) return Not(value);
   return 'oneOf' in expected ? In([...expected.oneOf]) : LessThan(expected.below);
+}
+
+/**
+ * The entity as a SELECT of this row would make it; `undefined` where it takes that SELECT,
+ * because the entity is more than the columns of the row, or the row is without them.
+ */
+export function entityOfRow(
+  runner: QueryRunner,
+  metadata: EntityMetadata,
+  row: Row,
+): ObjectLiteral | undefined {
+  if (Object.keys(row).length === 0 || !isPlain(metadata)) return undefined;
+  const { driver } = metadata.connection;
+  const entity = metadata.create(runner, { fromDeserializer: true }) as ObjectLiteral;
+  for (const column of metadata.columns) {
+    if (column.isVirtual || !column.isSelect) continue;
+    column.setEntityValue(entity, driver.prepareHydratedValue(row[column.databaseName], column));
+  }
+  return entity;
+}
+
+function isPlain(metadata: EntityMetadata): boolean {
+  const { driver, options, subscribers } = metadata.connection;
+  const isSqlite = dialectOf(options.type) === 'sqlite';
+  const readByFunction = isSqlite ? ['jsonb'] : driver.spatialTypes.map(String);
+  return (
+    metadata.eagerRelations.length === 0 &&
+    metadata.relationIds.length === 0 &&
+    metadata.afterLoadListeners.length === 0 &&
+    metadata.childEntityMetadatas.length === 0 &&
+    !metadata.columns.some(
+      (each) => each.isVirtualProperty || readByFunction.includes(String(each.type)),
+    ) &&
+    !subscribers.some((subscriber) => subscriber.afterLoad !== undefined)
+  );
 }

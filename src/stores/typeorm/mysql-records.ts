@@ -4,12 +4,18 @@ import type {
   ExtendRequest,
   IssueRequest,
 } from '../../engine/store.js';
-import { asBytes, bytesOfId, bytesOfText } from './bytes.js';
+import {
+  asBytes,
+  bytesOfId,
+  bytesOfText,
+  isExpired,
+  isOtherContent,
+  standing,
+  stepsOf,
+} from './row.js';
 import type { Statements } from './dialect.js';
 import { acquireValues, claimValues, SqlRecords } from './records.js';
-import { isExpired, isOtherContent, standing } from './row.js';
-import type { Row, Session } from './session.js';
-import { stepsOf } from './steps.js';
+import type { Row, Session } from './sessions.js';
 
 /**
  * MySQL and MariaDB, which cannot tell what an insert has met. The first claim of a record is one

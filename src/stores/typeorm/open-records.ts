@@ -3,12 +3,14 @@ import type { DataSource } from 'typeorm';
 import { dialectOf, statementsOf, type TableName } from './dialect.js';
 import { MysqlRecords } from './mysql-records.js';
 import { PostgresRecords } from './postgres-records.js';
-import { PreparedSession } from './postgres.session.js';
-import { DataSourceSession } from './query-runner.session.js';
+import {
+  DataSourceSession,
+  PreparedSession,
+  RetryingSession,
+  type Session,
+  SqliteSession,
+} from './sessions.js';
 import { SqlRecords } from './records.js';
-import { RetryingSession } from './retry.js';
-import type { Session } from './session.js';
-import { SqliteSession } from './sqlite.session.js';
 
 interface OpenOptions {
   /** Only for PostgreSQL. */

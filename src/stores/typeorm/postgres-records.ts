@@ -1,9 +1,8 @@
 import type { AcquireRequest, AcquireResult, StoredOutcome } from '../../engine/store.js';
-import { asBytes, textOf } from './bytes.js';
+import { acquired, asBytes, textOf } from './row.js';
 import type { Statements } from './dialect.js';
 import { acquireValues, SqlRecords } from './records.js';
-import { acquired } from './row.js';
-import type { Session } from './session.js';
+import type { Session } from './sessions.js';
 
 /**
  * PostgreSQL. First claim, replay and refusal are one statement; a record that is there and free to

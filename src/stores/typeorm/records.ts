@@ -9,11 +9,18 @@ import type {
   ReleaseRequest,
   SaveStepRequest,
 } from '../../engine/store.js';
-import { bytesOfId, bytesOfText } from './bytes.js';
+import {
+  acquired,
+  bytesOfId,
+  bytesOfText,
+  isExpired,
+  isTrue,
+  standing,
+  stepFrame,
+  viewOf,
+} from './row.js';
 import type { Statements } from './dialect.js';
-import { acquired, isExpired, isTrue, standing, viewOf } from './row.js';
-import type { Answer, Row, Session, Statement, Values } from './session.js';
-import { stepFrame } from './steps.js';
+import type { Answer, Row, Session, Statement, Values } from './sessions.js';
 
 /** Each time someone else must have come between; so often in a row nobody does. */
 const MOST_ROUNDS = 50;

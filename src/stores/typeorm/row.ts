@@ -1,13 +1,13 @@
+import { createHash } from 'node:crypto';
 import type {
   Acquired,
   AcquireRequest,
   RecordState,
   RecordView,
   Refusing,
+  Steps,
 } from '../../engine/store.js';
-import { asBytes, textOf } from './bytes.js';
-import type { Row } from './session.js';
-import { stepsOf } from './steps.js';
+import type { Row } from './sessions.js';
 
 /** The record that a claim has won. */
 export function acquired(row: Row): Acquired {
@@ -81,4 +81,57 @@ export function viewOf(id: string, row: Row): RecordView {
 /** Booleans come as such, or as numbers. */
 export function isTrue(value: unknown): boolean {
   return Number(value) === 1;
+}
+
+/**
+ * Steps in one binary column, one frame after the other: length of the name, name, length of the
+ * value, value. Lengths are four bytes, the most significant first. A step is saved by appending
+ * its frame; of two with one name the later counts.
+ */
+export function stepFrame(name: string, value: Uint8Array): Buffer {
+  const nameBytes = Buffer.from(name, 'utf8');
+  const frame = Buffer.allocUnsafe(8 + nameBytes.length + value.length);
+  frame.writeUInt32BE(nameBytes.length, 0);
+  nameBytes.copy(frame, 4);
+  frame.writeUInt32BE(value.length, 4 + nameBytes.length);
+  frame.set(value, 8 + nameBytes.length);
+  return frame;
+}
+
+export function stepsOf(frames: Buffer): Steps {
+  const steps = new Map<string, Uint8Array>();
+  let offset = 0;
+  const next = (): Buffer => {
+    const start = offset + 4;
+    offset = start + frames.readUInt32BE(offset);
+    return frames.subarray(start, offset);
+  };
+  while (offset < frames.length) {
+    const name = next().toString('utf8');
+    steps.set(name, next());
+  }
+  return steps;
+}
+
+const ID = /^[0-9a-f]{64}$/;
+
+/** The 32 bytes that an id stands for. Ids are hashes; anything else is made one. */
+export function bytesOfId(id: string): Buffer {
+  return ID.test(id) ? Buffer.from(id, 'hex') : createHash('sha256').update(`id:${id}`).digest();
+}
+
+export function bytesOfText(text: string): Buffer {
+  return Buffer.from(text, 'utf8');
+}
+
+export function textOf(bytes: unknown): string {
+  return asBytes(bytes).toString('utf8');
+}
+
+/** A binary column as a driver gives it: a Buffer, or an array of bytes. */
+export function asBytes(value: unknown): Buffer {
+  if (Buffer.isBuffer(value)) return value;
+  const bytes = value as Uint8Array | null | undefined;
+  // sql.js gives `null` for a blob of no bytes in some releases.
+  return bytes ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) : Buffer.alloc(0);
 }

@@ -1,5 +1,6 @@
 import type {
   DataSource,
+  EntityMetadata,
   EntitySubscriberInterface,
   EntityTarget,
   ObjectLiteral,
@@ -8,6 +9,7 @@ import type {
   TransactionStartEvent,
   UpdateEvent,
 } from 'typeorm';
+import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
 
 /**
  * What the work itself has saved of an entity. TypeORM counts a version up when it saves, so that
@@ -59,4 +61,77 @@ export class SavedRows implements EntitySubscriberInterface {
     const rows = queryRunner && this.rows.get(queryRunner);
     return Array.isArray(rows) ? rows.findLast(isRow) : undefined;
   }
+}
+
+type Column = EntityMetadata['columns'][number];
+
+/** A column, and the value that a row has to have there; as the application writes it. */
+export interface UniqueValue {
+  readonly column: Column;
+  readonly value: unknown;
+}
+
+/**
+ * What finds the row that the values meet: every unique index that they cover, or else the primary
+ * key. The key counts last because it may be a new one for every try, while a row is the same by
+ * what is unique about it in nature.
+ *
+ * @throws {@link IdempotencyConfigurationError} when the values cover none
+ */
+export function uniqueValuesOf(metadata: EntityMetadata, values: ObjectLiteral): UniqueValue[] {
+  const known = new Map<Column, unknown>();
+  for (const column of metadata.columns) {
+    const value = valueOf(column, values);
+    // NULL meets no other NULL, and what an expression yields only the database knows.
+    if (value !== undefined && value !== null && typeof value !== 'function')
+      known.set(column, value);
+  }
+  const isCovered = (columns: readonly Column[]): boolean =>
+    columns.every((column) => known.has(column));
+  const indexes = uniqueIndexesOf(metadata);
+  const covered = indexes.filter(isCovered);
+  if (covered.length === 0 && isCovered(metadata.primaryColumns))
+    covered.push(metadata.primaryColumns);
+  if (covered.length === 0) throw notCovered(metadata, indexes, [...known.keys()]);
+  return [...new Set(covered.flat())].map((column) => ({ column, value: known.get(column) }));
+}
+
+/** As TypeORM reads it for an insert: of a relation, the key of the entity that is referred to. */
+function valueOf(column: Column, values: ObjectLiteral): unknown {
+  const value: unknown = column.getEntityValue(values);
+  const { referencedColumn } = column;
+  const isEntity = typeof value === 'object' && value !== null && !(value instanceof Date);
+  return isEntity && referencedColumn !== undefined && !ArrayBuffer.isView(value)
+    ? referencedColumn.getEntityValue(value)
+    : value;
+}
+
+/** Those that hold for every row, at once. */
+function uniqueIndexesOf({ uniques, indices, primaryColumns }: EntityMetadata): Column[][] {
+  const constraints = uniques.filter(({ deferrable }) => deferrable === undefined);
+  const indexes = indices.filter(({ isUnique, where }) => isUnique && where === undefined);
+  const isPrimary = (columns: readonly Column[]): boolean =>
+    columns.length === primaryColumns.length && columns.every(({ isPrimary }) => isPrimary);
+  return [...constraints, ...indexes]
+    .map(({ columns }) => columns)
+    .filter((columns) => columns.length > 0 && !isPrimary(columns));
+}
+
+function notCovered(
+  metadata: EntityMetadata,
+  indexes: readonly Column[][],
+  given: readonly Column[],
+): IdempotencyConfigurationError {
+  const accepted = [metadata.primaryColumns, ...indexes].map(namesOf);
+  return new IdempotencyConfigurationError({
+    option: `values of insertOrGet(${metadata.name})`,
+    given: `values of ${namesOf(given)}`,
+    accepted: `values of all columns of a unique index or the primary key: ${accepted.join(' or ')}`,
+    remedy: 'Give them, or declare what is unique with @Unique() or @Index({ unique: true }).',
+  });
+}
+
+/** Names of properties; never what is in them. */
+export function namesOf(columns: readonly Column[]): string {
+  return `(${columns.map(({ propertyPath }) => propertyPath).join(', ')})`;
 }

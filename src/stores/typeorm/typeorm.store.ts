@@ -17,14 +17,14 @@ import type {
   TransactionalStore,
   TransactionRequest,
 } from '../../engine/transaction.js';
-import { outliveConnections } from './broken-connections.js';
+import { outliveConnections } from './connections.js';
 import { checkTable } from './check-table.js';
 import { checkName, DEFAULT_TABLE, type TableName } from './dialect.js';
 import { EntityResource } from './entity-resource.js';
 import { openRecords } from './open-records.js';
 import { type PurgeOptions, purgeOptions, PurgeTimer } from './purge-timer.js';
 import type { SqlRecords } from './records.js';
-import { transactionHostsOf } from './transaction-hosts.js';
+import { transactionHostsOf } from './current-manager.js';
 import { TypeOrmTransaction } from './typeorm.transaction.js';
 
 /** What {@link TypeOrmStore} is made of. */

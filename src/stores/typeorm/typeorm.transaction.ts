@@ -8,17 +8,20 @@ import type {
   Refusing,
   SaveStepRequest,
 } from '../../engine/store.js';
-import { fingerprintsMatch } from '../../engine/local-call.js';
+import { fingerprintsMatch } from '../../engine/waiting.js';
 import type { StoreTransaction } from '../../engine/transaction.js';
 import { Connections } from './connections.js';
-import { runWithManager } from './current-manager.js';
+import {
+  runWithHosts,
+  runWithManager,
+  type TransactionHost,
+  transactionHostsOf,
+} from './current-manager.js';
 import { dialectOf, type TableName } from './dialect.js';
 import { recordsInTransaction, recordsOn } from './open-records.js';
-import { QueryRunnerSession } from './query-runner.session.js';
+import { isPassing, QueryRunnerSession } from './sessions.js';
 import { RECORD_LOCKS, type RecordLock, SAVEPOINT } from './record-lock.js';
 import type { SqlRecords } from './records.js';
-import { isPassing } from './retry.js';
-import { runWithHosts, type TransactionHost, transactionHostsOf } from './transaction-hosts.js';
 
 const MOST_RETRIES = 5;
 /** How long a claim waits at least when something other than its record held it up: then doubled. */

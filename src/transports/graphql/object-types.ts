@@ -1,5 +1,5 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { TypedValue } from '../../replies/typed-value.js';
+import { TypedValue } from '../../replies/reply.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import type { KeptValues } from '../kept-results.js';
 import { objectsIn } from './objects-in.js';

@@ -1,8 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
-import type { Awaitable } from '../../engine/awaitable.js';
-import { chain } from '../../engine/awaitable.js';
+import { type Awaitable, chain } from '../../engine/awaitable.js';
 import type { HeaderField, HttpReply } from '../../replies/reply.js';
 import type { HttpExchange } from './exchange.js';
 import { EXPOSE_HEADER, exposing, REPLAYED_HEADER } from './headers.js';

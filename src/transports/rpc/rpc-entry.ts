@@ -16,7 +16,7 @@ import {
 } from '../../operation/idempotency.exception.js';
 import { MODULE_OPTIONS_TOKEN } from '../../options/module-definition.js';
 import type { IdempotencyModuleOptions } from '../../options/idempotency.options.js';
-import { EmittedValues } from '../../replies/emitted-values.js';
+import { EmittedValues } from '../../replies/reply.js';
 import { DirectEntry } from '../direct-entry.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import { type Begun, type Entry, Operations, type RefusalReason } from '../operations.js';

@@ -1,0 +1,148 @@
+import type { CancelTimer, Clock } from './clock.js';
+import type { IdempotencyStore, Refusing } from './store.js';
+
+/**
+ * - `acquiring`: the store is being asked.
+ * - `answered`: the store's answer is there, and the record is not ours.
+ * - `failed`: the store could not be asked.
+ * - `running`: the record is ours and the handler runs.
+ * - `replied`: the handler's reply is known here, whether or not the store has it yet.
+ * - `gone`: the claim ended without a reply; the record has to be looked at again.
+ */
+type Phase =
+  | { readonly name: 'acquiring' }
+  | { readonly name: 'answered'; readonly result: Refusing }
+  | { readonly name: 'failed'; readonly cause: unknown }
+  | { readonly name: 'running' }
+  | { readonly name: 'replied'; readonly reply: Uint8Array }
+  | { readonly name: 'gone' };
+
+const ACQUIRING: Phase = { name: 'acquiring' };
+const RUNNING: Phase = { name: 'running' };
+const GONE: Phase = { name: 'gone' };
+
+/** True when a call with one fingerprint may be answered from a record with the other. */
+export function fingerprintsMatch(a: string, b: string): boolean {
+  return a === b || a === '' || b === '';
+}
+
+/**
+ * The one call of this process that talks to the store about a record. Duplicates in the same
+ * process share it: they neither ask the store nor poll, and are woken when its phase changes.
+ */
+export class LocalCall {
+  phase: Phase = ACQUIRING;
+  private waiters: Set<() => void> | undefined;
+
+  constructor(readonly fingerprint: string) {}
+
+  /** The record is ours. */
+  run(): void {
+    this.enter(RUNNING);
+  }
+
+  /** The record is not ours. */
+  answer(result: Refusing): void {
+    this.enter({ name: 'answered', result });
+  }
+
+  fail(cause: unknown): void {
+    this.enter({ name: 'failed', cause });
+  }
+
+  reply(reply: Uint8Array): void {
+    this.enter({ name: 'replied', reply });
+  }
+
+  /** Whoever can still find this call would wait in vain: it has to be closed before. */
+  end(): void {
+    this.enter(GONE);
+  }
+
+  /**
+   * Calls `wake` once, at the next change of phase.
+   *
+   * @returns a function that stops the waiting
+   */
+  onChange(wake: () => void): () => void {
+    (this.waiters ??= new Set()).add(wake);
+    return () => void this.waiters?.delete(wake);
+  }
+
+  private enter(phase: Phase): void {
+    this.phase = phase;
+    const waiters = this.waiters;
+    if (waiters === undefined) return;
+    this.waiters = undefined;
+    for (const wake of waiters) wake();
+  }
+}
+
+const FIRST_POLL_MS = 25;
+const LONGEST_POLL_MS = 500;
+/** With a store that calls back, polling is only the net below. */
+const POLL_BESIDE_WATCH_MS = 1_000;
+
+interface Round {
+  readonly waiters: Set<() => void>;
+  cancelTimer?: CancelTimer;
+  unwatch?: () => void;
+}
+
+/**
+ * Waiting for owners in other processes. All duplicates of a record that wait in this process
+ * share one round: one watch, one timer, and afterwards one question to the store.
+ */
+export class Rounds {
+  private readonly rounds = new Map<string, Round>();
+
+  constructor(
+    private readonly store: IdempotencyStore,
+    private readonly clock: Clock,
+  ) {}
+
+  /**
+   * @param round how often the caller has waited before; pauses grow with it
+   * @param leaseRemainingMs the end of the present lease is worth a look
+   * @returns a function that leaves the round
+   */
+  join(id: string, round: number, leaseRemainingMs: number, wake: () => void): () => void {
+    const joined = this.rounds.get(id) ?? this.begin(id, round, leaseRemainingMs);
+    joined.waiters.add(wake);
+    return () => {
+      joined.waiters.delete(wake);
+      if (joined.waiters.size === 0) this.end(id, joined);
+    };
+  }
+
+  private begin(id: string, number: number, leaseRemainingMs: number): Round {
+    const round: Round = { waiters: new Set() };
+    const end = (): void => this.end(id, round);
+    round.unwatch = this.watch(id, end);
+    // The first pause is short in any case: the change may have come just before the watch.
+    const pauseMs =
+      round.unwatch !== undefined && number > 0
+        ? POLL_BESIDE_WATCH_MS
+        : Math.min(FIRST_POLL_MS * 2 ** number, LONGEST_POLL_MS);
+    round.cancelTimer = this.clock.after(Math.max(1, Math.min(pauseMs, leaseRemainingMs)), end);
+    this.rounds.set(id, round);
+    return round;
+  }
+
+  private end(id: string, round: Round): void {
+    if (this.rounds.get(id) !== round) return;
+    this.rounds.delete(id);
+    round.cancelTimer?.();
+    round.unwatch?.();
+    for (const wake of round.waiters) wake();
+  }
+
+  /** A watch that fails leaves polling. */
+  private watch(id: string, onChange: () => void): (() => void) | undefined {
+    try {
+      return this.store.watch?.(id, onChange);
+    } catch {
+      return undefined;
+    }
+  }
+}

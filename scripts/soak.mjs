@@ -13,7 +13,7 @@ for (const [name, value] of Object.entries(values)) {
 }
 const path = provideServers();
 install();
-process.exitCode = await tool('jest/bin/jest.js', ['test/soak/soak.test.ts'], {
+process.exitCode = await tool('jest/bin/jest.js', ['test/soak/soak.full.test.ts'], {
   nodeArgs: ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'],
   env: {
     ...process.env,

@@ -8,22 +8,23 @@ import { type DataSource, MoreThan } from 'typeorm';
 import { completedOn } from '../support/claims.js';
 import { type Filled, fillSmall } from './calls.js';
 
-export const EXPIRED = 500_000;
-const ALL = EXPIRED + 1_000_000;
+export interface Amounts {
+  readonly live: number;
+  readonly expired: number;
+}
+
 const RETENTION_MS = 86_400_000;
-/** Apart by so much the live ones end within a day, and the others have ended within half of it. */
-const APART_MS = 80;
 
 /** Where a dialect has numbers from, and bytes that look like a digest. */
 const SERIES = {
-  postgres: [`generate_series(1, ${ALL}) AS series (n)`, 'sha256(n::text::bytea)'],
-  mariadb: [
-    `(SELECT CAST(seq AS signed) AS n FROM seq_1_to_${ALL}) AS series`,
+  postgres: (all: number) => [`generate_series(1, ${all}) AS series (n)`, 'sha256(n::text::bytea)'],
+  mariadb: (all: number) => [
+    `(SELECT CAST(seq AS signed) AS n FROM seq_1_to_${all}) AS series`,
     'unhex(sha2(n, 256))',
   ],
-  sqljs: [
+  sqljs: (all: number) => [
     `(WITH RECURSIVE numbers (n) AS (
-       SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${ALL}
+       SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${all}
      ) SELECT n FROM numbers) AS series`,
     'randomblob(32)',
   ],
@@ -32,12 +33,15 @@ const SERIES = {
 export const SMALL_TABLE = 'thousand_records';
 export const LARGE_TABLE = 'idempotency_records';
 
-/** Two tables in one database: a thousand live records, and a million beside the expired ones. */
-export async function fillBoth(dataSource: DataSource): Promise<{ small: Filled; large: Filled }> {
+/** Two tables in one database: a thousand live records, and many more beside the expired ones. */
+export async function fillBoth(
+  dataSource: DataSource,
+  amounts: Amounts,
+): Promise<{ small: Filled; large: Filled }> {
   for (const table of [SMALL_TABLE, LARGE_TABLE, 'template_record']) {
     await new CreateIdempotencyRecords1763700000000({ table }).up(dataSource.createQueryRunner());
   }
-  await fillLarge(dataSource);
+  await fillLarge(dataSource, amounts);
   return {
     small: await fillSmall(new TypeOrmStore({ dataSource, table: SMALL_TABLE, purge: false })),
     large: {
@@ -48,14 +52,16 @@ export async function fillBoth(dataSource: DataSource): Promise<{ small: Filled;
 }
 
 /** Copies of a record that the store made, under other ids and ending one after the other. */
-async function fillLarge(dataSource: DataSource): Promise<void> {
+async function fillLarge(dataSource: DataSource, { live, expired }: Amounts): Promise<void> {
   const template = new TypeOrmStore({ dataSource, table: 'template_record', purge: false });
   await completedOn(template, { retentionMs: RETENTION_MS });
-  const [series, id] = SERIES[dataSource.options.type as keyof typeof SERIES];
+  const [series, id] = SERIES[dataSource.options.type as keyof typeof SERIES](live + expired);
+  // The live ones end within a day, and the others have ended within half of it.
+  const apartMs = Math.floor(80_000_000 / live);
   // To be kept while rows come in no order of its own, it would take most of the time.
   const isSqlite = dataSource.options.type === 'sqljs';
   if (isSqlite) await dataSource.query(`DROP INDEX ${LARGE_TABLE}_purge_at`);
-  const shift = `- ${RETENTION_MS} + (n - ${EXPIRED}) * ${APART_MS}`;
+  const shift = `- ${RETENTION_MS} + (n - ${expired}) * ${apartMs}`;
   await dataSource.query(
     `INSERT INTO ${LARGE_TABLE}
      SELECT ${id}, state, owner, attempt, fencing_token + n, abandoned, fingerprint,
@@ -70,8 +76,8 @@ async function fillLarge(dataSource: DataSource): Promise<void> {
   if (dataSource.options.type === 'mariadb') await dataSource.query(`ANALYZE TABLE ${LARGE_TABLE}`);
 }
 
-/** What the table and its indexes take for each record; the reply is 5 bytes of it. */
-export async function bytesPerRecord(dataSource: DataSource): Promise<number> {
+/** What the table and its indexes take. */
+export async function bytesOfRecords(dataSource: DataSource): Promise<number> {
   const [row] = await dataSource.query<[{ bytes: string }]>(
     {
       postgres: `SELECT pg_total_relation_size('${LARGE_TABLE}') AS bytes`,
@@ -80,7 +86,7 @@ export async function bytesPerRecord(dataSource: DataSource): Promise<number> {
       sqljs: 'SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size',
     }[dataSource.options.type as keyof typeof SERIES],
   );
-  return Number(row.bytes) / ALL;
+  return Number(row.bytes);
 }
 
 async function someIds(dataSource: DataSource, amount: number): Promise<string[]> {

@@ -10,7 +10,6 @@ import { Slot } from './processes.js';
 import { Random } from './random.js';
 import type { Settings } from './shop.js';
 
-const PROCESSES = 5;
 const CLIENTS = 32;
 /** Longer than a call may wait for the store: what was claimed late is given back within it. */
 export const LEASE_MS = 1_500;
@@ -19,6 +18,7 @@ const STORE_TIMEOUT_MS = 750;
 export interface Soak {
   readonly server: ServerName;
   readonly isTransaction: boolean;
+  readonly processes: number;
   readonly seed: number;
   readonly ms: number;
 }
@@ -44,7 +44,7 @@ export async function soak(on: PrivateServer, given: Soak): Promise<Outcome> {
     leaseMs: LEASE_MS,
     storeTimeoutMs: STORE_TIMEOUT_MS,
   };
-  const slots = Array.from({ length: PROCESSES }, () => new Slot(program, settings));
+  const slots = Array.from({ length: given.processes }, () => new Slot(program, settings));
   const calls: Call[] = [];
   const faults: string[] = [];
   const crashes: string[] = [];
@@ -67,16 +67,17 @@ export async function soak(on: PrivateServer, given: Soak): Promise<Outcome> {
       });
     };
     const processes = random.fork();
-    const disturbProcesses = (slot: Slot) => async (): Promise<void> => {
-      await sleep(processes.between(300, 4_000));
-      if (processes.isBelow(0.5)) {
-        faults.push('process paused');
-        return slot.pause(processes.between(50, 2 * LEASE_MS));
-      }
+    const killProcess = async (slot: Slot): Promise<void> => {
       faults.push('process killed');
       if (slot.crash !== undefined) crashes.push(slot.crash);
       await slot.kill();
       await slot.start();
+    };
+    const disturbProcesses = (slot: Slot) => async (): Promise<void> => {
+      await sleep(processes.between(300, 4_000));
+      if (processes.isBelow(0.5)) return killProcess(slot);
+      faults.push('process paused');
+      await slot.pause(processes.between(50, 2 * LEASE_MS));
     };
     const servers = random.fork();
     const disturbServer = async (): Promise<void> => {
@@ -92,7 +93,11 @@ export async function soak(on: PrivateServer, given: Soak): Promise<Outcome> {
     };
     await Promise.all([
       ...Array.from({ length: CLIENTS }, client),
-      ...slots.map((slot) => untilEnd(disturbProcesses(slot))),
+      // However short it is, one of them is killed.
+      ...slots.map(async (slot, index) => {
+        if (index === 0) await sleep(ms / 4).then(() => killProcess(slot));
+        await untilEnd(disturbProcesses(slot));
+      }),
       untilEnd(disturbServer),
     ]);
     for (const { crash } of slots) if (crash !== undefined) crashes.push(crash);

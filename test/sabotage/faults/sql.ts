@@ -127,6 +127,17 @@ export const SQL_FAULTS: readonly Fault[] = [
     tests: [inMariadb('1: ')],
   },
   {
+    name: 'mariadb: a record that is gone between claim and look is taken for claimed',
+    breaks: ['guarantee 1', 'store mysql', 'T13'],
+    file: 'src/stores/typeorm/mysql-records.ts',
+    find: "if (row === undefined) return request.mustBeIssued ? { outcome: 'unknown' } : 'changed';",
+    put: "if (row === undefined) return request.mustBeIssued ? { outcome: 'unknown' } : firstClaim(1);",
+    tests: [
+      [CONTRACT, 'on MariaDB keeps .* (1|3): '],
+      ['test/contract/typeorm-store.test.ts', 'MariaDB'],
+    ],
+  },
+  {
     name: 'mariadb: a refused duplicate raises the fencing token',
     breaks: ['guarantee 4', 'store mysql'],
     file: file('mysql', 'acquire'),

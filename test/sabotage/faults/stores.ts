@@ -87,7 +87,7 @@ export const STORE_FAULTS: readonly Fault[] = [
     file: lua('acquire'),
     find: 'if remaining > 0 and record.owner == owner then',
     put: 'if false then',
-    tests: ['test/redis/outages.test.ts', inRedis('[126]: ')],
+    tests: [['test/processes/outages.test.ts', 'ioredis.* has one owner at most']],
   },
   {
     name: 'redis: the fingerprint is compared by what it begins with',
@@ -224,5 +224,23 @@ export const STORE_FAULTS: readonly Fault[] = [
     find: "return record.state == 'i' and now_ms() < record.lease",
     put: "return record.state == 'i' and now_ms() < record.lease + 1000",
     tests: [inRedis('[25]: ')],
+  },
+  {
+    name: 'redis: node-redis answers with text instead of bytes',
+    breaks: ['guarantee 7', 'store redis', 'T9'],
+    file: 'src/stores/redis/node-redis-connection.ts',
+    find: 'const AS_BYTES: CommandOptions = { typeMapping: { [BLOB_STRING]: Buffer } };',
+    put: 'const AS_BYTES: CommandOptions = { typeMapping: { [BLOB_STRING]: String } };',
+    tests: [['test/contract/redis.contract.test.ts', 'through node-redis 6 keeps .* 7: ']],
+  },
+  {
+    name: 'redis: ioredis listens to channels without its key prefix',
+    breaks: ['store redis', 'T9'],
+    file: 'src/stores/redis/ioredis-connection.ts',
+    find: "const prefix = options?.keyPrefix ?? options?.redisOptions?.keyPrefix ?? '';",
+    put: "const prefix = options?.redisOptions?.keyPrefix ?? '';",
+    tests: [
+      ['test/contract/redis.contract.test.ts', 'ioredis 5 with a key prefix .* watch: wakes'],
+    ],
   },
 ];

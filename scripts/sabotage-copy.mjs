@@ -17,8 +17,18 @@ import { dirname, extname, join } from 'node:path';
 
 /** Which esbuild can tell to be well formed. */
 const CODE = new Set(['.ts', '.mjs']);
-/** What is embedded in a module, see embed-scripts.mjs. */
-const EMBEDDED = new Set(['.lua', '.sql']);
+/** What is made of some files. Everything else the tests read as it is. */
+const MADE = [
+  { of: /\.(lua|sql)$/, by: ['scripts/embed-scripts.mjs'] },
+  {
+    of: /^src\/client\//,
+    by: [
+      '--input-type=module',
+      '-e',
+      "import { bundleClient } from './scripts/setup.mjs'; await bundleClient();",
+    ],
+  },
+];
 
 /** The fault cannot be applied as it is written: it says nothing about the tests. */
 export class UnusableFaultError extends Error {
@@ -79,29 +89,34 @@ export class Copy {
       // The copy may be gone already, when the run was interrupted.
       if (existsSync(file)) {
         writeFileSync(file, original);
-        if (EMBEDDED.has(extname(file))) this.embed();
+        this.makeAnew(fault.file);
       }
     }
   }
 
   async prepare(file) {
-    if (EMBEDDED.has(extname(file))) this.embed();
-    if (!CODE.has(extname(file))) return;
-    const { transform } = await import('esbuild');
-    const source = readFileSync(join(this.folder, file), 'utf8');
-    try {
-      await transform(source, { loader: 'ts', logLevel: 'silent' });
-    } catch (error) {
-      throw new UnusableFaultError(`${file} is not well formed any more: ${error.message}`);
+    if (CODE.has(extname(file))) {
+      const { transform } = await import('esbuild');
+      const source = readFileSync(join(this.folder, file), 'utf8');
+      try {
+        await transform(source, { loader: 'ts', logLevel: 'silent' });
+      } catch (error) {
+        throw new UnusableFaultError(`${file} is not well formed any more: ${error.message}`);
+      }
     }
+    this.makeAnew(file);
   }
 
-  embed() {
-    const { status, stderr } = spawnSync(process.execPath, ['scripts/embed-scripts.mjs'], {
-      cwd: this.folder,
-      encoding: 'utf8',
-    });
-    if (status !== 0) throw new UnusableFaultError(`The scripts cannot be embedded: ${stderr}`);
+  /** Makes what is made of a file, or of all files. */
+  makeAnew(file) {
+    for (const { of, by } of MADE) {
+      if (file !== undefined && !of.test(file)) continue;
+      const { status, stderr } = spawnSync(process.execPath, by, {
+        cwd: this.folder,
+        encoding: 'utf8',
+      });
+      if (status !== 0) throw new UnusableFaultError(`${by[0]} fails: ${stderr}`);
+    }
   }
 }
 

@@ -50,7 +50,11 @@ const redFiles = new Set();
 let killed = 0;
 const survivors = [];
 try {
-  for (let job = 0; job < jobs; job++) copies.push(Copy.make(root));
+  for (let job = 0; job < jobs; job++) {
+    const copy = Copy.make(root);
+    copies.push(copy);
+    copy.makeAnew();
+  }
   await checkBaseline();
   await inTurns(faults, tryFault);
 } finally {

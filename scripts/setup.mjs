@@ -86,7 +86,7 @@ export async function buildLibrary() {
 }
 
 /** The client once more as one file, for a page without a bundler; prints what a page pays for it. */
-async function bundleClient() {
+export async function bundleClient() {
   // Not at the top: what is installed may be about to change.
   const { build } = await import('esbuild');
   const outfile = join(root, 'dist', 'browser', 'client.js');

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type ContractCase, casesOf, type StoreHarness } from './contract-case.js';
 import { bytes, completed, newId, win } from './support.js';
 
 /** How long to wait for a message, in ticks of real time whatever clock the store has. */
 const PATIENCE_TICKS = 25;
+/** A watch may wake when it begins to hear, for what came before. How long it has for that, in ticks. */
+const BEGINNING_TICKS = 1;
 
 /** Expects `act` to wake a watcher of the record. */
 async function assertWakes(
@@ -14,14 +17,16 @@ async function assertWakes(
   // Without `watch` duplicates poll, which is allowed.
   if (other.watch === undefined) return;
   let timer: NodeJS.Timeout | undefined;
-  let stop: (() => void) | undefined;
-  const patienceEnds = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, PATIENCE_TICKS * tickMs, false);
-  });
-  const woken = new Promise<boolean>((resolve) => {
-    stop = other.watch?.(id, () => resolve(true));
-  });
+  let heard = (): void => {};
+  const stop = other.watch(id, () => heard());
   try {
+    await sleep(BEGINNING_TICKS * tickMs);
+    const woken = new Promise<boolean>((resolve) => {
+      heard = () => resolve(true);
+    });
+    const patienceEnds = new Promise<boolean>((resolve) => {
+      timer = setTimeout(resolve, PATIENCE_TICKS * tickMs, false);
+    });
     await act();
     assert.ok(
       await Promise.race([woken, patienceEnds]),
@@ -29,7 +34,7 @@ async function assertWakes(
     );
   } finally {
     clearTimeout(timer);
-    stop?.();
+    stop();
   }
 }
 

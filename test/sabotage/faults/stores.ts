@@ -190,7 +190,7 @@ export const STORE_FAULTS: readonly Fault[] = [
     breaks: ['guarantee 6', 'store redis', 'S10b'],
     file: lua('release'),
     find: "record.state, record.content, record.lease = 'r', '', 0",
-    put: "record.state, record.content = 'r', ''",
+    put: "record.state, record.content = 'i', ''",
     tests: [inRedis('[16]: ')],
   },
   {

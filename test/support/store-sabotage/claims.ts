@@ -80,6 +80,16 @@ export const SABOTAGES_OF_CLAIMS: readonly NamedSabotage[] = [
   ],
   ['watch never wakes', 1, () => ({ watch: () => () => {} })],
   [
+    'a watch wakes when it begins, and never again',
+    1,
+    () => ({
+      watch: (_id, onChange) => {
+        queueMicrotask(onChange);
+        return () => {};
+      },
+    }),
+  ],
+  [
     'complete makes room for the reply before it writes it',
     1,
     (store, clock) => ({

@@ -42,6 +42,16 @@ describe('the map of the source', () => {
   );
 });
 
+/** Words that no reader knows before the glossary has said what they mean here. */
+const TECHNICAL_WORDS = [
+  /claim(?:s|ed)?/,
+  /owners?/,
+  /leases?/,
+  /fencing tokens?/,
+  /tombstones?/,
+  /held/,
+];
+
 describe('the documents', () => {
   it('link to files and headings that exist', () => {
     const broken: string[] = [];
@@ -58,12 +68,39 @@ describe('the documents', () => {
     expect(broken).toEqual([]);
   });
 
+  it('link a technical word to the glossary where it first stands', () => {
+    const unlinked = [...documents(), 'sample-app/README.md']
+      .filter((document) => basename(document) !== 'glossary.md')
+      .flatMap((document) =>
+        TECHNICAL_WORDS.filter((word) => isUnlinked(word, prose(document))).map(
+          (word) => `${document}: ${word.source}`,
+        ),
+      );
+    expect(unlinked).toEqual([]);
+    expect(isUnlinked(/leases?/i, 'its lease, or [lease](glossary.md)')).toBe(true);
+  });
+
   it('are all in the index', () => {
     const index = read('docs/README.md');
     const pages = documents().filter((name) => /^docs.[^/\\]+\.md$/.test(name));
     const missing = pages.filter((page) => !index.includes(`](${basename(page)}`));
     expect(missing).toEqual([join('docs', 'README.md')]);
   });
+
+  /** What is read as sentences: without code, headings and the texts of other links. */
+  function prose(document: string): string {
+    return read(document)
+      .replaceAll(/^ *```.*?^ *```$/gms, '')
+      .replaceAll(/^#+ .*$/gm, '')
+      .replaceAll(/`[^`\n]+`/g, '')
+      .replaceAll(/\[[^\][]*\]\((?!\S*glossary\.md)[^)]*\)/g, '');
+  }
+
+  function isUnlinked(word: RegExp, text: string): boolean {
+    const first = new RegExp(`(?<![\\w-])(?:${word.source})(?![\\w-])`, 'i').exec(text);
+    if (first === null) return false;
+    return !/^\]\(\S*glossary\.md\)/.test(text.slice(first.index + first[0].length));
+  }
 
   /** As they are linked to on GitHub. */
   function headings(document: string): string[] {

@@ -47,11 +47,17 @@ export function codeNames(document: string, heading: string, column: string): st
   );
 }
 
-/** The rows of the first table below a heading: by column, without the marks of code. */
+/** The rows of the first table below a heading: by column, without the marks of code and links to the glossary. */
 export function tableBelow(document: string, heading: string): Record<string, string>[] {
   return rowsBelow(document, heading).map((row) =>
     Object.fromEntries(
-      Object.entries(row).map(([column, text]) => [column, text.replaceAll('`', '').trim()]),
+      Object.entries(row).map(([column, text]) => [
+        column,
+        text
+          .replaceAll(/\[([^\]]+)\]\(\S*glossary\.md\)/g, '$1')
+          .replaceAll('`', '')
+          .trim(),
+      ]),
     ),
   );
 }

@@ -7,7 +7,6 @@ import type { ShopConfig } from '../shop/setup/config.js';
 import { serveDocs } from '../shop/setup/docs.js';
 import { createFastifyAdapter } from '../shop/setup/fastify-adapter.js';
 import { ShowModule } from './show.module.js';
-import { ShowsDeliveries } from './timeline/shows-deliveries.interceptor.js';
 
 /** The shop, ready to listen, and hearing messages already. */
 export async function createApp(config: ShopConfig): Promise<INestApplication> {
@@ -22,7 +21,7 @@ export async function createApp(config: ShopConfig): Promise<INestApplication> {
     config.http === 'fastify'
       ? await NestFactory.create(module, createFastifyAdapter(), options)
       : await NestFactory.create(module, options);
-  app.connectMicroservice(bus.consumer).useGlobalInterceptors(app.get(ShowsDeliveries));
+  app.connectMicroservice(bus.consumer);
   await app.startAllMicroservices();
   serveDocs(app);
   return app;

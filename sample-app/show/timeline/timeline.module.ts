@@ -1,7 +1,6 @@
 import { Global, type MiddlewareConsumer, Module, type NestModule } from '@nestjs/common';
 import { APP_INTERCEPTOR } from '@nestjs/core';
 import { RequestsMiddleware } from './requests.middleware.js';
-import { ShowsDeliveries } from './shows-deliveries.interceptor.js';
 import { SlowMotion } from './slow-motion.interceptor.js';
 import { TimelineController } from './timeline.controller.js';
 import { Timeline } from './timeline.js';
@@ -9,7 +8,7 @@ import { Timeline } from './timeline.js';
 @Global()
 @Module({
   controllers: [TimelineController],
-  providers: [Timeline, ShowsDeliveries, { provide: APP_INTERCEPTOR, useClass: SlowMotion }],
+  providers: [Timeline, { provide: APP_INTERCEPTOR, useClass: SlowMotion }],
   exports: [Timeline],
 })
 export class TimelineModule implements NestModule {

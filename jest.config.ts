@@ -1,17 +1,25 @@
 /** @jest-config-loader esbuild-register */
 import type { Config } from 'jest';
 
+/** The matrices and the long runs; everything that they prove, another test proves for one row. */
+const FULL = '**/*.full.test.ts';
+const isFull = process.env.TEST_TIER === 'full';
+
 const config: Config = {
   testEnvironment: 'node',
-  testMatch: ['<rootDir>/test/**/*.test.ts', '<rootDir>/src/**/*.spec.ts'],
+  testMatch: isFull
+    ? [`<rootDir>/test/${FULL}`]
+    : ['<rootDir>/test/**/*.test.ts', '<rootDir>/src/**/*.spec.ts', `!${FULL}`],
   testPathIgnorePatterns: [
     '/node_modules/',
     '<rootDir>/dist/',
     '<rootDir>/test/consumers/templates/',
   ],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/test/consumers/templates/'],
+  globalSetup: './scripts/jest/global-setup.mjs',
+  globalTeardown: './scripts/jest/global-teardown.mjs',
   testSequencer: './scripts/jest-sequencer.cjs',
-  testTimeout: 30_000,
+  testTimeout: 55_000,
   maxWorkers: 2,
   extensionsToTreatAsEsm: ['.ts'],
   transform: {

@@ -123,7 +123,7 @@ describe('TypeOrmStore at boot', () => {
   });
 
   it('only warns when the database cannot be reached', async () => {
-    const database = await POSTGRES.start();
+    const database = await POSTGRES.startOwn();
     const dataSource = await database.connect();
     const store = new TypeOrmStore({ dataSource, purge: false });
     await database.kill();

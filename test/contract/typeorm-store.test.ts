@@ -62,7 +62,7 @@ describe('on MariaDB', () => {
   let store: TypeOrmStore;
 
   beforeAll(async () => {
-    database = await MARIADB.start();
+    database = await MARIADB.startOwn();
     dataSource = await database.connect();
     await dataSource.runMigrations();
     await dataSource.query('SET GLOBAL innodb_lock_wait_timeout = 1');

@@ -64,7 +64,7 @@ export function describeMillion(given: Amounts & { batch: number; isTimed: boole
     let pair: { small: Filled; large: Filled };
 
     beforeAll(async () => {
-      database = await kind.start();
+      database = await kind.startOwn();
       dataSource = await database.connect();
       if (kind === MARIADB) await dataSource.query('SET GLOBAL innodb_buffer_pool_size = 1 << 29');
       pair = await fillBoth(dataSource, given);

@@ -8,13 +8,15 @@ export async function countOnPostgres(dataSource: DataSource): Promise<Statement
   await dataSource.query('CREATE EXTENSION IF NOT EXISTS pg_stat_statements');
   return async () => {
     const [row] = (await dataSource.query(
-      `SELECT coalesce(sum(calls), 0) AS calls FROM pg_stat_statements WHERE query LIKE '%idempotency_' || 'records%'`,
+      `SELECT coalesce(sum(calls), 0) AS calls FROM pg_stat_statements
+       WHERE query LIKE '%idempotency_' || 'records%'
+       AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())`,
     )) as [{ calls: string }];
     return Number(row.calls);
   };
 }
 
-/** MariaDB's own count, by its general log. */
+/** MariaDB's own count, by its general log: of a server of the test's own. */
 export async function countOnMariadb(dataSource: DataSource): Promise<StatementCount> {
   await dataSource.query("SET GLOBAL log_output = 'TABLE'");
   await dataSource.query('SET GLOBAL general_log = 1');

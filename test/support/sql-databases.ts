@@ -7,13 +7,14 @@ import {
 import { DataSource, type DataSourceOptions } from 'typeorm';
 import { mariadbUrl, startMariadb } from './servers/mariadb.js';
 import { postgresUrl, startPostgres } from './servers/postgres.js';
+import { sharedMariadb, sharedPostgres, type SharedServer } from './servers/shared.js';
 
 /** A database of the test's own. */
 export interface SqlDatabase {
   /** Another pool of connections to it, as another process would have; without the table. */
   connect(options?: Partial<DataSourceOptions>): Promise<DataSource>;
   stop(): Promise<void>;
-  /** As a power cut would; only where there is a server. */
+  /** As a power cut would; only where the server is the test's own. */
   kill(): Promise<void>;
 }
 
@@ -21,7 +22,10 @@ export interface SqlDatabaseKind {
   readonly name: string;
   /** False where there is one session for all: a second client would be the first one. */
   readonly hasManySessions: boolean;
+  /** A database on the server that all tests share, where the kind has a server. */
   start(): Promise<SqlDatabase>;
+  /** On a server of the test's own: to kill it, or to change what is the whole server's. */
+  startOwn(): Promise<SqlDatabase>;
 }
 
 const OPTIONS = {
@@ -33,9 +37,11 @@ export const POSTGRES: SqlDatabaseKind = {
   name: 'PostgreSQL',
   hasManySessions: true,
   start: async () => {
-    const server = await startPostgres({
-      settings: { shared_preload_libraries: 'pg_stat_statements' },
-    });
+    const server = await sharedPostgres();
+    return databaseAt({ type: 'postgres', url: server.url }, shared(server));
+  },
+  startOwn: async () => {
+    const server = await startPostgres();
     return databaseAt({ type: 'postgres', url: postgresUrl(server.port) }, server);
   },
 };
@@ -44,6 +50,10 @@ export const MARIADB: SqlDatabaseKind = {
   name: 'MariaDB',
   hasManySessions: true,
   start: async () => {
+    const server = await sharedMariadb();
+    return databaseAt({ type: 'mariadb', url: server.url }, shared(server));
+  },
+  startOwn: async () => {
     const server = await startMariadb();
     return databaseAt({ type: 'mariadb', url: mariadbUrl(server.port) }, server);
   },
@@ -52,30 +62,44 @@ export const MARIADB: SqlDatabaseKind = {
 export const PGLITE: SqlDatabaseKind = {
   name: 'PGlite',
   hasManySessions: false,
-  start: async () => {
-    const database = await PGlite.create();
-    const socket = new PGLiteSocketServer({ db: database, host: '127.0.0.1', port: 0 });
-    await socket.start();
-    const url = `postgres://postgres:postgres@${socket.getServerConn()}/postgres`;
-    const single = { poolSize: 1, extra: { idleTimeoutMillis: 0 } };
-    return databaseAt(
-      { type: 'postgres', url, ...single },
-      {
-        kill: () => socket.stop(),
-        stop: async () => {
-          await socket.stop();
-          await database.close();
-        },
-      },
-    );
-  },
+  start: startPglite,
+  startOwn: startPglite,
 };
 
 export const SQLITE: SqlDatabaseKind = {
   name: 'SQLite',
   hasManySessions: false,
-  start: () => Promise.resolve(databaseAt({ type: 'sqljs' })),
+  start: startSqlite,
+  startOwn: startSqlite,
 };
+
+async function startPglite(): Promise<SqlDatabase> {
+  const database = await PGlite.create();
+  const socket = new PGLiteSocketServer({ db: database, host: '127.0.0.1', port: 0 });
+  await socket.start();
+  const url = `postgres://postgres:postgres@${socket.getServerConn()}/postgres`;
+  const single = { poolSize: 1, extra: { idleTimeoutMillis: 0 } };
+  return databaseAt(
+    { type: 'postgres', url, ...single },
+    {
+      kill: () => socket.stop(),
+      stop: async () => {
+        await socket.stop();
+        await database.close();
+      },
+    },
+  );
+}
+
+function startSqlite(): Promise<SqlDatabase> {
+  return Promise.resolve(databaseAt({ type: 'sqljs' }));
+}
+
+function shared({ stop }: SharedServer): Pick<SqlDatabase, 'kill' | 'stop'> {
+  const kill = (): Promise<void> =>
+    Promise.reject(new Error('The server is shared: `startOwn()` has one to kill.'));
+  return { stop, kill };
+}
 
 function databaseAt(
   options: DataSourceOptions,

@@ -26,9 +26,35 @@ export function mariadbUrl(port: number): string {
   return `mysql://root@127.0.0.1:${port}/${DATABASE}`;
 }
 
+/** Makes the data that a server begins with. */
+export async function mariadbData(folder: string): Promise<void> {
+  const user = account();
+  if (user) chownSync(folder, user.uid, user.gid);
+  await run(
+    'mariadb-install-db',
+    [
+      '--no-defaults',
+      `--datadir=${data(folder)}`,
+      // In a folder that is shared, one server clears away another's temporary tables.
+      `--tmpdir=${folder}`,
+      '--auth-root-authentication-method=normal',
+      '--skip-test-db',
+      '--innodb-log-file-size=64M',
+    ],
+    { ...user, cwd: folder },
+  );
+}
+
+/** It refuses to run as root. */
+function account(): ServerRecipe['user'] {
+  return process.getuid?.() === 0 ? accountOf('mysql', 'nobody') : undefined;
+}
+
+function data(folder: string): string {
+  return join(folder, 'data');
+}
+
 function recipe({ isDurable = false, settings = {} }: MariadbOptions): ServerRecipe {
-  const user = process.getuid?.() === 0 ? accountOf('mysql', 'nobody') : undefined;
-  const data = (folder: string): string => join(folder, 'data');
   const first = (folder: string): string => join(folder, 'first.sql');
   const all = {
     'bind-address': '127.0.0.1',
@@ -40,23 +66,11 @@ function recipe({ isDurable = false, settings = {} }: MariadbOptions): ServerRec
   };
   return {
     name: 'mariadb',
-    user,
-    prepare: async (folder) => {
+    user: account(),
+    makeData: mariadbData,
+    prepare: (folder) => {
       writeFileSync(first(folder), `CREATE DATABASE IF NOT EXISTS ${DATABASE};\n`);
-      if (user) chownSync(folder, user.uid, user.gid);
-      await run(
-        'mariadb-install-db',
-        [
-          '--no-defaults',
-          `--datadir=${data(folder)}`,
-          // In a folder that is shared, one server clears away another's temporary tables.
-          `--tmpdir=${folder}`,
-          '--auth-root-authentication-method=normal',
-          '--skip-test-db',
-          '--innodb-log-file-size=64M',
-        ],
-        { ...user, cwd: folder },
-      );
+      return Promise.resolve();
     },
     command: (folder, port) => [
       'mariadbd',

@@ -25,9 +25,24 @@ export function postgresUrl(port: number, database = 'postgres'): string {
   return `postgres://postgres@127.0.0.1:${port}/${database}`;
 }
 
+/** Makes the data that a server begins with. */
+export async function postgresData(folder: string): Promise<void> {
+  const user = account();
+  if (user) chownSync(folder, user.uid, user.gid);
+  const args = ['-D', data(folder), '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync'];
+  await run(program('initdb'), args, { ...user, cwd: folder });
+}
+
+/** It refuses to run as root. */
+function account(): ServerRecipe['user'] {
+  return process.getuid?.() === 0 ? accountOf('postgres', 'nobody') : undefined;
+}
+
+function data(folder: string): string {
+  return join(folder, 'data');
+}
+
 function recipe({ isDurable = false, settings = {} }: PostgresOptions): ServerRecipe {
-  const user = process.getuid?.() === 0 ? accountOf('postgres', 'nobody') : undefined;
-  const data = (folder: string): string => join(folder, 'data');
   const all = {
     listen_addresses: '127.0.0.1',
     fsync: isDurable ? 'on' : 'off',
@@ -37,12 +52,8 @@ function recipe({ isDurable = false, settings = {} }: PostgresOptions): ServerRe
   };
   return {
     name: 'postgres',
-    user,
-    prepare: async (folder) => {
-      if (user) chownSync(folder, user.uid, user.gid);
-      const args = ['-D', data(folder), '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync'];
-      await run(program('initdb'), args, { ...user, cwd: folder });
-    },
+    user: account(),
+    makeData: postgresData,
     command: (folder, port) => [
       program('postgres'),
       '-D',

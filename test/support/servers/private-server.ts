@@ -1,18 +1,36 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import {
+  appendFileSync,
+  chownSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { preparedData, testFile } from './lender-client.js';
 import { descendantsOf } from './process-tree.js';
 import { endWithThisProcess } from './watcher.js';
+
+const run = promisify(execFile);
 
 /** How to run one kind of server. */
 export interface ServerRecipe {
   readonly name: string;
-  /** Prepares an empty data folder. */
+  /**
+   * Puts into a folder what takes long to make and is the same for all servers of this name. Within a
+   * run of the tests it is made once, and each server starts with a copy.
+   */
+  readonly makeData?: (folder: string) => Promise<void>;
+  /** Prepares the folder of one server. */
   readonly prepare?: (folder: string) => Promise<void>;
   readonly command: (folder: string, port: number) => readonly [program: string, ...args: string[]];
   /** Variables that it finds beside those of this process. */
@@ -23,7 +41,9 @@ export interface ServerRecipe {
   readonly ping: (port: number) => Promise<void>;
 }
 
-const STARTS_WITHIN_MS = 30_000;
+/** Below the time that a hook has, so that the reason is told. */
+const STARTS_WITHIN_MS = 45_000;
+const LAST_LINES = 4_000;
 
 /**
  * A server of this test run alone: on a free port, in a temporary folder, gone afterwards, however
@@ -31,19 +51,28 @@ const STARTS_WITHIN_MS = 30_000;
  */
 export class PrivateServer {
   private child: ChildProcess | undefined;
-  private output = '';
+  /** All that it writes; beside its folder, where who watches the run finds it. */
+  private readonly log: string;
 
   private constructor(
     private readonly recipe: ServerRecipe,
     readonly folder: string,
     readonly port: number,
-  ) {}
+  ) {
+    this.log = `${folder}.log`;
+    writeFileSync(this.log, `${testFile() ?? 'shared'}\n`);
+  }
 
   static async start(recipe: ServerRecipe, port?: number): Promise<PrivateServer> {
     const folder = mkdtempSync(join(tmpdir(), `idempotency-${recipe.name}-`));
     const server = new PrivateServer(recipe, folder, port ?? (await freePort()));
-    await recipe.prepare?.(folder);
-    await server.run();
+    try {
+      await server.prepare();
+      await server.run();
+    } catch (error) {
+      await server.stop();
+      throw error;
+    }
     return server;
   }
 
@@ -81,35 +110,43 @@ export class PrivateServer {
 
   async stop(): Promise<void> {
     await this.kill();
-    rmSync(this.folder, { recursive: true, force: true });
+    for (const path of [this.folder, this.log]) rmSync(path, { recursive: true, force: true });
+  }
+
+  private async prepare(): Promise<void> {
+    const { recipe, folder } = this;
+    if (recipe.user) chownSync(folder, recipe.user.uid, recipe.user.gid);
+    const prepared = recipe.makeData && (await preparedData(recipe.name));
+    if (prepared === undefined) await recipe.makeData?.(folder);
+    else await run('cp', ['-a', `${prepared}/.`, folder]);
+    await recipe.prepare?.(folder);
   }
 
   private async run(): Promise<void> {
     const { recipe, folder, port } = this;
     const [program, ...args] = recipe.command(folder, port);
+    const output = openSync(this.log, 'a');
     const child = spawn(program, args, {
       ...recipe.user,
       env: { ...process.env, ...recipe.environment?.(folder, port) },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', output, output],
       cwd: folder,
     });
-    const keep = (text: Buffer): void => {
-      this.output = (this.output + text.toString()).slice(-4_000);
-    };
-    child.stdout.on('data', keep);
-    child.stderr.on('data', keep);
-    child.on('error', (error) => keep(Buffer.from(String(error))));
+    closeSync(output);
+    child.on('error', (error) => appendFileSync(this.log, String(error)));
     this.child = child;
-    endWithThisProcess(child, folder);
+    endWithThisProcess(child, folder, this.log);
     const giveUpAt = Date.now() + STARTS_WITHIN_MS;
     for (;;) {
       try {
         return await recipe.ping(port);
       } catch (error) {
-        if (child.exitCode !== null || Date.now() > giveUpAt)
-          throw new Error(`${recipe.name} did not start: ${String(error)}\n${this.output}`, {
+        if (child.pid === undefined || child.exitCode !== null || Date.now() > giveUpAt) {
+          const output = readFileSync(this.log, 'utf8').slice(-LAST_LINES);
+          throw new Error(`${recipe.name} did not start: ${String(error)}\n${output}`, {
             cause: error,
           });
+        }
       }
       await sleep(50);
     }

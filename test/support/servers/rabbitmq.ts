@@ -1,14 +1,30 @@
 import { connect } from 'amqplib';
-import { existsSync, mkdirSync, readdirSync, realpathSync, symlinkSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  realpathSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { PrivateServer } from './private-server.js';
 import { pathFolders, programIn } from './programs.js';
 
+export interface RabbitmqOptions {
+  /** Virtual hosts beside `/`. */
+  readonly vhosts?: readonly string[];
+}
+
 /** A RabbitMQ of its own, without plugins, as the user `guest`. Durable messages outlive a kill. */
-export function startRabbitmq(): Promise<PrivateServer> {
+export function startRabbitmq({ vhosts = [] }: RabbitmqOptions = {}): Promise<PrivateServer> {
   return PrivateServer.start({
     name: 'rabbitmq',
-    prepare: linkModules,
+    prepare: async (folder) => {
+      await linkModules(folder);
+      if (vhosts.length > 0) writeDefinitions(folder, ['/', ...vhosts]);
+    },
     environment: (folder, port) => ({
       HOME: folder,
       // The script becomes the server, rather than to wait for it.
@@ -33,6 +49,10 @@ export function startRabbitmq(): Promise<PrivateServer> {
       ...ALONE,
       '+S',
       '1:1',
+      // A file of settings would need schemas, which are not among the linked modules.
+      ...(vhosts.length > 0
+        ? ['-rabbit', 'load_definitions', JSON.stringify(definitions(folder))]
+        : []),
       '-pa',
       modules(folder),
     ],
@@ -41,6 +61,32 @@ export function startRabbitmq(): Promise<PrivateServer> {
       await connection.close();
     },
   });
+}
+
+function definitions(folder: string): string {
+  return join(folder, 'definitions.json');
+}
+
+/** What it has from its first start on. With definitions, it makes no user of its own. */
+function writeDefinitions(folder: string, vhosts: readonly string[]): void {
+  const salt = randomBytes(4);
+  const hash = createHash('sha256').update(salt).update('guest').digest();
+  const all = { configure: '.*', write: '.*', read: '.*' };
+  writeFileSync(
+    definitions(folder),
+    JSON.stringify({
+      vhosts: vhosts.map((name) => ({ name })),
+      users: [
+        {
+          name: 'guest',
+          password_hash: Buffer.concat([salt, hash]).toString('base64'),
+          hashing_algorithm: 'rabbit_password_hashing_sha256',
+          tags: ['administrator'],
+        },
+      ],
+      permissions: vhosts.map((vhost) => ({ user: 'guest', vhost, ...all })),
+    }),
+  );
 }
 
 export function rabbitmqUrl(port: number): string {

@@ -6,16 +6,17 @@ const WATCH = `
 tree() { echo "$1"; for child in $(pgrep -P "$1"); do tree "$child"; done; }
 read -r _
 kill -KILL $(tree "$1")
-rm -rf "$2"
+shift
+rm -rf "$@"
 `;
 
 /**
  * Lets no server outlive this process, killed or not. Jest gives its tests a `process` of their
  * own, which hears of no end: a process beside it has to watch.
  */
-export function endWithThisProcess(server: ChildProcess, folder: string): void {
+export function endWithThisProcess(server: ChildProcess, ...paths: string[]): void {
   if (server.pid === undefined) return;
-  const watcher = spawn('sh', ['-c', WATCH, 'watch', String(server.pid), folder], {
+  const watcher = spawn('sh', ['-c', WATCH, 'watch', String(server.pid), ...paths], {
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });

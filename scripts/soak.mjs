@@ -18,6 +18,7 @@ process.exitCode = await tool('jest/bin/jest.js', ['test/soak/soak.full.test.ts'
   env: {
     ...process.env,
     PATH: path,
+    TEST_TIER: 'full',
     SOAK_MINUTES: values.minutes,
     ...(values.seed !== undefined && { SOAK_SEED: values.seed }),
   },

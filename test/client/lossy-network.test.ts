@@ -1,5 +1,5 @@
 import { createIdempotentFetch } from 'nestjs-idempotency/client';
-import { Random } from '../soak/random.js';
+import { Random } from '../support/random.js';
 import { boot, PLATFORMS, type TestApp } from '../support/http.js';
 import { TcpProxy } from '../support/tcp-proxy.js';
 import { posting, Shop } from './support/shop.js';

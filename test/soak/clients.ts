@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Call, Paid, Payment } from './history.js';
-import type { Random } from './random.js';
+import type { Random } from '../support/random.js';
 import { PAUSE_BEFORE_RETRY_MS, UNRECORDED_HEADER } from './shop.js';
 
 const PATIENCE_MS = 5_000;

@@ -7,7 +7,7 @@ import { pay, payUntilDone, someWork, Workload } from './clients.js';
 import type { Call, History } from './history.js';
 import { openLedger } from './ledger.js';
 import { Slot } from './processes.js';
-import { Random } from './random.js';
+import { Random } from '../support/random.js';
 import type { Settings } from './shop.js';
 
 const CLIENTS = 32;

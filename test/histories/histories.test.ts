@@ -1,0 +1,17 @@
+import { makeHistories, SEED } from './histories.js';
+import { MEMORY, POSTGRES, REDIS } from './support/stores.js';
+
+const MS = 1_000;
+
+describe(`random histories with seed ${SEED}`, () => {
+  it.each([MEMORY, REDIS, POSTGRES])(
+    'can be explained by an order of calls: $name',
+    async (kind) => {
+      const { violations, calls } = await makeHistories(kind, MS);
+      expect(violations).toEqual([]);
+      expect(calls.acquire).toBeGreaterThan(100);
+      expect(calls.failed).toBe(0);
+    },
+    60_000,
+  );
+});

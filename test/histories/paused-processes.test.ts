@@ -1,0 +1,27 @@
+import { SERVERS } from '../processes/support/servers.js';
+import type { PrivateServer } from '../support/servers/private-server.js';
+import { SEED } from './histories.js';
+import { disturb } from './paused-processes.js';
+
+const DISTURBANCES = { seed: SEED, processes: 2, times: 8 };
+
+describe.each(SERVERS.filter(({ name }) => name !== 'MariaDB'))(
+  `processes over $name that stand still, with seed ${SEED}`,
+  (kind) => {
+    let server: PrivateServer;
+
+    beforeAll(async () => {
+      server = await kind.start();
+    }, 120_000);
+
+    afterAll(() => server?.stop());
+
+    it('give every caller of an operation the one reply, with the steps that were done for it', async () => {
+      const given = { server: kind.name, port: server.port };
+      const { violations, values, pauses } = await disturb(given, DISTURBANCES);
+      expect(violations).toEqual([]);
+      expect(values.size).toBeGreaterThan(3);
+      expect(pauses).toBeGreaterThan(DISTURBANCES.times / 2);
+    }, 120_000);
+  },
+);

@@ -1,0 +1,23 @@
+import { Random } from '../support/random.js';
+import { SEED } from './histories.js';
+import { violationsOf } from './rules.js';
+import { FAULTS, faultyStore } from './support/faulty-stores.js';
+import { makeHistory } from './workload.js';
+
+const RECORDS = 40;
+const OWNERS = 5;
+
+describe(`random histories with seed ${SEED} show`, () => {
+  it.each(FAULTS)('%s', async (_name, said, fault) => {
+    const random = new Random(SEED);
+    const store = faultyStore(fault, random.fork());
+    const stores = Array.from({ length: OWNERS }, () => store);
+    const histories = await Promise.all(
+      Array.from({ length: RECORDS }, (_, index) =>
+        makeHistory(stores, random.fork(), { key: `record ${index}`, ms: 500 }),
+      ),
+    );
+    const violations = histories.flatMap(violationsOf);
+    expect(violations).toEqual(expect.arrayContaining([expect.stringMatching(said)]));
+  });
+});

@@ -1,27 +1,28 @@
+import type { ShopProcess } from '../../sample-app/show/demo/shop-process.js';
 import type { PrivateServer } from '../support/servers/private-server.js';
 import { postgresUrl, startPostgres } from '../support/servers/postgres.js';
-import { openShop, OPENING_MS } from './support/shop.js';
+import { OPENING_MS } from './support/shop.js';
+import { TwoShops } from './support/two-shops.js';
 
-describe('a shop whose database stands still', () => {
+describe('shops whose database stands still', () => {
   let postgres: PrivateServer;
+  let shops: TwoShops | undefined;
 
   beforeAll(async () => {
     postgres = await startPostgres();
+    shops = await TwoShops.open({ DATABASE_URL: postgresUrl(postgres.port) });
   }, OPENING_MS);
 
-  afterAll(() => postgres?.stop());
+  afterAll(async () => {
+    for (const { process } of shops?.processes ?? ([] as ShopProcess[])) process.kill('SIGKILL');
+    await postgres?.stop();
+  });
 
-  it.each(['express', 'fastify'])(
-    'closes all the same on %s',
-    async (HTTP) => {
-      const shop = await openShop({ HTTP, DATABASE_URL: postgresUrl(postgres.port) });
+  it(
+    'close all the same, on both adapters',
+    async () => {
       postgres.pause();
-      try {
-        expect(await shop.stop()).toBe(0);
-      } finally {
-        shop.process.kill('SIGKILL');
-        postgres.resume();
-      }
+      expect(await shops!.close()).toEqual([0, 0]);
     },
     OPENING_MS,
   );

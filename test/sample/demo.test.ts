@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 import { playAll, type Finding } from '../../sample-app/show/demo/scenario.js';
 import { scenariosOf } from '../../sample-app/show/demo/scenarios/index.js';
 import { REPORT_CRON } from '../../sample-app/show/demo/scenarios/reports.js';
+import { withPreparedDatabase } from './support/prepared-database.js';
 import { DEMO, openShop, OPENING_MS } from './support/shop.js';
 
 const SCENARIOS = scenariosOf({});
@@ -14,7 +15,7 @@ async function playUnprotected(): Promise<Finding[]> {
   const shop = await openShop({
     STORE: 'memory',
     REPORT_CRON,
-    NODE_OPTIONS: `--import ${FORGETFUL_STORE}`,
+    ...(await withPreparedDatabase(FORGETFUL_STORE)),
   });
   try {
     return await playAll(SCENARIOS, shop.url);
@@ -24,7 +25,8 @@ async function playUnprotected(): Promise<Finding[]> {
 }
 
 async function runDemo(): Promise<{ code: number | null; output: string }> {
-  const demo = spawn(process.execPath, [DEMO], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const env = { ...process.env, ...(await withPreparedDatabase()) };
+  const demo = spawn(process.execPath, [DEMO], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const [output, [code]] = await Promise.all([text(demo.stdout), once(demo, 'exit')]);
   return { code, output };
 }

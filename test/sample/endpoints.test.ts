@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { newKey, signedInAs } from '../../sample-app/show/demo/expect.js';
 import type { ShopProcess } from '../../sample-app/show/demo/shop-process.js';
 import { json, Visitor, type Call, type Reply } from '../../sample-app/show/demo/visitor.js';
-import { openShop, OPENING_MS } from './support/shop.js';
+import { openShop, openShopAnew, OPENING_MS } from './support/shop.js';
 
 const created = (body: object) => ({ status: 201, body: expect.objectContaining(body) });
 const found = (body: object) => ({ status: 200, body: expect.objectContaining(body) });
@@ -19,12 +19,15 @@ const seen = (reply: Reply) => ({
   body: json(reply),
 });
 
-describe.each(['express', 'fastify'])('the shop on %s', (http) => {
+describe.each([
+  ['express', openShopAnew],
+  ['fastify', openShop],
+] as const)('the shop on %s', (http, open) => {
   let shop: ShopProcess;
   let visitor: Visitor;
 
   beforeAll(async () => {
-    shop = await openShop({ HTTP: http });
+    shop = await open({ HTTP: http });
     visitor = new Visitor(shop.url);
   }, OPENING_MS);
 

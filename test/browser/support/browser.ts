@@ -1,9 +1,13 @@
 import { type Browser, chromium } from 'playwright-core';
 import { pathFolders, programIn } from '../../support/servers/programs.js';
 
+/** For whatever a browser or a shop is waited for: it takes seconds unless the machine is busy. */
+export const PATIENCE_MS = 180_000;
+
 /** The Chromium of the system, in a profile of its own that is gone afterwards. */
 export function startChromium(): Promise<Browser> {
   return chromium.launch({
+    timeout: PATIENCE_MS,
     executablePath: programIn(pathFolders(), 'chromium'),
     // Going back is tried both with the cache for it, which this allows, and without.
     ignoreDefaultArgs: ['--disable-back-forward-cache'],

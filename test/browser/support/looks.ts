@@ -28,6 +28,16 @@ export function namelessControls(): string[] {
   return [...nameless.map(({ outerHTML }) => outerHTML), ...twice, ...only];
 }
 
+/** Controls that the Tab key passes by. Of the bars one alone is in its way: arrows lead to the rest. */
+export function skippedControls(): string[] {
+  const controls = document.querySelectorAll<HTMLElement>('a, button, input, select, [role]');
+  return [...controls]
+    .filter((control) => control.checkVisibility() && !control.matches('.call'))
+    .filter((control) => !control.matches('[role]') || /button|link/.test(control.role ?? ''))
+    .filter((control) => control.tabIndex < 0 || control.closest('[inert]') !== null)
+    .map(({ outerHTML }) => outerHTML);
+}
+
 /** Texts whose colour is less than 4.5 : 1 from what is behind them (WCAG 2.2, 1.4.3). */
 export function lowContrast(): string[] {
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true })!;

@@ -1,8 +1,7 @@
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { Visitor } from '../../../sample-app/show/demo/visitor.js';
+import { PATIENCE_MS } from './browser.js';
 
-/** How long what a button starts may take. The work of a dead worker takes some seconds. */
-const PATIENCE_MS = 60_000;
 const MOST_TABS = 60;
 
 /** How a person uses the page. */
@@ -39,6 +38,7 @@ export class ShopPage {
     options: BrowserContextOptions = {},
   ): Promise<ShopPage> {
     const context = await browser.newContext({ baseURL: url, ...options });
+    context.setDefaultTimeout(PATIENCE_MS);
     const shopPage = new ShopPage(context, await context.newPage(), new Visitor(url));
     await shopPage.page.goto('/');
     await shopPage.page.waitForFunction(isListening);
@@ -58,8 +58,8 @@ export class ShopPage {
 
   async result(): Promise<Result> {
     const numbers = this.page.locator('.number');
-    await numbers.nth(1).waitFor({ timeout: PATIENCE_MS });
-    await this.page.waitForFunction(isIdle, undefined, { timeout: PATIENCE_MS });
+    await numbers.nth(1).waitFor();
+    await this.page.waitForFunction(isIdle);
     const [sent, ran] = await numbers.locator('b').allTextContents();
     return { sent: Number(sent), ran: Number(ran) };
   }

@@ -1,16 +1,13 @@
 import { fileURLToPath } from 'node:url';
-import {
-  START_MS,
-  startShop,
-  type ShopProcess,
-} from '../../../sample-app/show/demo/shop-process.js';
+import { START_MS, startShop, type ShopProcess } from '../../../sample-app/show/demo/shop-process.js';
+import { withPreparedDatabase } from './prepared-database.js';
 
 const compiled = (file: string): string =>
   fileURLToPath(new URL(`../../../dist/sample-app/${file}`, import.meta.url));
 
 /** The compiled sample app and its demo, as `npm test` builds them before the tests. */
 export const MAIN = compiled('main.js');
-export const DEMO = compiled('show/demo/demo.js');
+export const DEMO = compiled('demo.js');
 
 /** For hooks that open a shop: a little more than a shop may take, so that none is left behind. */
 export const OPENING_MS = START_MS + 5_000;
@@ -18,5 +15,9 @@ export const OPENING_MS = START_MS + 5_000;
 /** Reports are counted among the effects: unless a test wants them, there are none. */
 const REPORT_CRON = '0 0 29 2 *';
 
-export const openShop = (env: NodeJS.ProcessEnv): Promise<ShopProcess> =>
+export const openShop = async (env: NodeJS.ProcessEnv): Promise<ShopProcess> =>
+  startShop(MAIN, { REPORT_CRON, ...(await withPreparedDatabase()), ...env });
+
+/** As a person opens it, who waits until its database is made. */
+export const openShopAnew = (env: NodeJS.ProcessEnv): Promise<ShopProcess> =>
   startShop(MAIN, { REPORT_CRON, ...env });

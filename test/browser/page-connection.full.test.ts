@@ -1,0 +1,3 @@
+import { describeReconnection } from './support/reconnection.js';
+
+describeReconnection('fastify');

@@ -1,13 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, cpSync } from 'node:fs';
+import { copyFileSync, cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { pack, run, type Packed } from '../package/packed.js';
+import { linkPackages, pack, run, unpackInto, type Packed } from '../package/packed.js';
 
 const INSTALL_TIMEOUT_MS = 10 * 60_000;
 const STEP_TIMEOUT_MS = 3 * 60_000;
-const START_TIMEOUT_MS = 30_000;
+const START_TIMEOUT_MS = 120_000;
 
 /** The environment as a user's shell has it: nothing of this run of npm and Jest reaches it. */
 function plainEnvironment(): NodeJS.ProcessEnv {
@@ -16,24 +16,47 @@ function plainEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
 }
 
-/** A fresh project made from a template, with the packed library installed. */
+/**
+ * How a project comes to its packages: from npm, or from those that this project has, which takes
+ * neither a network nor time. The packed library is unpacked all the same.
+ */
+export type Supply = 'installed' | 'linked';
+
+/** A fresh project made from a template, with the packed library in it. */
 class Consumer {
   private constructor(
     private readonly packed: Packed,
     private readonly folder: string,
   ) {}
 
-  static install(template: string): Consumer {
+  static make(template: string, supply: Supply): Consumer {
     const packed = pack();
     const folder = join(packed.folder, template);
     cpSync(join(import.meta.dirname, 'templates', template), folder, { recursive: true });
-    copyFileSync(packed.tarball, join(folder, 'nestjs-idempotency.tgz'));
-    run('npm', ['install', '--no-audit', '--no-fund'], {
-      cwd: folder,
+    const consumer = new Consumer(packed, folder);
+    if (supply === 'linked') consumer.link();
+    else consumer.install();
+    return consumer;
+  }
+
+  private install(): void {
+    copyFileSync(this.packed.tarball, join(this.folder, 'nestjs-idempotency.tgz'));
+    run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund'], {
+      cwd: this.folder,
       env: plainEnvironment(),
       timeoutMs: INSTALL_TIMEOUT_MS,
     });
-    return new Consumer(packed, folder);
+  }
+
+  /** What the template asks for and nothing else, so that whatever it lacks is missed. */
+  private link(): void {
+    const manifest = JSON.parse(readFileSync(join(this.folder, 'package.json'), 'utf8')) as {
+      dependencies: Record<string, string>;
+      devDependencies: Record<string, string>;
+    };
+    const names = Object.keys({ ...manifest.dependencies, ...manifest.devDependencies });
+    linkPackages(this.folder, [...names.filter((name) => name !== 'nestjs-idempotency'), '.bin']);
+    unpackInto(this.folder, this.packed);
   }
 
   script(name: string): string {
@@ -90,12 +113,12 @@ function listening(child: ChildProcess): Promise<string> {
 }
 
 /** What every consumer must be able to do with the packed library. */
-export function describeConsumer(template: string): void {
-  describe(`a fresh ${template} project`, () => {
+export function describeConsumer(template: string, supply: Supply): void {
+  describe(`a fresh ${template} project, with its packages ${supply}`, () => {
     let consumer: Consumer | undefined;
 
     beforeAll(() => {
-      consumer = Consumer.install(template);
+      consumer = Consumer.make(template, supply);
     }, INSTALL_TIMEOUT_MS);
     afterAll(() => consumer?.remove());
 

@@ -1,3 +1,3 @@
 import { describeConsumer } from './consumer.js';
 
-describeConsumer('nest12-esm');
+describeConsumer('nest12-esm', 'linked');

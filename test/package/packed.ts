@@ -58,19 +58,29 @@ export function pack(): Packed {
   };
 }
 
-/**
- * Unpacks the tarball into a project that has the required peers and nothing else. The files are
- * real, not linked: from their place no other package can be found.
- */
-export function unpack({ folder, tarball }: Packed): string {
-  const project = join(folder, 'project');
+/** Unpacks the tarball to where npm would put it. The files are real, not linked. */
+export function unpackInto(project: string, { folder, tarball }: Packed): void {
   const home = join(project, 'node_modules', 'nestjs-idempotency');
   mkdirSync(home, { recursive: true });
   run('tar', ['-xzf', tarball, '--strip-components=1', '-C', home], { cwd: folder });
-  for (const peer of ['@nestjs/common', '@nestjs/core', 'reflect-metadata', 'rxjs']) {
-    const link = join(project, 'node_modules', peer);
+}
+
+/** Gives a project some of the packages that this one has. */
+export function linkPackages(project: string, names: readonly string[]): void {
+  for (const name of names) {
+    const link = join(project, 'node_modules', name);
     mkdirSync(dirname(link), { recursive: true });
-    symlinkSync(join(root, 'node_modules', peer), link, 'junction');
+    symlinkSync(join(root, 'node_modules', name), link, 'junction');
   }
+}
+
+/**
+ * A project that has the library, its required peers and nothing else: from the place of the
+ * unpacked files no other package can be found.
+ */
+export function unpack(packed: Packed): string {
+  const project = join(packed.folder, 'project');
+  unpackInto(project, packed);
+  linkPackages(project, ['@nestjs/common', '@nestjs/core', 'reflect-metadata', 'rxjs']);
   return project;
 }

@@ -1,9 +1,8 @@
 import { rmSync } from 'node:fs';
 import type { OpenAPIObject } from '@nestjs/swagger';
-import { START_MS, type ShopProcess } from '../../sample-app/show/demo/shop-process.js';
-import { Visitor } from '../../sample-app/show/demo/visitor.js';
-import { OPENING_MS, openShop } from '../sample/support/shop.js';
-import { PLATFORMS } from '../support/http.js';
+import { START_MS } from '../../sample-app/show/demo/shop-process.js';
+import { OPENING_MS } from '../sample/support/shop.js';
+import { TwoShops } from '../sample/support/two-shops.js';
 import { complaintsOf, operationOf, refusalsOf } from './support/document.js';
 import { TypedClient } from './support/typed-client.js';
 
@@ -27,19 +26,23 @@ const TRANSFER = `client.POST('/transfers', {
 
 const withoutHeader = (call: string): string => call.replace(/,? ?header: \{.*\}(?= \})/, '');
 
-describe.each(PLATFORMS)('the shop on %s', (http) => {
-  let shop: ShopProcess;
-  let visitor: Visitor;
+const ADAPTERS = [
+  ['express', 0],
+  ['fastify', 1],
+] as const;
+
+describe('the shop', () => {
+  let shops: TwoShops;
   let document: OpenAPIObject;
 
   beforeAll(async () => {
-    shop = await openShop({ HTTP: http });
-    visitor = new Visitor(shop.url);
-    document = await visitor.read<OpenAPIObject>('/docs-json');
+    shops = await TwoShops.open({});
+    document = await shops.visitors[0].read<OpenAPIObject>('/docs-json');
   }, OPENING_MS);
-  afterAll(() => shop?.stop());
+  afterAll(() => shops?.close());
 
-  it('shows its API as a page', async () => {
+  it.each(ADAPTERS)('shows its API as a page on %s', async (_http, index) => {
+    const visitor = shops.visitors[index];
     const page = await visitor.get('/docs');
     expect([page.status, page.headers['content-type']]).toEqual([
       200,
@@ -49,6 +52,10 @@ describe.each(PLATFORMS)('the shop on %s', (http) => {
     expect(files.length).toBeGreaterThan(2);
     for (const [, path] of files)
       expect([path, (await visitor.get(path!.slice(1))).status]).toEqual([path, 200]);
+  });
+
+  it('describes it in the same words on both adapters', async () => {
+    expect(await shops.visitors[1].read('/docs-json')).toEqual(document);
   });
 
   it('describes it in valid OpenAPI', async () => {
@@ -86,11 +93,15 @@ describe.each(PLATFORMS)('the shop on %s', (http) => {
 
   describe('to a client that is typed by its document', () => {
     let client: TypedClient;
+    let errors: Map<string, string[]>;
 
     beforeAll(async () => {
       client = await TypedClient.of(document);
-    });
-    afterAll(() => rmSync(client.folder, { recursive: true, force: true }));
+      const calls = [PAY, RENAME, ORDER, TRANSFER].flatMap((call) => [call, withoutHeader(call)]);
+      const found = client.errorsOf(calls);
+      errors = new Map(calls.map((call, index) => [call, found[index]!]));
+    }, OPENING_MS);
+    afterAll(() => client && rmSync(client.folder, { recursive: true, force: true }));
 
     it.each([
       ['a payment', PAY],
@@ -98,18 +109,19 @@ describe.each(PLATFORMS)('the shop on %s', (http) => {
       ['an order', ORDER],
       ['a transfer', TRANSFER],
     ])('%s without its header is a type error', (_, call) => {
-      expect(client.errorsOf(call)).toEqual([]);
+      expect(errors.get(call)).toEqual([]);
       expect(withoutHeader(call)).not.toBe(call);
-      expect(client.errorsOf(withoutHeader(call))).toEqual([
+      expect(errors.get(withoutHeader(call))).toEqual([
         expect.stringMatching(/header|Idempotency-Key/),
       ]);
     });
 
-    it(
-      'answers a repetition with the first reply',
-      async () => {
+    it.each(ADAPTERS)(
+      'answers a repetition with the first reply on %s',
+      async (_http, index) => {
+        const visitor = shops.visitors[index];
         const before = await visitor.effects();
-        const [first, second] = client.run(shop.url, [PAY, PAY]);
+        const [first, second] = client.run(shops.processes[index].url, [PAY, PAY]);
         expect(first).toMatchObject({ status: 201, replayed: null, data: { amount: 40 } });
         expect(second).toEqual({ ...first, replayed: 'true' });
         const after = await visitor.effects();
@@ -118,10 +130,10 @@ describe.each(PLATFORMS)('the shop on %s', (http) => {
       START_MS,
     );
 
-    it(
-      'does what it is asked for, whatever carries the key',
-      () => {
-        const replies = client.run(shop.url, [RENAME, ORDER, TRANSFER]);
+    it.each(ADAPTERS)(
+      'does what it is asked for on %s, whatever carries the key',
+      (_http, index) => {
+        const replies = client.run(shops.processes[index].url, [RENAME, ORDER, TRANSFER]);
         expect(replies.map(({ status }) => status)).toEqual([200, 201, 201]);
       },
       START_MS,

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { dirname, join, resolve } from 'node:path';
 
 const PACKAGES = resolve(import.meta.dirname, '../../../node_modules');
-const PRELOADED = new URL('./prepared-database.mjs', import.meta.url).href;
+const PRELOADED = new URL('./copied-database.mjs', import.meta.url).href;
 
 /** One for each version: the folder's format is PGlite's own. */
 function cachedFile(): string {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { OpenAPIObject } from '@nestjs/swagger';
@@ -40,19 +40,26 @@ export class TypedClient {
     return new TypedClient(folder);
   }
 
-  /** What TypeScript has against the call. */
-  errorsOf(call: string): string[] {
-    const file = this.write([call]);
-    return ts
-      .getPreEmitDiagnostics(ts.createProgram([file], OPTIONS))
-      .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '));
+  /** What TypeScript has against each of the calls. */
+  errorsOf(calls: readonly string[]): string[][] {
+    const files = calls.map((call) => this.write([call]));
+    const program = ts.createProgram(files, OPTIONS);
+    return files.map((file) =>
+      ts
+        .getPreEmitDiagnostics(program, program.getSourceFile(file))
+        .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' ')),
+    );
   }
 
   /** Makes the calls, one after the other, in a process of its own. */
   run(url: string, calls: readonly string[]): TypedReply[] {
     const file = this.write(calls);
-    ts.createProgram([file], OPTIONS).emit();
-    const output = run(process.execPath, [file.replace(/ts$/, 'js'), url], {
+    const program = file.replace(/ts$/, 'js');
+    const { outputText } = ts.transpileModule(readFileSync(file, 'utf8'), {
+      compilerOptions: { ...OPTIONS, module: ts.ModuleKind.ESNext },
+    });
+    writeFileSync(program, outputText);
+    const output = run(process.execPath, [program, url], {
       cwd: this.folder,
       env: { ...process.env, NODE_OPTIONS: '' },
     });

@@ -1,3 +1,0 @@
-import { describeConsumer } from './consumer.js';
-
-describeConsumer('nest11-cjs');

@@ -1,4 +1,5 @@
 import {
+  Args,
   createUnionType,
   Field,
   Int,
@@ -7,7 +8,7 @@ import {
   ObjectType,
   Resolver,
 } from '@nestjs/graphql';
-import { Idempotent } from 'nestjs-idempotency';
+import { arg, Idempotent } from 'nestjs-idempotency';
 import { type Observable, of } from 'rxjs';
 import { bootGraphql, type GraphqlApp } from './support/graphql-app.js';
 
@@ -171,5 +172,51 @@ describe('what a mutation returns', () => {
       extensions: { code: 'IDEMPOTENCY_OUTCOME_UNKNOWN', retryable: false },
     });
     expect(runs).toEqual(['later']);
+  });
+});
+
+const typeDefs = `
+  type Card { no: String! }
+  type Cash { amount: Int! }
+  union Payment = Card | Cash
+  type Query { isUp: Boolean! }
+  type Mutation { pay(orderNo: String!): Payment! refund(orderNo: String!): Int! }
+`;
+
+const called: string[] = [];
+
+@Resolver('Payment')
+@Idempotent({ key: arg('orderNo') })
+class Payments {
+  @Mutation('pay')
+  payOrder(@Args('orderNo') orderNo: string): object {
+    called.push(`pay ${orderNo}`);
+    return { __typename: 'Card', no: orderNo };
+  }
+
+  @Mutation()
+  refund(@Args('orderNo') orderNo: string): number {
+    return called.push(`refund ${orderNo}`);
+  }
+}
+
+describe('mutations of a schema that was there first', () => {
+  let app: GraphqlApp;
+
+  beforeAll(async () => {
+    app = await bootGraphql({ providers: [Payments], typeDefs });
+  });
+
+  afterAll(() => app?.close());
+
+  it('run once', async () => {
+    const document = `mutation {
+      pay(orderNo: "A") { __typename ... on Card { no } }
+      refund(orderNo: "A")
+    }`;
+    const first = await app.ask(document);
+    expect(first).toEqual({ data: { pay: { __typename: 'Card', no: 'A' }, refund: 2 } });
+    expect(await app.ask(document)).toEqual(first);
+    expect(called).toEqual(['pay A', 'refund A']);
   });
 });

@@ -22,7 +22,9 @@ describe('the situations on the page that chooses a strategy', () => {
   });
 
   it('name strategies that exist, and all of them', () => {
-    const strategies = [...membersOf('idempotency.options.ts', 'IdempotencyStrategies').keys()];
+    const strategies = [
+      ...membersOf('options/idempotency.options.ts', 'IdempotencyStrategies').keys(),
+    ];
     const named = codeNames(STRATEGIES_PAGE, 'Situations', 'strategy');
     expect([...new Set(named)].sort()).toEqual(
       [...strategies.map((name) => name.replaceAll("'", '')), 'insertOrGet()'].sort(),
@@ -32,7 +34,7 @@ describe('the situations on the page that chooses a strategy', () => {
   it('name options that exist', () => {
     const own = ['TokenStrategyOptions', 'VersionOptions', 'StateOptions', 'QueueStrategyOptions'];
     const options = new Set([
-      ...membersOf('idempotency.options.ts', 'IdempotentOptions').keys(),
+      ...membersOf('options/idempotency.options.ts', 'IdempotentOptions').keys(),
       ...own.flatMap((name) => [...membersOf('options/strategy-options.ts', name).keys()]),
     ]);
     const named = codeNames(STRATEGIES_PAGE, 'Situations', 'options');

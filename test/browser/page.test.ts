@@ -1,7 +1,7 @@
 import { jest } from '@jest/globals';
 import { eventually } from '../support/http.js';
 import { PATIENCE_MS } from './support/browser.js';
-import { OpenPage } from './support/open-page.js';
+import { compared, OpenPage } from './support/open-page.js';
 import { playScenarios } from './support/played-scenarios.js';
 import type { Bar } from './support/shop-page.js';
 
@@ -12,12 +12,14 @@ const outcomes = (bars: readonly Bar[]): string[] => bars.map(({ outcome }) => o
 describe('the page of the shop', () => {
   const open = OpenPage.forEach();
 
-  describe('with the mouse', () => playScenarios(open, 'mouse'));
+  describe('with the mouse', () => {
+    playScenarios(open, 'mouse');
+  });
 
   it('is played with the keyboard alone', async () => {
     await open.page.choose('A number used again', 'keyboard');
     const pay = () => open.page.press('Pay 40, then 90, then 40', 'keyboard');
-    expect(await open.compared('POST /payments/by-order', pay)).toEqual({ sent: 3, ran: 1 });
+    expect(await compared(open, 'POST /payments/by-order', pay)).toEqual({ sent: 3, ran: 1 });
   });
 
   it('S14: a double click on the protected button is one request', async () => {
@@ -30,7 +32,7 @@ describe('the page of the shop', () => {
     await open.page.choose('A button that waits');
     await open.page.page.getByRole('checkbox').check();
     const buy = () => open.page.press('Buy a chair');
-    expect(await open.compared('POST /goods/:id/decrement', buy)).toMatchObject({ ran: 1 });
+    expect(await compared(open, 'POST /goods/:id/decrement', buy)).toMatchObject({ ran: 1 });
     expect((await open.page.bars()).at(-1)).toMatchObject({ outcome: 'replayed' });
   });
 
@@ -45,14 +47,14 @@ describe('the page of the shop', () => {
   it('S10: a form that is reloaded while it is sent goes on, and orders once', async () => {
     await open.page.choose('A form with a token');
     const reload = () => open.page.press('Submit, and reload the page meanwhile');
-    expect(await open.compared('POST /orders', reload)).toMatchObject({ ran: 1 });
+    expect(await compared(open, 'POST /orders', reload)).toMatchObject({ ran: 1 });
     expect(outcomes(await open.page.bars())).toContain('replayed');
   });
 
   it('S8b: the second of two editors is refused, and the retry of the first is replayed', async () => {
     await open.page.choose('Two editors');
     const save = () => open.page.press('Anna, Ben, and Anna’s retry');
-    expect(await open.compared('PUT /goods/:id', save)).toEqual({ sent: 3, ran: 1 });
+    expect(await compared(open, 'PUT /goods/:id', save)).toEqual({ sent: 3, ran: 1 });
     expect(await open.page.bars()).toMatchObject([
       { outcome: 'executed' },
       { outcome: 'refused', detail: '412 VERSION_CONFLICT' },

@@ -32,15 +32,19 @@ export class OpenPage {
   get page(): ShopPage {
     return this.current!;
   }
+}
 
-  /** The result, after comparing it with what the shop counted itself. */
-  async compared(route: keyof Effects, act: () => Promise<Result>): Promise<Result> {
-    const before = await this.page.visitor.effects();
-    const result = await act();
-    const after = await this.page.visitor.effects();
-    expect(after[route] - before[route]).toBe(result.ran);
-    const shown = this.page.page.locator(`[data-name="${route}"] output`);
-    await eventually(async () => (await shown.textContent()) === String(after[route]), PATIENCE_MS);
-    return result;
-  }
+/** The result, after comparing it with what the shop counted itself. */
+export async function compared(
+  { page }: OpenPage,
+  route: keyof Effects,
+  act: () => Promise<Result>,
+): Promise<Result> {
+  const before = await page.visitor.effects();
+  const result = await act();
+  const after = await page.visitor.effects();
+  expect(after[route] - before[route]).toBe(result.ran);
+  const shown = page.page.locator(`[data-name="${route}"] output`);
+  await eventually(async () => (await shown.textContent()) === String(after[route]), PATIENCE_MS);
+  return result;
 }

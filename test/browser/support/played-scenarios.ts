@@ -1,4 +1,4 @@
-import type { OpenPage } from './open-page.js';
+import { compared, type OpenPage } from './open-page.js';
 import type { Bar, Hand } from './shop-page.js';
 
 const outcomes = (bars: readonly Bar[]): string[] => bars.map(({ outcome }) => outcome);
@@ -9,7 +9,7 @@ export function playScenarios(open: OpenPage, hand: Hand): void {
   it('executes one of 20 that are fired at once, and replays or refuses the others', async () => {
     await open.page.choose('Pay for an order', hand);
     const fire = () => open.page.press('Fire 20 at once', hand);
-    expect(await open.compared('POST /payments', fire)).toEqual({ sent: 20, ran: 1 });
+    expect(await compared(open, 'POST /payments', fire)).toEqual({ sent: 20, ran: 1 });
     const found = outcomes(await open.page.bars()).sort();
     expect(found).toEqual(['executed', ...Array.from({ length: 19 }, () => DUPLICATE)]);
   });
@@ -17,7 +17,7 @@ export function playScenarios(open: OpenPage, hand: Hand): void {
   it('replays the reply that was dropped', async () => {
     await open.page.choose('Pay for an order', hand);
     const lose = () => open.page.press('Lose the reply, retry', hand);
-    expect(await open.compared('POST /payments', lose)).toMatchObject({ ran: 1 });
+    expect(await compared(open, 'POST /payments', lose)).toMatchObject({ ran: 1 });
     const bars = await open.page.bars();
     expect(bars[0]).toMatchObject({ outcome: 'executed', detail: 'reply lost' });
     expect(bars.at(-1)).toMatchObject({ outcome: 'replayed', detail: '201' });
@@ -26,7 +26,7 @@ export function playScenarios(open: OpenPage, hand: Hand): void {
   it('refuses another amount for the same number, with its code', async () => {
     await open.page.choose('A number used again', hand);
     const pay = () => open.page.press('Pay 40, then 90, then 40', hand);
-    expect(await open.compared('POST /payments/by-order', pay)).toEqual({ sent: 3, ran: 1 });
+    expect(await compared(open, 'POST /payments/by-order', pay)).toEqual({ sent: 3, ran: 1 });
     expect(await open.page.bars()).toMatchObject([
       { outcome: 'executed', detail: '201' },
       { outcome: 'refused', detail: '422 KEY_REUSED' },
@@ -37,7 +37,7 @@ export function playScenarios(open: OpenPage, hand: Hand): void {
   it('shows what failed, and the attempt that did not', async () => {
     await open.page.choose('Fail twice, then work', hand);
     const retry = () => open.page.press('Try until it works, and once more', hand);
-    expect(await open.compared('POST /flaky', retry)).toEqual({ sent: 4, ran: 3 });
+    expect(await compared(open, 'POST /flaky', retry)).toEqual({ sent: 4, ran: 3 });
     expect(await open.page.bars()).toMatchObject([
       { outcome: 'failed', detail: '500' },
       { outcome: 'failed', detail: '500 · attempt 2' },
@@ -52,12 +52,12 @@ export function playScenarios(open: OpenPage, hand: Hand): void {
     let found: string[] = [];
     do {
       if (found.length > 0) await open.page.use('button', 'New order', hand);
-      expect(await open.compared('SMS', deliver)).toEqual({ sent: 1, ran: 1 });
+      expect(await compared(open, 'SMS', deliver)).toEqual({ sent: 1, ran: 1 });
       found = outcomes(await open.page.bars());
       // A delivery that comes when the first is done already has nothing to wait for.
     } while (!found.includes('waited'));
     const redeliver = () => open.page.press('Deliver it, and redeliver it', hand);
-    expect(await open.compared('SMS', redeliver)).toEqual({ sent: 2, ran: 0 });
+    expect(await compared(open, 'SMS', redeliver)).toEqual({ sent: 2, ran: 0 });
     const deliveries = (await open.page.bars()).filter(({ title }) => title.includes('Consumer'));
     expect(outcomes(deliveries)).toEqual(Array.from({ length: 8 }, () => 'replayed'));
   });
@@ -65,7 +65,7 @@ export function playScenarios(open: OpenPage, hand: Hand): void {
   it('takes over what a killed worker had begun, when its lease is over', async () => {
     await open.page.choose('Kill the worker', hand);
     const kill = () => open.page.press('Kill it at work, retry here', hand);
-    expect(await open.compared('POST /slow', kill)).toMatchObject({ ran: 1 });
+    expect(await compared(open, 'POST /slow', kill)).toMatchObject({ ran: 1 });
     const [first, ...others] = await open.page.bars();
     const last = others.pop();
     expect(first).toMatchObject({ title: 'POST /slow (worker)', outcome: 'killed' });

@@ -7,7 +7,7 @@ const compiled = (file: string): string =>
 
 /** The compiled sample app and its demo, as `npm test` builds them before the tests. */
 export const MAIN = compiled('main.js');
-export const DEMO = compiled('demo.js');
+export const DEMO = compiled('show/demo.js');
 
 /** For hooks that open a shop: a little more than a shop may take, so that none is left behind. */
 export const OPENING_MS = START_MS + 5_000;

@@ -1,5 +1,9 @@
 import { fileURLToPath } from 'node:url';
-import { START_MS, startShop, type ShopProcess } from '../../../sample-app/show/demo/shop-process.js';
+import {
+  START_MS,
+  startShop,
+  type ShopProcess,
+} from '../../../sample-app/show/demo/shop-process.js';
 import { withPreparedDatabase } from './prepared-database.js';
 
 const compiled = (file: string): string =>
@@ -7,7 +11,7 @@ const compiled = (file: string): string =>
 
 /** The compiled sample app and its demo, as `npm test` builds them before the tests. */
 export const MAIN = compiled('main.js');
-export const DEMO = compiled('show/demo.js');
+export const DEMO = compiled('show/demo/demo.js');
 
 /** For hooks that open a shop: a little more than a shop may take, so that none is left behind. */
 export const OPENING_MS = START_MS + 5_000;

@@ -98,7 +98,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'a step runs again on a later attempt',
     breaks: ['design 1', 'S10b'],
-    file: 'src/operation/operation-steps.ts',
+    file: 'src/operation/current-operation.ts',
     find: 'if (saved !== undefined) return savedValue(saved) as T;',
     put: '',
     tests: [
@@ -109,7 +109,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'an owner that was overtaken begins another step',
     breaks: ['S12', 'design 3.5'],
-    file: 'src/operation/operation-steps.ts',
+    file: 'src/operation/current-operation.ts',
     find: "if (!(await isConfirmed(claim))) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');",
     put: '',
     tests: ['test/service/service.test.ts', 'test/steps/steps.test.ts'],
@@ -117,7 +117,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'two steps of one name at the same time both run',
     breaks: ['design 1'],
-    file: 'src/operation/operation-steps.ts',
+    file: 'src/operation/current-operation.ts',
     find: 'this.running.set(name, step);',
     put: '',
     tests: ['test/steps/steps.test.ts'],
@@ -125,7 +125,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'every attempt makes up another id',
     breaks: ['S17'],
-    file: 'src/operation/operation-ids.ts',
+    file: 'src/operation/current-operation.ts',
     find: 'this.seed ??= (claim && savedSeed(claim.steps)) ?? newSeed();',
     put: 'this.seed ??= newSeed();',
     tests: ['test/service/operation-ids.test.ts'],
@@ -133,7 +133,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'whoever has seen one id knows the others',
     breaks: ['S17'],
-    file: 'src/operation/operation-ids.ts',
+    file: 'src/operation/current-operation.ts',
     find: 'const secret = seed.slice(UUID_LENGTH);',
     put: "const secret = 'known';",
     tests: ['test/service/operation-ids.test.ts'],
@@ -141,7 +141,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'an id is handed out before it is saved',
     breaks: ['S17'],
-    file: 'src/operation/operation-ids.ts',
+    file: 'src/operation/current-operation.ts',
     find: '      await save(claim, this.seed);',
     put: '      void save(claim, this.seed).catch(() => undefined);',
     tests: ['test/service/operation-ids.test.ts'],
@@ -231,7 +231,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'sql: a statement that lost a deadlock is not repeated',
     breaks: ['T48', 'store mysql'],
-    file: 'src/stores/typeorm/retry.ts',
+    file: 'src/stores/typeorm/sessions.ts',
     find: '  1213,\n',
     put: '',
     tests: ['test/contract/typeorm-retry.test.ts'],

@@ -133,7 +133,7 @@ export const ENGINE_FAULTS: readonly Fault[] = [
   {
     name: 'a takeover that nobody uses hides that the operation was abandoned',
     breaks: ['T39', 'guarantee 6'],
-    file: 'src/engine/give-back.ts',
+    file: 'src/engine/owned-record.ts',
     find: 'if (!isFresh) return;',
     put: '',
     tests: [RECOVERY],

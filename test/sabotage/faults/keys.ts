@@ -51,7 +51,7 @@ export const KEY_FAULTS: readonly Fault[] = [
   {
     name: 'a key of which one part is missing is a key',
     breaks: ['S11', 'S19', 'design 1'],
-    file: 'src/keys/resolve-key.ts',
+    file: 'src/keys/key-sources.ts',
     find: '    if (part === undefined) return undefined;\n    parts.push(part);\n  }',
     put: "    parts.push(part ?? '');\n  }",
     tests: ['test/keys/resolve-key.test.ts'],
@@ -91,7 +91,7 @@ export const KEY_FAULTS: readonly Fault[] = [
   {
     name: 'a quoted key is another one than the bare form',
     breaks: ['T18', 'design 2'],
-    file: 'src/keys/structured-field.ts',
+    file: 'src/keys/header-source.ts',
     find: "content.includes('\\\\') ? content.replaceAll(/\\\\([\"\\\\])/g, '$1') : content,",
     put: 'trimmed,',
     tests: ['test/keys/structured-field.test.ts'],
@@ -99,7 +99,7 @@ export const KEY_FAULTS: readonly Fault[] = [
   {
     name: 'blanks around a key are part of it',
     breaks: ['T18'],
-    file: 'src/keys/structured-field.ts',
+    file: 'src/keys/header-source.ts',
     find: 'const trimmed = withoutOuterBlanks(value);',
     put: 'const trimmed = value;',
     tests: ['test/keys/structured-field.test.ts'],
@@ -107,7 +107,7 @@ export const KEY_FAULTS: readonly Fault[] = [
   {
     name: 'the query is no part of the content',
     breaks: ['T22', 'design 1'],
-    file: 'src/keys/request-content.ts',
+    file: 'src/keys/fingerprint.ts',
     find: "line('query', queryOf(request)),",
     put: '',
     tests: [FINGERPRINT],
@@ -115,7 +115,7 @@ export const KEY_FAULTS: readonly Fault[] = [
   {
     name: 'the parameters of the route are no part of the content',
     breaks: ['design 1', 'T15'],
-    file: 'src/keys/request-content.ts',
+    file: 'src/keys/fingerprint.ts',
     find: "line('parameters', request.params),",
     put: '',
     tests: [FINGERPRINT],
@@ -123,7 +123,7 @@ export const KEY_FAULTS: readonly Fault[] = [
   {
     name: 'an anonymous caller with other credentials has the same content',
     breaks: ['T15', 'S13', 'design 1'],
-    file: 'src/keys/request-content.ts',
+    file: 'src/keys/fingerprint.ts',
     find: "line('credentials', credentialDigest(call)),",
     put: '',
     tests: [FINGERPRINT],
@@ -131,7 +131,7 @@ export const KEY_FAULTS: readonly Fault[] = [
   {
     name: 'files of a form are not compared',
     breaks: ['T23', 'design 1'],
-    file: 'src/keys/request-content.ts',
+    file: 'src/keys/fingerprint.ts',
     find: "line('files', files),",
     put: '',
     tests: ['test/keys/fingerprint-bodies.test.ts'],
@@ -139,7 +139,7 @@ export const KEY_FAULTS: readonly Fault[] = [
   {
     name: 'a body that nobody has read is taken for none',
     breaks: ['T23'],
-    file: 'src/keys/request-content.ts',
+    file: 'src/keys/fingerprint.ts',
     find: 'const body = readBody(request);',
     put: 'const body = request.body;',
     tests: ['test/keys/fingerprint-bodies.test.ts'],
@@ -147,7 +147,7 @@ export const KEY_FAULTS: readonly Fault[] = [
   {
     name: 'the order of members counts',
     breaks: ['T24', 'S13'],
-    file: 'src/keys/canonical-text.ts',
+    file: 'src/keys/canonical-json.ts',
     find: '  const names = Object.keys(object);\n',
     put: '  const names = Object.keys(object);\n  if (names.length > 0) return names;\n',
     tests: ['test/keys/canonical-json.test.ts'],
@@ -155,7 +155,7 @@ export const KEY_FAULTS: readonly Fault[] = [
   {
     name: 'a number is the same as its digits',
     breaks: ['T24', 'T16'],
-    file: 'src/keys/canonical-text.ts',
+    file: 'src/keys/canonical-json.ts',
     find: 'return Number.isFinite(value) ? String(value) : `!${value}`;',
     put: 'return quote(String(value));',
     tests: ['test/keys/canonical-json.test.ts'],
@@ -211,7 +211,7 @@ export const KEY_FAULTS: readonly Fault[] = [
   {
     name: 'the signature tells no members apart that it leaves out by name',
     breaks: ['S13', 'design 4'],
-    file: 'src/keys/body-selection.ts',
+    file: 'src/keys/signature.ts',
     find: 'if (below === true) continue;',
     put: 'if (below !== undefined) continue;',
     tests: ['test/keys/signature.test.ts'],

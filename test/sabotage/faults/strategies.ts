@@ -219,7 +219,7 @@ export const STRATEGY_FAULTS: readonly Fault[] = [
   {
     name: 'token: the hidden field of a form is not read',
     breaks: ['strategy token', 'S10', 'S14'],
-    file: 'src/tokens/token-carrier.ts',
+    file: 'src/tokens/sealed-token.ts',
     find: 'this.sources = [header(headerName), body(TOKEN_FIELD)];',
     put: 'this.sources = [header(headerName)];',
     tests: [['test/tokens/forms.test.ts', 'express']],

@@ -166,7 +166,7 @@ export const SURROUNDINGS_FAULTS: readonly Fault[] = [
   {
     name: 'swagger: a key that has to be sent is described as one that may be',
     breaks: ['design 1'],
-    file: 'src/swagger/parameters.ts',
+    file: 'src/swagger/operations.ts',
     find: 'required: required && isOnlyWay,',
     put: 'required: false,',
     tests: [['test/swagger/document.test.ts', 'express']],
@@ -182,7 +182,7 @@ export const SURROUNDINGS_FAULTS: readonly Fault[] = [
   {
     name: 'swagger: replies are not marked as what a retry may get',
     breaks: ['design 2'],
-    file: 'src/swagger/replies.ts',
+    file: 'src/swagger/responses.ts',
     find: 'if (!layers.some(({ published }) => published.replays)) return;',
     put: 'return;',
     tests: [['test/swagger/document.test.ts', 'express'], 'test/swagger/declared.test.ts'],

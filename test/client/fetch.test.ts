@@ -213,6 +213,12 @@ describe('the idempotent fetch', () => {
       expect(Shop.effects).toHaveLength(1);
     });
 
+    it('follow a reply that is cut off in its middle', async () => {
+      const response = await client()(at('cut-off'), posting({ sku: 1 }));
+      expect(await response.json()).toEqual({ number: 2 });
+      expect(wire.keys).toEqual([wire.keys[0], wire.keys[0]]);
+    });
+
     it('end when the call is aborted while it waits', async () => {
       const controller = new AbortController();
       const { signal } = controller;
@@ -246,6 +252,14 @@ describe('the idempotent fetch', () => {
       const [asked, ...sent] = wire.keys;
       expect(asked).toBeNull();
       expect(sent).toEqual([sent[0], sent[0]]);
+    });
+
+    it('are asked for once by two calls of one intent at once', async () => {
+      const send = tokens();
+      const calls = [1, 2].map(() => send(at('token-orders'), buying));
+      const replies = await Promise.all((await Promise.all(calls)).map((reply) => reply.json()));
+      expect(replies[1]).toEqual(replies[0]);
+      expect(wire.keys.filter((key) => key === null)).toHaveLength(1);
     });
 
     it('that were used are kept though they have expired', async () => {

@@ -96,6 +96,30 @@ describe('on MariaDB', () => {
     }
   }
 
+  it('claims anew what is gone when it looks at it', async () => {
+    const { id } = await completedOn(store);
+    const between = await database.connect();
+    const createQueryRunner = between.createQueryRunner.bind(between);
+    let isGone = false;
+    between.createQueryRunner = (mode) => {
+      const runner = createQueryRunner(mode);
+      const query = runner.query.bind(runner) as (...args: unknown[]) => Promise<unknown>;
+      runner.query = async (statement: string, ...rest: unknown[]) => {
+        const answer = await query(statement, ...rest);
+        if (statement.startsWith('INSERT') && !isGone) {
+          isGone = true;
+          await dataSource.query(`DELETE FROM ${TABLE} WHERE id = ?`, [Buffer.from(id, 'hex')]);
+        }
+        return answer as never;
+      };
+      return runner;
+    };
+    const claim = await new TypeOrmStore({ dataSource: between }).acquire(claimOf({ id }));
+    expect([claim.outcome, isGone]).toEqual(['acquired', true]);
+    // It is on record, and not only said to be.
+    expect((await store.acquire(claimOf({ id }))).outcome).toBe('in-flight');
+  });
+
   it('repeats what was ended to end a deadlock', async () => {
     const one = await completedOn(store, { retentionMs: 1 });
     const two = await completedOn(store, { retentionMs: 1 });

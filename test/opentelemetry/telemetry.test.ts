@@ -23,6 +23,7 @@ import {
 import { IdempotencyTelemetryModule } from 'nestjs-idempotency/opentelemetry';
 import { failAfter, failBefore, FaultInjectingStore, Gate } from 'nestjs-idempotency/testing';
 import { boot, eventually, PLATFORMS, type TestApp } from '../support/http.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 const KEY = 'secret-key';
 const PRINCIPAL = 'secret-caller';
@@ -76,6 +77,16 @@ async function read(): Promise<Map<string, Point[]>> {
         })),
       ]),
   );
+}
+
+/** The sum of all that a histogram was given so far. */
+async function sumOf(name: string): Promise<number> {
+  const { resourceMetrics } = await reader.collect();
+  return resourceMetrics.scopeMetrics
+    .flatMap(({ metrics }) => metrics)
+    .filter(({ descriptor }) => descriptor.name === name)
+    .flatMap(({ dataPoints }) => dataPoints as DataPoint<Histogram>[])
+    .reduce((sum, { value }) => sum + (value.sum ?? 0), 0);
 }
 
 describe.each(PLATFORMS)('telemetry on %s', (platform) => {
@@ -243,6 +254,22 @@ describe.each(PLATFORMS)('telemetry on %s', (platform) => {
         'idempotency.waited_ms': expect.any(Number) as number,
       }),
     );
+  });
+
+  it('measures in seconds', async () => {
+    const sumBefore = await sumOf('idempotency.handler.duration');
+    const startedAt = performance.now();
+    gate = new Gate();
+    const first = send('/payments');
+    await gate.reached();
+    await sleep(30);
+    gate.open();
+    await first;
+    const seconds = (performance.now() - startedAt) / 1000;
+    const measured = (await sumOf('idempotency.handler.duration')) - sumBefore;
+    expect(measured).toBeGreaterThan(0.02);
+    // Another clock measures, which counts whole milliseconds.
+    expect(measured).toBeLessThan(seconds + 0.01);
   });
 
   it('counts what was released, and what is held', async () => {

@@ -51,6 +51,16 @@ export class Shop {
     response.send('{"retryable":true}');
   }
 
+  /** Breaks off in the middle of its first reply. */
+  @Post('cut-off')
+  cutOff(@Res() response: Response): void {
+    const number = Shop.effects.push('cut off');
+    const text = JSON.stringify({ number });
+    response.status(200).type('application/json').set('Content-Length', String(text.length));
+    if (number > 1) response.end(text);
+    else response.write(text.slice(0, -1), () => response.destroy());
+  }
+
   @Post('fails/:status')
   fail(@Param('status') status: string): never {
     Shop.effects.push(status);

@@ -5,7 +5,6 @@ const BY_MEANING = '^(?!.*never changes)';
 const FINGERPRINT = ['test/keys/fingerprint.test.ts', BY_MEANING] as const;
 const RECORD_ID = ['test/keys/record-id.test.ts', BY_MEANING] as const;
 const PRINCIPAL = 'src/keys/principal.ts';
-const IDENTITY = 'test/http/identity.test.ts';
 
 export const KEY_FAULTS: readonly Fault[] = [
   {
@@ -239,13 +238,5 @@ export const KEY_FAULTS: readonly Fault[] = [
     find: 'LONE_SURROGATE.test(framed) ? JSON.stringify(framed) : framed',
     put: 'framed',
     tests: [RECORD_ID],
-  },
-  {
-    name: 'the content is read once more for every attempt, after the handler has changed it',
-    breaks: ['T21'],
-    file: 'src/transports/operations.ts',
-    find: '      fingerprint,\n      policy,\n      transaction,',
-    put: '      get fingerprint() {\n        return layer.fingerprint(call) as string;\n      },\n      policy,\n      transaction,',
-    tests: [[IDENTITY, 'is what was sent, whatever the handler makes of it']],
   },
 ];

@@ -35,7 +35,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     file: 'src/transports/http/exchange.ts',
     find: "new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])",
     put: "new Set(['OPTIONS', 'TRACE'])",
-    tests: [onExpress('answer-table', 'keys')],
+    tests: [['test/http/boot.test.ts', 'express .*on a class covers the routes that change state']],
   },
   {
     name: 'http: an interceptor that is registered twice meets its own claim',
@@ -51,7 +51,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     file: 'src/transports/idempotency.guard.ts',
     find: "if (handler?.kind === 'http') this.http.check(context, handler);",
     put: '',
-    tests: [onExpress('answer-table', '')],
+    tests: ['test/http/order-of-checks.test.ts'],
   },
   {
     name: 'http: cookies of the first caller go to the second',

@@ -128,7 +128,11 @@ describe.each(PLACES)('strategy lock on $name', ({ start, platform }) => {
     boot(platform, {
       controllers: [Coupons],
       clock,
-      idempotency: { store: await stores.open(), defaults: { onAbandoned: 'hold' } },
+      idempotency: {
+        store: await stores.open(),
+        principal: ({ request }) => request.headers['x-user'] as string | undefined,
+        defaults: { onAbandoned: 'hold' },
+      },
     });
 
   beforeAll(async () => {
@@ -192,6 +196,16 @@ describe.each(PLACES)('strategy lock on $name', ({ start, platform }) => {
     expect(refused.headers['retry-after']).toBe('1');
     goOn();
     expect((await holding).status).toBe(201);
+  });
+
+  it('excludes other users, whom the application knows', async () => {
+    const hold = (user: string) =>
+      apps[0].send('/coupons/shared/hold', { headers: { 'x-user': user } });
+    const alice = hold('alice');
+    await eventually(() => holders.length === 1);
+    expectProblem(await hold('bob'), 409, 'IDEMPOTENCY_KEY_IN_USE');
+    goOn();
+    expect((await alice).status).toBe(201);
   });
 
   it('is everybody’s, unless it has a principal', async () => {

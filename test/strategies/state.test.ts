@@ -75,6 +75,34 @@ describe.each(PLACES)('strategy state on $name', ({ kind, platform }) => {
       return act(id);
     }
 
+    @Idempotent({
+      strategy: 'state',
+      entity: Order,
+      id: param('id'),
+      column: 'status',
+      to: 'paid',
+      from: ['created'],
+      scope: 'transitions',
+    })
+    @Post('shared/pay')
+    payOfMany(@Param('id') id: string): Promise<object> {
+      return act(id);
+    }
+
+    @Idempotent({
+      strategy: 'state',
+      entity: Order,
+      id: param('id'),
+      column: 'status',
+      to: 'cancelled',
+      from: TRANSITIONS,
+      scope: 'transitions',
+    })
+    @Post('shared/cancel')
+    cancelOfMany(@Param('id') id: string): Promise<object> {
+      return act(id);
+    }
+
     @Idempotent({ transaction: true })
     @Post('plain')
     plain(@Param('id') id: string, @Headers('idempotency-key') _key: string): Promise<object> {
@@ -110,6 +138,13 @@ describe.each(PLACES)('strategy state on $name', ({ kind, platform }) => {
     const id = await shop.add(Order);
     expectReplay(await send(id, 'pay'), await send(id, 'pay', { note: 'please' }));
     expect(runs).toBe(1);
+  });
+
+  it('tells transitions apart that share a scope', async () => {
+    const id = await shop.add(Order);
+    expect((await send(id, 'shared/pay')).json()).toMatchObject({ status: 'paid' });
+    expect((await send(id, 'shared/cancel')).json()).toMatchObject({ status: 'cancelled' });
+    expect(runs).toBe(2);
   });
 
   it('refuses a transition that someone else has made', async () => {

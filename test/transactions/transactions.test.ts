@@ -6,6 +6,7 @@ import {
   type IdempotentOperation,
 } from 'nestjs-idempotency';
 import { currentManager, TypeOrmStore } from 'nestjs-idempotency/typeorm';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { breakCommit, prepareToBreakCommits } from '../support/break-commit.js';
 import { boot, expectReplay, PLATFORMS, type Reply, type TestApp } from '../support/http.js';
@@ -271,6 +272,21 @@ describe.each(DATABASES)('one transaction on $name', ({ kind, platform }) => {
 
       expect(replies.map((reply) => reply.status)).toEqual([201, 201, 201, 201]);
       expect(runs).toBe(4);
+    });
+
+    it('runs operations on other keys one after the other, also beside one that fails', async () => {
+      gate.shut();
+      const failing = pay('undone', 'crash');
+      await gate.inside;
+      gate.isShut = false;
+      const beside = pay('beside');
+      // Time for it to begin, if it can.
+      await sleep(100);
+      expect(runs).toBe(1);
+      gate.letPass();
+
+      expect([(await failing).status, (await beside).status]).toEqual([500, 201]);
+      expect([await rows('undone'), await rows('beside')]).toEqual([0, 1]);
     });
   }
 

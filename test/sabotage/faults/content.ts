@@ -194,7 +194,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
     file: TYPEORM_TRANSACTION,
     find: 'return runWithManager({ dataSource, manager }, () => runWithHosts(this.hosts, manager, work));',
     put: 'return runWithHosts(this.hosts, manager, work);',
-    tests: [onDatabase('SQLite', '')],
+    tests: [onDatabase('PostgreSQL', 'takes part through the current manager')],
   },
   {
     name: 'transaction: operations on one connection interleave',
@@ -202,7 +202,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
     file: TYPEORM_TRANSACTION,
     find: 'const letGo = await Connections.of(dataSource).take();',
     put: 'const letGo = (): void => undefined;',
-    tests: [onDatabase('SQLite', '')],
+    tests: [onDatabase('SQLite', 'runs operations on other keys')],
   },
   {
     name: 'transaction: an error of PostgreSQL leaves the transaction unusable',

@@ -38,7 +38,7 @@ export const STRATEGY_FAULTS: readonly Fault[] = [
     file: 'src/strategies/lock.strategy.ts',
     find: 'perPrincipal: options.principal !== undefined,',
     put: 'perPrincipal: true,',
-    tests: [['test/strategies/lock.test.ts', 'is everybody’s, unless']],
+    tests: [['test/strategies/lock.test.ts', 'excludes other users']],
   },
   {
     name: 'state: a repeat is refused by the state that it made',
@@ -70,7 +70,7 @@ export const STRATEGY_FAULTS: readonly Fault[] = [
     file: STATE,
     find: 'key: [...row.sources, theState(to)],',
     put: 'key: [...row.sources],',
-    tests: [inSqlite('state', ''), ['test/strategies/composition.test.ts', 'SQLite, express']],
+    tests: [inSqlite('state', 'tells transitions apart')],
   },
   {
     name: 'version: the version does not move',

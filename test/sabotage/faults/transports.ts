@@ -206,11 +206,15 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     tests: [['test/transactions/transactions.test.ts', 'on SQLite, express .*commit fails']],
   },
   {
-    name: 'http: the whole reason of a held operation is shown',
+    name: 'http: the reason why an operation is held is shown to clients',
     breaks: ['T42', 'design 2'],
-    file: 'src/transports/operations.ts',
-    find: 'detail: isAboutKey ? cause.message : unmet?.detail,',
-    put: 'detail: cause instanceof Error ? cause.message : unmet?.detail,',
+    file: 'src/engine/engine.ts',
+    find: `      case 'held':
+        return this.answers.refuse(request, 'IDEMPOTENCY_OUTCOME_UNKNOWN');`,
+    put: `      case 'held':
+        return this.answers.refuse(request, 'IDEMPOTENCY_OUTCOME_UNKNOWN', {
+          unmet: { code: 'IDEMPOTENCY_OUTCOME_UNKNOWN', detail: result.reason },
+        });`,
     tests: [onExpress('answer-table', '')],
   },
   {

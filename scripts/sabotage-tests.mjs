@@ -7,9 +7,10 @@ import reporter from './sabotage-reporter.cjs';
 /** After this Jest is ended: a fault that makes tests hang needs a test that fails instead. */
 const LONGEST_RUN_MS = 300_000;
 
-/** A program that does not work at all fails every test, and proves nothing about any of them. */
+/** What does not work, or not begin, at all fails every test, and proves nothing about any of them. */
 const BROKEN_PROGRAM = [
   /^ReferenceError: /m,
+  /Exceeded timeout of \d+ ms for a hook/,
   /Error compiling script/,
   /ERR (?:user_script|Error running script)/,
   /syntax error at or near/,

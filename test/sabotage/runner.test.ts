@@ -47,6 +47,7 @@ describe('what tests say of a fault', () => {
       'a script is none',
       [failed('ReplyError: ERR Error compiling script (new function)')],
     ],
+    ['unusable', 'nothing begins', [failed('Exceeded timeout of 30000 ms for a hook.')]],
     ['unusable', 'a statement is none', [failed('error: syntax error at or near "AND"')]],
     [
       'killed',

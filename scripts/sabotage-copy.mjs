@@ -17,6 +17,8 @@ import { dirname, extname, join } from 'node:path';
 
 /** Which esbuild can tell to be well formed. */
 const CODE = new Set(['.ts', '.mjs']);
+/** Decorators as Nest has them. */
+const AS_BUILT = { compilerOptions: { experimentalDecorators: true } };
 /** What is made of some files. Everything else the tests read as it is. */
 const MADE = [
   { of: /\.(lua|sql)$/, by: ['scripts/embed-scripts.mjs'] },
@@ -99,7 +101,7 @@ export class Copy {
       const { transform } = await import('esbuild');
       const source = readFileSync(join(this.folder, file), 'utf8');
       try {
-        await transform(source, { loader: 'ts', logLevel: 'silent' });
+        await transform(source, { loader: 'ts', logLevel: 'silent', tsconfigRaw: AS_BUILT });
       } catch (error) {
         throw new UnusableFaultError(`${file} is not well formed any more: ${error.message}`);
       }

@@ -429,6 +429,7 @@ describe.each(PLATFORMS)('the answers on %s', (platform) => {
       ['bytes of something else', Buffer.from('garbage')],
       ['nothing', Buffer.alloc(0)],
       ['a version to come', Buffer.from([200, 1, 0, 0])],
+      ['a version to come like this', Buffer.from('\xc8\x01\0\0\0\x08[200,[]]ok', 'latin1')],
       ['a head that is cut short', Buffer.from([1, 1, 0, 0, 1, 0])],
       ['a head that is longer than it', Buffer.from('\x01\x01\0\0\0\x63[200,[]]', 'latin1')],
       ['a head that is not JSON', Buffer.from([1, 1, 0, 0, 0, 2, 65, 66])],

@@ -3,6 +3,7 @@ import {
   IdempotencyConfigurationError,
   isIdempotencyConfigurationError,
 } from '../../src/engine/configuration-error.js';
+import { IdempotencyException, isIdempotencyError } from '../../src/index.js';
 import { InvalidKeyError, isInvalidKeyError } from '../../src/keys/key-source.js';
 
 describe('a configuration error', () => {
@@ -63,5 +64,15 @@ describe('an invalid key', () => {
     expect(isInvalidKeyError(Object.assign(new Error('a'), { [brand]: true }))).toBe(true);
     expect(isInvalidKeyError(new Error('a'))).toBe(false);
     expect(isInvalidKeyError(undefined)).toBe(false);
+  });
+});
+
+describe('a refusal', () => {
+  it('is told by a brand that both copies of the package know', () => {
+    const brand = Symbol.for('nestjs-idempotency:exception');
+    expect(isIdempotencyError(new IdempotencyException('IDEMPOTENCY_KEY_REUSED'))).toBe(true);
+    expect(isIdempotencyError(Object.assign(new Error('a'), { [brand]: true }))).toBe(true);
+    expect(isIdempotencyError(new Error('a'))).toBe(false);
+    expect(isIdempotencyError(undefined)).toBe(false);
   });
 });

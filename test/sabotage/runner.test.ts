@@ -67,7 +67,9 @@ describe('a copy of a project', () => {
     execFileSync('git', ['init', '--quiet'], { cwd: project });
     mkdirSync(join(project, 'node_modules'));
     writeFileSync(join(project, '.gitignore'), 'node_modules/\n');
-    writeFileSync(join(project, 'lease.ts'), 'export const lease = 1;\nexport const ttl = 1;\n');
+    const more =
+      'export const ttl = 1;\nexport class Lease { constructor(@Inject(A) readonly ms: number) {} }';
+    writeFileSync(join(project, 'lease.ts'), `export const lease = 1;\n${more}\n`);
   });
 
   afterEach(() => {

@@ -1,5 +1,6 @@
 import type { Claim, Settlement } from '../../src/engine/claim.js';
 import type { Awaitable } from '../../src/engine/store.js';
+import { CurrentOperation } from '../../src/operation/current-operation.js';
 import {
   answerLate,
   delayUntil,
@@ -325,6 +326,21 @@ describe('an owner that asks whether it still is one', () => {
     expect(await claim.confirm()).toBe(false);
     expect(claim.signal.aborted).toBe(true);
     expect(process.reported).toContain('lease-lost');
+    await winner.release();
+    await claim.release();
+  });
+
+  test('begins no step any more when another one has taken over', async () => {
+    const { world, clock, claim } = await standing();
+    await world.process.clock.advance(LEASE_MS);
+    const winner = await world.process.claim();
+    clock.standStill(LEASE_MS);
+    const operation = new CurrentOperation({ key: 'a', scope: 'b', principal: undefined }, claim);
+    let runs = 0;
+    await expect(operation.step('charge', () => (runs += 1))).rejects.toMatchObject({
+      code: 'IDEMPOTENCY_KEY_IN_USE',
+    });
+    expect(runs).toBe(0);
     await winner.release();
     await claim.release();
   });

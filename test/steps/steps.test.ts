@@ -7,8 +7,6 @@ import {
   MemoryStore,
 } from 'nestjs-idempotency';
 import { failBefore, FaultInjectingStore, Gate } from 'nestjs-idempotency/testing';
-import { CurrentOperation } from '../../src/operation/current-operation.js';
-import { bytes, LEASE_MS, newWorld } from '../support/engine.js';
 
 @Module({ imports: [IdempotencyModule.forRoot({ store: new MemoryStore() })] })
 class App {}
@@ -107,20 +105,4 @@ test('steps without an operation on record run, each once', async () => {
   const app = await NestFactory.createApplicationContext(Unprotected, { logger: false });
   expect(await app.get(IdempotencyService).run({ scope: 'order', key }, work)).toEqual([1, 1]);
   await app.close();
-});
-
-test('a step does not begin in a process that was paused until another one took over', async () => {
-  const world = newWorld();
-  const overtaken = new CurrentOperation(
-    { key: 'no-1', scope: 'order', principal: undefined },
-    await world.startPaused().claim(),
-  );
-  await world.advance(LEASE_MS);
-  const winner = await world.process.claim();
-  await expect(overtaken.step('charge', count)).rejects.toMatchObject({
-    code: 'IDEMPOTENCY_KEY_IN_USE',
-  });
-  expect(runs).toBe(0);
-  await winner.complete(bytes('won'));
-  await world.processes[1]!.clock.advance(LEASE_MS);
 });

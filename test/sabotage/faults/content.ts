@@ -112,7 +112,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
     file: 'src/operation/current-operation.ts',
     find: "if (!(await isConfirmed(claim))) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');",
     put: '',
-    tests: ['test/steps/steps.test.ts'],
+    tests: [['test/engine/leases.test.ts', 'asks whether it still is one']],
   },
   {
     name: 'two steps of one name at the same time both run',

@@ -81,17 +81,6 @@ export const SURROUNDINGS_FAULTS: readonly Fault[] = [
     tests: [FETCH, 'test/client/lossy-network.test.ts'],
   },
   {
-    name: 'client: the button can be pressed again while it works',
-    breaks: ['S14'],
-    file: 'src/client/form.ts',
-    find: 'if (!this.busy.isBusy) void this.submit(event.submitter);',
-    put: 'void this.submit(event.submitter);',
-    tests: [
-      [FORMS, 'S14: Enter twice'],
-      [FORMS, 'S14: a double click'],
-    ],
-  },
-  {
     name: 'client: buttons are not disabled while a form is sent',
     breaks: ['S14'],
     file: 'src/client/busy.ts',

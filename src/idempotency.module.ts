@@ -21,6 +21,7 @@ import { DirectEntry } from './transports/direct-entry.js';
 import { GraphqlEntry } from './transports/graphql/graphql-entry.js';
 import { GraphqlErrors } from './transports/graphql/graphql-errors.js';
 import { ObjectTypes } from './transports/graphql/object-types.js';
+import { Coverage } from './handlers/coverage.js';
 import { HandlerRegistry } from './handlers/handler-registry.js';
 import { HandlerResolver } from './handlers/handler-resolver.js';
 import { HttpEntry } from './transports/http/http-entry.js';
@@ -93,6 +94,7 @@ const DRAIN_MS = 5_000;
     IdempotencyService,
     CronJobs,
     HandlerRegistry,
+    Coverage,
     HandlerResolver,
     HttpEntry,
     DirectEntry,

@@ -15,13 +15,15 @@ const KNOWN_OPTIONS = [
   'defaults',
 ];
 
+const COVERAGE: readonly string[] = ['off', 'log', 'error'];
+
 /** A token (RFC 9110, section 5.6.2). */
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /** @throws {@link IdempotencyConfigurationError} for the first wrong option of the module */
 export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   const { header, maxResponseBytes, principal, problemBaseUrl, store } = options;
-  const { allowMemoryStore, defaults, encryption, tokens } = options;
+  const { allowMemoryStore, coverage, defaults, encryption, tokens } = options;
   for (const option of Object.keys(options))
     if (!KNOWN_OPTIONS.includes(option))
       throw wrong(
@@ -63,6 +65,13 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
     );
   if (allowMemoryStore !== undefined && typeof allowMemoryStore !== 'boolean')
     throw wrong('allowMemoryStore', allowMemoryStore, 'true or false', 'Leave it out for false.');
+  if (coverage !== undefined && !COVERAGE.includes(coverage))
+    throw wrong(
+      'coverage',
+      coverage,
+      COVERAGE.map((one) => `'${one}'`).join(', '),
+      "Leave it out for 'off'.",
+    );
   if (defaults !== undefined && (typeof defaults !== 'object' || defaults === null))
     throw wrong('defaults', defaults, 'an object of options', 'Leave it out for none.');
   if (tokens !== undefined) checkTokenOptions(tokens);

@@ -9,6 +9,7 @@ import type { IdempotencyErrorCode } from './engine/refusals.js';
 import type { StoreCall, StoreCallName } from './engine/store-calls.js';
 import type { Awaitable, IdempotencyStore, RecordState, RecordView } from './engine/store.js';
 import { type DirectCall, DirectEntry } from './transports/direct-entry.js';
+import { Coverage, type CoverageEntry } from './handlers/coverage.js';
 import { HandlerRegistry } from './handlers/handler-registry.js';
 import { HandlerResolver } from './handlers/handler-resolver.js';
 import { handlerRuns } from './operation/handler-run.js';
@@ -92,6 +93,7 @@ export class IdempotencyService {
     private readonly entry: DirectEntry,
     private readonly resolver: HandlerResolver,
     private readonly handlers: HandlerRegistry,
+    private readonly covered: Coverage,
     events: IdempotencyEvents,
   ) {
     this.events$ = events.events$;
@@ -133,6 +135,14 @@ export class IdempotencyService {
   /** The operation that the present code is part of; `undefined` outside of one. */
   current(): IdempotentOperation | undefined {
     return handlerRuns.getStore()?.operation;
+  }
+
+  /**
+   * Every protected route, message, mutation, job and method with its scope and strategies, and every
+   * other handler that changes state: which ones are protected is a matter of a test.
+   */
+  coverage(): readonly CoverageEntry[] {
+    return this.covered.list();
   }
 
   /**

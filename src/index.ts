@@ -26,6 +26,8 @@ export {
 } from './idempotency.service.js';
 export type { EncryptionOptions } from './encryption/encryption-options.js';
 export { Idempotent } from './decorators/idempotent.decorator.js';
+export { SkipIdempotency } from './decorators/skip-idempotency.decorator.js';
+export type { CoverageEntry } from './handlers/coverage.js';
 export { Operation } from './decorators/operation.decorator.js';
 export { IdempotencyGuard } from './transports/idempotency.guard.js';
 export { IdempotencyInterceptor } from './transports/idempotency.interceptor.js';

@@ -1,10 +1,16 @@
 import { UseGuards, UseInterceptors } from '@nestjs/common';
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import { handlerRuns } from '../operation/handler-run.js';
 import { entryOf, injectEntry } from '../transports/method/instance-entry.js';
 import { IdempotencyGuard } from '../transports/idempotency.guard.js';
 import { IdempotencyInterceptor } from '../transports/idempotency.interceptor.js';
 import type { IdempotentDeclaration, IdempotentOptions } from '../options/idempotency.options.js';
-import { DECORATED_METADATA, METHOD_METADATA, OPTIONS_METADATA } from '../options/metadata.js';
+import {
+  DECORATED_METADATA,
+  METHOD_METADATA,
+  OPTIONS_METADATA,
+  SKIPPED_METADATA,
+} from '../options/metadata.js';
 import { isStateChanging } from '../handlers/state-changing.js';
 
 type Handler = (this: unknown, ...args: unknown[]) => unknown;
@@ -46,7 +52,9 @@ function decorateClass(target: NewableFunction, options: IdempotentOptions): voi
   Reflect.defineMetadata(OPTIONS_METADATA, options, target);
   const prototype = target.prototype as object;
   for (const [name, descriptor] of stateChangingMethods(prototype)) {
-    if (Reflect.hasMetadata(METHOD_METADATA, descriptor.value as object)) continue;
+    const method = descriptor.value as object;
+    if (Reflect.hasMetadata(METHOD_METADATA, method)) continue;
+    if (Reflect.hasMetadata(SKIPPED_METADATA, method)) continue;
     decorateMethod(prototype, name, descriptor, {});
     Object.defineProperty(prototype, name, descriptor);
   }
@@ -58,13 +66,15 @@ function decorateMethod(
   descriptor: PropertyDescriptor,
   options: IdempotentOptions,
 ): void {
-  const original = descriptor.value as Handler;
+  const original = protectable(target, name, descriptor);
   const handler: Handler = function (...args) {
     const run = handlerRuns.getStore();
     const call = (): unknown => original.apply(this, args);
-    if (run?.expects(handler)) return run.follow(call);
+    if (run?.expects(handler)) return run.follow(call, { instance: this, name });
+    // `super.pay()`, or the next layer of the same method.
+    if (run?.isWithin(this, name, handler)) return call();
     // Frameworks protect the handlers that they call; a method of a provider protects itself.
-    return entryOf(this)?.call(handler, this as object, args, call) ?? call();
+    return entryOf(this, name).call({ method: handler, name, instance: this, args }, call);
   };
   // Nest and stack traces show it.
   Object.defineProperty(handler, 'name', { value: original.name, configurable: true });
@@ -80,6 +90,55 @@ function decorateMethod(
   injectEntry(target);
   UseGuards(IdempotencyGuard)(target, name, descriptor);
   UseInterceptors(IdempotencyInterceptor)(target, name, descriptor);
+}
+
+/**
+ * The function to protect.
+ *
+ * @throws {@link IdempotencyConfigurationError} for what can never be protected
+ */
+function protectable(
+  target: object,
+  name: string | symbol,
+  { value }: PropertyDescriptor,
+): Handler {
+  if (typeof target === 'function') {
+    throw unprotectable(
+      `${target.name}.${String(name)}, a static method`,
+      'Make it a method of a provider, or protect what it does with IdempotencyService.run().',
+    );
+  }
+  const place = `${target.constructor.name}.${String(name)}`;
+  if (typeof value !== 'function') {
+    throw unprotectable(`${place}, an accessor`, 'Make it a method.');
+  }
+  if (Reflect.hasMetadata(SKIPPED_METADATA, value)) {
+    throw unprotectable(
+      `${place}, which carries @SkipIdempotency() too`,
+      'Remove one of the two decorators.',
+    );
+  }
+  if (isGenerator(value)) {
+    throw unprotectable(
+      `${place}, a generator`,
+      'Return the values as a list, or protect what is done for each of them with IdempotencyService.run().',
+    );
+  }
+  return value as Handler;
+}
+
+function unprotectable(given: string, remedy: string): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({
+    option: '@Idempotent()',
+    given,
+    accepted: 'methods of instances that return a value or a promise',
+    remedy,
+  });
+}
+
+function isGenerator(method: NewableFunction): boolean {
+  const tag = (method as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];
+  return tag === 'GeneratorFunction' || tag === 'AsyncGeneratorFunction';
 }
 
 /** Also inherited ones: the class that is decorated gets its own protected version of them. */

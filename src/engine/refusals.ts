@@ -113,6 +113,13 @@ export const REFUSALS = {
     detail:
       'The content of this request could not be read for comparison with a retry, so the operation was not run.',
   },
+  IDEMPOTENCY_NOT_PROTECTED: {
+    status: 500,
+    title: 'Operation not protected',
+    retryable: false,
+    detail:
+      'This operation could not be protected from running twice, so it was not run. Its server has logged why.',
+  },
   IDEMPOTENCY_STORE_UNAVAILABLE: {
     status: 503,
     title: 'Idempotency store unavailable',

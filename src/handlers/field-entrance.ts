@@ -41,7 +41,7 @@ export function fieldEntrance(
     return 'safe';
   }
   if (root !== MUTATION) return undefined;
-  const field = (Reflect.getMetadata(NAME, method) as string | undefined) ?? methodName;
+  const field = (Reflect.getMetadata(NAME, method) as string | undefined) ?? String(methodName);
   return { kind: 'graphql', scopes: `${MUTATION}.${field}` };
 }
 

@@ -1,76 +1,123 @@
-import { type ExecutionContext, Injectable, Logger, type OnModuleInit } from '@nestjs/common';
 import {
-  ApplicationConfig,
-  DiscoveryService,
-  MetadataScanner,
-  ModulesContainer,
-} from '@nestjs/core';
+  type ExecutionContext,
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnModuleInit,
+} from '@nestjs/common';
+import { ApplicationConfig, DiscoveryService, ModulesContainer } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
-import { OPTIONS_METADATA } from '../options/metadata.js';
+import { type Awaitable, chain } from '../engine/awaitable.js';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
-import { protectedMethod } from './coverage.js';
-import type { Entrance } from './entrance.js';
-import { fieldEntrance, isResolver } from './field-entrance.js';
-import { HandlerResolver } from './handler-resolver.js';
-import { routeEntrance } from './route-entrance.js';
+import { METHOD_METADATA, OPTIONS_METADATA } from '../options/metadata.js';
 import { CronJobs } from './cron-jobs.js';
-import { methodEntrance } from './method-entrance.js';
+import {
+  checkInstance,
+  classOf,
+  constructorOf,
+  type Declared,
+  declaredMethods,
+  isClass,
+} from './declared-methods.js';
+import type { Entrance } from './entrance.js';
+import { checkAcknowledge, checkProvider, Entrances } from './entrances.js';
+import { isResolver } from './field-entrance.js';
+import { HandlerResolver } from './handler-resolver.js';
+import { notProtected } from './not-protected.js';
 import type { ProtectedHandler } from './protected-handler.js';
-import { messageEntrance } from './message-entrance.js';
+import { ScopeOwners } from './scopes.js';
 import { checkSerializer } from './serializer-check.js';
 
-type Method = (...args: never[]) => unknown;
+type Kind = ProtectedHandler['kind'];
 
-/** By method, then by class: a method may be inherited by several classes. */
+/** By what `@Idempotent()` made, then by class: a method may be inherited by several classes. */
 type HandlersByMethod = Map<unknown, Map<unknown, ProtectedHandler>>;
 
-/** The handler that has a scope to itself. */
-interface ScopeOwner {
-  readonly controller: NewableFunction;
-  readonly name: string;
-}
+/** What a call of a method of an object is. */
+export type MethodProtection =
+  | ProtectedHandler
+  /** It does not change state: nothing to protect. */
+  | 'safe'
+  /** A route, a message or a field, which only its framework may call. */
+  | 'framework';
+
+/** A context of a handler without the decorator, or of one that needs no protection. */
+const UNPROTECTED = null;
 
 /** All protected handlers of an application, found and checked before the first call. */
 @Injectable()
-export class HandlerRegistry implements OnModuleInit {
-  private readonly logger = new Logger('Idempotency');
-  private readonly handlers: Readonly<Record<ProtectedHandler['kind'], HandlersByMethod>> = {
+export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
+  private readonly handlers: Readonly<Record<Kind, HandlersByMethod>> = {
     http: new Map(),
     rpc: new Map(),
     graphql: new Map(),
     method: new Map(),
   };
+  /** What contexts were found to be, by the function that the framework calls and its class. */
+  private readonly contexts = new Map<
+    string,
+    Map<unknown, Map<unknown, ProtectedHandler | typeof UNPROTECTED>>
+  >();
+  /** Those of routes, by the function that the framework calls. */
+  private readonly routes: HandlersByMethod = new Map();
+  private readonly safe = new WeakSet<object>();
+  private readonly seen = new Set<NewableFunction>();
+  private readonly providers = new Map<NewableFunction, InstanceWrapper>();
   private readonly httpScopes = new Set<string>();
-  private readonly ownersByScope = new Map<string, ScopeOwner>();
+  private readonly owners = new ScopeOwners();
+  private readonly entrances: Entrances;
   private readonly checks: (() => Promise<void>)[] = [];
   private isComplete = false;
   private isBooted = false;
 
   constructor(
     private readonly discovery: DiscoveryService,
-    private readonly scanner: MetadataScanner,
     private readonly modules: ModulesContainer,
     private readonly config: ApplicationConfig,
     private readonly resolver: HandlerResolver,
     private readonly cronJobs: CronJobs,
-  ) {}
+  ) {
+    this.entrances = new Entrances(modules, config, cronJobs);
+  }
 
   /** @throws {@link IdempotencyConfigurationError} for the first wrong declaration */
   async onModuleInit(): Promise<void> {
     this.discover();
     this.isBooted = true;
-    for (const check of this.checks.splice(0)) await check();
+    await this.check();
   }
 
-  /** How the handler of a context is protected; `undefined` when it is not. */
+  /**
+   * Others may have replaced methods in hooks of theirs.
+   *
+   * @throws {@link IdempotencyConfigurationError} for a method that has lost its protection
+   */
+  onApplicationBootstrap(): void {
+    for (const wrapper of [...this.discovery.getControllers(), ...this.discovery.getProviders()]) {
+      const type = classOf(wrapper);
+      if (type === undefined || declaredMethods(type).length === 0) continue;
+      if (wrapper.isDependencyTreeStatic()) checkInstance(type, wrapper.instance);
+    }
+  }
+
+  /**
+   * How the handler of a context is protected; `undefined` when it carries no `@Idempotent()`, or
+   * needs no protection. What a framework calls is known by its metadata, which instrumentation
+   * copies onto the functions that it puts around handlers.
+   *
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_NOT_PROTECTED` for one that carries it, and cannot
+   *   be protected
+   */
   of(context: ExecutionContext): ProtectedHandler | undefined {
-    const handlers = this.handlers[context.getType<keyof typeof this.handlers>()];
-    return handlers?.get(context.getHandler())?.get(context.getClass());
+    const kind = context.getType<string>();
+    const callback = context.getHandler();
+    const type = context.getClass();
+    const known = this.contexts.get(kind)?.get(callback)?.get(type);
+    return (known === undefined ? this.find(kind, callback, type) : known) ?? undefined;
   }
 
   /** True when there are handlers of this kind. */
-  has(kind: ProtectedHandler['kind']): boolean {
+  has(kind: Kind): boolean {
     this.discover();
     return this.handlers[kind].size > 0;
   }
@@ -80,11 +127,18 @@ export class HandlerRegistry implements OnModuleInit {
    * has booted, its prefix and versions may still change: what is found then is not kept.
    */
   httpHandlers(): ReadonlyMap<unknown, ReadonlyMap<unknown, ProtectedHandler>> {
-    if (this.isBooted) return this.handlers.http;
-    const { discovery, scanner, modules, config, resolver, cronJobs } = this;
-    const early = new HandlerRegistry(discovery, scanner, modules, config, resolver, cronJobs);
+    if (this.isBooted) return this.routes;
+    const { discovery, modules, config, resolver, cronJobs } = this;
+    const early = new HandlerRegistry(discovery, modules, config, resolver, cronJobs);
     early.discover();
-    return early.handlers.http;
+    return early.routes;
+  }
+
+  /** All of them. */
+  *all(): Generator<ProtectedHandler> {
+    this.discover();
+    for (const byMethod of Object.values(this.handlers))
+      for (const byType of byMethod.values()) yield* byType.values();
   }
 
   /** All that handle messages. */
@@ -93,20 +147,31 @@ export class HandlerRegistry implements OnModuleInit {
     for (const byClass of this.handlers.rpc.values()) yield* byClass.values();
   }
 
-  /** How a method of a provider is protected; `undefined` for a handler that frameworks call. */
-  ofMethod(method: object, instance: object): ProtectedHandler | undefined {
+  /**
+   * What a call of a method means. Objects that were made after the application has booted (by lazy
+   * modules, factories, `ModuleRef.create()`) are resolved and checked when they are met.
+   *
+   * @param made what `@Idempotent()` made of the method
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_NOT_PROTECTED` for what cannot be protected
+   */
+  ofMethod(made: object, instance: unknown): Awaitable<MethodProtection> {
     // Other modules may call it while the application boots.
     this.discover();
-    const byClass = this.handlers.method.get(method);
-    if (byClass === undefined) return undefined;
-    for (
-      let type: object | null = instance;
-      (type = Object.getPrototypeOf(type) as object | null);
-    ) {
-      const handler = byClass.get(type.constructor);
-      if (handler !== undefined) return handler;
+    const found = this.protectionOf(made, instance);
+    if (found !== undefined) return found;
+    const type = isClass(constructorOf(instance));
+    try {
+      if (type !== undefined) this.registerLate(type);
+    } catch (cause) {
+      throw unresolved(type!.name, cause);
     }
-    return undefined;
+    const late = this.protectionOf(made, instance);
+    if (late === undefined)
+      throw notProtected(
+        type === undefined ? 'A method' : type.name,
+        'its object is not of a class that declares the method. Call it on an instance of that class.',
+      );
+    return chain(this.check(), () => late);
   }
 
   /** True for the scope of an HTTP handler. */
@@ -114,49 +179,138 @@ export class HandlerRegistry implements OnModuleInit {
     return this.httpScopes.has(scope);
   }
 
+  private async check(): Promise<void> {
+    for (const check of this.checks.splice(0)) await check();
+  }
+
+  private find(kind: string, callback: NewableFunction | object, type: NewableFunction) {
+    const made = Reflect.getMetadata(METHOD_METADATA, callback) as object | undefined;
+    let found: ProtectedHandler | typeof UNPROTECTED | undefined = UNPROTECTED;
+    if (made !== undefined) {
+      found = this.handlerOf(kind, made, type);
+      if (found === undefined && this.isBooted) {
+        // A controller of a module that was loaded later.
+        this.discoverAgain();
+        found = this.handlerOf(kind, made, type);
+      }
+      if (found === undefined) {
+        const name = `${type.name}.${(callback as { readonly name: string }).name}`;
+        throw notProtected(
+          name,
+          `no handler of ${name} is known for calls of the kind '${kind}'. Declare its class as a controller or provider of a module, and protect other kinds of calls with IdempotencyService.run().`,
+        );
+      }
+    }
+    this.remember(kind, callback, type, found);
+    return found;
+  }
+
+  /** `undefined` when it is not known. */
+  private handlerOf(
+    kind: string,
+    made: object,
+    type: NewableFunction,
+  ): ProtectedHandler | typeof UNPROTECTED | undefined {
+    if (this.safe.has(made)) return UNPROTECTED;
+    const ofKind = kind in this.handlers ? this.handlers[kind as Kind] : undefined;
+    const handler = byClass(ofKind?.get(made), type.prototype as object);
+    // Methods of providers protect themselves, whatever calls them.
+    return handler ?? byClass(this.handlers.method.get(made), type.prototype as object);
+  }
+
+  private remember(
+    kind: string,
+    callback: unknown,
+    type: unknown,
+    found: ProtectedHandler | typeof UNPROTECTED,
+  ): void {
+    const byCallback = this.contexts.get(kind) ?? new Map<unknown, Map<unknown, typeof found>>();
+    this.contexts.set(kind, byCallback);
+    const byType = byCallback.get(callback) ?? new Map<unknown, typeof found>();
+    byCallback.set(callback, byType.set(type, found));
+  }
+
+  private protectionOf(made: object, instance: unknown): MethodProtection | undefined {
+    const prototype =
+      typeof instance === 'object' && instance !== null
+        ? (Object.getPrototypeOf(instance) as object | null)
+        : null;
+    const handler = byClass(this.handlers.method.get(made), prototype);
+    if (handler !== undefined) return handler;
+    if (this.safe.has(made)) return 'safe';
+    const { http, rpc, graphql } = this.handlers;
+    return [http, rpc, graphql].some((handlers) => handlers.has(made)) ? 'framework' : undefined;
+  }
+
   private discover(): void {
     if (this.isComplete) return;
     this.isComplete = true;
     this.resolver.checkDefaults();
-    for (const wrapper of this.discovery.getControllers())
-      for (const declared of declarations(wrapper, this.scanner))
-        this.register(declared, this.entrancesOf(declared, wrapper));
+    this.discoverAgain();
+  }
+
+  /** Everything that Nest knows and that is not registered yet. */
+  private discoverAgain(): void {
+    const controllers = new Map<NewableFunction, InstanceWrapper[]>();
+    for (const wrapper of this.discovery.getControllers()) {
+      const type = classOf(wrapper);
+      if (type === undefined || this.seen.has(type)) continue;
+      controllers.set(type, [...(controllers.get(type) ?? []), wrapper]);
+    }
+    for (const [type, wrappers] of controllers) {
+      this.seen.add(type);
+      const modules = wrappers.map(({ host }) => host?.metatype);
+      for (const declared of declaredMethods(type))
+        this.register(declared, this.entrances.ofController(declared, modules));
+    }
     for (const wrapper of this.discovery.getProviders()) {
       const type = classOf(wrapper);
-      if (type !== undefined && Reflect.hasMetadata(OPTIONS_METADATA, type) && !isResolver(type))
-        throw notAController(type.name);
-      for (const declared of declarations(wrapper, this.scanner))
-        this.register(declared, this.entrancesOfProvider(declared));
+      if (type === undefined) continue;
+      this.checkOnlyProvider(type, wrapper);
+      this.registerProvider(type);
     }
   }
 
-  /** Nothing for a route that needs no protection. */
-  private entrancesOf({ type, name, method }: Declared, wrapper: InstanceWrapper): Entrance[] {
-    const source = {
-      controller: type,
-      handler: method,
-      module: wrapper.host?.metatype,
-      applicationId: String((this.modules as { applicationId?: string }).applicationId ?? ''),
-    };
-    const route = routeEntrance(source, this.config, (warning) => this.logger.warn(warning));
-    const message = messageEntrance(name, method);
-    if (route === undefined && message === undefined) throw notAHandler(name);
-    return [route, message].filter((one) => one !== undefined && one !== 'safe') as Entrance[];
+  private registerProvider(type: NewableFunction): void {
+    if (this.seen.has(type)) return;
+    this.seen.add(type);
+    checkProvider(type);
+    for (const declared of declaredMethods(type))
+      this.register(declared, this.entrances.ofProvider(declared));
   }
 
-  /** Nothing for a field that needs no protection. */
-  private entrancesOfProvider(declared: Declared): Entrance[] {
-    const field = fieldEntrance(declared, (warning) => this.logger.warn(warning));
-    if (field === 'safe') return [];
-    return [field ?? methodEntrance(declared, this.cronJobs)];
+  /** An object whose class no module declares. */
+  private registerLate(type: NewableFunction): void {
+    this.discoverAgain();
+    this.registerProvider(type);
+  }
+
+  /** Two objects of one class may work for different places: with one scope they share records. */
+  private checkOnlyProvider(type: NewableFunction, wrapper: InstanceWrapper): void {
+    const other = this.providers.get(type);
+    if (wrapper.isAlias || other === wrapper) return;
+    this.providers.set(type, wrapper);
+    if (other === undefined || other.instance === wrapper.instance || isResolver(type)) return;
+    for (const { name, method } of declaredMethods(type)) {
+      const [outermost] = Reflect.getMetadata(OPTIONS_METADATA, method) as IdempotentOptions[];
+      if (outermost?.scope !== undefined) continue;
+      throw new IdempotencyConfigurationError({
+        option: `scope of ${name}`,
+        given: `two providers of ${type.name}`,
+        accepted:
+          'one provider of the class, or a `scope` that says that its providers share records',
+        remedy:
+          'Export the provider from one module and import that, give each provider a class of its own (class Eu extends Charges), or give the method a `scope`.',
+      });
+    }
   }
 
   private register(declared: Declared, entrances: readonly Entrance[]): void {
-    const { type, name, method, methodName } = declared;
+    if (entrances.length === 0) this.safe.add(declared.made);
+    const { type, name, method, made } = declared;
     const classOptions = (Reflect.getMetadata(OPTIONS_METADATA, type) ?? {}) as IdempotentOptions;
     const layers = Reflect.getMetadata(OPTIONS_METADATA, method) as readonly IdempotentOptions[];
     checkAcknowledge(name, layers, entrances);
-    const made = protectedMethod(type, methodName, method);
     for (const entrance of entrances) {
       const { kind, scopes, message } = entrance;
       const declaration = { ...entrance, name, method: made, classOptions, layers };
@@ -164,102 +318,47 @@ export class HandlerRegistry implements OnModuleInit {
       this.checks.push(check);
       if (kind === 'graphql' || message?.isEvent === false)
         checkSerializer(name, type, method, this.config);
-      const byMethod = this.handlers[kind];
-      // Frameworks know what the outermost decorator has left, the method itself what this one made.
-      const known = kind === 'method' ? made : method;
-      const byClass = byMethod.get(known) ?? new Map<unknown, ProtectedHandler>();
-      byMethod.set(known, byClass.set(type, handler));
+      add(this.handlers[kind], made, type, handler);
+      if (kind === 'http') add(this.routes, method, type, handler);
       const own = typeof scopes === 'string' ? [scopes] : [...scopes.values()];
-      if (kind === 'http') {
-        const ofStrategies = handler.layers.flatMap(({ scope }) => scope ?? []);
+      const ofStrategies = handler.layers.flatMap(({ scope }) => scope ?? []);
+      if (kind === 'http')
         for (const scope of [handler.scope, ...own, ...ofStrategies]) this.httpScopes.add(scope);
-      }
-      if ((layers[0]?.scope ?? classOptions.scope) === undefined)
-        for (const scope of own) this.claimScope(type, name, scope);
+      const given = layers[0]?.scope ?? classOptions.scope;
+      if (given !== undefined) this.owners.named(type, name, given);
+      else for (const scope of own) this.owners.claim(type, name, scope);
     }
   }
-
-  private claimScope(controller: NewableFunction, name: string, scope: string): void {
-    const owner = this.ownersByScope.get(scope);
-    // Classes of different modules may have the same name.
-    if (owner !== undefined && (owner.controller !== controller || owner.name !== name)) {
-      throw new IdempotencyConfigurationError({
-        option: `scope of ${name}`,
-        given: scope,
-        accepted: `a scope that no other handler has (${owner.name} has this one)`,
-        remedy:
-          'Give one of the two a `scope` of its own, or both the same one if they are to share their records.',
-      });
-    }
-    this.ownersByScope.set(scope, { controller, name });
-  }
 }
 
-/** A protected method of a class. */
-interface Declared {
-  readonly type: NewableFunction;
-  /** `ClassName.methodName`. */
-  readonly name: string;
-  readonly methodName: string;
-  readonly method: Method;
-}
-
-function* declarations(wrapper: InstanceWrapper, scanner: MetadataScanner): Generator<Declared> {
-  const type = classOf(wrapper);
-  if (type === undefined) return;
-  const prototype = type.prototype as Record<string, unknown>;
-  for (const methodName of scanner.getAllMethodNames(prototype)) {
-    const method = prototype[methodName] as Method;
-    if (protectedMethod(type, methodName, method) !== undefined)
-      yield { type, name: `${type.name}.${methodName}`, methodName, method };
-  }
-}
-
-/** The class of a controller or provider, also of one that is given or made by a factory. */
-function classOf({
-  metatype,
-  isNotMetatype,
-  instance,
-}: InstanceWrapper): NewableFunction | undefined {
-  const type: unknown =
-    isNotMetatype && typeof instance === 'object' && instance !== null
-      ? (Object.getPrototypeOf(instance) as { constructor?: unknown } | null)?.constructor
-      : metatype;
-  if (typeof type !== 'function' || type === Object) return undefined;
-  const prototype: unknown = type.prototype;
-  return typeof prototype === 'object' && prototype !== null ? type : undefined;
-}
-
-function notAController(name: string): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: '@Idempotent()',
-    given: name,
-    accepted: 'a controller, a resolver, or single methods of a provider',
-    remedy: 'Put the decorator on the methods that must not run twice.',
-  });
-}
-
-function notAHandler(name: string): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: '@Idempotent()',
-    given: name,
-    accepted: 'handlers of routes or messages, in a controller',
-    remedy:
-      'Put the decorator on the handler, or protect other code with IdempotencyService.run().',
-  });
-}
-
-function checkAcknowledge(
-  name: string,
-  layers: readonly IdempotentOptions[],
-  entrances: readonly Entrance[],
+function add(
+  handlers: HandlersByMethod,
+  method: unknown,
+  type: NewableFunction,
+  handler: ProtectedHandler,
 ): void {
-  const given = layers.find(({ acknowledge }) => acknowledge !== undefined)?.acknowledge;
-  if (given === undefined || entrances.some(({ kind }) => kind === 'rpc')) return;
-  throw new IdempotencyConfigurationError({
-    option: `acknowledge of ${name}`,
-    given,
-    accepted: 'nothing on what handles no messages',
-    remedy: 'Remove the option.',
-  });
+  const byType = handlers.get(method) ?? new Map<unknown, ProtectedHandler>();
+  handlers.set(method, byType.set(type, handler));
+}
+
+/** The handler of a class or of the nearest one that it inherits from. */
+function byClass(
+  handlers: ReadonlyMap<unknown, ProtectedHandler> | undefined,
+  prototype: object | null,
+): ProtectedHandler | undefined {
+  if (handlers === undefined) return undefined;
+  for (
+    let owner = prototype;
+    owner !== null;
+    owner = Object.getPrototypeOf(owner) as object | null
+  ) {
+    const handler = handlers.get(owner.constructor);
+    if (handler !== undefined) return handler;
+  }
+  return undefined;
+}
+
+function unresolved(name: string, cause: unknown): unknown {
+  if (!(cause instanceof IdempotencyConfigurationError)) return cause;
+  return notProtected(name, `its declaration is wrong: ${cause.message}`, cause);
 }

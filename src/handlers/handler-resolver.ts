@@ -157,6 +157,7 @@ export class HandlerResolver {
     const transaction = this.transaction(layers);
     const keys: KeyContext = {
       headerName: this.moduleOptions.header ?? MODULE_DEFAULTS.header,
+      kind: declaration.kind,
       schedule: declaration.schedule,
     };
     const resolved = layers.map((layer, index) =>

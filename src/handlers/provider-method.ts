@@ -3,6 +3,6 @@ export interface ProviderMethod {
   readonly type: NewableFunction;
   /** `ClassName.methodName`. */
   readonly name: string;
-  readonly methodName: string;
+  readonly methodName: string | symbol;
   readonly method: object;
 }

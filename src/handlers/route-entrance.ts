@@ -8,17 +8,19 @@ const SSE_METADATA = '__sse__';
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * The routes of a handler; `undefined` when it has none.
+ * The routes of a handler, one source for each module that mounts its controller; `undefined` when
+ * it has none.
  *
  * @throws {@link IdempotencyConfigurationError} for a route that cannot be protected
  */
 export function routeEntrance(
-  source: RouteSource,
+  sources: readonly RouteSource[],
   config: ApplicationConfig,
   warn: (warning: string) => void,
 ): Entrance | 'safe' | undefined {
-  const templates = routeTemplates(source, config);
-  if (templates.length === 0) return undefined;
+  const templates = sources.flatMap((source) => routeTemplates(source, config));
+  const [source] = sources;
+  if (templates.length === 0 || source === undefined) return undefined;
   const name = `${source.controller.name}.${source.handler.name}`;
   if (Reflect.hasMetadata(SSE_METADATA, source.handler)) throw serverSentEvents(name);
   if (templates.every(({ method }) => SAFE_METHODS.has(method))) {

@@ -35,3 +35,50 @@ export function checkScopes(layers: readonly ScopedLayer[]): void {
     seen.add(scope);
   }
 }
+
+/** A handler that has a scope. */
+interface ScopeOwner {
+  readonly type: NewableFunction;
+  /** `ClassName.methodName`. */
+  readonly name: string;
+  /** It was given the scope: others may be given the same one. */
+  readonly isNamed: boolean;
+}
+
+/** Which handler has which scope: two that share one by accident would answer for each other. */
+export class ScopeOwners {
+  private readonly owners = new Map<string, ScopeOwner>();
+
+  /**
+   * The scope that a handler has by itself, which nobody else may have.
+   *
+   * @throws {@link IdempotencyConfigurationError}
+   */
+  claim(type: NewableFunction, name: string, scope: string): void {
+    this.add(scope, { type, name, isNamed: false });
+  }
+
+  /**
+   * A scope that a handler was given, which others may be given too, but none may have by itself.
+   *
+   * @throws {@link IdempotencyConfigurationError}
+   */
+  named(type: NewableFunction, name: string, scope: string): void {
+    this.add(scope, { type, name, isNamed: true });
+  }
+
+  private add(scope: string, owner: ScopeOwner): void {
+    const other = this.owners.get(scope);
+    this.owners.set(scope, other ?? owner);
+    if (other === undefined || (other.isNamed && owner.isNamed)) return;
+    // Classes of different modules may have the same name.
+    if (other.type === owner.type && other.name === owner.name) return;
+    throw new IdempotencyConfigurationError({
+      option: `scope of ${owner.name}`,
+      given: scope,
+      accepted: `a scope that no other handler has (${other.name} has this one)`,
+      remedy:
+        'Give one of the two a `scope` of its own, or both the same one if they are to share their records.',
+    });
+  }
+}

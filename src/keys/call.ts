@@ -24,6 +24,9 @@ export interface IncomingRequest {
   readonly [property: string]: unknown;
 }
 
+/** What calls a handler: a request, a message, a field of a mutation, or code that calls the method of a provider. */
+export type CallKind = 'http' | 'rpc' | 'graphql' | 'method';
+
 /** One call of a protected handler, as key sources, `principal` and `fingerprint` see it. */
 export interface IdempotentCall {
   /**

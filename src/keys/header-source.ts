@@ -73,6 +73,7 @@ function namedHeader(name: string): KeySource {
     description,
     readsOnlyHead: true,
     coversContent: false,
+    foundIn: ['http', 'rpc', 'graphql'],
     sentIn: [{ in: 'header', name }],
     read,
   };

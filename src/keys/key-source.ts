@@ -1,10 +1,12 @@
 import type { Awaitable } from '../engine/awaitable.js';
-import type { IdempotentCall } from './call.js';
+import type { CallKind, IdempotentCall } from './call.js';
 
 /** What a key source may have to know of the module and of the method. */
 export interface KeyContext {
   /** The module's header name, in any case. */
   readonly headerName: string;
+  /** What calls the method; absent where that is not known. */
+  readonly kind?: CallKind;
   /** Absent for a method that no timer calls. */
   readonly schedule?: Schedule;
 }
@@ -43,6 +45,11 @@ export interface KeySource {
   readonly readsOnlyHead: boolean;
   /** True when the key is made of the content itself, so that a retry cannot differ from it. */
   readonly coversContent: boolean;
+  /**
+   * The kinds of calls that can have it: a handler of other calls would never run, and does not boot.
+   * Absent: all of them.
+   */
+  readonly foundIn?: readonly CallKind[];
   /**
    * For API descriptions: where a client puts it, several places being alternatives. Absent when no
    * client does.

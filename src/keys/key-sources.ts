@@ -1,6 +1,6 @@
 import { type Awaitable, isPending } from '../engine/awaitable.js';
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
-import type { IdempotentCall } from './call.js';
+import type { CallKind, IdempotentCall } from './call.js';
 import { checkedHeaderName } from './header-source.js';
 import { compositeKey, keyPart } from './key-part.js';
 import type {
@@ -28,7 +28,9 @@ export function body<T = unknown>(...path: BodyPath<T>): KeySource {
   const checked = names.map((name) => checkedName(name, 'body'));
   if (checked.length === 0) throw noName(undefined, 'body');
   const name = checked.join('.');
-  const source = ownSource(`body.${name}`, false, ({ request }) => memberAt(request.body, checked));
+  const source = ownSource(`body.${name}`, CONTENT, ({ request }) =>
+    memberAt(request.body, checked),
+  );
   return { ...source, sentIn: [{ in: 'body', name }] };
 }
 
@@ -39,7 +41,7 @@ export function body<T = unknown>(...path: BodyPath<T>): KeySource {
  */
 export function param(name: string): KeySource {
   const path = [checkedName(name, 'param')];
-  const source = ownSource(`param ${name}`, true, ({ request }) => memberAt(request.params, path));
+  const source = headSource(`param ${name}`, ({ request }) => memberAt(request.params, path));
   return { ...source, sentIn: [{ in: 'path', name }] };
 }
 
@@ -50,7 +52,7 @@ export function param(name: string): KeySource {
  */
 export function query(name: string): KeySource {
   const path = [checkedName(name, 'query')];
-  const source = ownSource(`query ${name}`, true, ({ request }) => memberAt(request.query, path));
+  const source = headSource(`query ${name}`, ({ request }) => memberAt(request.query, path));
   return { ...source, sentIn: [{ in: 'query', name }] };
 }
 
@@ -63,7 +65,7 @@ export function query(name: string): KeySource {
 export function payload(...path: readonly string[]): KeySource {
   const names = path.map((name) => checkedName(name, 'payload'));
   const description = ['payload', ...names].join('.');
-  return ownSource(description, false, ({ request }) => memberAt(request.body, names));
+  return ownSource(description, CONTENT, ({ request }) => memberAt(request.body, names));
 }
 
 /**
@@ -78,7 +80,7 @@ export function payload(...path: readonly string[]): KeySource {
  * of the payload there.
  */
 export function messageId(): KeySource {
-  return ownSource('message id', false, (call) => call.messageId);
+  return ownSource('message id', ['rpc'], (call) => call.messageId);
 }
 
 /**
@@ -93,9 +95,7 @@ export function arg(argument: number | string, ...path: readonly string[]): KeyS
   const description = [`argument ${argument}`, ...names].join('.');
   if (typeof argument === 'string') {
     const named = [checkedName(argument, 'arg'), ...names];
-    return ownSource(description, false, ({ type, request }) =>
-      type === 'graphql' ? memberAt(request.body, named) : undefined,
-    );
+    return ownSource(description, ['graphql'], ({ request }) => memberAt(request.body, named));
   }
   if (!Number.isInteger(argument) || argument < 0) {
     throw new IdempotencyConfigurationError({
@@ -105,7 +105,7 @@ export function arg(argument: number | string, ...path: readonly string[]): KeyS
       remedy: "Count from the first argument, such as arg(0, 'orderNo').",
     });
   }
-  return ownSource(description, false, ({ args }) => memberAt(args?.[argument], names));
+  return ownSource(description, ['method'], ({ args }) => memberAt(args?.[argument], names));
 }
 
 /**
@@ -114,7 +114,7 @@ export function arg(argument: number | string, ...path: readonly string[]): KeyS
  * what must not repeat (one vote per target and voter).
  */
 export function principal(): KeySource {
-  return ownSource('principal', false, (call) => call.principal);
+  return ownSource('principal', undefined, (call) => call.principal);
 }
 
 /**
@@ -149,17 +149,26 @@ export function keySource(description: string, read: KeyFunction): KeySource {
   };
 }
 
+/** Calls that have content by names. */
+const CONTENT: readonly CallKind[] = ['http', 'rpc', 'graphql'];
+
 function ownSource(
   description: string,
-  readsOnlyHead: boolean,
+  foundIn: readonly CallKind[] | undefined,
   find: (call: IdempotentCall) => unknown,
 ): KeySource {
   return {
     description,
-    readsOnlyHead,
+    readsOnlyHead: false,
     coversContent: false,
+    foundIn,
     read: (call) => keyPart(find(call), description),
   };
+}
+
+/** Of the request line. */
+function headSource(description: string, find: (call: IdempotentCall) => unknown): KeySource {
+  return { ...ownSource(description, ['http'], find), readsOnlyHead: true };
 }
 
 /** Own members only: `constructor` and the like are in every object. */
@@ -230,10 +239,30 @@ function resolveSource(part: unknown, context: KeyContext): KeySource {
     return keySource(`function${name}`, part as KeyFunction);
   }
   if (!isKeySource(part)) throw notAKey(part);
+  checkKind(part, context.kind);
   if (part.resolve === undefined) return part;
   const resolved: unknown = part.resolve(context);
   if (!isKeySource(resolved)) throw notAKey(resolved);
   return resolved;
+}
+
+const CALLS: Readonly<Record<CallKind, readonly [name: string, remedy: string]>> = {
+  http: ['a route', "body('orderNo'), param('id') or header()"],
+  rpc: ['a handler of messages', "payload('orderNo'), messageId() or header()"],
+  graphql: ['a mutation', "arg('orderNo') or header()"],
+  method: ['a method that code calls', "arg(0, 'orderNo')"],
+};
+
+/** A source that finds nothing in any call would refuse them all, or protect none. */
+function checkKind({ description, foundIn }: KeySource, kind: CallKind | undefined): void {
+  if (kind === undefined || foundIn === undefined || foundIn.includes(kind)) return;
+  const [place, remedy] = CALLS[kind];
+  throw new IdempotencyConfigurationError({
+    option: 'key',
+    given: `${description}, on ${place}`,
+    accepted: `on ${place}: a source that its calls can have`,
+    remedy: `Name where its calls carry the key, such as ${remedy}.`,
+  });
 }
 
 function isKeySource(part: unknown): part is KeySource {

@@ -7,6 +7,14 @@ import { IdempotencyException } from './idempotency.exception.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
 import { shared } from './shared.js';
 
+/** A method of an object. */
+export interface MethodPlace {
+  readonly instance: unknown;
+  readonly name: string | symbol;
+  /** Which version of it: what `@Idempotent()` has made. */
+  readonly method: unknown;
+}
+
 /**
  * One run of a handler, from the claim on. Knows whether the handler's first line was reached,
  * whether it has come to its end, and whether anyone still listens to it.
@@ -20,6 +28,7 @@ export class HandlerRun {
   /** Somebody stopped listening, such as a time-out, while the handler went on. */
   isDetached = false;
   private whenEnded: (() => void) | undefined;
+  private place: MethodPlace | undefined;
 
   constructor(
     readonly handler: unknown,
@@ -29,9 +38,32 @@ export class HandlerRun {
     private readonly outer?: HandlerRun,
   ) {}
 
-  /** True when it is the run of the operation with this record, or was begun in it. */
+  /** True while it is the run of the operation with this record, or is a part of it. */
   isPartOf(id: string): boolean {
-    return this.claim?.id === id || this.outer?.isPartOf(id) === true;
+    return (
+      (this.claim?.id === id && !this.hasEnded && this.claim.isRunning) ||
+      this.outer?.isPartOf(id) === true
+    );
+  }
+
+  /** True while an operation owns what is done here. */
+  get isProtected(): boolean {
+    return (this.claim?.isRunning === true && !this.hasEnded) || this.outer?.isProtected === true;
+  }
+
+  /**
+   * True for another version of the method that is running, of the same object: an overridden one
+   * that is called by `super`, or the next layer of `@Idempotent()`.
+   */
+  isWithin(instance: unknown, name: string | symbol, method: unknown): boolean {
+    const { place } = this;
+    const isHere =
+      place !== undefined &&
+      !this.hasEnded &&
+      place.instance === instance &&
+      place.name === name &&
+      place.method !== method;
+    return isHere || this.outer?.isWithin(instance, name, method) === true;
   }
 
   /** True for the call that this run is about, once. Direct and nested calls are others. */
@@ -40,10 +72,11 @@ export class HandlerRun {
   }
 
   /** Calls the handler and follows it to its end, whoever listens. */
-  follow(call: () => unknown): unknown {
+  follow(call: () => unknown, place?: Omit<MethodPlace, 'method'>): unknown {
     // The reply has left already, without this call: it must not run without a claim.
     if (this.claim?.isRunning === false) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
     this.hasStarted = true;
+    this.place = place && { ...place, method: this.handler };
     let result: unknown;
     try {
       result = call();
@@ -96,3 +129,6 @@ const CANCELLED = { error: new Error('The observable of the handler was unsubscr
 
 /** The run that the present code is part of. */
 export const handlerRuns = shared('handler-run', () => new AsyncLocalStorage<HandlerRun>());
+
+/** Set where a test calls what carries `@Idempotent()` as if it did not. */
+export const bypass = shared('bypass', () => new AsyncLocalStorage<true>());

@@ -204,6 +204,12 @@ export interface IdempotencyModuleOptions {
    * @default stored tokens of one hour
    */
   tokens?: TokenOptions;
+  /**
+   * What is done at boot about handlers that change state and carry neither `@Idempotent()` nor
+   * `@SkipIdempotency()`: nothing, a warning that lists them, or an error that stops the application.
+   * @default 'off'
+   */
+  coverage?: 'off' | 'log' | 'error';
   /** Options for every `@Idempotent()`, under those of classes and handlers. */
   defaults?: Omit<IdempotentOptions, 'key' | 'scope'>;
 }
@@ -228,4 +234,5 @@ export const MODULE_DEFAULTS = {
   header: 'Idempotency-Key',
   storeTimeout: '2s',
   maxResponseBytes: 1024 * 1024,
+  coverage: 'off',
 } as const satisfies IdempotencyModuleOptions;

@@ -4,7 +4,7 @@ import type { IdempotencyErrorCode } from '../engine/refusals.js';
 import type { IdempotentOperation } from '../operation/idempotent-operation.js';
 import type { RecoveredReply } from '../operation/recovery.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
-import type { IdempotentCall } from '../keys/call.js';
+import type { CallKind, IdempotentCall } from '../keys/call.js';
 import type { KeyDeclaration } from '../keys/key-source.js';
 
 /** A handler as its strategy sees it when the application boots. */
@@ -12,7 +12,7 @@ export interface StrategyContext {
   /** `ClassName.methodName`, for errors. */
   readonly handler: string;
   /** What calls it: a request, a message, a mutation, or code that calls the method of a provider. */
-  readonly kind: 'http' | 'rpc' | 'graphql' | 'method';
+  readonly kind: CallKind;
   /** The options of the handler, merged over those of its class and the module's defaults. */
   readonly options: IdempotentOptions;
 }

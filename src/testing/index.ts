@@ -1,3 +1,4 @@
+export { assertCovered } from './assert-covered.js';
 export {
   type ContractCase,
   GUARANTEES,
@@ -19,3 +20,4 @@ export {
   throwBefore,
 } from './faults.js';
 export { ManualClock } from './manual-clock.js';
+export { unprotected } from './unprotected.js';

@@ -43,7 +43,7 @@ import {
   type StrategyContext,
   type StrategyPlan,
 } from 'nestjs-idempotency';
-import { failBefore, FaultInjectingStore } from 'nestjs-idempotency/testing';
+import { failBefore, FaultInjectingStore, unprotected } from 'nestjs-idempotency/testing';
 import { EMPTY, type Observable } from 'rxjs';
 import {
   type AppOptions,
@@ -420,7 +420,7 @@ describe.each(PLATFORMS)('booting on %s', (platform) => {
         override pay(): void {}
       }
       const error = await bootError(platform, { controllers: [Derived] });
-      expect(error.message).toMatch(/"Derived\.pay".+decorate the class/);
+      expect(error.message).toMatch(/Derived\.pay, which overrides.+on the override/);
     });
 
     it('is warned about when it only reads', async () => {
@@ -923,9 +923,11 @@ describe.each(PLATFORMS)('an application on %s', (platform) => {
     expectReplay(first, await app.send('/lazy', { key: 'k' }));
     expect(asked).toBe(1);
 
-    // Without a request of their own, protected methods are methods.
     const shop = app.app.get(Shop);
-    expect([shop.own('a', 1), shop.own('a', 1)]).toMatchObject([{ count: 2 }, { count: 3 }]);
+    expect(() => shop.own('a', 1)).toThrow('IDEMPOTENCY_NOT_PROTECTED');
+    const twice = unprotected(() => [shop.own('a', 1), shop.own('a', 1)]);
+    expect(twice).toMatchObject([{ count: 2 }, { count: 3 }]);
+    // A handler that another one calls is a part of its operation.
     expect((await app.send('/direct', { key: 'k' })).json()).toMatchObject([
       { id: 'inside', count: 4 },
       { id: 'again', count: 5 },

@@ -20,7 +20,7 @@ import {
   isIdempotencyError,
   MemoryStore,
 } from 'nestjs-idempotency';
-import { Gate } from 'nestjs-idempotency/testing';
+import { Gate, unprotected } from 'nestjs-idempotency/testing';
 import { type Observable, of } from 'rxjs';
 
 interface Order {
@@ -272,10 +272,27 @@ describe('an instance', () => {
     expect(runs).toEqual(['send A']);
   });
 
-  test('that nobody has injected runs as if it were not protected', async () => {
+  test('that nobody has injected belongs to the only application of the process', async () => {
+    await start();
     const plain = new Plain();
     await plain.pay('A');
     await plain.pay('A');
+    expect(runs).toEqual(['A']);
+  });
+
+  test('is not run where no application, or several, may protect it', async () => {
+    const plain = new Plain();
+    expect(() => plain.pay('A')).toThrow(/Plain\.pay.+no application with IdempotencyModule runs/);
+    await start();
+    await start();
+    expect(() => plain.pay('A')).toThrow(/Plain\.pay.+several applications/);
+    expect(runs).toEqual([]);
+  });
+
+  test('is an ordinary one where a test says so', async () => {
+    const plain = new Plain();
+    await unprotected(() => plain.pay('A'));
+    await unprotected(() => plain.pay('A'));
     expect(runs).toEqual(['A', 'A']);
   });
 
@@ -346,15 +363,11 @@ describe('stops the application', () => {
   });
 });
 
-test('sources that read a request find nothing', async () => {
+test('stops the application with a source that reads a request', async () => {
   @Injectable()
   class Lost {
     @Idempotent({ key: body('id') })
     pay(_dto: object): void {}
   }
-  const { ref } = await start([Lost]);
-  const lost = ref.get(Lost, { strict: false });
-  expect(await refusalOf(lost.pay({ id: 'A' }) as unknown as Promise<void>)).toBe(
-    'IDEMPOTENCY_KEY_REQUIRED',
-  );
+  await expect(start([Lost])).rejects.toThrow(/key of Lost\.pay.+body\.id, on a method/);
 });

@@ -1,15 +1,25 @@
 import { Inject, Optional } from '@nestjs/common';
+import { notProtected } from '../../handlers/not-protected.js';
+import { bypass } from '../../operation/handler-run.js';
 import { shared } from '../../operation/shared.js';
+
+/** A protected method, and how it is called. */
+export interface InstanceCall {
+  /** What `@Idempotent()` made of the method. */
+  readonly method: object;
+  readonly name: string | symbol;
+  readonly instance: unknown;
+  readonly args: readonly unknown[];
+}
 
 /** What protects the methods of an application's providers. */
 export interface InstanceEntry {
-  /** `undefined` for a handler that frameworks call. */
-  call(
-    method: object,
-    instance: object,
-    args: readonly unknown[],
-    run: () => unknown,
-  ): Promise<unknown> | undefined;
+  /**
+   * Runs the method once per key, or as a part of the operation that is running.
+   *
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_NOT_PROTECTED` where neither is possible
+   */
+  call(call: InstanceCall, run: () => unknown): unknown;
 }
 
 /** What Nest is asked for by every class that has a protected method. */
@@ -18,9 +28,35 @@ export const METHOD_ENTRY = Symbol.for('nestjs-idempotency:method-entry');
 /** By instance: the same class may be in several applications of one process. */
 const entries = shared('method-entries', () => new WeakMap<object, InstanceEntry>());
 
-/** The entry of the application that an instance belongs to; `undefined` outside of one. */
-export function entryOf(instance: unknown): InstanceEntry | undefined {
-  return typeof instance === 'object' && instance !== null ? entries.get(instance) : undefined;
+/** Of the applications that run in this process, in the order in which they started. */
+const running = shared('running-entries', () => new Set<InstanceEntry>());
+
+/** Runs what tests ask for by `unprotected()`. */
+const UNPROTECTED: InstanceEntry = { call: (_call, run) => run() };
+
+/**
+ * The entry of the application that an instance belongs to: the one that injected it, else the only
+ * one that runs in this process. Instances that Nest has not made (by `new`, by a factory, by
+ * `ModuleRef.create()` of a module that does not see ours, behind a proxy) are found that way.
+ *
+ * @throws {@link IdempotencyException} `IDEMPOTENCY_NOT_PROTECTED` when it may be any of several, or none
+ */
+export function entryOf(instance: unknown, name: string | symbol): InstanceEntry {
+  if (bypass.getStore() === true) return UNPROTECTED;
+  const own = typeof instance === 'object' && instance !== null ? entries.get(instance) : undefined;
+  if (own !== undefined) return own;
+  const [first, ...others] = running;
+  if (first !== undefined && others.length === 0) return first;
+  throw notProtected(placeOf(instance, name), first === undefined ? NONE : SEVERAL);
+}
+
+/** From now on instances that nobody has injected belong to this application as well. */
+export function started(entry: InstanceEntry): void {
+  running.add(entry);
+}
+
+export function stopped(entry: InstanceEntry): void {
+  running.delete(entry);
 }
 
 /** Has Nest give every instance of a class, whatever its scope, the entry of its application. */
@@ -43,4 +79,15 @@ export function injectEntry(prototype: object): void {
 export function adopt(instance: unknown, entry: InstanceEntry): void {
   if (typeof instance === 'object' && instance !== null && METHOD_ENTRY in instance)
     entries.set(instance, entry);
+}
+
+const NONE =
+  'no application with IdempotencyModule runs in this process. Import IdempotencyModule, or, in a unit test, call the method within unprotected() of nestjs-idempotency/testing.';
+const SEVERAL =
+  'several applications with IdempotencyModule run in this process, and none of them made the object. Have Nest make it, as a provider of a module that IdempotencyModule is imported into.';
+
+function placeOf(instance: unknown, name: string | symbol): string {
+  const type =
+    typeof instance === 'object' && instance !== null ? instance.constructor?.name : undefined;
+  return type ? `${type}.${String(name)}` : String(name);
 }

@@ -1,0 +1,34 @@
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { METHOD_METADATA, OPTIONS_METADATA, SKIPPED_METADATA } from '../options/metadata.js';
+
+/**
+ * Says that a handler may run twice: `@Idempotent()` on its class passes it over, and `coverage()`
+ * counts it as decided. On a class it says so of all its handlers.
+ *
+ * @throws {@link IdempotencyConfigurationError} beside an `@Idempotent()` of the same method or class
+ *
+ * @example
+ * ```ts
+ * @SkipIdempotency()
+ * @Post('search')
+ * search(@Body() query: SearchDto) {}
+ * ```
+ */
+export function SkipIdempotency(): MethodDecorator & ClassDecorator {
+  const decorate = (target: object, _name?: string | symbol, descriptor?: PropertyDescriptor) => {
+    const place = (descriptor?.value ?? target) as object;
+    const decorated = descriptor === undefined ? OPTIONS_METADATA : METHOD_METADATA;
+    if (Reflect.hasOwnMetadata(decorated, place)) throw contradiction(place);
+    Reflect.defineMetadata(SKIPPED_METADATA, true, place);
+  };
+  return decorate as MethodDecorator & ClassDecorator;
+}
+
+function contradiction(place: object): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({
+    option: '@SkipIdempotency()',
+    given: `${(place as { readonly name: string }).name}, which carries @Idempotent() too`,
+    accepted: 'one of the two decorators',
+    remedy: 'Remove the one that is not meant.',
+  });
+}

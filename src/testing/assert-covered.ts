@@ -1,0 +1,38 @@
+import type { CoverageEntry } from '../handlers/coverage.js';
+
+/** What knows the handlers of an application: its `IdempotencyService`. */
+interface Covered {
+  coverage(): readonly CoverageEntry[];
+}
+
+/**
+ * Fails when a handler changes state and carries neither `@Idempotent()` nor `@SkipIdempotency()`.
+ *
+ * @param except handlers that a test lets pass, by what `coverage()` calls them: `ClassName.methodName`
+ *   or a scope such as `POST /search`
+ * @throws Error that lists the handlers; also for an exception that names none of them
+ *
+ * @example
+ * ```ts
+ * assertCovered(app.get(IdempotencyService), { except: ['POST /search'] });
+ * ```
+ */
+export function assertCovered(
+  service: Covered,
+  { except = [] }: { readonly except?: readonly string[] } = {},
+): void {
+  const missing = service.coverage().filter(({ protection }) => protection === 'none');
+  const isNamed = ({ name, scopes }: CoverageEntry): boolean =>
+    except.includes(name) || scopes.some((scope) => except.includes(scope));
+  const stale = except.filter(
+    (given) => !missing.some(({ name, scopes }) => name === given || scopes.includes(given)),
+  );
+  if (stale.length > 0)
+    throw new Error(`No handler without protection is called ${stale.join(' or ')}: remove it.`);
+  const left = missing.filter((entry) => !isNamed(entry));
+  if (left.length === 0) return;
+  const lines = left.map(({ name, scopes }) => `  ${name} (${scopes.join(', ')})`);
+  throw new Error(
+    `These handlers change state without @Idempotent() or @SkipIdempotency():\n${lines.join('\n')}`,
+  );
+}

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nextMessage } from '../support/child-program.js';
-import type { PrivateServer } from '../support/servers/private-server.js';
+import type { DataSource } from 'typeorm';
 import type { Arrived } from './support/crash.js';
 import { administer, SERVERS, SQL_SERVERS } from './support/servers.js';
 import {
@@ -15,20 +15,43 @@ import {
   Shops,
 } from './support/shops.js';
 
-describe.each(SERVERS)(
-  'a process on $name that stands still for longer than its lease',
-  (server) => {
-    let shops: Shops;
-    let zombie: Shop;
-    let winner: Shop;
+type EndTransactions = (dataSource: DataSource) => Promise<void>;
 
-    beforeAll(async () => {
-      shops = await Shops.sharing(server);
-      [zombie, winner] = await Promise.all([shops.open({ leaseMs: SHORT_LEASE_MS }), shops.open()]);
-    }, 60_000);
+/** As a server does by itself with transactions in which nothing happens, if it is set up to. */
+const END_TRANSACTIONS: Record<'PostgreSQL' | 'MariaDB', EndTransactions> = {
+  PostgreSQL: async (dataSource) => {
+    const ended = await dataSource.query<unknown[]>(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE datname = current_database() AND state = 'idle in transaction'`,
+    );
+    expect(ended).toHaveLength(1);
+  },
+  MariaDB: async (dataSource) => {
+    const standing = await dataSource.query<{ id: string }[]>(
+      `SELECT id FROM information_schema.processlist WHERE db = database()
+       AND id IN (SELECT trx_mysql_thread_id FROM information_schema.innodb_trx)`,
+    );
+    expect(standing).toHaveLength(1);
+    await dataSource.query(`KILL ${standing[0]!.id}`);
+  },
+};
 
-    afterAll(() => shops?.close());
+const RUN = { status: 201, replayed: false };
+const IN_USE = { status: 409, body: { code: 'IDEMPOTENCY_KEY_IN_USE' } };
 
+describe.each(SERVERS)('a process on $name that stands still', (shared) => {
+  let shops: Shops;
+  let zombie: Shop;
+  let winner: Shop;
+
+  beforeAll(async () => {
+    shops = await Shops.sharing(shared);
+    [zombie, winner] = await Promise.all([shops.open({ leaseMs: SHORT_LEASE_MS }), shops.open()]);
+  }, 60_000);
+
+  afterAll(() => shops?.close());
+
+  describe('for longer than its lease', () => {
     it.each([
       ['has finished', undefined],
       ['is at work', 'in the middle of the handler'],
@@ -66,88 +89,59 @@ describe.each(SERVERS)(
       },
       90_000,
     );
-  },
-);
-
-/** A lease that is over soon: with a transaction it must not matter. */
-const A_MOMENT_MS = 200;
-
-/** The setting by which a server ends transactions in which nothing happens. */
-const END_IDLE_TRANSACTIONS = {
-  PostgreSQL: [
-    "ALTER SYSTEM SET idle_in_transaction_session_timeout = '1s'",
-    'SELECT pg_reload_conf()',
-  ],
-  MariaDB: ['SET GLOBAL idle_transaction_timeout = 1'],
-} as const;
-
-describe.each(SQL_SERVERS)('a process on $name that stands still in a transaction', (server) => {
-  const RUN = { status: 201, replayed: false };
-  const IN_USE = { status: 409, body: { code: 'IDEMPOTENCY_KEY_IN_USE' } };
-  let shops: Shops<PrivateServer>;
-  let zombie: Shop;
-  let other: Shop;
-
-  beforeAll(async () => {
-    shops = await Shops.alone(server);
-    [zombie, other] = await Promise.all([
-      shops.open({ leaseMs: A_MOMENT_MS }),
-      shops.open({ leaseMs: A_MOMENT_MS }),
-    ]);
-  }, 60_000);
-
-  afterAll(() => shops?.close());
-
-  const payment = (key: string): Payment => ({ key, protection: 'transaction' });
-
-  async function payAndPause(key: string): Promise<{ answer: Promise<Answer> }> {
-    const call = await payUpTo('after the effect', zombie, payment(key));
-    zombie.process.kill('SIGSTOP');
-    return call;
-  }
-
-  function wake(): void {
-    zombie.process.kill('SIGCONT');
-    zombie.process.send('go on');
-  }
-
-  it('keeps the record for as long as its connection lives, and ends as the only owner', async () => {
-    const { answer } = await payAndPause('kept');
-    await sleep(2 * A_MOMENT_MS);
-    expect(await pay(other, payment('kept'))).toMatchObject(IN_USE);
-    expect(await shops.books.effects('kept')).toBe(0);
-
-    wake();
-    const told = await answer;
-
-    expect(told).toMatchObject({ ...RUN, body: { attempt: 1, pid: zombie.process.pid } });
-    const again = await pay(other, payment('kept'));
-    expect(again).toMatchObject({ replayed: true, body: told.body });
-    expect(await shops.books.effects('kept')).toBe(1);
-    expect(zombie.errors()).toBe('');
   });
 
-  it('commits nothing when the server has ended its transaction, and has its client retry', async () => {
-    await administer(server.name, shops.server.port, async (dataSource) => {
-      for (const statement of END_IDLE_TRANSACTIONS[server.name]) await dataSource.query(statement);
-    });
-    // Of those that connect from now on.
-    zombie = await shops.open();
-    const { answer } = await payAndPause('ended');
-    const won = await retry(other, payment('ended'));
+  const server = SQL_SERVERS.find(({ name }) => name === shared.name);
+  if (server === undefined) return;
 
-    wake();
+  describe('in a transaction', () => {
+    const payment = (key: string): Payment => ({ key, protection: 'transaction' });
 
-    expect(won).toMatchObject({ ...RUN, body: { attempt: 1, pid: other.process.pid } });
-    expect(await answer).toMatchObject({
-      status: 503,
-      body: { code: 'IDEMPOTENCY_STORE_UNAVAILABLE' },
-    });
-    for (const shop of [zombie, other]) {
-      const again = await pay(shop, payment('ended'));
-      expect(again).toMatchObject({ replayed: true, body: won.body });
+    async function payAndPause(key: string): Promise<{ answer: Promise<Answer> }> {
+      const call = await payUpTo('after the effect', zombie, payment(key));
+      zombie.process.kill('SIGSTOP');
+      return call;
     }
-    expect(await shops.books.effects('ended')).toBe(1);
-    expect(zombie.errors()).toBe('');
-  }, 90_000);
+
+    function wake(): void {
+      zombie.process.kill('SIGCONT');
+      zombie.process.send('go on');
+    }
+
+    it('keeps the record for as long as its connection lives, and ends as the only owner', async () => {
+      const { answer } = await payAndPause('kept');
+      await sleep(2 * SHORT_LEASE_MS);
+      expect(await pay(winner, payment('kept'))).toMatchObject(IN_USE);
+      expect(await shops.books.effects('kept')).toBe(0);
+
+      wake();
+      const told = await answer;
+
+      expect(told).toMatchObject({ ...RUN, body: { attempt: 1, pid: zombie.process.pid } });
+      const again = await pay(winner, payment('kept'));
+      expect(again).toMatchObject({ replayed: true, body: told.body });
+      expect(await shops.books.effects('kept')).toBe(1);
+      expect(zombie.errors()).toBe('');
+    });
+
+    it('commits nothing when the server has ended its transaction, and has its client retry', async () => {
+      const { answer } = await payAndPause('ended');
+      await administer(server.name, shops.server.url, END_TRANSACTIONS[server.name]);
+      const won = await retry(winner, payment('ended'));
+
+      wake();
+
+      expect(won).toMatchObject({ ...RUN, body: { attempt: 1, pid: winner.process.pid } });
+      expect(await answer).toMatchObject({
+        status: 503,
+        body: { code: 'IDEMPOTENCY_STORE_UNAVAILABLE' },
+      });
+      for (const shop of [zombie, winner]) {
+        const again = await pay(shop, payment('ended'));
+        expect(again).toMatchObject({ replayed: true, body: won.body });
+      }
+      expect(await shops.books.effects('ended')).toBe(1);
+      expect(zombie.errors()).toBe('');
+    }, 90_000);
+  });
 });

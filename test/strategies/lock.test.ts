@@ -15,7 +15,7 @@ import { ManualClock } from 'nestjs-idempotency/testing';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { boot, eventually, expectProblem, type TestApp } from '../support/http.js';
 import { tally } from '../support/engine.js';
-import { startRedis } from '../support/servers/redis.js';
+import { sharedRedis } from '../support/servers/shared.js';
 import { POSTGRES } from '../support/sql-databases.js';
 
 const LEASE_MS = 1_000;
@@ -32,11 +32,11 @@ const STORES: Record<string, () => Promise<Stores>> = {
     return { open: async () => store, stop: async () => undefined };
   },
   Redis: async () => {
-    const server = await startRedis();
+    const server = await sharedRedis();
     const clients: Redis[] = [];
     return {
       open: async () => {
-        const client = new Redis(server.port);
+        const client = new Redis(server.url);
         clients.push(client);
         return new RedisStore({ client });
       },

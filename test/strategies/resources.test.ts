@@ -17,8 +17,7 @@ import type { DataSource, EntityManager } from 'typeorm';
 import { breakCommit, prepareToBreakCommits } from '../support/break-commit.js';
 import { tally } from '../support/engine.js';
 import { boot, expectProblem, expectReplay, PLATFORMS, type TestApp } from '../support/http.js';
-import type { PrivateServer } from '../support/servers/private-server.js';
-import { startRedis } from '../support/servers/redis.js';
+import { sharedRedis, type SharedServer } from '../support/servers/shared.js';
 import { POSTGRES, type SqlDatabase } from '../support/sql-databases.js';
 import { ENTITIES, Goods, Order } from './support/entities.js';
 import { currentClient, PgColumn } from './support/pg-column.js';
@@ -65,7 +64,7 @@ const PLACES = KINDS.map((kind, index) => {
 
 describe.each(PLACES)('resources by $name', ({ kind, platform }) => {
   let database: SqlDatabase;
-  let redis: PrivateServer;
+  let redis: SharedServer;
   let client: Redis;
   let dataSource: DataSource;
   let pool: Pool;
@@ -115,10 +114,10 @@ describe.each(PLACES)('resources by $name', ({ kind, platform }) => {
   }
 
   beforeAll(async () => {
-    [database, redis] = await Promise.all([POSTGRES.start(), startRedis()]);
+    [database, redis] = await Promise.all([POSTGRES.start(), sharedRedis()]);
     dataSource = await database.connect({ entities: ENTITIES, synchronize: true });
     await prepareToBreakCommits(dataSource);
-    client = new Redis(redis.port);
+    client = new Redis(redis.url);
     const { url } = dataSource.options as { url?: string };
     pool = new Pool({ connectionString: url });
     const idempotency = kind.options(dataSource, client);

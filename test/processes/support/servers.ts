@@ -1,9 +1,10 @@
 import { CreateIdempotencyRecords1763700000000 } from 'nestjs-idempotency/typeorm';
 import { DataSource } from 'typeorm';
-import { mariadbUrl, startMariadb } from '../../support/servers/mariadb.js';
-import { postgresUrl, startPostgres } from '../../support/servers/postgres.js';
+import { startMariadb } from '../../support/servers/mariadb.js';
+import { startPostgres } from '../../support/servers/postgres.js';
 import type { PrivateServer } from '../../support/servers/private-server.js';
 import { startRedis } from '../../support/servers/redis.js';
+import { sharedMariadb, sharedPostgres, sharedRedis } from '../../support/servers/shared.js';
 import { type Place, type ServerName, sqlOptions } from './open-store.js';
 
 /** What a test has of a server that others may use, too. */
@@ -27,10 +28,7 @@ export interface SharedServer<Name extends ServerName = ServerName> {
 
 export const REDIS: SharedServer<'Redis'> = {
   name: 'Redis',
-  share: async () => {
-    const server = await startRedis();
-    return { url: `redis://127.0.0.1:${server.port}`, stop: () => server.stop() };
-  },
+  share: () => sharedRedis(),
   start: () => startRedis(),
   restartEmpty: (server) => server.restart(),
   setUp: () => Promise.resolve(),
@@ -39,22 +37,8 @@ export const REDIS: SharedServer<'Redis'> = {
 type SqlServer = SharedServer<'PostgreSQL' | 'MariaDB'>;
 
 export const SQL_SERVERS: readonly SqlServer[] = [
-  sqlServer(
-    'PostgreSQL',
-    () => startPostgres({ isDurable: true }),
-    async () => {
-      const server = await startPostgres();
-      return { url: postgresUrl(server.port), stop: () => server.stop() };
-    },
-  ),
-  sqlServer(
-    'MariaDB',
-    () => startMariadb({ isDurable: true }),
-    async () => {
-      const server = await startMariadb();
-      return { url: mariadbUrl(server.port), stop: () => server.stop() };
-    },
-  ),
+  sqlServer('PostgreSQL', () => startPostgres({ isDurable: true }), sharedPostgres),
+  sqlServer('MariaDB', () => startMariadb({ isDurable: true }), sharedMariadb),
 ];
 
 export const SERVERS: readonly SharedServer[] = [REDIS, ...SQL_SERVERS];

@@ -6,8 +6,7 @@ import { IdempotencyRecord, TypeOrmResources, TypeOrmStore } from 'nestjs-idempo
 import { FaultInjectingStore } from 'nestjs-idempotency/testing';
 import type { DataSource, EntityTarget, ObjectLiteral } from 'typeorm';
 import { boot, type Platform, type TestApp } from '../../support/http.js';
-import type { PrivateServer } from '../../support/servers/private-server.js';
-import { startRedis } from '../../support/servers/redis.js';
+import { sharedRedis, type SharedServer } from '../../support/servers/shared.js';
 import { MARIADB, POSTGRES, type SqlDatabase } from '../../support/sql-databases.js';
 
 export const PLACES = [POSTGRES, MARIADB].flatMap((kind) =>
@@ -30,9 +29,9 @@ export class Instances {
   }
 
   static async on({ kind, records }: Place, entities: EntityTarget<ObjectLiteral>[]) {
-    const [database, redis] = await Promise.all([kind.start(), startRedis()]);
+    const [database, redis] = await Promise.all([kind.start(), sharedRedis()]);
     const dataSource = await tables(database, entities);
-    const client = new Redis(redis.port);
+    const client = new Redis(redis.url);
     const store =
       records === 'Redis'
         ? new RedisStore({ client })
@@ -70,7 +69,7 @@ async function tables(database: SqlDatabase, entities: EntityTarget<ObjectLitera
   return dataSource;
 }
 
-async function stop(client: Redis, redis: PrivateServer, database: SqlDatabase): Promise<void> {
+async function stop(client: Redis, redis: SharedServer, database: SqlDatabase): Promise<void> {
   client.disconnect();
   await Promise.all([redis.stop(), database.stop()]);
 }

@@ -38,7 +38,7 @@ describe.each(PLATFORMS)('a page of another origin than the %s it calls', (platf
           exposedHeaders: CORS_EXPOSED_HEADERS,
         }),
     });
-  }, 60_000);
+  }, 180_000);
 
   afterAll(async () => {
     await browser?.close();

@@ -22,7 +22,7 @@ describe('a protected form in Chromium', () => {
       controllers: [Shop, PageController],
       idempotency: { tokens: { purposes: ['order'] }, tokenController: true },
     });
-  }, 60_000);
+  }, 180_000);
   afterAll(async () => {
     await browser?.close();
     await test?.close();
@@ -149,7 +149,7 @@ describe('a protected form in Chromium', () => {
       await business.close();
       await redis.stop();
     }
-  }, 60_000);
+  }, 180_000);
 
   it('tells everybody that it is busy, and is as before after the answer', async () => {
     await show(page);

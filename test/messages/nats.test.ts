@@ -74,7 +74,7 @@ describe.each(WAYS)('a queue group of NATS with 3 consumers that are %s', (way: 
       Array.from({ length: CONSUMERS }, () => startConsumer(transport, options)),
     );
     producer = await connectProducer({ transport: Transport.NATS, options: { servers } });
-  }, 60_000);
+  }, 180_000);
 
   afterAll(async () => {
     await producer?.close();

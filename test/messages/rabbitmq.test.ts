@@ -148,7 +148,7 @@ let channelErrors: Error[];
 
 beforeAll(async () => {
   rabbit = await Rabbit.start();
-}, 60_000);
+}, 180_000);
 afterAll(() => rabbit?.stop());
 
 beforeEach(async () => {

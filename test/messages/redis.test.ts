@@ -56,7 +56,7 @@ describe('messages over Redis to two instances, which both get each of them', ()
       startConsumer(transport, { controllers: [Payments], idempotency });
     consumers = await Promise.all([start(), start()]);
     producer = await connectProducer(transport);
-  }, 60_000);
+  }, 180_000);
 
   afterAll(async () => {
     await producer?.close();

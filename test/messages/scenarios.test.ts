@@ -109,7 +109,7 @@ beforeAll(async () => {
   dataSource = await database.connect({ entities, synchronize: true });
   await dataSource.runMigrations();
   client = new Redis(redis.port);
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   client?.disconnect();

@@ -6,7 +6,7 @@ import type { PrivateServer } from '../support/servers/private-server.js';
 import { startRedis } from '../support/servers/redis.js';
 import type { Started } from './support/importers.js';
 
-const WITHIN_MS = 20_000;
+const WITHIN_MS = 60_000;
 
 describe('a job whose worker falls silent', () => {
   let server: PrivateServer;
@@ -19,7 +19,7 @@ describe('a job whose worker falls silent', () => {
     client = new Redis(server.port);
     queue = new Queue('imports', { connection: { host: '127.0.0.1', port: server.port } });
     program = await ChildProgram.compile('test/queues/programs/importer.ts');
-  }, 60_000);
+  }, 180_000);
 
   afterAll(async () => {
     await program?.stop();
@@ -68,6 +68,6 @@ describe('a job whose worker falls silent', () => {
       ]);
       await end(silent.process);
     },
-    60_000,
+    180_000,
   );
 });

@@ -17,7 +17,7 @@ describe('the embedded PostgreSQL, with several connections', () => {
     await connect(async (client) => {
       await client.query('CREATE TABLE notes (text text)');
     });
-  }, 60_000);
+  }, 180_000);
   afterAll(() => postgres?.onApplicationShutdown());
 
   beforeEach(async () => {

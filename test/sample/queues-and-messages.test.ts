@@ -2,37 +2,39 @@ import { DataSource } from 'typeorm';
 import { expectStatus, newKey } from '../../sample-app/show/demo/expect.js';
 import { json, type Visitor } from '../../sample-app/show/demo/visitor.js';
 import { eventually } from '../support/http.js';
-import { postgresUrl, startPostgres } from '../support/servers/postgres.js';
-import type { PrivateServer } from '../support/servers/private-server.js';
-import { rabbitmqUrl, startRabbitmq } from '../support/servers/rabbitmq.js';
-import { startRedis } from '../support/servers/redis.js';
+import {
+  sharedPostgres,
+  sharedRabbitmq,
+  sharedRedis,
+  type SharedServer,
+} from '../support/servers/shared.js';
 import { OPENING_MS } from './support/shop.js';
 import { expectReplay, TwoShops } from './support/two-shops.js';
 
-const WITHIN_MS = 20_000;
+const WITHIN_MS = 50_000;
 const TICKS = 3;
 
 describe('two shops with one PostgreSQL, RabbitMQ and Redis', () => {
-  let servers: PrivateServer[];
+  let servers: SharedServer[];
   let shops: TwoShops;
   let dataSource: DataSource;
   let here: Visitor;
   let there: Visitor;
 
   beforeAll(async () => {
-    servers = await Promise.all([startPostgres(), startRabbitmq(), startRedis()]);
-    const [postgres, rabbitmq, redis] = servers.map(({ port }) => port);
+    servers = await Promise.all([sharedPostgres(), sharedRabbitmq(), sharedRedis()]);
+    const [postgres, rabbitmq, redis] = servers.map(({ url }) => url);
     shops = await TwoShops.open({
-      DATABASE_URL: postgresUrl(postgres!),
-      RABBITMQ_URL: rabbitmqUrl(rabbitmq!),
-      REDIS_URL: `redis://127.0.0.1:${redis}`,
+      DATABASE_URL: postgres!,
+      RABBITMQ_URL: rabbitmq!,
+      REDIS_URL: redis!,
       STORE: 'typeorm',
       REPORT_CRON: '*/2 * * * * *',
     });
     [here, there] = shops.visitors;
     dataSource = await new DataSource({
       type: 'postgres',
-      url: postgresUrl(postgres!),
+      url: postgres!,
     }).initialize();
   }, OPENING_MS);
 

@@ -47,7 +47,7 @@ export class Visitor {
     const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
       const reply = await this.send(call);
-      if (!isInUse(reply) || Date.now() > deadline) return reply;
+      if (!isToComeAgain(reply) || Date.now() > deadline) return reply;
       await sleep(Number(reply.headers['retry-after'] ?? 1) * 1000);
     }
   }
@@ -123,6 +123,11 @@ export class Visitor {
 /** The body of a reply, decoded. */
 export function json<T = Record<string, unknown>>(reply: Reply): T {
   return JSON.parse(reply.body.toString()) as T;
+}
+
+/** True for a call that the shop has not begun with: it may be sent again. */
+function isToComeAgain(reply: Reply): boolean {
+  return isInUse(reply) || reply.status === 503;
 }
 
 /** True for the answer to a duplicate whose original is still running. */

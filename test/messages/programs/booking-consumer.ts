@@ -14,12 +14,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { finalize } from 'rxjs';
 import type { EntityManager } from 'typeorm';
 import { openStore } from '../../processes/support/open-store.js';
-import { rabbitmqUrl } from '../../support/servers/rabbitmq.js';
 import { ChannelWatch } from '../support/channel-watch.js';
 import { queueSettings } from '../support/rabbitmq.js';
 
 /** A consumer whose effect and record are one commit. Says on its error output what goes wrong. */
-const { QUEUE, BROKER_PORT, DATABASE_PORT } = process.env as Record<string, string>;
+const { QUEUE, BROKER_URL, DATABASE_PORT } = process.env as Record<string, string>;
 const acknowledge = process.env.ACKNOWLEDGE === 'by hand';
 const business = await openStore('PostgreSQL', Number(DATABASE_PORT));
 
@@ -57,7 +56,7 @@ class ConsumerModule {}
 const app = await NestFactory.createMicroservice(ConsumerModule, {
   transport: Transport.RMQ,
   options: {
-    urls: [rabbitmqUrl(Number(BROKER_PORT))],
+    urls: [BROKER_URL!],
     queue: QUEUE,
     queueOptions: queueSettings(QUEUE!),
     noAck: !acknowledge,

@@ -1,23 +1,26 @@
 import { type MicroserviceOptions, Transport } from '@nestjs/microservices';
 import { type ChannelModel, type ConfirmChannel, connect, type Options } from 'amqplib';
 import { eventually } from '../../support/http.js';
-import type { PrivateServer } from '../../support/servers/private-server.js';
-import { rabbitmqUrl, startRabbitmq } from '../../support/servers/rabbitmq.js';
+import { sharedRabbitmq, type SharedServer } from '../../support/servers/shared.js';
 
-/** A RabbitMQ, and the connection that a test itself sees it with. */
+/** A virtual host of the shared RabbitMQ, and the connection that a test itself sees it with. */
 export class Rabbit {
   private lastQueue = 0;
 
   private constructor(
-    private readonly server: PrivateServer,
+    private readonly server: SharedServer,
     private readonly connection: ChannelModel,
     private readonly channel: ConfirmChannel,
   ) {}
 
   static async start(): Promise<Rabbit> {
-    const server = await startRabbitmq();
-    const connection = await connect(rabbitmqUrl(server.port));
+    const server = await sharedRabbitmq();
+    const connection = await connect(server.url);
     return new Rabbit(server, connection, await connection.createConfirmChannel());
+  }
+
+  get url(): string {
+    return this.server.url;
   }
 
   get port(): number {
@@ -26,7 +29,7 @@ export class Rabbit {
 
   /** An empty queue, with one for what it rejects. */
   async queue(): Promise<Queue> {
-    const queue = new Queue(`queue-${(this.lastQueue += 1)}`, this.channel, this.port);
+    const queue = new Queue(`queue-${(this.lastQueue += 1)}`, this.channel, this.url);
     await queue.assert();
     return queue;
   }
@@ -57,7 +60,7 @@ export class Queue {
   constructor(
     readonly name: string,
     private readonly channel: ConfirmChannel,
-    private readonly port: number,
+    private readonly url: string,
   ) {}
 
   async assert(): Promise<void> {
@@ -65,11 +68,13 @@ export class Queue {
     await this.channel.assertQueue(this.name, queueSettings(this.name));
   }
 
-  transport({ port = this.port, ...more }: TransportSettings = {}) {
+  transport({ port, ...more }: TransportSettings = {}) {
+    const url = new URL(this.url);
+    if (port !== undefined) url.port = String(port);
     return {
       transport: Transport.RMQ,
       options: {
-        urls: [rabbitmqUrl(port)],
+        urls: [url.href],
         queue: this.name,
         queueOptions: queueSettings(this.name),
         noAck: false,

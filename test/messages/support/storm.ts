@@ -50,7 +50,7 @@ export function describeStorm({ messages, kills }: Storm): void {
       program.start({
         QUEUE: queue.name,
         ACKNOWLEDGE: acknowledge,
-        BROKER_PORT: String(rabbit.port),
+        BROKER_URL: rabbit.url,
         DATABASE_PORT: String(database.port),
       });
 

@@ -44,9 +44,9 @@ export const comments: readonly Scenario[] = [
     async play(visitor) {
       const text = randomUUID();
       const alice = await visitor.send(say({ text }));
-      const bob = await visitor.send(say({ text }, 'bob'));
-      expectAnother(bob, alice);
-      return [[alice, await visitor.send(say({ text }))]];
+      const again = await visitor.send(say({ text }));
+      expectAnother(await visitor.send(say({ text }, 'bob')), alice);
+      return [[alice, again]];
     },
   },
   {

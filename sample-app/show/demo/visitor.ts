@@ -125,7 +125,7 @@ export function json<T = Record<string, unknown>>(reply: Reply): T {
   return JSON.parse(reply.body.toString()) as T;
 }
 
-/** True for a call that the shop has not begun with: it may be sent again. */
+/** True for a refusal that says to come again: a duplicate too early, or a shop that is too busy. */
 function isToComeAgain(reply: Reply): boolean {
   return isInUse(reply) || reply.status === 503;
 }

@@ -7,6 +7,7 @@ import { IdempotencyInterceptor } from '../transports/idempotency.interceptor.js
 import type { IdempotentDeclaration, IdempotentOptions } from '../options/idempotency.options.js';
 import {
   DECORATED_METADATA,
+  GENERATOR_METADATA,
   METHOD_METADATA,
   OPTIONS_METADATA,
   SKIPPED_METADATA,
@@ -81,6 +82,8 @@ function decorateMethod(
   // What decorators below this one have left on the method.
   for (const key of Reflect.getMetadataKeys(original))
     Reflect.defineMetadata(key, Reflect.getMetadata(key, original), handler);
+  // Checked at boot: a subscription of GraphQL may be one, because it needs no protection.
+  if (isGenerator(original)) Reflect.defineMetadata(GENERATOR_METADATA, true, handler);
   descriptor.value = handler;
   const within = (Reflect.getMetadata(OPTIONS_METADATA, original) ?? []) as IdempotentOptions[];
   Reflect.defineMetadata(OPTIONS_METADATA, [options, ...within], handler);
@@ -118,12 +121,6 @@ function protectable(
       'Remove one of the two decorators.',
     );
   }
-  if (isGenerator(value)) {
-    throw unprotectable(
-      `${place}, a generator`,
-      'Return the values as a list, or protect what is done for each of them with IdempotencyService.run().',
-    );
-  }
   return value as Handler;
 }
 
@@ -134,11 +131,6 @@ function unprotectable(given: string, remedy: string): IdempotencyConfigurationE
     accepted: 'methods of instances that return a value or a promise',
     remedy,
   });
-}
-
-function isGenerator(method: NewableFunction): boolean {
-  const tag = (method as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];
-  return tag === 'GeneratorFunction' || tag === 'AsyncGeneratorFunction';
 }
 
 /** Also inherited ones: the class that is decorated gets its own protected version of them. */
@@ -154,4 +146,9 @@ function* stateChangingMethods(prototype: object): Generator<[string, PropertyDe
     }
     owner = Object.getPrototypeOf(owner) as object | null;
   }
+}
+
+function isGenerator(method: Handler): boolean {
+  const tag = (method as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];
+  return tag === 'GeneratorFunction' || tag === 'AsyncGeneratorFunction';
 }

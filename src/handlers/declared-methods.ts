@@ -2,6 +2,7 @@ import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js'
 import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import {
   DECORATED_METADATA,
+  GENERATOR_METADATA,
   METHOD_METADATA,
   OPTIONS_METADATA,
   SKIPPED_METADATA,
@@ -34,7 +35,6 @@ export function declaredMethods(type: NewableFunction): Declared[] {
     const made = protectedMethod(type, methodName, method);
     if (made === undefined) continue;
     const name = `${type.name}.${methodName.toString()}`;
-    checkReturnType(type, methodName, name);
     declared.push({ type, name, methodName, method, made });
   }
   return declared;
@@ -159,19 +159,23 @@ const STREAMS: ReadonlySet<string> = new Set([
   'ReadableStream',
 ]);
 
-/** A stream has been read once it is on record: the first caller would get nothing. */
-function checkReturnType(
-  { prototype }: NewableFunction,
-  methodName: string | symbol,
-  given: string,
-): void {
-  const type: unknown = Reflect.getMetadata('design:returntype', prototype as object, methodName);
-  if (typeof type !== 'function' || !STREAMS.has(type.name)) return;
+/**
+ * Refuses a method whose result has no one value: a stream has been read once it is on record, so that
+ * the first caller would get nothing. Over HTTP streams are replies like any other.
+ *
+ * @throws {@link IdempotencyConfigurationError}
+ */
+export function checkResult({ type, name, methodName, made }: Declared, isRoute: boolean): void {
+  const prototype = type.prototype as object;
+  const returned: unknown = Reflect.getMetadata('design:returntype', prototype, methodName);
+  const isStream = !isRoute && typeof returned === 'function' && STREAMS.has(returned.name);
+  if (!isStream && !Reflect.hasMetadata(GENERATOR_METADATA, made)) return;
   throw new IdempotencyConfigurationError({
     option: '@Idempotent()',
-    given: `${given}, which returns a ${type.name}`,
+    given: isStream ? `${name}, which returns a ${returned.name}` : `${name}, a generator`,
     accepted: 'methods that return a value or a promise, and routes that return a StreamableFile',
-    remedy:
-      'Return a StreamableFile from a route; elsewhere return what the stream is made from, and open it outside of the protected method.',
+    remedy: isStream
+      ? 'Return what the stream is made from, and open it outside of the protected method.'
+      : 'Return the values as a list, or protect what is done for each of them with IdempotencyService.run().',
   });
 }

@@ -13,6 +13,7 @@ import { METHOD_METADATA, OPTIONS_METADATA } from '../options/metadata.js';
 import { CronJobs } from './cron-jobs.js';
 import {
   checkInstance,
+  checkResult,
   classOf,
   constructorOf,
   type Declared,
@@ -312,6 +313,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     const layers = Reflect.getMetadata(OPTIONS_METADATA, method) as readonly IdempotentOptions[];
     checkAcknowledge(name, layers, entrances);
     for (const entrance of entrances) {
+      checkResult(declared, entrance.kind === 'http');
       const { kind, scopes, message } = entrance;
       const declaration = { ...entrance, name, method: made, classOptions, layers };
       const { handler, check } = this.resolver.resolve(declaration);

@@ -8,6 +8,7 @@ import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 export interface FrameworkResponse {
   /** Fastify's way to Node's response. */
   readonly raw?: ServerResponse;
+  readonly statusCode: number;
   getHeaders(): OutgoingHttpHeaders;
   /** Fastify: the reply is ours from now on. */
   hijack?(): unknown;

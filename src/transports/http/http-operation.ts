@@ -1,4 +1,4 @@
-import { type CallHandler, StreamableFile } from '@nestjs/common';
+import { type CallHandler, Logger, StreamableFile } from '@nestjs/common';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { concatMap, Observable } from 'rxjs';
 import { type Awaitable, chain } from '../../engine/awaitable.js';
@@ -39,6 +39,8 @@ export class HttpOperation {
   /** The status that a reply of success gets, instead of the handler's. */
   private promisedStatus: number | undefined;
   private hasResult = false;
+  /** What the status was when the handler had returned something; whatever it is later, others say. */
+  private returnedStatus: number | undefined;
   private isPipelineDone = false;
   /** Unsubscribed before there was a result. */
   private isLeft = false;
@@ -59,6 +61,7 @@ export class HttpOperation {
       context.maxResponseBytes,
       (captured) => this.settle(captured),
       () => this.watchForEnd(),
+      (error) => this.report(error),
     );
     if (raw.destroyed) this.watchForEnd();
     if (endings.headers !== undefined) this.promise(endings.headers());
@@ -82,6 +85,7 @@ export class HttpOperation {
       const inner = source.subscribe({
         next: (value) => {
           this.hasResult = true;
+          if (value !== undefined) this.returnedStatus = this.exchange.response.statusCode;
           if (value instanceof StreamableFile) this.recorder.watch(value.getStream());
           subscriber.next(value);
         },
@@ -133,9 +137,12 @@ export class HttpOperation {
     if (this.isAnsweredByOther) {
       // The handler's own end settles the claim.
       if (run.hasEnded) return chain(this.settleWithoutReply(), () => 'send' as const);
-      run.onEnd(() => void this.settleWithoutReply());
+      run.onEnd(() => {
+        Promise.resolve(this.settleWithoutReply()).catch((error: unknown) => this.report(error));
+      });
       return 'send';
     }
+    if (this.hasUnmadeReply(captured)) return this.complete(NOT_KEPT);
     if (captured.kind === 'cut-off') return this.settleWithoutReply();
     if (captured.kind === 'broken') return this.fail(captured.error, 500, NOT_KEPT);
     const { headers, body } = captured;
@@ -208,6 +215,22 @@ export class HttpOperation {
     const { retryAfterMs } = this.handler.policy;
     const code = 'IDEMPOTENCY_STORE_UNAVAILABLE';
     writeProblem(raw, this.base, this.context.refusal(code, retryAfterMs, cause));
+  }
+
+  /**
+   * The handler has returned what it was to return, and an error status came after that: its reply
+   * could not be made. What it did is done, and must not be done again.
+   */
+  private hasUnmadeReply(captured: Captured): boolean {
+    if (captured.kind !== 'reply' || this.error !== undefined) return false;
+    const { hasEnded, failure } = this.run;
+    const hasReturned = hasEnded && failure === undefined && this.returnedStatus !== undefined;
+    return hasReturned && captured.status >= 500 && captured.status !== this.returnedStatus;
+  }
+
+  private report(error: unknown): void {
+    const problem = 'A reply could not be sent; its client has lost the connection.';
+    new Logger('Idempotency').error(problem, error instanceof Error ? error.stack : String(error));
   }
 
   /** The handler has come to its end, but its reply is not there to be kept. */

@@ -2,11 +2,15 @@ import type { ServerResponse } from 'node:http';
 import { Overlay } from './overlay.js';
 import type { ChunkArguments, HeadArguments } from './write-arguments.js';
 
+/** What changes headers one by one. */
+export type HeaderMethod = 'setHeader' | 'setHeaders' | 'appendHeader' | 'removeHeader';
+
 /** What a response whose reply is held back asks instead of doing it. */
 export interface Recorder {
   readonly headersSent: unknown;
   readonly writableEnded: unknown;
   writeHead(args: HeadArguments): unknown;
+  changeHeader(method: HeaderMethod, args: readonly unknown[]): unknown;
   flushHeaders(): void;
   write(args: ChunkArguments): unknown;
   end(args: ChunkArguments): unknown;
@@ -42,6 +46,21 @@ const methods = {
   },
 };
 
+const headerMethods = {
+  setHeader(...args: unknown[]) {
+    return recorderOf(this).changeHeader('setHeader', args);
+  },
+  setHeaders(...args: unknown[]) {
+    return recorderOf(this).changeHeader('setHeaders', args);
+  },
+  appendHeader(...args: unknown[]) {
+    return recorderOf(this).changeHeader('appendHeader', args);
+  },
+  removeHeader(...args: unknown[]) {
+    return recorderOf(this).changeHeader('removeHeader', args);
+  },
+};
+
 const states = {
   get headersSent() {
     return recorderOf(this).headersSent;
@@ -57,8 +76,10 @@ const states = {
 const RECORDED = new Overlay(methods);
 /** Only where somebody will ask, for an accessor on the response itself costs more than a method. */
 export const ANSWERED = new Overlay(states);
+/** Only once the head is written, for the same reason. */
+export const HEADERS_FIXED = new Overlay(headerMethods);
 /** Where a prototype carries them, all come at the price of one. */
-const RECORDED_NATIVE = new Overlay(methods, states);
+const RECORDED_NATIVE = new Overlay(methods, headerMethods, states);
 
 /** Puts the recorder between a response and whoever writes it; answers with what was there before. */
 export function recordInto(

@@ -25,8 +25,9 @@ export function replay(exchange: HttpExchange, reply: HttpReply): Awaitable<void
   const { raw, response } = exchange;
   const base = response.getHeaders();
   return chain(negotiate(reply, exchange.request.headers['accept-encoding']), (accepted) => {
-    response.hijack?.();
     writeReply(raw, base, accepted);
+    // Not before: what cannot be written is the framework's to answer.
+    response.hijack?.();
     if (raw === (response as unknown)) return void SEALED_NATIVE.cover(raw);
     SEALED_RAW.cover(raw);
     SEALED_REPLY.cover(response);

@@ -1,7 +1,20 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { type Awaitable, isPending } from '../../engine/awaitable.js';
-import { ANSWERED, type Recorder, recordInto } from './recorded-response.js';
+import {
+  checkEnd,
+  checkHead,
+  checkPiece,
+  refuseAfterHead,
+  writtenAfterEnd,
+} from './node-checks.js';
+import {
+  ANSWERED,
+  HEADERS_FIXED,
+  type HeaderMethod,
+  type Recorder,
+  recordInto,
+} from './recorded-response.js';
 import {
   type Chunk,
   type ChunkArguments,
@@ -41,6 +54,9 @@ type Phase = 'capturing' | 'streaming' | 'settling' | 'passing';
  * Stands between the framework and the raw response. Holds the reply back until `settle` has
  * answered, so that no client has a reply before it is on record. Works on what is written, so
  * that serializers, interceptors, filters and streams need not be known.
+ *
+ * What Node refuses is refused here in its place, to whoever wrote it: when the reply goes out nobody
+ * is there any more, and it would be on record.
  */
 export class ResponseRecorder implements Recorder {
   private phase: Phase = 'capturing';
@@ -52,7 +68,10 @@ export class ResponseRecorder implements Recorder {
   private sourceError: { readonly error: unknown } | undefined;
   /** The response as it was: other middleware may have wrapped it as well. */
   private readonly original: Readonly<Record<Overridden, Method>>;
+  /** Likewise where its headers are concerned. */
+  private headerMethods: Readonly<Record<HeaderMethod, Method>> | undefined;
   private looksSent = false;
+  private hasEnded = false;
   private clientGone = false;
 
   constructor(
@@ -62,8 +81,11 @@ export class ResponseRecorder implements Recorder {
     private readonly maxBytes: number,
     private readonly settle: (captured: Captured) => Awaitable<Verdict>,
     private readonly onClientGone: () => void,
+    /** Told why a reply could not be sent, when nobody else can be. */
+    private readonly onLost: (error: unknown) => void,
   ) {
     this.original = recordInto(this, response, isNativeApi) as Record<Overridden, Method>;
+    if (isNativeApi) this.headerMethods = this.original as object as Record<HeaderMethod, Method>;
   }
 
   /** For whoever asks a reply that has begun. */
@@ -80,15 +102,35 @@ export class ResponseRecorder implements Recorder {
     return this.phase === 'capturing' || this.phase === 'streaming';
   }
 
+  /** From the side of whoever writes, the headers are on their way. */
+  private get areHeadersFixed(): boolean {
+    if (this.phase === 'settling') return true;
+    return this.phase === 'capturing' && this.headers !== undefined;
+  }
+
   writeHead(args: HeadArguments): unknown {
+    if (this.areHeadersFixed) this.refuseHeaders((copy) => copy.writeHead(200));
     // Node calls this itself while the reply goes out.
-    if (this.phase !== 'capturing')
-      return this.phase === 'settling' ? this.response : this.callOriginal('writeHead', args);
+    if (this.phase !== 'capturing') return this.callOriginal('writeHead', args);
+    checkHead(this.response, args);
     this.head = args;
     this.headers = this.currentHeaders();
     // Fastify calls this from `send`, right before the end, and asks nothing in between.
     if (this.isNativeApi) this.lookSent();
+    else this.fixHeaders();
     return this.response;
+  }
+
+  /** Whoever answers next must see that a reply has begun, as it would. */
+  private refuseHeaders(change: (copy: ServerResponse) => unknown): void {
+    this.lookSent();
+    refuseAfterHead(this.response, change);
+  }
+
+  changeHeader(method: HeaderMethod, args: readonly unknown[]): unknown {
+    if (this.areHeadersFixed)
+      this.refuseHeaders((copy) => Reflect.apply(copy[method], copy, args) as unknown);
+    return this.changeOriginal(method, args);
   }
 
   flushHeaders(): void {
@@ -97,9 +139,10 @@ export class ResponseRecorder implements Recorder {
   }
 
   write(args: ChunkArguments): unknown {
+    if (this.isOver) return this.refuseMore(args);
     if (this.phase === 'passing' || this.phase === 'streaming')
       return this.callOriginal('write', args);
-    if (this.phase === 'settling') return false;
+    checkPiece(this.response, args);
     const { chunk, encoding, done } = normalize(args);
     this.captureHead();
     // Whoever writes may use its buffer again as soon as it is called back.
@@ -109,15 +152,20 @@ export class ResponseRecorder implements Recorder {
   }
 
   end(args: ChunkArguments): unknown {
+    if (this.isOver) {
+      this.refuseMore(args);
+      return this.response;
+    }
     if (this.phase === 'passing') return this.callOriginal('end', args);
-    if (this.phase === 'settling') return this.response;
-    const { chunk, encoding } = normalize(args);
     const wasStreaming = this.phase === 'streaming';
+    checkEnd(this.response, args, this.head, this.headers !== undefined);
+    const { chunk, encoding } = normalize(args);
     const single = this.chunks.length === 0 && !wasStreaming;
     if (!wasStreaming) {
       this.keep(chunk, encoding);
       this.headers ??= this.currentHeaders();
     }
+    this.hasEnded = true;
     const sendRest = (): void => {
       if (!wasStreaming && this.head) this.callOriginal('writeHead', this.head);
       if (wasStreaming || single) return void this.callOriginal('end', args);
@@ -170,7 +218,8 @@ export class ResponseRecorder implements Recorder {
   /** Takes headers back that have these values, before the reply goes out. */
   drop(headers: Readonly<Record<string, string>>): void {
     for (const [name, value] of Object.entries(headers)) {
-      if (this.response.getHeader(name) === value) this.response.removeHeader(name);
+      if (this.response.getHeader(name) === value && this.ofOriginal('headersSent') !== true)
+        this.changeOriginal('removeHeader', [name]);
       for (const given of [this.headers, this.head?.at(-1)])
         if (typeof given === 'object' && given !== null) dropFrom(given as object, name, value);
     }
@@ -193,10 +242,11 @@ export class ResponseRecorder implements Recorder {
   private captured(wasStreaming: boolean): Captured {
     if (this.sourceError !== undefined) return { kind: 'broken', error: this.sourceError.error };
     const isKept = !wasStreaming && this.size <= this.maxBytes;
-    const status = this.head?.[0] ?? this.response.statusCode;
+    const status: unknown = this.head?.[0] ?? this.response.statusCode;
     return {
       kind: 'reply',
-      status,
+      // As Node does: it may have been given as text.
+      status: Math.trunc(Number(status)),
       headers: this.headers ?? {},
       body: isKept ? this.joined() : undefined,
     };
@@ -207,17 +257,20 @@ export class ResponseRecorder implements Recorder {
     let verdict: Awaitable<Verdict> = 'send';
     try {
       verdict = this.settle(captured);
-    } catch {
+    } catch (error) {
       // As below: whatever went wrong, the client gets the reply that was made.
+      this.onLost(error);
     }
     if (!isPending(verdict)) return this.letOut(verdict, send);
     // Frameworks ask whether they have answered; from their side they have.
     this.lookSent();
-    void Promise.resolve(verdict).then(
-      (settled) => this.letOut(settled, send),
-      // Whatever went wrong, the client gets the reply that was made.
-      () => this.letOut('send', send),
-    );
+    void Promise.resolve(verdict)
+      .catch((error: unknown) => {
+        this.onLost(error);
+        return 'send' as const;
+      })
+      .then((settled) => this.letOut(settled, send))
+      .catch((error: unknown) => this.giveUp(error));
   }
 
   private letOut(verdict: Verdict, send: () => void): void {
@@ -227,17 +280,39 @@ export class ResponseRecorder implements Recorder {
     else verdict(this.response);
   }
 
+  /** Something else has changed the response meanwhile: its client must not wait for ever. */
+  private giveUp(error: unknown): void {
+    this.onLost(error);
+    this.callOriginal('destroy', []);
+  }
+
+  /** A piece that comes too late is told so, where Node would tell the whole process. */
+  private refuseMore(args: ChunkArguments): boolean {
+    const { chunk, done } = normalize(args);
+    if (done) process.nextTick(done, chunk === undefined ? undefined : writtenAfterEnd());
+    return false;
+  }
+
+  /** The end was written: by whoever answers, or by the recorder already. */
+  private get isOver(): boolean {
+    if (!this.hasEnded) return false;
+    return this.phase === 'settling' || this.ofOriginal('writableEnded') === true;
+  }
+
   /** Too large to keep: from here on the client gets the bytes as they come. */
   private startStreaming(): boolean {
     this.phase = 'passing';
-    if (this.head) this.callOriginal('writeHead', this.head);
-    const wantsMore = this.callOriginal('write', [this.joined()]) as boolean;
-    this.chunks.length = 0;
-    this.phase = 'streaming';
-    return wantsMore;
+    try {
+      if (this.head) this.callOriginal('writeHead', this.head);
+      return this.callOriginal('write', [this.joined()]) as boolean;
+    } finally {
+      this.chunks.length = 0;
+      this.phase = 'streaming';
+    }
   }
 
   private captureHead(): void {
+    if (this.headers === undefined) checkHead(this.response, undefined);
     this.headers ??= this.currentHeaders();
     this.lookSent();
   }
@@ -246,7 +321,13 @@ export class ResponseRecorder implements Recorder {
   private lookSent(): void {
     if (this.looksSent) return;
     this.looksSent = true;
-    if (!this.isNativeApi) ANSWERED.cover(this.response);
+    if (this.isNativeApi) return;
+    ANSWERED.cover(this.response);
+    this.fixHeaders();
+  }
+
+  private fixHeaders(): void {
+    this.headerMethods ??= HEADERS_FIXED.cover(this.response) as Record<HeaderMethod, Method>;
   }
 
   /** Set on the response, plus those given to `writeHead` (as Fastify does). */
@@ -269,6 +350,11 @@ export class ResponseRecorder implements Recorder {
 
   private joined(): Uint8Array {
     return this.chunks.length === 1 ? this.chunks[0]! : Buffer.concat(this.chunks);
+  }
+
+  private changeOriginal(method: HeaderMethod, args: readonly unknown[]): unknown {
+    const from = this.headerMethods ?? this.response;
+    return from[method].apply(this.response, args as never[]);
   }
 
   private callOriginal(name: Overridden, args: readonly unknown[]): unknown {

@@ -20,7 +20,8 @@ export function normalize(args: ChunkArguments): {
 } {
   const [first, second, third] = args;
   if (typeof first === 'function') return { done: first };
-  const chunk = first ?? undefined;
+  // Node takes everything that is false for nothing.
+  const chunk = first || undefined;
   if (typeof second === 'function') return { chunk, done: second };
   return { chunk, encoding: second ?? undefined, done: third ?? undefined };
 }

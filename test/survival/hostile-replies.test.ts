@@ -1,0 +1,97 @@
+import { request } from 'node:http';
+import { type Child, ChildProgram, nextMessage } from '../support/child-program.js';
+import { PLATFORMS } from '../support/http.js';
+import { ANSWERING, GOING_ON } from './support/hostile.js';
+
+/** Nothing is done that a retry would do again: the handler has thrown, or answered itself. */
+const ANSWERS = [
+  ...Object.keys(ANSWERING).map((which) => `answering/${which}`),
+  ...[1000, 99, 0, -1, 200.5, Number.NaN, Infinity].map((status) => `throwing/${status}`),
+];
+/** The handler has returned; what it returned cannot be made a reply of. */
+const UNMADE = ['file', 'outer', 'unserialisable'].map((which) => `returning/${which}`);
+
+/** What a client sees: status and body, or how the connection ended. */
+function send(port: number, path: string, key: string): Promise<string> {
+  return new Promise((resolve) => {
+    const headers = { 'idempotency-key': key, 'content-length': 0 };
+    const url = `/${encodeURI(path)}`;
+    const asked = request(
+      { port, path: url, method: 'POST', headers, agent: false },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (piece: string) => (text += piece));
+        response.on('close', () =>
+          resolve(`${response.statusCode} ${text} ${response.complete ? '' : 'cut off'}`),
+        );
+      },
+    );
+    asked.setTimeout(5_000, () => asked.destroy(new Error('no answer')));
+    asked.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    asked.end();
+  });
+}
+
+/** In processes of their own, because what nobody catches ends the process. */
+describe.each(PLATFORMS)('what Node refuses in a reply, on %s', (platform) => {
+  let program: ChildProgram;
+  let children: Partial<Record<string, Child<number>>>;
+
+  beforeAll(async () => {
+    program = await ChildProgram.compile('test/survival/programs/hostile.ts');
+    children = {};
+  }, 60_000);
+
+  afterAll(() => program?.stop());
+
+  /** A process that lives: the one before, or another. */
+  async function living(kind: 'without' | 'at once' | 'later'): Promise<Child<number>> {
+    const known = children[kind];
+    if (known !== undefined && known.process.exitCode === null) return known;
+    const child = await program.start<number>({
+      PLATFORM: platform,
+      STORE: kind,
+      PROTECTED: kind === 'without' ? 'no' : 'yes',
+    });
+    children[kind] = child;
+    return child;
+  }
+
+  async function stateOf({ process }: Child<number>): Promise<{ runs: number; isIdle: boolean }> {
+    process.send('state?');
+    return nextMessage(process);
+  }
+
+  describe.each(['at once', 'later'] as const)('over a store that answers %s', (kind) => {
+    it.each(ANSWERS)('is the same as without the library, and ends nothing: %s', async (path) => {
+      const plain = await send((await living('without')).ready, path, 'plain');
+      const child = await living(kind);
+      const key = Buffer.from(path).toString('hex').slice(0, 200);
+      const first = await send(child.ready, path, key);
+      expect(first).toBe(plain);
+      expect(await send(child.ready, path, key)).toBe(first);
+      expect((await stateOf(child)).isIdle).toBe(true);
+      expect(child.errors()).toBe('');
+    });
+
+    it.each(UNMADE)('is the same, and does not make the handler run again: %s', async (path) => {
+      const plain = await send((await living('without')).ready, path, 'plain');
+      const child = await living(kind);
+      const { runs } = await stateOf(child);
+      expect(await send(child.ready, path, path)).toBe(plain);
+      expect(await send(child.ready, path, path)).toMatch(/^409 .*IDEMPOTENCY_REPLY_NOT_KEPT/);
+      expect(await stateOf(child)).toEqual({ runs: runs + 1, isIdle: true });
+      expect(child.errors()).toBe('');
+    });
+
+    it.each(Object.keys(GOING_ON))('ends nothing that it would end without: %s', async (which) => {
+      const child = await living(kind);
+      for (const key of ['once', 'again', 'again'])
+        expect(await send(child.ready, `answering/${which}`, `${which.length}-${key}`)).toBe(
+          '201 x ',
+        );
+      expect((await stateOf(child)).isIdle).toBe(true);
+      expect(child.errors()).toBe('');
+    });
+  });
+});

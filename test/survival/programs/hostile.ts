@@ -1,0 +1,121 @@
+import 'reflect-metadata';
+import {
+  type CallHandler,
+  Controller,
+  type ExecutionContext,
+  Header,
+  HttpException,
+  type NestInterceptor,
+  Module,
+  Param,
+  Post,
+  Redirect,
+  Res,
+  StreamableFile,
+  UseInterceptors,
+} from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { Idempotent, IdempotencyModule, MemoryStore } from 'nestjs-idempotency';
+import type { ServerResponse } from 'node:http';
+import { map, tap } from 'rxjs';
+import { IdempotencyEngine } from '../../../src/engine/engine.js';
+import { FaultInjectingStore, pass } from '../../../src/testing/index.js';
+import { ANSWERING, GOING_ON, type PlatformReply } from '../support/hostile.js';
+
+const { PLATFORM, STORE, PROTECTED } = process.env;
+const CYRILLIC = 'attachment; filename="накладная.pdf"';
+const protect = (): MethodDecorator =>
+  PROTECTED === 'yes' ? (Idempotent() as MethodDecorator) : () => undefined;
+let runs = 0;
+
+class Late implements NestInterceptor {
+  intercept(
+    context: ExecutionContext,
+    next: CallHandler,
+  ): ReturnType<NestInterceptor['intercept']> {
+    const reply = context.switchToHttp().getResponse<PlatformReply>();
+    return next.handle().pipe(tap(() => reply.header('X-Note', 'заметка')));
+  }
+}
+
+class Unserialisable implements NestInterceptor {
+  intercept(_: ExecutionContext, next: CallHandler): ReturnType<NestInterceptor['intercept']> {
+    return next.handle().pipe(map(() => ({ amount: 12n })));
+  }
+}
+
+@Controller()
+class HostileController {
+  @protect()
+  @Post('answering/:which')
+  answering(
+    @Res() reply: PlatformReply & { raw?: ServerResponse },
+    @Param('which') which: string,
+  ): void {
+    runs += 1;
+    const raw = reply.raw ?? (reply as unknown as ServerResponse);
+    (ANSWERING[which] ?? GOING_ON[which])?.({ raw, reply });
+  }
+
+  @protect()
+  @Post('returning/file')
+  file(): StreamableFile {
+    runs += 1;
+    return new StreamableFile(Buffer.from('abc'), { disposition: CYRILLIC });
+  }
+
+  @protect()
+  @Header('X-Note', 'заметка')
+  @Post('returning/header')
+  header(): string {
+    runs += 1;
+    return 'x';
+  }
+
+  @protect()
+  @Redirect()
+  @Post('returning/redirect')
+  redirect(): { url: string; statusCode: number } {
+    runs += 1;
+    return { url: 'http://host/\u0000\r\nX: y', statusCode: 302 };
+  }
+
+  @protect()
+  @UseInterceptors(Late)
+  @Post('returning/outer')
+  outer(): string {
+    runs += 1;
+    return 'x';
+  }
+
+  @protect()
+  @UseInterceptors(Unserialisable)
+  @Post('returning/unserialisable')
+  unserialisable(): string {
+    runs += 1;
+    return 'x';
+  }
+
+  @protect()
+  @Post('throwing/:status')
+  throwing(@Param('status') status: string): never {
+    runs += 1;
+    throw new HttpException('upstream said so', Number(status));
+  }
+}
+
+const store = new FaultInjectingStore(new MemoryStore());
+if (STORE === 'later')
+  for (const verb of ['acquire', 'complete', 'release', 'hold'] as const) store.always(verb, pass);
+
+@Module({ imports: [IdempotencyModule.forRoot({ store })], controllers: [HostileController] })
+class AppModule {}
+
+const adapter = PLATFORM === 'fastify' ? new FastifyAdapter() : new ExpressAdapter();
+const app = await NestFactory.create(AppModule, adapter as ExpressAdapter, { logger: false });
+await app.listen(0, '127.0.0.1');
+const engine = app.get(IdempotencyEngine, { strict: false });
+process.on('message', () => process.send?.({ runs, isIdle: engine.isIdle }));
+process.send?.((app.getHttpServer().address() as { port: number }).port);

@@ -14,6 +14,7 @@ import { SealedStore } from './encryption/sealed.store.js';
 import { type Clock, systemClock } from './engine/clock.js';
 import { IdempotencyConfigurationError } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
+import { DeferredCompletions } from './engine/deferred.js';
 import { IdempotencyEngine } from './engine/engine.js';
 import type { IdempotencyStore } from './engine/store.js';
 import { StoreCalls } from './engine/store-calls.js';
@@ -45,6 +46,7 @@ import {
 import { checkModuleOptions, checkStore } from './idempotency.options-check.js';
 import { IdempotencyService } from './idempotency.service.js';
 import { IdempotencyEvents } from './observability/idempotency-events.js';
+import { NOT_KEPT } from './replies/codec.js';
 import { MemoryStore } from './stores/memory/index.js';
 import { LockStrategy } from './strategies/lock.strategy.js';
 import { ResourceRegistry } from './strategies/resource-registry.js';
@@ -55,9 +57,6 @@ import { UniqueKeyStrategy } from './strategies/unique-key.strategy.js';
 import { VersionStrategy } from './strategies/version.strategy.js';
 import { tokenControllers } from './transports/http/token.controller.js';
 import { TokenService } from './tokens/token.service.js';
-
-/** How long a shutdown waits for records that are still being written, in milliseconds. */
-const DRAIN_MS = 5_000;
 
 /**
  * Brings `@Idempotent()` to life.
@@ -87,7 +86,12 @@ const DRAIN_MS = 5_000;
         const { encryption } = options;
         const records = encryption ? new SealedStore(store, new Seal(encryption)) : store;
         const calls = new StoreCalls(records, clock, timeoutMs, events);
-        return new IdempotencyEngine(calls, clock, events);
+        const deferred = new DeferredCompletions({
+          maxCompletions: options.maxDeferredCompletions ?? MODULE_DEFAULTS.maxDeferredCompletions,
+          maxBytes: options.maxDeferredBytes ?? MODULE_DEFAULTS.maxDeferredBytes,
+          tombstone: NOT_KEPT,
+        });
+        return new IdempotencyEngine(calls, clock, events, deferred);
       },
     },
     IdempotencyEvents,
@@ -134,6 +138,7 @@ export class IdempotencyModule
     private readonly engine: IdempotencyEngine,
     private readonly events: IdempotencyEvents,
     @Inject(IDEMPOTENCY_STORE) private readonly store: IdempotencyStore,
+    @Inject(MODULE_OPTIONS_TOKEN) private readonly options: IdempotencyModuleOptions,
   ) {
     super();
   }
@@ -175,10 +180,20 @@ export class IdempotencyModule
   }
 
   async onApplicationShutdown(): Promise<void> {
-    await this.engine.drain(DRAIN_MS);
+    const left = await this.engine.drain(shutdownTimeoutOf(this.options));
+    if (left > 0) {
+      const count = left === 1 ? '1 operation was' : `${left} operations were`;
+      new Logger('Idempotency').warn(`${count} not over, or not on record, at the shutdown.`);
+    }
     this.events.end();
     await this.store.close?.();
   }
+}
+
+function shutdownTimeoutOf({
+  shutdownTimeout = MODULE_DEFAULTS.shutdownTimeout,
+}: IdempotencyModuleOptions): number {
+  return parseDuration('shutdownTimeout', shutdownTimeout, { zero: true });
 }
 
 const STORE_FROM_OPTIONS: Provider = {

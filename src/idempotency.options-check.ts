@@ -1,4 +1,5 @@
 import { checkEncryption } from './encryption/encryption-options.js';
+import { parseDuration } from './engine/duration.js';
 import { IdempotencyConfigurationError } from './engine/configuration-error.js';
 import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from './options/idempotency.options.js';
 import { checkTokenOptions } from './tokens/token-options-check.js';
@@ -49,6 +50,21 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
       'a whole number of bytes, 0 or more',
       'Leave it out for 1 MiB.',
     );
+  for (const [option, least] of [
+    ['maxDeferredCompletions', 1],
+    ['maxDeferredBytes', 0],
+  ] as const) {
+    const given = options[option];
+    if (given !== undefined && !(Number.isSafeInteger(given) && given >= least))
+      throw wrong(
+        option,
+        given,
+        `a whole number, ${least} or more`,
+        `Leave it out for ${MODULE_DEFAULTS[option]}.`,
+      );
+  }
+  if (options.shutdownTimeout !== undefined)
+    parseDuration('shutdownTimeout', options.shutdownTimeout, { zero: true });
   if (principal !== undefined && typeof principal !== 'function')
     throw wrong(
       'principal',

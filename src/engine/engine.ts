@@ -1,6 +1,7 @@
 import { Answers } from './answers.js';
 import { type Awaitable, isPending } from './awaitable.js';
 import type { Clock } from './clock.js';
+import type { DeferredCompletions } from './deferred.js';
 import { type EventSink, subjectOf } from './events.js';
 import type { Claim } from './claim.js';
 import type { Asking, Claimed, ClaimSource } from './claim-source.js';
@@ -11,8 +12,14 @@ import { fingerprintsMatch, LocalCall, Rounds } from './waiting.js';
 import type { Beginning, OperationRequest, Refused } from './operation.js';
 import type { IdempotencyErrorCode } from './refusals.js';
 import type { Refusing } from './store.js';
-import type { StoreCalls } from './store-calls.js';
+import { type StoreCalls, StoreUnavailableError } from './store-calls.js';
 import { TransactionalClaims } from './transactional-claim.js';
+
+const TOO_MUCH_WAITS =
+  'Too many ends of operations wait for the idempotency store already (maxDeferredCompletions).';
+
+/** Longer than any drain. In milliseconds. */
+const LONG_MS = 2 ** 31 - 1;
 
 /** A duplicate that has to look again after something changed. */
 const LOOK_AGAIN = Symbol('look again');
@@ -35,11 +42,13 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   private readonly leases: ClaimSource;
   private readonly transactions: ClaimSource;
   private readonly background = new Set<Promise<void>>();
+  private readonly whenIdle = new Set<() => void>();
 
   constructor(
     readonly calls: StoreCalls,
     readonly clock: Clock,
     readonly events: EventSink,
+    readonly deferred: DeferredCompletions,
   ) {
     this.rounds = new Rounds(calls.store, clock);
     this.answers = new Answers(events);
@@ -67,16 +76,27 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     return this.answers.refuse(request, code, reason);
   }
 
-  /** Waits until nothing is left to be told to the store, or the time is over. */
-  async drain(timeoutMs: number): Promise<void> {
-    if (this.background.size === 0) return;
+  /**
+   * Waits until every operation has come to its end and the store knows of it, or the time is over.
+   * The process lives as long.
+   *
+   * @returns how many are left
+   */
+  async drain(timeoutMs: number): Promise<number> {
+    if (this.isIdle) return 0;
+    // Timers of the engine do not keep the process, and the last client may have gone.
+    const keepsProcess = setInterval(() => undefined, LONG_MS);
     await new Promise<void>((resolve) => {
-      const cancel = this.clock.after(timeoutMs, resolve);
-      void this.settled().then(() => {
+      const end = (): void => {
         cancel();
+        this.whenIdle.delete(end);
         resolve();
-      });
+      };
+      const cancel = this.clock.after(timeoutMs, end);
+      this.whenIdle.add(end);
     });
+    clearInterval(keepsProcess);
+    return this.locals.size + this.background.size;
   }
 
   opened(id: string, local: LocalCall): void {
@@ -84,16 +104,25 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   }
 
   closed(id: string, local: LocalCall): void {
-    if (this.locals.get(id) === local) this.locals.delete(id);
+    if (this.locals.get(id) !== local) return;
+    this.locals.delete(id);
+    this.lookWhetherIdle();
   }
 
   inBackground(work: Promise<void>): void {
     this.background.add(work);
-    void work.finally(() => this.background.delete(work));
+    void work.finally(() => {
+      this.background.delete(work);
+      this.lookWhetherIdle();
+    });
   }
 
-  private async settled(): Promise<void> {
-    while (this.background.size > 0) await Promise.allSettled(this.background);
+  /** What ends in one way may go on in the background: it has said so by then. */
+  private lookWhetherIdle(): void {
+    if (this.whenIdle.size > 0)
+      queueMicrotask(() => {
+        if (this.isIdle) for (const end of this.whenIdle) end();
+      });
   }
 
   private async lookAgain(request: OperationRequest, first: Awaitable<Look>): Promise<Beginning> {
@@ -126,7 +155,10 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     const waitedMs = waiting === undefined ? 0 : askedAtMs - waiting.startedAtMs;
     const lockWaitMs = Math.max(0, request.policy.waitMs - waitedMs);
     const asking: Asking = { request, local, owner: newOwner(), askedAtMs, lockWaitMs };
-    const source = request.transaction === undefined ? this.leases : this.transactions;
+    const isLeased = request.transaction === undefined;
+    if (isLeased && this.deferred.isFull)
+      return this.answers.storeFailed(request, new StoreUnavailableError(TOO_MUCH_WAITS));
+    const source = isLeased ? this.leases : this.transactions;
     this.locals.set(request.id, local);
     let answer: Awaitable<Claimed | Refusing>;
     try {

@@ -90,6 +90,11 @@ export interface CompletionFailedEvent extends EventBase {
   /** The verb that failed. */
   readonly verb: 'complete' | 'release' | 'hold';
   readonly cause: unknown;
+  /**
+   * With `complete`: what is kept of the reply. `tombstone`: the store has no room for it, or too much
+   * waits for the store already; retries get `IDEMPOTENCY_REPLY_NOT_KEPT`.
+   */
+  readonly keeps?: 'reply' | 'tombstone';
 }
 
 /** A handler runs without protection because the store failed and `onStoreFailure` is `proceed`. */
@@ -128,7 +133,7 @@ export type OwnersEvent =
   | Pick<LeaseLostEvent, 'type'>
   | Pick<ExecutedEvent, 'type' | 'durationMs'>
   | Pick<HeldEvent, 'type' | 'reason'>
-  | Pick<CompletionFailedEvent, 'type' | 'verb' | 'cause'>
+  | Pick<CompletionFailedEvent, 'type' | 'verb' | 'cause' | 'keeps'>
   | Pick<StepNotSavedEvent, 'type' | 'cause'>;
 
 /** The `type` of every event: also the last part of its diagnostics channel's name. */

@@ -1,9 +1,16 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { attempt, type Awaitable, chain, Failure } from './awaitable.js';
 import type { CancelTimer, Clock } from './clock.js';
 
 /** The pause after a renewal, and after one that failed, as parts of the lease. */
 const RENEW_AFTER = 1 / 3;
 const RETRY_AFTER = 1 / 10;
+
+/**
+ * Runs code outside of the call that it came from. What goes on after a reply has left would keep the
+ * call's context alive as well: the request with its body, and whatever the application has put there.
+ */
+export const outside = AsyncLocalStorage.snapshot();
 
 /** What a lease tells its claim and asks of it. */
 export interface LeaseHolder {
@@ -19,6 +26,8 @@ export class Lease {
   isLost = false;
   private phase: 'kept' | 'settling' | 'stopped' = 'kept';
   private hasFailed = false;
+  private isDetached = false;
+  private dueAtMs = 0;
   private cancelTimer: CancelTimer | undefined;
   private abortController: AbortController | undefined;
 
@@ -70,6 +79,12 @@ export class Lease {
     this.schedule(this.leaseMs * RENEW_AFTER);
   }
 
+  /** The call has been answered, and the lease outlives it. */
+  detach(): void {
+    this.isDetached = true;
+    if (this.phase !== 'stopped') this.schedule(this.dueAtMs - this.clock.now());
+  }
+
   stop(): void {
     this.phase = 'stopped';
     this.cancelTimer?.();
@@ -81,7 +96,10 @@ export class Lease {
 
   private schedule(delayMs: number): void {
     this.cancelTimer?.();
-    this.cancelTimer = this.clock.after(Math.max(0, delayMs), () => void this.renew());
+    const pauseMs = Math.max(0, delayMs);
+    this.dueAtMs = this.clock.now() + pauseMs;
+    const start = (): CancelTimer => this.clock.after(pauseMs, () => void this.renew());
+    this.cancelTimer = this.isDetached ? outside(start) : start();
   }
 
   private async renew(): Promise<void> {

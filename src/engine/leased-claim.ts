@@ -1,12 +1,13 @@
 import { attempt, type Awaitable, chain, Failure } from './awaitable.js';
 import type { Claim, SaveStepOptions, Settlement } from './claim.js';
 import type { Clock } from './clock.js';
+import type { DeferredCompletions, DeferredReply } from './deferred.js';
 import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
-import { Lease, type LeaseHolder, settleLater } from './lease.js';
+import { Lease, type LeaseHolder, outside, settleLater } from './lease.js';
 import type { LocalCall } from './waiting.js';
 import type { OperationRequest } from './operation.js';
 import { OwnedRecord } from './owned-record.js';
-import type { Acquired, Steps } from './store.js';
+import { type Acquired, isStoreFull, type Steps } from './store.js';
 import type { StoreCalls } from './store-calls.js';
 
 const STORED: Settlement = { outcome: 'stored' };
@@ -18,6 +19,8 @@ export interface LeasedClaimSurroundings {
   readonly calls: StoreCalls;
   readonly clock: Clock;
   readonly events: EventSink;
+  /** What waits to be told to the store. */
+  readonly deferred: DeferredCompletions;
   /** Duplicates in this process find the call, unless another one has taken its place. */
   opened(id: string, local: LocalCall): void;
   /** Duplicates in this process do not find the call any more. */
@@ -35,6 +38,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
   readonly keepsReply = true;
   isRunning = true;
   private handlerStartedAtMs: number | undefined;
+  private readonly request: OperationRequest;
   private readonly lease: Lease;
   private readonly record: OwnedRecord;
 
@@ -42,7 +46,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
   constructor(
     private readonly around: LeasedClaimSurroundings,
     private readonly local: LocalCall,
-    private readonly request: OperationRequest,
+    request: OperationRequest,
     owner: string,
     acquired: Acquired,
     askedAtMs: number,
@@ -51,7 +55,8 @@ export class LeasedClaim implements Claim, LeaseHolder {
     this.attempt = acquired.attempt;
     this.fencingToken = acquired.fencingToken;
     this.steps = acquired.steps;
-    this.record = new OwnedRecord(around.calls, request, owner);
+    this.request = withoutCall(request);
+    this.record = new OwnedRecord(around.calls, this.request, owner);
     this.lease = new Lease(around.clock, request.policy.leaseMs, askedAtMs, this);
   }
 
@@ -81,15 +86,10 @@ export class LeasedClaim implements Claim, LeaseHolder {
 
   complete(reply: Uint8Array): Awaitable<Settlement> {
     this.startSettling();
-    const complete = (): Awaitable<Settlement | Failure> =>
-      this.try('complete', () => this.recordReply(reply));
-    return chain(complete(), (settlement) => {
+    return chain(this.tryToRecord(reply), (settlement) => {
       if (!(settlement instanceof Failure)) return this.recorded(settlement, reply);
-      // Duplicates in this process are answered from memory until the store has it.
-      this.around.opened(this.id, this.local);
-      this.local.reply(reply);
-      this.settleInBackground(complete, (late) => void this.recorded(late, reply));
-      return DEFERRED;
+      if (isStoreFull(settlement.cause)) return this.completeWithTombstone(settlement.cause);
+      return this.defer(this.around.deferred.add(reply), settlement.cause);
     });
   }
 
@@ -175,10 +175,49 @@ export class LeasedClaim implements Claim, LeaseHolder {
     });
   }
 
+  private tryToRecord(reply: Uint8Array): Awaitable<Settlement | Failure> {
+    return attempt(() => this.recordReply(reply));
+  }
+
+  /** There is no room for the reply; there may be for the fact that there was one. */
+  private completeWithTombstone(cause: unknown): Awaitable<Settlement> {
+    const { tombstone } = this.around.deferred.bounds;
+    return chain(this.tryToRecord(tombstone), (settlement) => {
+      if (settlement instanceof Failure)
+        return this.defer(this.around.deferred.add(tombstone), settlement.cause);
+      this.emitFailure('complete', cause, 'tombstone');
+      return this.recorded(settlement, tombstone);
+    });
+  }
+
+  /** The reply leaves; the store is told later. Nothing here may know the reply but as `waiting`. */
+  private defer(waiting: DeferredReply, cause: unknown): Settlement {
+    this.emitFailure('complete', cause, waiting.kind);
+    // Duplicates in this process are answered from memory until the store has it.
+    this.around.opened(this.id, this.local);
+    this.local.reply(waiting.bytes);
+    const complete = (): Awaitable<Settlement | Failure> =>
+      chain(this.tryToRecord(waiting.bytes), (settlement) => {
+        if (settlement instanceof Failure) this.failedAgain(waiting, settlement.cause);
+        return settlement;
+      });
+    const settled = (late: Settlement): void => void this.recorded(late, waiting.bytes);
+    this.settleInBackground(complete, settled, () => waiting.leave());
+    return DEFERRED;
+  }
+
   private recordReply(reply: Uint8Array): Awaitable<Settlement> {
     return chain(this.record.complete(reply), (written) =>
       written ? STORED : this.reclaim(reply),
     );
+  }
+
+  private failedAgain(waiting: DeferredReply, cause: unknown): void {
+    if (isStoreFull(cause)) {
+      waiting.shrink();
+      this.local.reply(waiting.bytes);
+    }
+    this.emitFailure('complete', cause, waiting.kind);
   }
 
   /**
@@ -213,28 +252,39 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   /** One try of a settling verb. A failure is told before it is decided upon. */
-  private try<T>(
-    verb: 'complete' | 'release' | 'hold',
-    run: () => Awaitable<T>,
-  ): Awaitable<T | Failure> {
+  private try<T>(verb: 'release' | 'hold', run: () => Awaitable<T>): Awaitable<T | Failure> {
     return chain(attempt(run), (result) => {
-      if (result instanceof Failure) {
-        this.emit({ type: 'completion-failed', verb, cause: result.cause });
-      }
+      if (result instanceof Failure) this.emitFailure(verb, result.cause);
       return result;
     });
+  }
+
+  private emitFailure(
+    verb: 'complete' | 'release' | 'hold',
+    cause: unknown,
+    keeps?: 'reply' | 'tombstone',
+  ): void {
+    this.emit({ type: 'completion-failed', verb, cause, ...(keeps && { keeps }) });
   }
 
   private settleInBackground<T>(
     settle: () => Awaitable<T | Failure>,
     settled: (result: T) => void,
+    left: () => void = this.around.deferred.book(this.record.unsavedBytes),
   ): void {
+    const { clock } = this.around;
     const giveUp = (): void => {
       this.leave();
       this.close();
     };
-    const { clock } = this.around;
-    this.around.inBackground(settleLater(clock, this.record.retentionMs, settle, settled, giveUp));
+    this.lease.detach();
+    const { retentionMs } = this.record;
+    // Promises keep the context that they were made in.
+    outside(() =>
+      this.around.inBackground(
+        settleLater(clock, retentionMs, settle, settled, giveUp).finally(left),
+      ),
+    );
   }
 
   private emit(facts: OwnersEvent): void {
@@ -253,4 +303,10 @@ export class LeasedClaim implements Claim, LeaseHolder {
     this.lease.stop();
     this.around.closed(this.id, this.local);
   }
+}
+
+/** What outlives a call must not hold on to it: its request may be large. */
+function withoutCall(request: OperationRequest): OperationRequest {
+  const { id, scope, fingerprint, policy, leastRetentionMs } = request;
+  return { id, scope, fingerprint, policy, leastRetentionMs };
 }

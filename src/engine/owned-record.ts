@@ -25,6 +25,13 @@ export class OwnedRecord {
     return this.currentRetentionMs;
   }
 
+  /** How much of finished steps is not on record yet, in bytes. */
+  get unsavedBytes(): number {
+    let bytes = 0;
+    for (const value of this.unsavedSteps.values()) bytes += value.byteLength;
+    return bytes;
+  }
+
   /** Changes {@link retentionMs}, as far as the request lets it. */
   keepFor(retentionMs: number): void {
     this.currentRetentionMs = Math.max(retentionMs, this.request.leastRetentionMs ?? 0);

@@ -234,7 +234,17 @@ export interface IdempotencyStore {
   close?(): Awaitable<void>;
 }
 
-/** Thrown by a store that has no room left. Clients are answered 503, as for a store that is down. */
+/**
+ * Thrown by a store that has no room left for what it was given. A call that wants to begin is answered
+ * 503, as for a store that is down; in the place of a reply the engine keeps a tombstone.
+ */
 export class StoreFullError extends Error {
   override readonly name = 'StoreFullError';
+}
+
+/** True for an error of this class, or one that was caused by it; also from another copy of this package. */
+export function isStoreFull(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    if (cause.name === 'StoreFullError') return true;
+  return false;
 }

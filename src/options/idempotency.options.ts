@@ -185,6 +185,23 @@ export interface IdempotencyModuleOptions {
    */
   maxResponseBytes?: number;
   /**
+   * How many ends of operations may wait for a store that fails, in this process. Beyond that, calls
+   * with new keys get 503 until the store has caught up; what runs already is remembered all the same.
+   * @default 10000
+   */
+  maxDeferredCompletions?: number;
+  /**
+   * How many bytes of replies may wait for a store that fails, in this process. Beyond that, what is
+   * recorded when the store is back is that the operation is done, without its reply.
+   * @default 67108864
+   */
+  maxDeferredBytes?: number;
+  /**
+   * How long a shutdown waits for operations that still run, or whose end the store does not know yet.
+   * @default '5s'
+   */
+  shutdownTimeout?: Duration;
+  /**
    * Seals replies and results of steps with AES-256-GCM before the store sees them.
    * @default none: they are stored as they are
    */
@@ -235,4 +252,7 @@ export const MODULE_DEFAULTS = {
   storeTimeout: '2s',
   maxResponseBytes: 1024 * 1024,
   coverage: 'off',
+  maxDeferredCompletions: 10_000,
+  maxDeferredBytes: 64 * 1024 * 1024,
+  shutdownTimeout: '5s',
 } as const satisfies IdempotencyModuleOptions;

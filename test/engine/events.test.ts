@@ -14,6 +14,7 @@ import {
   STORE_TIMEOUT_MS,
   type World,
 } from '../support/engine.js';
+import { newDeferred } from '../support/deferred.js';
 
 expectNothingLeft();
 
@@ -101,6 +102,7 @@ const STORIES: Record<IdempotencyEvent['type'], Story> = {
     },
     event: {
       attempt: 1,
+      keeps: 'reply',
       verb: 'complete',
       cause: expect.objectContaining({ cause: new Error('no route') }),
     },
@@ -193,7 +195,7 @@ test('reports nothing, and works, while nobody listens', async () => {
     throw new Error('nobody listens');
   };
   const calls = new StoreCalls(store, clock, STORE_TIMEOUT_MS);
-  const engine = new IdempotencyEngine(calls, clock, { hasListeners: false, emit });
+  const engine = new IdempotencyEngine(calls, clock, { hasListeners: false, emit }, newDeferred());
   store.next('acquire', failBefore());
   expect(await engine.begin(operation())).toMatchObject({ outcome: 'refused' });
   store.next('complete', failBefore());

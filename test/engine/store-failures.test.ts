@@ -63,7 +63,7 @@ async function within<T>(world: World, asked: T | PromiseLike<T>): Promise<T> {
   return answer.value;
 }
 
-describe.each(FAULTS)('a store that %s (%s)', (_how, writes, faultIn) => {
+describe.each(FAULTS)('a store that %s (%s)', (how, writes, faultIn) => {
   describe('when a call wants to begin', () => {
     test('refuses it in time, and the handler does not run', async () => {
       const world = newWorld();
@@ -104,6 +104,10 @@ describe.each(FAULTS)('a store that %s (%s)', (_how, writes, faultIn) => {
     expect(await claim.complete(bytes('paid'))).toEqual({ outcome: 'stored' });
   });
 
+  // Where there is no room, what is kept is that there was a reply.
+  const isFull = how === 'is full';
+  const kept = isFull ? 'tombstone' : 'paid';
+
   describe('when a reply is recorded', () => {
     test('lets the reply leave in time, and records it later', async () => {
       const world = newWorld();
@@ -111,12 +115,14 @@ describe.each(FAULTS)('a store that %s (%s)', (_how, writes, faultIn) => {
       const claim = await process.claim();
       store.next('complete', faultIn(world));
       const settlement = await within(world, claim.complete(bytes('paid')));
-      expect(settlement).toEqual({ outcome: 'deferred' });
-      expect(process.eventsOf('completion-failed')).toMatchObject([{ verb: 'complete' }]);
+      expect(settlement).toEqual({ outcome: isFull ? 'stored' : 'deferred' });
+      expect(process.eventsOf('completion-failed')).toMatchObject([
+        { verb: 'complete', keeps: isFull ? 'tombstone' : 'reply' },
+      ]);
       await world.advance(LATE_MS);
-      expect(world.reply).toBe('paid');
+      expect(world.reply).toBe(kept);
       expect(process.reported.filter((type) => type === 'stored')).toHaveLength(1);
-      expect(await world.start().ask()).toBe('replay paid');
+      expect(await world.start().ask()).toBe(`replay ${kept}`);
     });
 
     test('again and again keeps the claim, and duplicates get the reply from memory', async () => {
@@ -128,18 +134,18 @@ describe.each(FAULTS)('a store that %s (%s)', (_how, writes, faultIn) => {
       store.next('complete', faultIn(world));
       store.always('complete', failBefore());
       await within(world, claim.complete(bytes('paid')));
-      expect(await waiting).toBe('replay paid');
+      expect(await waiting).toBe(`replay ${kept}`);
       const asked = store.count('acquire');
       await world.advance(3 * LEASE_MS);
-      expect(await process.ask()).toBe('replay paid');
+      expect(await process.ask()).toBe(`replay ${kept}`);
       expect(store.count('acquire')).toBe(asked);
       // Elsewhere nobody runs: either the reply is there, or the lease is.
-      const elsewhere = writes === 'never' ? 'IDEMPOTENCY_KEY_IN_USE' : 'replay paid';
+      const elsewhere = writes === 'never' ? 'IDEMPOTENCY_KEY_IN_USE' : `replay ${kept}`;
       expect(await world.start().ask()).toBe(elsewhere);
-      expect(await world.process.ask()).toBe('replay paid');
+      expect(await world.process.ask()).toBe(`replay ${kept}`);
       store.heal();
       await world.advance(10_000);
-      expect(world.reply).toBe('paid');
+      expect(world.reply).toBe(kept);
     });
 
     test('is waited for by a shutdown', async () => {
@@ -154,7 +160,7 @@ describe.each(FAULTS)('a store that %s (%s)', (_how, writes, faultIn) => {
       await world.advance(5_000);
       expect(drained.value).toBe('drained');
       await world.advance(LATE_MS);
-      expect(world.reply).toBe('paid');
+      expect(world.reply).toBe(kept);
     });
   });
 

@@ -4,7 +4,9 @@ import type { IdempotencyEvent } from '../../src/engine/events.js';
 import type { Beginning, OperationPolicy, OperationRequest } from '../../src/engine/operation.js';
 import type { Awaitable, IdempotencyStore, RecordView } from '../../src/engine/store.js';
 import { StoreCalls } from '../../src/engine/store-calls.js';
+import type { DeferredBounds } from '../../src/engine/deferred.js';
 import { MemoryStore } from '../../src/stores/memory/index.js';
+import { newDeferred } from './deferred.js';
 import { FaultInjectingStore, ManualClock, pass, type StoreVerb } from '../../src/testing/index.js';
 
 export const LEASE_MS = 30_000;
@@ -45,10 +47,11 @@ export class Process {
   constructor(
     readonly store: IdempotencyStore,
     readonly clock: ManualClock,
+    bounds?: Partial<DeferredBounds>,
   ) {
     const sink = { hasListeners: true, emit: (event: IdempotencyEvent) => this.events.push(event) };
     const calls = new StoreCalls(store, clock, STORE_TIMEOUT_MS);
-    this.engine = new IdempotencyEngine(calls, clock, sink);
+    this.engine = new IdempotencyEngine(calls, clock, sink, newDeferred(bounds));
   }
 
   begin(given?: Given): Awaitable<Beginning> {
@@ -77,6 +80,13 @@ export class Process {
   }
 }
 
+interface StartOptions {
+  readonly clock?: ManualClock;
+  readonly store?: IdempotencyStore;
+  /** What may wait for the store. */
+  readonly bounds?: Partial<DeferredBounds>;
+}
+
 /** One store with its clock, and the processes over it. */
 export class World {
   readonly clock = new ManualClock();
@@ -86,8 +96,12 @@ export class World {
   readonly process = this.start();
 
   /** Another process on the same store. With a clock of its own it can be paused. */
-  start({ clock = this.clock, store = this.store as IdempotencyStore } = {}): Process {
-    const process = new Process(store, clock);
+  start({
+    clock = this.clock,
+    store = this.store as IdempotencyStore,
+    bounds,
+  }: StartOptions = {}): Process {
+    const process = new Process(store, clock, bounds);
     this.processes.push(process);
     return process;
   }

@@ -6,6 +6,7 @@ import { systemClock } from '../../src/engine/clock.js';
 import { tokenExpiry, TokenSeal } from '../../src/tokens/sealed-token.js';
 import { TokenService } from '../../src/tokens/token.service.js';
 import { SECRET } from './support/token-shop.js';
+import { newDeferred } from '../support/deferred.js';
 
 const OLD = 'the secret of last month, 32 bytes and more';
 const BINDING = { purpose: 'order', owner: 'principal alice' };
@@ -64,7 +65,12 @@ describe('a sealed token', () => {
 test('ten thousand signed tokens leave nothing in the store, and ask it for nothing', async () => {
   const store = new FaultInjectingStore(new MemoryStore());
   const calls = new StoreCalls(store, systemClock, 2_000);
-  const engine = new IdempotencyEngine(calls, systemClock, { hasListeners: false, emit() {} });
+  const engine = new IdempotencyEngine(
+    calls,
+    systemClock,
+    { hasListeners: false, emit() {} },
+    newDeferred(),
+  );
   const service = new TokenService(engine, { tokens: { mode: 'signed', secrets: [SECRET] } });
   for (let issued = 0; issued < 10_000; issued++)
     await service.issue({ principal: issued, purpose: 'order' });

@@ -3,12 +3,18 @@ import { IdempotencyEngine } from '../../../src/engine/engine.js';
 import { StoreCalls } from '../../../src/engine/store-calls.js';
 import { openStore, placeFrom, type ServerName } from '../support/open-store.js';
 import type { Race, Result } from '../support/race.js';
+import { newDeferred } from '../../support/deferred.js';
 
 /** One of several processes that claim one record at the same time, each with many callers. */
 const { SERVER, PLACE } = process.env;
 const { store } = await openStore(SERVER as ServerName, placeFrom(PLACE!));
 const calls = new StoreCalls(store, systemClock, 20_000);
-const engine = new IdempotencyEngine(calls, systemClock, { hasListeners: false, emit() {} });
+const engine = new IdempotencyEngine(
+  calls,
+  systemClock,
+  { hasListeners: false, emit() {} },
+  newDeferred(),
+);
 let owners = 0;
 
 async function ask({ id: given, through, hasOwnKeys }: Race, caller: number): Promise<string> {

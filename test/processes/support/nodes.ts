@@ -5,6 +5,7 @@ import type { IdempotencyEvent } from '../../../src/engine/events.js';
 import type { Beginning } from '../../../src/engine/operation.js';
 import { StoreCalls } from '../../../src/engine/store-calls.js';
 import { type Given, operation, told } from '../../support/engine.js';
+import { newDeferred } from '../../support/deferred.js';
 
 export const STORE_TIMEOUT_MS = 500;
 /** What a busy machine may add to any bound; without one, calls never end while a server is away. */
@@ -24,7 +25,7 @@ export class AppNode<Store extends IdempotencyStore = IdempotencyStore> {
   constructor(private readonly client: AppClient<Store>) {
     const sink = { hasListeners: true, emit: (event: IdempotencyEvent) => this.events.push(event) };
     const calls = new StoreCalls(client.store, systemClock, STORE_TIMEOUT_MS);
-    this.engine = new IdempotencyEngine(calls, systemClock, sink);
+    this.engine = new IdempotencyEngine(calls, systemClock, sink, newDeferred());
   }
 
   get store(): Store {

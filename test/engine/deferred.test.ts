@@ -172,7 +172,10 @@ describe('a store that has no room for a reply', () => {
     expect(await world.process.ask()).toBe('replay tombstone');
     expect(await world.start().ask()).toBe('replay tombstone');
     expect(world.process.reported).toEqual([
-      ...['claimed', 'executed', 'completion-failed', 'stored'],
+      'claimed',
+      'executed',
+      'completion-failed',
+      'stored',
       'replayed',
     ]);
   });

@@ -16,11 +16,15 @@ const config: Config = {
     '<rootDir>/test/consumers/templates/',
   ],
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/test/consumers/templates/'],
+  // Not among the temporary files, which are cleared away.
+  cacheDirectory: '<rootDir>/node_modules/.cache/jest',
   globalSetup: './scripts/jest/global-setup.mjs',
   globalTeardown: './scripts/jest/global-teardown.mjs',
-  testSequencer: './scripts/jest-sequencer.cjs',
+  testSequencer: './scripts/jest/sequencer.mjs',
+  reporters: ['default', '<rootDir>/scripts/jest/reporter.mjs'],
   testTimeout: 55_000,
-  maxWorkers: 2,
+  // Modules stay in memory when their test file has ended.
+  workerIdleMemoryLimit: '1GB',
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [

@@ -1,6 +1,7 @@
 // Gives the run its folder, and lends servers to the tests that ask: each starts at the first request.
 import { build } from 'esbuild';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -11,7 +12,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export default async function setUp() {
   // A watching Jest comes here before each of its runs.
   if (globalThis.idempotencyTestRun !== undefined) return;
-  const folder = makeRunFolder();
+  // Who started Jest may have made it already.
+  const folder = process.env[RUN] ?? makeRunFolder();
   clearUpAfterThisProcess(folder);
   process.env[RUN] = folder;
   process.env.TMPDIR = folder;
@@ -57,5 +59,6 @@ async function loadLender(folder) {
     logLevel: 'error',
   });
   const { Lender } = await import(pathToFileURL(outfile).href);
+  rmSync(outfile);
   return new Lender(folder);
 }

@@ -78,7 +78,8 @@ function recipe({ isDurable = false, settings = {} }: MariadbOptions): ServerRec
       `--datadir=${data(folder)}`,
       `--tmpdir=${folder}`,
       `--port=${port}`,
-      `--socket=${join(folder, 'socket')}`,
+      // In the data folder, by its name alone: the path of a socket is no longer than a hundred bytes.
+      '--socket=socket',
       `--pid-file=${join(folder, 'pid')}`,
       `--init-file=${first(folder)}`,
       ...Object.entries(all).map(([name, value]) => `--${name}=${value}`),

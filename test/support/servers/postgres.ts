@@ -60,8 +60,9 @@ function recipe({ isDurable = false, settings = {} }: PostgresOptions): ServerRe
       data(folder),
       '-p',
       String(port),
+      // None in a folder: the path of such a socket is no longer than a hundred bytes.
       '-k',
-      folder,
+      '',
       ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
     ],
     ping: async (port) => {

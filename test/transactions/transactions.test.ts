@@ -18,6 +18,7 @@ const CREATE_PAYMENTS =
 type Mode =
   | 'ok'
   | 'through-ambient'
+  | 'through-ambient, and crash'
   | 'not-found'
   | 'crash'
   | 'conflict'
@@ -74,12 +75,12 @@ describe.each(DATABASES)('one transaction on $name', ({ kind, platform }) => {
       @Post('payments')
       async pay(@Body() { id, mode }: Pay, @Operation() op: IdempotentOperation): Promise<object> {
         runs += 1;
-        const manager = mode === 'through-ambient' ? currentManager(source) : op.manager;
+        const manager = mode.startsWith('through-ambient') ? currentManager(source) : op.manager;
         await manager.query(`INSERT INTO payments (id, amount) VALUES ('${id}', 1)`);
         if (gate.isShut) await gate.pass();
         if (mode === 'not-found') throw new NotFoundException('no such account');
         if (mode === 'conflict') throw new ConflictException('try again');
-        if (mode === 'crash') throw new Error('out of order');
+        if (mode.endsWith('crash')) throw new Error('out of order');
         if (mode === 'second-connection') await source.query('SELECT 1');
         if (mode === 'break-commit') await breakCommit(source, manager);
         return { id, runs };
@@ -152,6 +153,8 @@ describe.each(DATABASES)('one transaction on $name', ({ kind, platform }) => {
   it('takes part through the current manager, without being handed one', async () => {
     expect((await pay('ambient', 'through-ambient')).status).toBe(201);
     expect(await rows('ambient')).toBe(1);
+    expect((await pay('ambient-undone', 'through-ambient, and crash')).status).toBe(500);
+    expect(await rows('ambient-undone')).toBe(0);
     expect(currentManager(dataSource)).toBe(dataSource.manager);
   });
 

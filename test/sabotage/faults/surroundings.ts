@@ -203,9 +203,9 @@ export const SURROUNDINGS_FAULTS: readonly Fault[] = [
   {
     name: 'boot: two handlers share their records without having asked for it',
     breaks: ['T19', 'design 1'],
-    file: 'src/handlers/handler-registry.ts',
-    find: 'if (owner !== undefined && (owner.controller !== controller || owner.name !== name)) {',
-    put: 'if (false) {',
+    file: 'src/handlers/scopes.ts',
+    find: 'if (other.type === owner.type && other.name === owner.name) return;',
+    put: 'if (other.name !== undefined) return;',
     tests: ['test/http/boot.test.ts'],
   },
 ];

@@ -102,7 +102,7 @@ export const ENGINE_FAULTS: readonly Fault[] = [
     name: 'a completion that failed is not tried again',
     breaks: ['T41', 'T34', 'design 3.3'],
     file: LEASED_CLAIM,
-    find: 'this.settleInBackground(complete, (late) => void this.recorded(late, reply));',
+    find: 'this.settleInBackground(complete, settled, () => waiting.leave());',
     put: '',
     tests: [STORE_FAILURES],
   },

@@ -116,7 +116,7 @@ export const SURROUNDINGS_FAULTS: readonly Fault[] = [
     name: 'events: nobody hears of a completion that failed',
     breaks: ['design 4.5', 'T41'],
     file: 'src/engine/leased-claim.ts',
-    find: "this.emit({ type: 'completion-failed', verb, cause: result.cause });",
+    find: "this.emit({ type: 'completion-failed', verb, cause, ...(keeps && { keeps }) });",
     put: '',
     tests: [EVENTS],
   },

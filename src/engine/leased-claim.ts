@@ -29,13 +29,18 @@ export interface LeasedClaimSurroundings {
   inBackground(work: Promise<void>): void;
 }
 
-/** The owner's side of an operation: keeps the lease alive, then settles the record once. */
+const NO_STEPS: Steps = new Map();
+
+/**
+ * The owner's side of an operation: keeps the lease alive, then settles the record once. A lock is a
+ * claim whose completion releases: whatever its end is, the record is free for the next one.
+ */
 export class LeasedClaim implements Claim, LeaseHolder {
   readonly id: string;
   readonly attempt: number;
   readonly fencingToken: number;
   readonly steps: Steps;
-  readonly keepsReply = true;
+  readonly keepsReply: boolean;
   isRunning = true;
   private handlerStartedAtMs: number | undefined;
   private readonly request: OperationRequest;
@@ -52,9 +57,11 @@ export class LeasedClaim implements Claim, LeaseHolder {
     askedAtMs: number,
   ) {
     this.id = request.id;
-    this.attempt = acquired.attempt;
+    this.keepsReply = request.policy.keepsReply;
+    // Every holder of a lock is the first: what those before it did is not its concern.
+    this.attempt = this.keepsReply ? acquired.attempt : 1;
+    this.steps = this.keepsReply ? acquired.steps : NO_STEPS;
     this.fencingToken = acquired.fencingToken;
-    this.steps = acquired.steps;
     this.request = withoutCall(request);
     this.record = new OwnedRecord(around.calls, this.request, owner);
     this.lease = new Lease(around.clock, request.policy.leaseMs, askedAtMs, this);
@@ -81,10 +88,11 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   setRetention(retentionMs: number): void {
-    this.record.keepFor(retentionMs);
+    if (this.keepsReply) this.record.keepFor(retentionMs);
   }
 
   complete(reply: Uint8Array): Awaitable<Settlement> {
+    if (!this.keepsReply) return this.unlock();
     this.startSettling();
     return chain(this.tryToRecord(reply), (settlement) => {
       if (!(settlement instanceof Failure)) return this.recorded(settlement, reply);
@@ -113,6 +121,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   hold(reason: string): Awaitable<Settlement> {
+    if (!this.keepsReply) return this.unlock();
     this.startSettling();
     const hold = (): Awaitable<boolean | Failure> =>
       this.try('hold', () => this.record.hold(reason));
@@ -129,6 +138,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   saveStep(name: string, value: Uint8Array, options?: SaveStepOptions): Awaitable<boolean> {
+    if (!this.keepsReply) return !this.isLost;
     return chain(
       attempt(() => this.record.saveStep(name, value)),
       (saved) => {
@@ -162,6 +172,11 @@ export class LeasedClaim implements Claim, LeaseHolder {
     this.emit({ type: 'lease-lost' });
     // While it settles, the settlement decides what duplicates in this process get.
     if (this.isRunning) this.leave();
+  }
+
+  /** `lost`: somebody else may have worked at the same time. */
+  private unlock(): Awaitable<Settlement> {
+    return chain(this.release(), () => (this.isLost ? LOST : STORED));
   }
 
   private startSettling(): void {

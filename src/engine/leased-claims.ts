@@ -1,10 +1,35 @@
 import { type Awaitable, isPending } from './awaitable.js';
-import type { Asking, Claimed, ClaimSource } from './claim-source.js';
-import { giveBack } from './owned-record.js';
+import type { Claim } from './claim.js';
 import { LeasedClaim, type LeasedClaimSurroundings } from './leased-claim.js';
-import { LockClaim } from './lock-claim.js';
+import type { OperationRequest } from './operation.js';
+import { giveBack } from './owned-record.js';
 import type { Acquired, AcquireResult, Refusing } from './store.js';
 import { StoreUnavailableError } from './store-calls.js';
+import type { LocalCall } from './waiting.js';
+
+/** A call that asks for a record, and what the store will know it by. */
+export interface Asking {
+  readonly request: OperationRequest;
+  readonly local: LocalCall;
+  readonly owner: string;
+  readonly askedAtMs: number;
+  /** How long the store itself may wait for the present owner, in milliseconds. */
+  readonly lockWaitMs: number;
+}
+
+/** The record is ours. */
+export interface Claimed {
+  readonly outcome: 'claimed';
+  readonly claim: Claim;
+  /** The same claim, when the owner before it fell silent: somebody may have to be asked. */
+  readonly takenOver: LeasedClaim | undefined;
+}
+
+/** One way of owning a record: by a lease, or by the transaction of the work. */
+export interface ClaimSource {
+  /** @throws {@link StoreUnavailableError} */
+  claim(asking: Asking): Awaitable<Claimed | Refusing>;
+}
 
 /** Claims that live as long as their owner renews them. */
 export class LeasedClaims implements ClaimSource {
@@ -54,11 +79,7 @@ export class LeasedClaims implements ClaimSource {
       throw new StoreUnavailableError('The claim was over before its answer was read.');
     }
     const claim = new LeasedClaim(this.around, local, request, owner, result, askedAtMs);
-    return {
-      outcome: 'claimed',
-      claim: request.policy.keepsReply ? claim : new LockClaim(claim),
-      takenOver: result.abandoned ? claim : undefined,
-    };
+    return { outcome: 'claimed', claim, takenOver: result.abandoned ? claim : undefined };
   }
 
   private failed(asking: Asking, cause: unknown): never {

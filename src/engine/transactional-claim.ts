@@ -1,5 +1,5 @@
 import { attempt } from './awaitable.js';
-import type { Asking, Claimed, ClaimSource } from './claim-source.js';
+import type { Asking, Claimed, ClaimSource } from './leased-claims.js';
 import type { Claim, Settlement } from './claim.js';
 import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
 import type { StoreCalls } from './store-calls.js';

@@ -1,3 +1,5 @@
+const { FLOORS } = require('./scripts/floors.cjs');
+
 /** Where each driver lives. A driver is an optional peer: nothing else may make the root need it. */
 const DRIVERS = [
   { home: 'src/stores/redis', packages: ['ioredis', 'redis', '@redis/[^/]+'] },
@@ -30,6 +32,9 @@ const anyOf = (packages) =>
 const everyDriver = anyOf(DRIVERS.flatMap(({ packages }) => packages));
 
 const TESTS = '[.]spec[.]ts$';
+
+/** Matches the files of a folder of `src`, not those of folders in it. */
+const filesOf = (folder) => (folder === '.' ? '^src/[^/]+$' : `^src/${folder}/[^/]+$`);
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
@@ -65,6 +70,16 @@ module.exports = {
       from: { path: '^src/', pathNot: [`^${home}/`, TESTS] },
       to: { path: anyOf(packages) },
     })),
+    ...FLOORS.flatMap((floor, at) =>
+      floor.map((folder) => ({
+        name: `floor-of-${folder === '.' ? 'root-files' : folder.replace('/', '-')}`,
+        comment:
+          'A folder imports itself and the floors below its own; scripts/floors.cjs has them.',
+        severity: 'error',
+        from: { path: filesOf(folder), pathNot: TESTS },
+        to: { path: '^src/', pathNot: [folder, ...FLOORS.slice(0, at).flat()].map(filesOf) },
+      })),
+    ),
     {
       name: 'no-import-circles',
       comment: 'Type-only imports count: a circle of types is a seam in the wrong place.',

@@ -12,26 +12,16 @@ import { DiscoveryModule } from '@nestjs/core';
 import { Seal } from './encryption/seal.js';
 import { SealedStore } from './encryption/sealed.store.js';
 import { type Clock, systemClock } from './engine/clock.js';
-import { IdempotencyConfigurationError } from './engine/configuration-error.js';
+import { wrongOption } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
 import { DeferredCompletions } from './engine/deferred.js';
 import { IdempotencyEngine } from './engine/engine.js';
 import type { IdempotencyStore } from './engine/store.js';
 import { StoreCalls } from './engine/store-calls.js';
-import { DirectEntry } from './transports/direct-entry.js';
-import { GraphqlEntry } from './transports/graphql/graphql-entry.js';
-import { GraphqlErrors } from './transports/graphql/graphql-errors.js';
-import { ObjectTypes } from './transports/graphql/object-types.js';
 import { Coverage } from './handlers/coverage.js';
 import { HandlerRegistry } from './handlers/handler-registry.js';
 import { HandlerResolver } from './handlers/handler-resolver.js';
-import { HttpEntry } from './transports/http/http-entry.js';
-import { METHOD_ENTRY } from './transports/method/instance-entry.js';
-import { CronJobs } from './handlers/cron-jobs.js';
-import { MethodEntry } from './transports/method/method-entry.js';
-import { RpcEntry } from './transports/rpc/rpc-entry.js';
-import { RpcErrors } from './transports/rpc/rpc-errors.js';
-import { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './options/constants.js';
+import { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './options/module-definition.js';
 import {
   type ASYNC_OPTIONS_TYPE,
   ConfigurableModuleClass,
@@ -55,6 +45,9 @@ import { StrategyRegistry } from './strategies/strategy-registry.js';
 import { TokenStrategy } from './strategies/token.strategy.js';
 import { UniqueKeyStrategy } from './strategies/unique-key.strategy.js';
 import { VersionStrategy } from './strategies/version.strategy.js';
+import { TRANSPORTS } from './calls/transport.js';
+import { METHOD_CALLER } from './transports/method/instances.js';
+import { TRANSPORT_PROVIDERS } from './transports/index.js';
 import { tokenControllers } from './transports/http/token.controller.js';
 import { TokenService } from './tokens/token.service.js';
 
@@ -96,19 +89,10 @@ import { TokenService } from './tokens/token.service.js';
     },
     IdempotencyEvents,
     IdempotencyService,
-    CronJobs,
     HandlerRegistry,
     Coverage,
     HandlerResolver,
-    HttpEntry,
-    DirectEntry,
-    MethodEntry,
-    RpcEntry,
-    RpcErrors,
-    GraphqlEntry,
-    GraphqlErrors,
-    ObjectTypes,
-    { provide: METHOD_ENTRY, useExisting: MethodEntry },
+    ...TRANSPORT_PROVIDERS,
     StrategyRegistry,
     ResourceRegistry,
     TokenService,
@@ -122,10 +106,8 @@ import { TokenService } from './tokens/token.service.js';
     IdempotencyService,
     TokenService,
     HandlerRegistry,
-    HttpEntry,
-    RpcEntry,
-    GraphqlEntry,
-    METHOD_ENTRY,
+    TRANSPORTS,
+    METHOD_CALLER,
     IDEMPOTENCY_STORE,
     MODULE_OPTIONS_TOKEN,
   ],
@@ -203,13 +185,12 @@ const STORE_FROM_OPTIONS: Provider = {
     checkModuleOptions(options);
     const { store } = options;
     if (isStoreFactory(store)) {
-      throw new IdempotencyConfigurationError({
-        option: 'store',
-        given: 'a factory, returned by another factory',
-        accepted: 'a store',
-        remedy:
-          'Inject what the store needs into the factory of forRootAsync(), and make the store there.',
-      });
+      throw wrongOption(
+        'store',
+        'a factory, returned by another factory',
+        'a store',
+        'Inject what the store needs into the factory of forRootAsync(), and make the store there.',
+      );
     }
     return allowed(store, options);
   },
@@ -243,14 +224,12 @@ function allowed(
     process.env['NODE_ENV'] === 'production' &&
     allowMemoryStore !== true
   ) {
-    throw new IdempotencyConfigurationError({
-      option: 'store',
-      given: given ?? 'absent, which means the memory store',
-      accepted:
-        'with NODE_ENV=production, a store that all processes share and that outlives a restart',
-      remedy:
-        'Give a shared store, or set `allowMemoryStore: true` for a single process that may forget its records.',
-    });
+    throw wrongOption(
+      'store',
+      given ?? 'absent, which means the memory store',
+      'with NODE_ENV=production, a store that all processes share and that outlives a restart',
+      'Give a shared store, or set `allowMemoryStore: true` for a single process that may forget its records.',
+    );
   }
   if (given === undefined)
     new Logger('Idempotency').log('Records are kept in memory: one process, gone on restart.');

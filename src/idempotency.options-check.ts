@@ -1,6 +1,6 @@
 import { checkEncryption } from './encryption/encryption-options.js';
+import { wrongOption } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
-import { IdempotencyConfigurationError } from './engine/configuration-error.js';
 import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from './options/idempotency.options.js';
 import { checkTokenOptions } from './tokens/token-options-check.js';
 
@@ -27,14 +27,14 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   const { allowMemoryStore, coverage, defaults, encryption, tokens } = options;
   for (const option of Object.keys(options))
     if (!KNOWN_OPTIONS.includes(option))
-      throw wrong(
+      throw wrongOption(
         option,
         (options as Record<string, unknown>)[option],
         KNOWN_OPTIONS.join(', '),
         'Remove the option, or correct its name.',
       );
   if (header !== undefined && (typeof header !== 'string' || !HEADER_NAME.test(header)))
-    throw wrong(
+    throw wrongOption(
       'header',
       header,
       'the name of a header',
@@ -44,7 +44,7 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
     maxResponseBytes !== undefined &&
     !(Number.isSafeInteger(maxResponseBytes) && maxResponseBytes >= 0)
   )
-    throw wrong(
+    throw wrongOption(
       'maxResponseBytes',
       maxResponseBytes,
       'a whole number of bytes, 0 or more',
@@ -56,7 +56,7 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   ] as const) {
     const given = options[option];
     if (given !== undefined && !(Number.isSafeInteger(given) && given >= least))
-      throw wrong(
+      throw wrongOption(
         option,
         given,
         `a whole number, ${least} or more`,
@@ -66,30 +66,35 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   if (options.shutdownTimeout !== undefined)
     parseDuration('shutdownTimeout', options.shutdownTimeout, { zero: true });
   if (principal !== undefined && typeof principal !== 'function')
-    throw wrong(
+    throw wrongOption(
       'principal',
       principal,
       'a function of the call',
       'Return the id of whoever is calling.',
     );
   if (problemBaseUrl !== undefined && !URL.canParse(String(problemBaseUrl)))
-    throw wrong(
+    throw wrongOption(
       'problemBaseUrl',
       problemBaseUrl,
       'an absolute URL',
       "Give it with its scheme and a trailing '/' or '#'.",
     );
   if (allowMemoryStore !== undefined && typeof allowMemoryStore !== 'boolean')
-    throw wrong('allowMemoryStore', allowMemoryStore, 'true or false', 'Leave it out for false.');
+    throw wrongOption(
+      'allowMemoryStore',
+      allowMemoryStore,
+      'true or false',
+      'Leave it out for false.',
+    );
   if (coverage !== undefined && !COVERAGE.includes(coverage))
-    throw wrong(
+    throw wrongOption(
       'coverage',
       coverage,
       COVERAGE.map((one) => `'${one}'`).join(', '),
       "Leave it out for 'off'.",
     );
   if (defaults !== undefined && (typeof defaults !== 'object' || defaults === null))
-    throw wrong('defaults', defaults, 'an object of options', 'Leave it out for none.');
+    throw wrongOption('defaults', defaults, 'an object of options', 'Leave it out for none.');
   if (tokens !== undefined) checkTokenOptions(tokens);
   if (encryption !== undefined) checkEncryption(encryption);
   if (store !== undefined && !has(store, 'useFactory'))
@@ -99,19 +104,10 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
 /** @throws {@link IdempotencyConfigurationError} for anything but a store */
 export function checkStore(store: unknown, accepted: string): void {
   if (!has(store, 'acquire'))
-    throw wrong('store', store, accepted, 'Give `new MemoryStore()` or another store.');
+    throw wrongOption('store', store, accepted, 'Give `new MemoryStore()` or another store.');
 }
 
 function has(given: unknown, method: string): boolean {
   if (typeof given !== 'object' || given === null) return false;
   return typeof (given as Readonly<Record<string, unknown>>)[method] === 'function';
-}
-
-function wrong(
-  option: string,
-  given: unknown,
-  accepted: string,
-  remedy: string,
-): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({ option, given, accepted, remedy });
 }

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
-import { IdempotencyConfigurationError } from './engine/configuration-error.js';
+import { wrongOption } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
 import type { IdempotencyEvent } from './engine/events.js';
 import { IdempotencyEngine } from './engine/engine.js';
@@ -8,14 +8,14 @@ import { newOwner } from './engine/owned-record.js';
 import type { IdempotencyErrorCode } from './engine/refusals.js';
 import type { StoreCall, StoreCallName } from './engine/store-calls.js';
 import type { Awaitable, IdempotencyStore, RecordState, RecordView } from './engine/store.js';
-import { type DirectCall, DirectEntry } from './transports/direct-entry.js';
+import { type DirectCall, ValueOperations } from './calls/value-operations.js';
 import { Coverage, type CoverageEntry } from './handlers/coverage.js';
 import { HandlerRegistry } from './handlers/handler-registry.js';
 import { HandlerResolver } from './handlers/handler-resolver.js';
 import { handlerRuns } from './operation/handler-run.js';
 import type { IdempotentOperation } from './operation/idempotent-operation.js';
 import type { RecoveredReply } from './operation/recovery.js';
-import { encodeRecoveredHttpReply, encodeRecoveredValue } from './transports/recovery-call.js';
+import { encodeRecoveredHttpReply, encodeRecoveredValue } from './calls/recovery-call.js';
 import { IdempotencyException } from './operation/idempotency.exception.js';
 import { MODULE_OPTIONS_TOKEN } from './options/module-definition.js';
 import {
@@ -90,7 +90,7 @@ export class IdempotencyService {
   constructor(
     private readonly engine: IdempotencyEngine,
     @Inject(MODULE_OPTIONS_TOKEN) private readonly options: IdempotencyModuleOptions,
-    private readonly entry: DirectEntry,
+    private readonly operations: ValueOperations,
     private readonly resolver: HandlerResolver,
     private readonly handlers: HandlerRegistry,
     private readonly covered: Coverage,
@@ -129,7 +129,7 @@ export class IdempotencyService {
       onError: onError ?? this.options.defaults?.onError,
       recover: recover ?? this.options.defaults?.recover,
     };
-    return this.entry.run(call, fn);
+    return this.operations.run(call, fn);
   }
 
   /** The operation that the present code is part of; `undefined` outside of one. */
@@ -169,7 +169,7 @@ export class IdempotencyService {
     if (record?.state !== 'completed') return undefined;
     const { unreadable: cause, reply } = record;
     if (cause !== undefined) throw this.refusal('IDEMPOTENCY_RECORD_UNREADABLE', cause);
-    return reply && this.entry.read(reply);
+    return reply && this.operations.read(reply);
   }
 
   /**
@@ -202,7 +202,7 @@ export class IdempotencyService {
     const retentionMs = parseDuration('ttl', this.options.defaults?.ttl ?? DEFAULTS.ttl);
     if (decision === 'release')
       return this.ask('release', (store) => store.release({ ...claim, retentionMs }));
-    const isHttp = decision.status !== undefined || this.handlers.hasScope(ref.scope);
+    const isHttp = decision.status !== undefined || this.handlers.hasScope('http', ref.scope);
     const reply = isHttp ? encodeRecoveredHttpReply(decision) : encodeRecoveredValue(decision);
     return this.ask('complete', (store) => store.complete({ ...claim, reply, retentionMs }));
   }
@@ -229,12 +229,12 @@ export class IdempotencyService {
     principal: string | undefined;
   } {
     if (typeof scope !== 'string' || scope === '') {
-      throw new IdempotencyConfigurationError({
-        option: 'scope',
-        given: scope,
-        accepted: 'a string that is not empty',
-        remedy: 'Name the kind of operation, such as `invoice`.',
-      });
+      throw wrongOption(
+        'scope',
+        scope,
+        'a string that is not empty',
+        'Name the kind of operation, such as `invoice`.',
+      );
     }
     const resolved = directKey(key);
     const caller = directPrincipal(principal);

@@ -11,7 +11,7 @@ export {
   type StoreFactory,
 } from './options/idempotency.options.js';
 export { CORS_ALLOWED_HEADERS, CORS_EXPOSED_HEADERS } from './idempotency.cors.js';
-export { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './options/constants.js';
+export { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './options/module-definition.js';
 export {
   IdempotencyException,
   type IdempotencyExceptionOptions,

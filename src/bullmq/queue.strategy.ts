@@ -1,5 +1,5 @@
 import { DelayedError, type Job } from 'bullmq';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 import { parseDuration } from '../engine/duration.js';
 import { type IdempotencyErrorCode, REFUSALS } from '../engine/refusals.js';
 import { recoveredReply } from '../operation/recovery.js';
@@ -43,7 +43,12 @@ export class QueueStrategy implements IdempotencyStrategyContract {
   plan(context: StrategyContext): StrategyPlan {
     const { queue } = context.options as Partial<QueueStrategyOptions>;
     if (typeof queue !== 'string' || queue === '')
-      throw wrong('queue', queue, 'the name of a queue', "Name it, such as queue: 'imports'.");
+      throw wrongOption(
+        'queue',
+        queue,
+        'the name of a queue',
+        "Name it, such as queue: 'imports'.",
+      );
     return context.kind === 'method'
       ? this.processing(queue, context)
       : this.enqueueing(queue, context);
@@ -53,13 +58,18 @@ export class QueueStrategy implements IdempotencyStrategyContract {
     const { delay, location = besideRequest } = options as Partial<QueueStrategyOptions>;
     const delayMs = delay === undefined ? undefined : parseDuration('delay', delay, { zero: true });
     if (typeof location !== 'function')
-      throw wrong('location', location, 'a function of the id', 'Leave it out for the own path.');
+      throw wrongOption(
+        'location',
+        location,
+        'a function of the id',
+        'Leave it out for the own path.',
+      );
     if (options.transaction)
-      throw wrong('transaction', options.transaction, 'false with a queue', 'Leave it out.');
+      throw wrongOption('transaction', options.transaction, 'false with a queue', 'Leave it out.');
     if (options.onStoreFailure === 'proceed')
-      throw wrong('onStoreFailure', 'proceed', "'reject' with a queue", 'Leave it out.');
+      throw wrongOption('onStoreFailure', 'proceed', "'reject' with a queue", 'Leave it out.');
     if (options.required === false)
-      throw wrong(
+      throw wrongOption(
         'required',
         false,
         'true with a queue',
@@ -89,7 +99,7 @@ export class QueueStrategy implements IdempotencyStrategyContract {
 
   private processing(queue: string, { options }: StrategyContext): StrategyPlan {
     if (options.scope !== undefined)
-      throw wrong('scope', options.scope, 'nothing on a processor', 'Remove the option.');
+      throw wrongOption('scope', options.scope, 'nothing on a processor', 'Remove the option.');
     const retryAfterMs = parseDuration('retryAfter', options.retryAfter ?? DEFAULTS.retryAfter, {
       zero: true,
     });
@@ -133,13 +143,4 @@ function isLastAttempt({ attemptsMade, opts }: Job, error: unknown): boolean {
 function besideRequest(id: string, { request }: IdempotentCall): string {
   const { pathname } = new URL(request.url ?? '/', 'http://localhost');
   return `${pathname.replace(/\/$/, '')}/${id}`;
-}
-
-function wrong(
-  option: string,
-  given: unknown,
-  accepted: string,
-  remedy: string,
-): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({ option, given, accepted, remedy });
 }

@@ -1,7 +1,7 @@
 import { UseGuards, UseInterceptors } from '@nestjs/common';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import { handlerRuns } from '../operation/handler-run.js';
-import { entryOf, injectEntry } from '../transports/method/instance-entry.js';
+import { callerOf, injectCaller } from '../transports/method/instances.js';
 import { IdempotencyGuard } from '../transports/idempotency.guard.js';
 import { IdempotencyInterceptor } from '../transports/idempotency.interceptor.js';
 import type { IdempotentDeclaration, IdempotentOptions } from '../options/idempotency.options.js';
@@ -12,7 +12,7 @@ import {
   OPTIONS_METADATA,
   SKIPPED_METADATA,
 } from '../options/metadata.js';
-import { isStateChanging } from '../handlers/state-changing.js';
+import { changesState } from '../transports/index.js';
 
 type Handler = (this: unknown, ...args: unknown[]) => unknown;
 
@@ -20,7 +20,7 @@ type Handler = (this: unknown, ...args: unknown[]) => unknown;
  * Makes a handler safe to retry: the work happens once, every retry gets the first reply. On a
  * method of a provider it does the same for every call: the method then answers with a promise.
  *
- * On a controller it covers the routes that change state (not GET, HEAD and OPTIONS) and the handlers
+ * On a controller it covers the routes that change state (not GET, HEAD and other safe methods) and the handlers
  * of events, on a resolver of GraphQL the mutations; options of a handler are merged over those of
  * its class, and those over the module's `defaults`.
  *
@@ -75,7 +75,7 @@ function decorateMethod(
     // `super.pay()`, or the next layer of the same method.
     if (run?.isWithin(this, name, handler)) return call();
     // Frameworks protect the handlers that they call; a method of a provider protects itself.
-    return entryOf(this, name).call({ method: handler, name, instance: this, args }, call);
+    return callerOf(this, name).call({ method: handler, name, instance: this, args }, call);
   };
   // Nest and stack traces show it.
   Object.defineProperty(handler, 'name', { value: original.name, configurable: true });
@@ -90,7 +90,7 @@ function decorateMethod(
   Reflect.defineMetadata(METHOD_METADATA, handler, handler);
   Reflect.defineMetadata(DECORATED_METADATA, true, target, name);
   if (within.length > 0) return;
-  injectEntry(target);
+  injectCaller(target);
   UseGuards(IdempotencyGuard)(target, name, descriptor);
   UseInterceptors(IdempotencyInterceptor)(target, name, descriptor);
 }
@@ -125,12 +125,12 @@ function protectable(
 }
 
 function unprotectable(given: string, remedy: string): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: '@Idempotent()',
+  return wrongOption(
+    '@Idempotent()',
     given,
-    accepted: 'methods of instances that return a value or a promise',
+    'methods of instances that return a value or a promise',
     remedy,
-  });
+  );
 }
 
 /** Also inherited ones: the class that is decorated gets its own protected version of them. */
@@ -142,7 +142,7 @@ function* stateChangingMethods(prototype: object): Generator<[string, PropertyDe
       seen.add(name);
       const descriptor = Object.getOwnPropertyDescriptor(owner, name);
       const method: unknown = descriptor?.value;
-      if (isStateChanging(method)) yield [name, { ...descriptor }];
+      if (changesState(method)) yield [name, { ...descriptor }];
     }
     owner = Object.getPrototypeOf(owner) as object | null;
   }

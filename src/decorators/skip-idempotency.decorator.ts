@@ -1,4 +1,4 @@
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import { METHOD_METADATA, OPTIONS_METADATA, SKIPPED_METADATA } from '../options/metadata.js';
 
 /**
@@ -25,10 +25,10 @@ export function SkipIdempotency(): MethodDecorator & ClassDecorator {
 }
 
 function contradiction(place: object): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: '@SkipIdempotency()',
-    given: `${(place as { readonly name: string }).name}, which carries @Idempotent() too`,
-    accepted: 'one of the two decorators',
-    remedy: 'Remove the one that is not meant.',
-  });
+  return wrongOption(
+    '@SkipIdempotency()',
+    `${(place as { readonly name: string }).name}, which carries @Idempotent() too`,
+    'one of the two decorators',
+    'Remove the one that is not meant.',
+  );
 }

@@ -1,4 +1,4 @@
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 import { KEY_BYTES } from './xaes-256-gcm.js';
 
 /** How what operations leave behind is sealed before a store sees it. */
@@ -26,21 +26,31 @@ const REMEDY = 'Make one with `openssl rand -base64 32`, and keep it where secre
 /** @throws {@link IdempotencyConfigurationError}, which shows no key */
 export function checkEncryption(options: EncryptionOptions): void {
   if (typeof options !== 'object' || options === null)
-    throw wrong('', typeof options, '{ keys }', REMEDY);
+    throw wrongOption('encryption', typeof options, '{ keys }', REMEDY);
   for (const option of Object.keys(options))
     if (!OPTIONS.includes(option))
-      throw wrong(`.${option}`, 'given', OPTIONS.join(', '), 'Remove it, or correct its name.');
+      throw wrongOption(
+        `encryption.${option}`,
+        'given',
+        OPTIONS.join(', '),
+        'Remove it, or correct its name.',
+      );
   const { acceptPlain } = options;
   if (acceptPlain !== undefined && typeof acceptPlain !== 'boolean')
-    throw wrong('.acceptPlain', typeof acceptPlain, 'true or false', 'Leave it out for false.');
+    throw wrongOption(
+      'encryption.acceptPlain',
+      typeof acceptPlain,
+      'true or false',
+      'Leave it out for false.',
+    );
   keysOf(options);
 }
 
 /** @throws {@link IdempotencyConfigurationError}, which shows no key */
 export function keysOf({ keys }: EncryptionOptions): Uint8Array[] {
   if (!Array.isArray(keys) || keys.length === 0)
-    throw wrong(
-      '.keys',
+    throw wrongOption(
+      'encryption.keys',
       Array.isArray(keys) ? 'an empty list' : typeof keys,
       'a list of keys',
       REMEDY,
@@ -49,7 +59,7 @@ export function keysOf({ keys }: EncryptionOptions): Uint8Array[] {
     const bytes = bytesOf(key);
     if (bytes?.length === KEY_BYTES) return bytes;
     const accepted = `${KEY_BYTES} bytes, or their base64 or hexadecimal`;
-    throw wrong(`.keys[${at}]`, described(key), accepted, REMEDY);
+    throw wrongOption(`encryption.keys[${at}]`, described(key), accepted, REMEDY);
   });
 }
 
@@ -64,18 +74,4 @@ function bytesOf(key: unknown): Uint8Array | undefined {
 function described(key: unknown): string {
   if (key instanceof Uint8Array) return `${key.length} bytes`;
   return typeof key === 'string' ? `text of ${key.length} characters` : typeof key;
-}
-
-function wrong(
-  member: string,
-  given: string,
-  accepted: string,
-  remedy: string,
-): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: `encryption${member}`,
-    given,
-    accepted,
-    remedy,
-  });
 }

@@ -30,6 +30,21 @@ export class IdempotencyConfigurationError extends Error {
   }
 }
 
+/**
+ * What is wrong with an option.
+ *
+ * @param accepted what the option takes, to follow the words "Accepted:"
+ * @param remedy what to do, as a sentence
+ */
+export function wrongOption(
+  option: string,
+  given: unknown,
+  accepted: string,
+  remedy = `Correct the ${option}, or leave it out for the default.`,
+): IdempotencyConfigurationError {
+  return new IdempotencyConfigurationError({ option, given, accepted, remedy });
+}
+
 /** True for errors of this class, also from another copy of this package (ESM beside CJS). */
 export function isIdempotencyConfigurationError(
   error: unknown,

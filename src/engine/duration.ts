@@ -1,4 +1,4 @@
-import { IdempotencyConfigurationError } from './configuration-error.js';
+import { wrongOption } from './configuration-error.js';
 
 const MS_PER_UNIT = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -32,14 +32,14 @@ export function parseDuration(
   const ms = Math.round(typeof value === 'number' ? value : millisecondsOf(value));
   // NaN fails both comparisons. `+ 0` turns -0 into 0.
   if (ms >= (zero ? 0 : 1) && ms <= LONGEST_MS && !isNegative(value)) return ms + 0;
-  throw new IdempotencyConfigurationError({
+  throw wrongOption(
     option,
-    given: value,
-    accepted: `milliseconds as a number or a duration such as '250ms', '10s', '5m', '1.5h' or '30d', ${
+    value,
+    `milliseconds as a number or a duration such as '250ms', '10s', '5m', '1.5h' or '30d', ${
       zero ? '0 or more' : 'more than 0'
     } and at most '36500d'`,
-    remedy: `Give ${option} a number with one of the units ms, s, m, h, d.`,
-  });
+    `Give ${option} a number with one of the units ms, s, m, h, d.`,
+  );
 }
 
 function millisecondsOf(text: unknown): number {

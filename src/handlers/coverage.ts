@@ -1,23 +1,26 @@
 import { Inject, Injectable, Logger, type OnApplicationBootstrap } from '@nestjs/common';
-import { ApplicationConfig, DiscoveryService, ModulesContainer } from '@nestjs/core';
+import { ApplicationConfig, DiscoveryService, ModuleRef, ModulesContainer } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../options/idempotency.options.js';
+import type { CallKind, CallKinds } from '../keys/call.js';
 import { METHOD_METADATA, SKIPPED_METADATA } from '../options/metadata.js';
 import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
-import { classOf, type Method, methodsOf } from './declared-methods.js';
-import type { Entrance } from './entrance.js';
-import { fieldEntrance } from './field-entrance.js';
+import { classOf, methodsOf } from './declared-methods.js';
+import {
+  ENDPOINT_READERS,
+  type EndpointReader,
+  Endpoints,
+  type HostedMethod,
+  type Method,
+} from './endpoint.js';
 import { HandlerRegistry } from './handler-registry.js';
-import { messageEntrance } from './message-entrance.js';
 import type { ProtectedHandler } from './protected-handler.js';
-import { routeTemplates } from './route-templates.js';
-import { isStateChanging } from './state-changing.js';
 
 /** A handler as {@link IdempotencyService.coverage} lists it. */
 export interface CoverageEntry {
   /** What calls it: `job` is a scheduled method. */
-  readonly kind: 'route' | 'message' | 'mutation' | 'job' | 'method';
+  readonly kind: CallKinds[CallKind] | 'job';
   /** `ClassName.methodName`. */
   readonly name: string;
   /**
@@ -31,20 +34,23 @@ export interface CoverageEntry {
   readonly strategies: readonly string[];
 }
 
-const KINDS = { http: 'route', rpc: 'message', graphql: 'mutation', method: 'method' } as const;
-
 /** Which handlers of an application are protected, and which change state without protection. */
 @Injectable()
 export class Coverage implements OnApplicationBootstrap {
   private readonly logger = new Logger('Idempotency');
+  private readonly endpoints: Endpoints;
 
   constructor(
     private readonly handlers: HandlerRegistry,
     private readonly discovery: DiscoveryService,
-    private readonly modules: ModulesContainer,
-    private readonly config: ApplicationConfig,
+    @Inject(ENDPOINT_READERS) private readonly readers: readonly EndpointReader[],
+    modules: ModulesContainer,
+    config: ApplicationConfig,
+    moduleRef: ModuleRef,
     @Inject(MODULE_OPTIONS_TOKEN) private readonly options: IdempotencyModuleOptions,
-  ) {}
+  ) {
+    this.endpoints = new Endpoints(readers, config, modules, moduleRef);
+  }
 
   /** @throws {@link IdempotencyConfigurationError} with `coverage: 'error'` */
   onApplicationBootstrap(): void {
@@ -57,17 +63,17 @@ export class Coverage implements OnApplicationBootstrap {
       this.logger.warn(`These handlers change state without @Idempotent(): ${names.join('; ')}`);
       return;
     }
-    throw new IdempotencyConfigurationError({
-      option: 'coverage',
-      given: mode,
-      accepted: 'with handlers of which each that changes state is protected',
-      remedy: `Put @Idempotent(), or @SkipIdempotency() where it may run twice, on ${names.join('; ')}.`,
-    });
+    throw wrongOption(
+      'coverage',
+      mode,
+      'with handlers of which each that changes state is protected',
+      `Put @Idempotent(), or @SkipIdempotency() where it may run twice, on ${names.join('; ')}.`,
+    );
   }
 
   /** Every protected handler, and every other one that changes state. */
   list(): CoverageEntry[] {
-    const entries = [...this.handlers.all()].map(entryOf);
+    const entries = [...this.handlers.all()].map((handler) => this.entryOf(handler));
     const seen = new Set<Method>();
     const wrappers = [...this.discovery.getControllers(), ...this.discovery.getProviders()];
     for (const wrapper of wrappers) {
@@ -75,7 +81,7 @@ export class Coverage implements OnApplicationBootstrap {
       if (type === undefined) continue;
       for (const [methodName, method] of methodsOf(type)) {
         if (seen.has(method) || Reflect.hasMetadata(METHOD_METADATA, method)) continue;
-        if (!isStateChanging(method)) continue;
+        if (!this.endpoints.changesState(method)) continue;
         seen.add(method);
         entries.push(this.unprotected(type, String(methodName), method, wrapper));
       }
@@ -92,39 +98,28 @@ export class Coverage implements OnApplicationBootstrap {
     const name = `${type.name}.${methodName}`;
     const isSkipped =
       Reflect.hasMetadata(SKIPPED_METADATA, method) || Reflect.hasMetadata(SKIPPED_METADATA, type);
-    const found = this.placeOf(type, methodName, method, host?.metatype);
-    return { ...found, name, protection: isSkipped ? 'skipped' : 'none', strategies: [] };
+    const hosted = { type, modules: [host?.metatype], name, methodName, method };
+    const protection = isSkipped ? 'skipped' : 'none';
+    return { ...this.placeOf(hosted), name, protection, strategies: [] };
   }
 
-  private placeOf(
-    type: NewableFunction,
-    methodName: string,
-    method: Method,
-    module: NewableFunction | undefined,
-  ): Pick<CoverageEntry, 'kind' | 'scopes'> {
-    const name = `${type.name}.${methodName}`;
-    const { applicationId = '' } = this.modules as { applicationId?: string };
-    const source = { controller: type, handler: method, module, applicationId };
-    const routes = routeTemplates(source, this.config);
-    if (routes.length > 0) return { kind: 'route', scopes: routes.map(({ scope }) => scope) };
-    const message = messageEntrance(name, method);
-    if (message !== undefined) return { kind: 'message', scopes: scopesIn(message) };
-    const field = fieldEntrance({ type, name, methodName, method }, () => undefined);
-    return { kind: 'mutation', scopes: typeof field === 'object' ? scopesIn(field) : [name] };
+  private placeOf(hosted: HostedMethod): Pick<CoverageEntry, 'kind' | 'scopes'> {
+    for (const reader of this.readers) {
+      const scopes = reader.answers?.(hosted, this.endpoints) ?? [];
+      if (scopes.length > 0) return { kind: reader.word, scopes };
+    }
+    return { kind: 'method', scopes: [hosted.name] };
   }
-}
 
-function scopesIn({ scopes }: Entrance): readonly string[] {
-  return typeof scopes === 'string' ? [scopes] : [...scopes.values()];
-}
-
-function entryOf(handler: ProtectedHandler): CoverageEntry {
-  const { kind, name, scope, scopesByPath, layers, isScheduled } = handler;
-  return {
-    kind: isScheduled ? 'job' : KINDS[kind],
-    name,
-    protection: 'idempotent',
-    scopes: [...new Set(scopesByPath?.values() ?? [scope])],
-    strategies: layers.map(({ policy }) => policy.strategy),
-  };
+  private entryOf(handler: ProtectedHandler): CoverageEntry {
+    const { kind, name, scope, scopesByPath, layers, isScheduled } = handler;
+    const word = this.readers.find((reader) => reader.kind === kind)?.word ?? 'method';
+    return {
+      kind: isScheduled ? 'job' : word,
+      name,
+      protection: 'idempotent',
+      scopes: [...new Set(scopesByPath?.values() ?? [scope])],
+      strategies: layers.map(({ policy }) => policy.strategy),
+    };
+  }
 }

@@ -1,5 +1,5 @@
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 import {
   DECORATED_METADATA,
   GENERATOR_METADATA,
@@ -7,9 +7,7 @@ import {
   OPTIONS_METADATA,
   SKIPPED_METADATA,
 } from '../options/metadata.js';
-import { isStateChanging } from './state-changing.js';
-
-export type Method = (...args: never[]) => unknown;
+import type { Method } from './endpoint.js';
 
 /** A protected method of a class. */
 export interface Declared {
@@ -29,10 +27,13 @@ export interface Declared {
  * @throws {@link IdempotencyConfigurationError} for a method that is meant to be protected, and is
  *   not: nobody would notice before something runs twice
  */
-export function declaredMethods(type: NewableFunction): Declared[] {
+export function declaredMethods(
+  type: NewableFunction,
+  changesState: (method: object) => boolean,
+): Declared[] {
   const declared: Declared[] = [];
   for (const [methodName, method] of methodsOf(type)) {
-    const made = protectedMethod(type, methodName, method);
+    const made = protectedMethod(type, methodName, method, changesState);
     if (made === undefined) continue;
     const name = `${type.name}.${methodName.toString()}`;
     declared.push({ type, name, methodName, method, made });
@@ -53,13 +54,12 @@ export function checkInstance(type: NewableFunction, instance: unknown): void {
     if (typeof own !== 'function' || Reflect.hasMetadata(METHOD_METADATA, own)) continue;
     const method: unknown = (type.prototype as Record<string | symbol, unknown>)[name];
     if (typeof method !== 'function' || !Reflect.hasMetadata(METHOD_METADATA, method)) continue;
-    throw new IdempotencyConfigurationError({
-      option: '@Idempotent()',
-      given: `${type.name}.${String(name)}, which the object replaces by a function of its own`,
-      accepted: 'methods that stay as their class declares them',
-      remedy:
-        'Do not assign to the method (this.pay = this.pay.bind(this)): bind it where it is handed on, or copy its metadata onto the function that takes its place.',
-    });
+    throw wrongOption(
+      '@Idempotent()',
+      `${type.name}.${String(name)}, which the object replaces by a function of its own`,
+      'methods that stay as their class declares them',
+      'Do not assign to the method (this.pay = this.pay.bind(this)): bind it where it is handed on, or copy its metadata onto the function that takes its place.',
+    );
   }
 }
 
@@ -112,6 +112,7 @@ function protectedMethod(
   target: NewableFunction,
   methodName: string | symbol,
   method: object,
+  changesState: (method: object) => boolean,
 ): object | undefined {
   const made = Reflect.getMetadata(METHOD_METADATA, method) as object | undefined;
   if (made !== undefined || Reflect.hasMetadata(SKIPPED_METADATA, method)) return made;
@@ -122,30 +123,28 @@ function protectedMethod(
   const isDecorated = (prototype: object): boolean =>
     Reflect.hasOwnMetadata(DECORATED_METADATA, prototype, methodName);
   if (isDecorated(owner!)) {
-    throw new IdempotencyConfigurationError({
-      option: '@Idempotent()',
+    throw wrongOption(
+      '@Idempotent()',
       given,
-      accepted: 'a method that no decorator above it replaces without copying its metadata',
-      remedy: 'Put @Idempotent() above that decorator.',
-    });
+      'a method that no decorator above it replaces without copying its metadata',
+      'Put @Idempotent() above that decorator.',
+    );
   }
   if (overridden.some(isDecorated)) {
-    throw new IdempotencyConfigurationError({
-      option: '@Idempotent()',
-      given: `${given}, which overrides a protected method without the decorator`,
-      accepted: 'overrides that say for themselves whether they are protected',
-      remedy:
-        'Put @Idempotent() on the override (it may call super: that is one operation), or @SkipIdempotency() if it may run twice.',
-    });
+    throw wrongOption(
+      '@Idempotent()',
+      `${given}, which overrides a protected method without the decorator`,
+      'overrides that say for themselves whether they are protected',
+      'Put @Idempotent() on the override (it may call super: that is one operation), or @SkipIdempotency() if it may run twice.',
+    );
   }
-  if (Reflect.hasMetadata(OPTIONS_METADATA, target) && isStateChanging(method)) {
-    throw new IdempotencyConfigurationError({
-      option: '@Idempotent()',
+  if (Reflect.hasMetadata(OPTIONS_METADATA, target) && changesState(method)) {
+    throw wrongOption(
+      '@Idempotent()',
       given,
-      accepted: 'a method of the class that carries the decorator',
-      remedy:
-        'The class inherits it, but has a method of its own: decorate the class, or the method.',
-    });
+      'a method of the class that carries the decorator',
+      'The class inherits it, but has a method of its own: decorate the class, or the method.',
+    );
   }
   return undefined;
 }
@@ -170,12 +169,12 @@ export function checkResult({ type, name, methodName, made }: Declared, isRoute:
   const returned: unknown = Reflect.getMetadata('design:returntype', prototype, methodName);
   const isStream = !isRoute && typeof returned === 'function' && STREAMS.has(returned.name);
   if (!isStream && !Reflect.hasMetadata(GENERATOR_METADATA, made)) return;
-  throw new IdempotencyConfigurationError({
-    option: '@Idempotent()',
-    given: isStream ? `${name}, which returns a ${returned.name}` : `${name}, a generator`,
-    accepted: 'methods that return a value or a promise, and routes that return a StreamableFile',
-    remedy: isStream
+  throw wrongOption(
+    '@Idempotent()',
+    isStream ? `${name}, which returns a ${returned.name}` : `${name}, a generator`,
+    'methods that return a value or a promise, and routes that return a StreamableFile',
+    isStream
       ? 'Return what the stream is made from, and open it outside of the protected method.'
       : 'Return the values as a list, or protect what is done for each of them with IdempotencyService.run().',
-  });
+  );
 }

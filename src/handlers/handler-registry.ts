@@ -1,16 +1,17 @@
 import {
   type ExecutionContext,
+  Inject,
   Injectable,
   type OnApplicationBootstrap,
   type OnModuleInit,
 } from '@nestjs/common';
-import { ApplicationConfig, DiscoveryService, ModulesContainer } from '@nestjs/core';
+import { ApplicationConfig, DiscoveryService, ModuleRef, ModulesContainer } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import { type Awaitable, chain } from '../engine/awaitable.js';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
+import type { CallKind } from '../keys/call.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
 import { METHOD_METADATA, OPTIONS_METADATA } from '../options/metadata.js';
-import { CronJobs } from './cron-jobs.js';
 import {
   checkInstance,
   checkResult,
@@ -20,16 +21,18 @@ import {
   declaredMethods,
   isClass,
 } from './declared-methods.js';
-import type { Entrance } from './entrance.js';
-import { checkAcknowledge, checkProvider, Entrances } from './entrances.js';
-import { isResolver } from './field-entrance.js';
+import {
+  checkAcknowledge,
+  type Endpoint,
+  ENDPOINT_READERS,
+  type EndpointReader,
+  Endpoints,
+} from './endpoint.js';
 import { HandlerResolver } from './handler-resolver.js';
 import { notProtected } from './not-protected.js';
 import type { ProtectedHandler } from './protected-handler.js';
 import { ScopeOwners } from './scopes.js';
 import { checkSerializer } from './serializer-check.js';
-
-type Kind = ProtectedHandler['kind'];
 
 /** By what `@Idempotent()` made, then by class: a method may be inherited by several classes. */
 type HandlersByMethod = Map<unknown, Map<unknown, ProtectedHandler>>;
@@ -48,12 +51,8 @@ const UNPROTECTED = null;
 /** All protected handlers of an application, found and checked before the first call. */
 @Injectable()
 export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
-  private readonly handlers: Readonly<Record<Kind, HandlersByMethod>> = {
-    http: new Map(),
-    rpc: new Map(),
-    graphql: new Map(),
-    method: new Map(),
-  };
+  /** By the kind of their calls. */
+  private readonly handlers = new Map<string, HandlersByMethod>();
   /** What contexts were found to be, by the function that the framework calls and its class. */
   private readonly contexts = new Map<
     string,
@@ -64,9 +63,9 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   private readonly safe = new WeakSet<object>();
   private readonly seen = new Set<NewableFunction>();
   private readonly providers = new Map<NewableFunction, InstanceWrapper>();
-  private readonly httpScopes = new Set<string>();
+  private readonly scopes = new Map<CallKind, Set<string>>();
   private readonly owners = new ScopeOwners();
-  private readonly entrances: Entrances;
+  private readonly endpoints: Endpoints;
   private readonly checks: (() => Promise<void>)[] = [];
   private isComplete = false;
   private isBooted = false;
@@ -76,9 +75,10 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     private readonly modules: ModulesContainer,
     private readonly config: ApplicationConfig,
     private readonly resolver: HandlerResolver,
-    private readonly cronJobs: CronJobs,
+    @Inject(ENDPOINT_READERS) private readonly readers: readonly EndpointReader[],
+    private readonly moduleRef: ModuleRef,
   ) {
-    this.entrances = new Entrances(modules, config, cronJobs);
+    this.endpoints = new Endpoints(readers, config, modules, moduleRef);
   }
 
   /** @throws {@link IdempotencyConfigurationError} for the first wrong declaration */
@@ -96,7 +96,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   onApplicationBootstrap(): void {
     for (const wrapper of [...this.discovery.getControllers(), ...this.discovery.getProviders()]) {
       const type = classOf(wrapper);
-      if (type === undefined || declaredMethods(type).length === 0) continue;
+      if (type === undefined || this.declared(type).length === 0) continue;
       if (wrapper.isDependencyTreeStatic()) checkInstance(type, wrapper.instance);
     }
   }
@@ -118,9 +118,9 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   }
 
   /** True when there are handlers of this kind. */
-  has(kind: Kind): boolean {
+  has(kind: CallKind): boolean {
     this.discover();
-    return this.handlers[kind].size > 0;
+    return this.handlers.has(kind);
   }
 
   /**
@@ -129,8 +129,8 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
    */
   httpHandlers(): ReadonlyMap<unknown, ReadonlyMap<unknown, ProtectedHandler>> {
     if (this.isBooted) return this.routes;
-    const { discovery, modules, config, resolver, cronJobs } = this;
-    const early = new HandlerRegistry(discovery, modules, config, resolver, cronJobs);
+    const { discovery, modules, config, resolver, readers, moduleRef } = this;
+    const early = new HandlerRegistry(discovery, modules, config, resolver, readers, moduleRef);
     early.discover();
     return early.routes;
   }
@@ -138,14 +138,14 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   /** All of them. */
   *all(): Generator<ProtectedHandler> {
     this.discover();
-    for (const byMethod of Object.values(this.handlers))
+    for (const byMethod of this.handlers.values())
       for (const byType of byMethod.values()) yield* byType.values();
   }
 
-  /** All that handle messages. */
-  *messageHandlers(): Generator<ProtectedHandler> {
+  /** All that calls of one kind come to. */
+  *ofKind(kind: CallKind): Generator<ProtectedHandler> {
     this.discover();
-    for (const byClass of this.handlers.rpc.values()) yield* byClass.values();
+    for (const byType of this.handlers.get(kind)?.values() ?? []) yield* byType.values();
   }
 
   /**
@@ -175,9 +175,9 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     return chain(this.check(), () => late);
   }
 
-  /** True for the scope of an HTTP handler. */
-  hasScope(scope: string): boolean {
-    return this.httpScopes.has(scope);
+  /** True for the scope of a handler of this kind. */
+  hasScope(kind: CallKind, scope: string): boolean {
+    return this.scopes.get(kind)?.has(scope) === true;
   }
 
   private async check(): Promise<void> {
@@ -213,10 +213,9 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     type: NewableFunction,
   ): ProtectedHandler | typeof UNPROTECTED | undefined {
     if (this.safe.has(made)) return UNPROTECTED;
-    const ofKind = kind in this.handlers ? this.handlers[kind as Kind] : undefined;
-    const handler = byClass(ofKind?.get(made), type.prototype as object);
+    const handler = byClass(this.handlers.get(kind)?.get(made), type.prototype as object);
     // Methods of providers protect themselves, whatever calls them.
-    return handler ?? byClass(this.handlers.method.get(made), type.prototype as object);
+    return handler ?? byClass(this.handlers.get('method')?.get(made), type.prototype as object);
   }
 
   private remember(
@@ -236,11 +235,12 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
       typeof instance === 'object' && instance !== null
         ? (Object.getPrototypeOf(instance) as object | null)
         : null;
-    const handler = byClass(this.handlers.method.get(made), prototype);
+    const handler = byClass(this.handlers.get('method')?.get(made), prototype);
     if (handler !== undefined) return handler;
     if (this.safe.has(made)) return 'safe';
-    const { http, rpc, graphql } = this.handlers;
-    return [http, rpc, graphql].some((handlers) => handlers.has(made)) ? 'framework' : undefined;
+    for (const [kind, handlers] of this.handlers)
+      if (kind !== 'method' && handlers.has(made)) return 'framework';
+    return undefined;
   }
 
   private discover(): void {
@@ -261,8 +261,8 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     for (const [type, wrappers] of controllers) {
       this.seen.add(type);
       const modules = wrappers.map(({ host }) => host?.metatype);
-      for (const declared of declaredMethods(type))
-        this.register(declared, this.entrances.ofController(declared, modules));
+      for (const declared of this.declared(type))
+        this.register(declared, this.endpoints.ofController({ ...declared, modules }));
     }
     for (const wrapper of this.discovery.getProviders()) {
       const type = classOf(wrapper);
@@ -275,9 +275,9 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   private registerProvider(type: NewableFunction): void {
     if (this.seen.has(type)) return;
     this.seen.add(type);
-    checkProvider(type);
-    for (const declared of declaredMethods(type))
-      this.register(declared, this.entrances.ofProvider(declared));
+    this.endpoints.checkProvider(type);
+    for (const declared of this.declared(type))
+      this.register(declared, this.endpoints.ofProvider({ ...declared, modules: [] }));
   }
 
   /** An object whose class no module declares. */
@@ -291,41 +291,47 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     const other = this.providers.get(type);
     if (wrapper.isAlias || other === wrapper) return;
     this.providers.set(type, wrapper);
-    if (other === undefined || other.instance === wrapper.instance || isResolver(type)) return;
-    for (const { name, method } of declaredMethods(type)) {
+    if (other === undefined || other.instance === wrapper.instance || this.endpoints.isHost(type))
+      return;
+    for (const { name, method } of this.declared(type)) {
       const [outermost] = Reflect.getMetadata(OPTIONS_METADATA, method) as IdempotentOptions[];
       if (outermost?.scope !== undefined) continue;
-      throw new IdempotencyConfigurationError({
-        option: `scope of ${name}`,
-        given: `two providers of ${type.name}`,
-        accepted:
-          'one provider of the class, or a `scope` that says that its providers share records',
-        remedy:
-          'Export the provider from one module and import that, give each provider a class of its own (class Eu extends Charges), or give the method a `scope`.',
-      });
+      throw wrongOption(
+        `scope of ${name}`,
+        `two providers of ${type.name}`,
+        'one provider of the class, or a `scope` that says that its providers share records',
+        'Export the provider from one module and import that, give each provider a class of its own (class Eu extends Charges), or give the method a `scope`.',
+      );
     }
   }
 
-  private register(declared: Declared, entrances: readonly Entrance[]): void {
-    if (entrances.length === 0) this.safe.add(declared.made);
+  private declared(type: NewableFunction): Declared[] {
+    return declaredMethods(type, this.endpoints.changesState);
+  }
+
+  private register(declared: Declared, endpoints: readonly Endpoint[]): void {
+    if (endpoints.length === 0) this.safe.add(declared.made);
     const { type, name, method, made } = declared;
     const classOptions = (Reflect.getMetadata(OPTIONS_METADATA, type) ?? {}) as IdempotentOptions;
     const layers = Reflect.getMetadata(OPTIONS_METADATA, method) as readonly IdempotentOptions[];
-    checkAcknowledge(name, layers, entrances);
-    for (const entrance of entrances) {
-      checkResult(declared, entrance.kind === 'http');
-      const { kind, scopes, message } = entrance;
-      const declaration = { ...entrance, name, method: made, classOptions, layers };
+    checkAcknowledge(name, layers, endpoints);
+    for (const endpoint of endpoints) {
+      checkResult(declared, endpoint.kind === 'http');
+      const { kind, scopes } = endpoint;
+      const declaration = { ...endpoint, name, method: made, classOptions, layers };
       const { handler, check } = this.resolver.resolve(declaration);
       this.checks.push(check);
-      if (kind === 'graphql' || message?.isEvent === false)
-        checkSerializer(name, type, method, this.config);
-      add(this.handlers[kind], made, type, handler);
+      if (endpoint.answersValues === true) checkSerializer(name, type, method, this.config);
+      const handlers =
+        this.handlers.get(kind) ?? new Map<unknown, Map<unknown, ProtectedHandler>>();
+      this.handlers.set(kind, handlers);
+      add(handlers, made, type, handler);
       if (kind === 'http') add(this.routes, method, type, handler);
       const own = typeof scopes === 'string' ? [scopes] : [...scopes.values()];
       const ofStrategies = handler.layers.flatMap(({ scope }) => scope ?? []);
-      if (kind === 'http')
-        for (const scope of [handler.scope, ...own, ...ofStrategies]) this.httpScopes.add(scope);
+      const all = this.scopes.get(kind) ?? new Set<string>();
+      this.scopes.set(kind, all);
+      for (const scope of [handler.scope, ...own, ...ofStrategies]) all.add(scope);
       const given = layers[0]?.scope ?? classOptions.scope;
       if (given !== undefined) this.owners.named(type, name, given);
       else for (const scope of own) this.owners.claim(type, name, scope);

@@ -1,16 +1,15 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { chain } from '../engine/awaitable.js';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import type { OperationRequest } from '../engine/operation.js';
 import type { IdempotencyStore } from '../engine/store.js';
-import { IDEMPOTENCY_STORE } from '../options/constants.js';
+import { IDEMPOTENCY_STORE, MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import {
   DEFAULTS,
   type IdempotencyModuleOptions,
   type IdempotentOptions,
   MODULE_DEFAULTS,
 } from '../options/idempotency.options.js';
-import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import { type ResolvedFingerprint, resolveFingerprint } from '../keys/fingerprint.js';
 import type { KeyContext } from '../keys/key-source.js';
 import { resolvePrincipal } from '../keys/principal.js';
@@ -23,17 +22,16 @@ import {
   checkOptions,
   checkRunNames,
   located,
+  policyOf,
+  resolveTransaction,
   RUN_OPTIONS,
   type RunOption,
 } from './options-check.js';
-import type { Entrance } from './entrance.js';
+import type { Endpoint } from './endpoint.js';
 import type { ProtectedHandler, ProtectedLayer } from './protected-handler.js';
-import { policyOf } from './policy.js';
-import { publishedLayer } from './published-layer.js';
 import { checkScopes, scopesOf } from './scopes.js';
-import { resolveTransaction } from './transaction-option.js';
 
-export interface HandlerDeclaration extends Entrance {
+export interface HandlerDeclaration extends Endpoint {
   /** `ClassName.methodName`. */
   readonly name: string;
   /** See {@link ProtectedHandler.method}. */
@@ -195,7 +193,6 @@ export class HandlerResolver {
     const policy = policyOf(options, strategy);
     const required = options.required ?? DEFAULTS.required;
     const transaction = plan.transaction === 'never' ? undefined : transactionOfAll;
-    const isTransaction = transaction !== undefined;
     const isOutermost = index === 0;
     return {
       key,
@@ -212,7 +209,8 @@ export class HandlerResolver {
       recover: options.recover,
       refusals: plan.refusals ?? {},
       begin: plan.begin?.bind(plan),
-      published: publishedLayer({ ...layer, key, policy, required, isTransaction }),
+      options,
+      plan,
     };
   }
 
@@ -229,20 +227,20 @@ export class HandlerResolver {
     const found = named.find((one) => one !== undefined);
     const other = named.find((one) => one !== undefined && one.source !== found?.source);
     if (other !== undefined) {
-      throw new IdempotencyConfigurationError({
-        option: 'transaction',
-        given: other.source ?? true,
-        accepted: `the data source of the layer around it: ${found?.source ?? true}`,
-        remedy: 'Give all @Idempotent() of the handler the same data source.',
-      });
+      throw wrongOption(
+        'transaction',
+        other.source ?? true,
+        `the data source of the layer around it: ${found?.source ?? true}`,
+        'Give all @Idempotent() of the handler the same data source.',
+      );
     }
     if (found !== undefined && layers.some(({ plan }) => plan.transaction === 'own')) {
-      throw new IdempotencyConfigurationError({
-        option: 'transaction',
-        given: found.source ?? true,
-        accepted: 'false with a Resource that has a transaction of its own',
-        remedy: 'Leave the option out, or the Resource to the TypeOrmStore.',
-      });
+      throw wrongOption(
+        'transaction',
+        found.source ?? true,
+        'false with a Resource that has a transaction of its own',
+        'Leave the option out, or the Resource to the TypeOrmStore.',
+      );
     }
     if (found !== undefined)
       for (const options of asked)
@@ -292,10 +290,10 @@ function meaningless(
   given: unknown,
   strategy: string,
 ): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
+  return wrongOption(
     option,
     given,
-    accepted: `nothing with strategy: '${strategy}', to which it means nothing`,
-    remedy: 'Remove the option, or choose another strategy.',
-  });
+    `nothing with strategy: '${strategy}', to which it means nothing`,
+    'Remove the option, or choose another strategy.',
+  );
 }

@@ -1,4 +1,8 @@
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
+import { parseDuration } from '../engine/duration.js';
+import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
+import type { IdempotencyStore } from '../engine/store.js';
+import { isTransactional } from '../engine/transaction.js';
 import { DEFAULTS, type IdempotentOptions } from '../options/idempotency.options.js';
 
 const CHOICES = {
@@ -35,21 +39,26 @@ export function checkOptions(
   const given = options as Readonly<Record<string, unknown>>;
   for (const option of Object.keys(options))
     if (!known.includes(option))
-      throw wrong(option, given[option], known.join(', '), 'Remove the option, or correct it.');
+      throw wrongOption(
+        option,
+        given[option],
+        known.join(', '),
+        'Remove the option, or correct it.',
+      );
   for (const [option, choices] of Object.entries(CHOICES)) {
     const choice = given[option];
     if (choice !== undefined && !(choices as readonly unknown[]).includes(choice))
-      throw wrong(option, choice, choices.map((one) => `'${one}'`).join(' or '));
+      throw wrongOption(option, choice, choices.map((one) => `'${one}'`).join(' or '));
   }
   for (const option of ['onError', 'recover', 'principal'])
     if (given[option] !== undefined && typeof given[option] !== 'function')
-      throw wrong(option, given[option], 'a function');
+      throw wrongOption(option, given[option], 'a function');
   for (const option of ['required', 'acknowledge'])
     if (given[option] !== undefined && typeof given[option] !== 'boolean')
-      throw wrong(option, given[option], 'true or false');
+      throw wrongOption(option, given[option], 'true or false');
   const { scope } = given;
   if (scope !== undefined && (typeof scope !== 'string' || scope === ''))
-    throw wrong('scope', scope, 'a string that is not empty');
+    throw wrongOption('scope', scope, 'a string that is not empty');
 }
 
 /** As {@link checkOptions}, for options of all handlers. */
@@ -89,7 +98,7 @@ const RUN_NAMES: ReadonlySet<string> = new Set([
 export function checkRunNames(options: object): void {
   for (const option in options)
     if (!RUN_NAMES.has(option))
-      throw wrong(
+      throw wrongOption(
         `${option} of IdempotencyService.run()`,
         (options as Readonly<Record<string, unknown>>)[option],
         [...RUN_NAMES].join(', '),
@@ -118,11 +127,63 @@ export function located<T>(place: (option: string) => string, check: () => T): T
   }
 }
 
-function wrong(
-  option: string,
-  given: unknown,
-  accepted: string,
-  remedy = `Correct the ${option}, or leave it out for the default.`,
-): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({ option, given, accepted, remedy });
+/**
+ * What `transaction` asks of the store.
+ *
+ * @throws {@link IdempotencyConfigurationError} when the store cannot, or another option would
+ *   have the handler run without a transaction
+ */
+export function resolveTransaction(
+  { transaction = DEFAULTS.transaction, onStoreFailure }: IdempotentOptions,
+  store: IdempotencyStore,
+): OperationRequest['transaction'] {
+  if (transaction === false) return undefined;
+  if (transaction !== true && (typeof transaction !== 'string' || transaction === '')) {
+    throw wrongOption(
+      'transaction',
+      transaction,
+      'true, false, or the name of a data source',
+      'Correct the option.',
+    );
+  }
+  if (!isTransactional(store)) {
+    throw wrongOption(
+      'transaction',
+      transaction,
+      'false with this store, which has no transactions',
+      'Use the TypeOrmStore, whose records can be part of a transaction, or leave the option out.',
+    );
+  }
+  if (onStoreFailure === 'proceed') {
+    throw wrongOption(
+      'transaction',
+      transaction,
+      "false with onStoreFailure: 'proceed'",
+      'Leave one of the two out: without the store there is no transaction to run in.',
+    );
+  }
+  const source = transaction === true ? undefined : transaction;
+  store.checkSource(source);
+  return { source };
+}
+
+/**
+ * What the engine is told of every operation of a handler.
+ *
+ * @throws {@link IdempotencyConfigurationError} for a duration that is none
+ */
+export function policyOf(options: IdempotentOptions, strategy: string): OperationPolicy {
+  return {
+    strategy,
+    leaseMs: parseDuration('lease', options.lease ?? DEFAULTS.lease),
+    retentionMs: parseDuration('ttl', options.ttl ?? DEFAULTS.ttl),
+    waitMs: parseDuration('wait', options.wait ?? DEFAULTS.wait, { zero: true }),
+    retryAfterMs: parseDuration('retryAfter', options.retryAfter ?? DEFAULTS.retryAfter, {
+      zero: true,
+    }),
+    onDuplicate: options.onDuplicate ?? DEFAULTS.onDuplicate,
+    onAbandoned: options.onAbandoned ?? DEFAULTS.onAbandoned,
+    onStoreFailure: options.onStoreFailure ?? DEFAULTS.onStoreFailure,
+    keepsReply: true,
+  };
 }

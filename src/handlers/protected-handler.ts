@@ -1,11 +1,10 @@
 import type { Awaitable } from '../engine/awaitable.js';
 import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
-import type { ErrorDecision, IdempotentOptions } from '../options/idempotency.options.js';
-import type { IdempotentCall } from '../keys/call.js';
+import type { CallKind, IdempotentCall } from '../keys/call.js';
 import type { ResolvedKey } from '../keys/key-sources.js';
-import type { StrategyContext, StrategyPlan } from '../strategies/strategy.js';
-import type { Entrance, MessageEntrance } from './entrance.js';
-import type { PublishedLayer } from './published-layer.js';
+import type { ErrorDecision, IdempotentOptions } from '../options/idempotency.options.js';
+import type { StrategyPlan } from '../strategies/strategy.js';
+import type { Endpoint, MessageEndpoint } from './endpoint.js';
 
 /** One `@Idempotent()` of a handler. */
 export interface ProtectedLayer {
@@ -25,14 +24,16 @@ export interface ProtectedLayer {
   readonly refusals: NonNullable<StrategyPlan['refusals']>;
   /** What the strategy has to say of every call. */
   readonly begin: StrategyPlan['begin'];
-  /** For API descriptions. */
-  readonly published: PublishedLayer;
+  /** What it was made of: the options of the decorator over all that lies under it. */
+  readonly options: IdempotentOptions;
+  /** What its strategy has answered. */
+  readonly plan: StrategyPlan;
 }
 
 /** Everything about one protected handler, worked out when the application boots. */
 export interface ProtectedHandler {
   /** What calls it. */
-  readonly kind: StrategyContext['kind'];
+  readonly kind: CallKind;
   /** `ClassName.methodName`. */
   readonly name: string;
   /** What `@Idempotent()` made of the method; decorators above may have wrapped it once more. */
@@ -49,11 +50,11 @@ export interface ProtectedHandler {
   readonly policy: OperationPolicy;
   readonly principal: (call: IdempotentCall) => Awaitable<string | undefined>;
   /** What is known of a handler of messages. */
-  readonly message: MessageEntrance | undefined;
+  readonly message: MessageEndpoint | undefined;
   /** A timer calls it: nobody waits for an answer. */
   readonly isScheduled: boolean;
-  /** See {@link Entrance.content}. */
-  readonly content: Entrance['content'];
+  /** See {@link Endpoint.content}. */
+  readonly content: Endpoint['content'];
   /** See {@link IdempotentOptions.acknowledge}. */
   readonly acknowledges: boolean;
   readonly onError: ((error: unknown, status: number) => Awaitable<ErrorDecision>) | undefined;

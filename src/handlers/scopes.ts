@@ -1,6 +1,6 @@
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
-import type { Entrance } from './entrance.js';
+import type { Endpoint } from './endpoint.js';
 
 /** What of a layer decides on its scope. */
 interface ScopedLayer {
@@ -10,7 +10,7 @@ interface ScopedLayer {
 
 /** The first scope of a handler; with several routes, also that of each path. */
 export function scopesOf(
-  { scopes }: Entrance,
+  { scopes }: Endpoint,
   { scope }: IdempotentOptions,
 ): [string, ReadonlyMap<string, string> | undefined] {
   if (scope !== undefined) return [scope, undefined];
@@ -25,12 +25,12 @@ export function checkScopes(layers: readonly ScopedLayer[]): void {
   for (const { strategy, options } of layers) {
     const scope = options.scope ?? `#${strategy}`;
     if (seen.has(scope)) {
-      throw new IdempotencyConfigurationError({
-        option: 'scope',
-        given: options.scope ?? `two layers of strategy '${strategy}'`,
-        accepted: 'layers that differ in their strategy, or in their scope',
-        remedy: 'Remove one of the two decorators, or give one of them a `scope` of its own.',
-      });
+      throw wrongOption(
+        'scope',
+        options.scope ?? `two layers of strategy '${strategy}'`,
+        'layers that differ in their strategy, or in their scope',
+        'Remove one of the two decorators, or give one of them a `scope` of its own.',
+      );
     }
     seen.add(scope);
   }
@@ -73,12 +73,11 @@ export class ScopeOwners {
     if (other === undefined || (other.isNamed && owner.isNamed)) return;
     // Classes of different modules may have the same name.
     if (other.type === owner.type && other.name === owner.name) return;
-    throw new IdempotencyConfigurationError({
-      option: `scope of ${owner.name}`,
-      given: scope,
-      accepted: `a scope that no other handler has (${other.name} has this one)`,
-      remedy:
-        'Give one of the two a `scope` of its own, or both the same one if they are to share their records.',
-    });
+    throw wrongOption(
+      `scope of ${owner.name}`,
+      scope,
+      `a scope that no other handler has (${other.name} has this one)`,
+      'Give one of the two a `scope` of its own, or both the same one if they are to share their records.',
+    );
   }
 }

@@ -1,7 +1,7 @@
 import { ClassSerializerInterceptor } from '@nestjs/common';
 import type { ApplicationConfig } from '@nestjs/core';
 import { RECORDING_METADATA } from '../options/metadata.js';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 
 /** Nest's metadata key of `@UseInterceptors()`. */
 const INTERCEPTORS = '__interceptors__';
@@ -29,13 +29,12 @@ export function checkSerializer(
     ...own.slice(0, at),
   ];
   if (!outer.some(isSerializer)) return;
-  throw new IdempotencyConfigurationError({
-    option: '@Idempotent()',
-    given: `${name}, with a ClassSerializerInterceptor around it`,
-    accepted: 'a handler whose values are serialized before they are recorded',
-    remedy:
-      'Put @UseInterceptors(ClassSerializerInterceptor) above @Idempotent() on the method itself.',
-  });
+  throw wrongOption(
+    '@Idempotent()',
+    `${name}, with a ClassSerializerInterceptor around it`,
+    'a handler whose values are serialized before they are recorded',
+    'Put @UseInterceptors(ClassSerializerInterceptor) above @Idempotent() on the method itself.',
+  );
 }
 
 function listOf(target: object): readonly unknown[] {

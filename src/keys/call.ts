@@ -24,8 +24,19 @@ export interface IncomingRequest {
   readonly [property: string]: unknown;
 }
 
+/**
+ * The kinds of calls, with the word for a handler of each. A transport that is added adds its own
+ * (`declare module`).
+ */
+export interface CallKinds {
+  http: 'route';
+  rpc: 'message';
+  graphql: 'mutation';
+  method: 'method';
+}
+
 /** What calls a handler: a request, a message, a field of a mutation, or code that calls the method of a provider. */
-export type CallKind = 'http' | 'rpc' | 'graphql' | 'method';
+export type CallKind = keyof CallKinds;
 
 /** One call of a protected handler, as key sources, `principal` and `fingerprint` see it. */
 export interface IdempotentCall {

@@ -1,5 +1,5 @@
 import { type Awaitable, chain } from '../engine/awaitable.js';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 import type { IdempotentCall, IncomingRequest } from './call.js';
 import { canonicalJson, NotComparableError, quote } from './canonical-json.js';
 import { credentialDigest } from './principal.js';
@@ -65,12 +65,12 @@ export function resolveFingerprint(
   if (declaration === undefined) return requestFingerprint;
   if (declaration === false) return callerFingerprint;
   if (typeof declaration !== 'function') {
-    throw new IdempotencyConfigurationError({
-      option: 'fingerprint',
-      given: declaration,
-      accepted: 'a function of the call, or false',
-      remedy: 'Leave the option out to compare method, route, parameters, query and body.',
-    });
+    throw wrongOption(
+      'fingerprint',
+      declaration,
+      'a function of the call, or false',
+      'Leave the option out to compare method, route, parameters, query and body.',
+    );
   }
   return (call) => chain(declaration(call), (answer) => answerFingerprint(answer, call));
 }
@@ -86,12 +86,12 @@ function answerFingerprint(answer: unknown, call: IdempotentCall): string {
     const credential = credentialDigest(call);
     return credential === undefined ? content : sha256(content + credential);
   }
-  throw new IdempotencyConfigurationError({
-    option: 'fingerprint',
-    given: answer,
-    accepted: 'an answer that is text or a JSON-like value',
-    remedy: 'Let the function answer with what a retry must repeat.',
-  });
+  throw wrongOption(
+    'fingerprint',
+    answer,
+    'an answer that is text or a JSON-like value',
+    'Let the function answer with what a retry must repeat.',
+  );
 }
 
 /**

@@ -1,4 +1,4 @@
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 import type { IdempotentCall, IncomingRequest } from './call.js';
 import { checkedPart } from './key-part.js';
 import { InvalidKeyError, type KeySource } from './key-source.js';
@@ -42,12 +42,12 @@ export function header(name?: string): KeySource {
 /** @throws {@link IdempotencyConfigurationError} when it is no header name */
 export function checkedHeaderName(name: string, option: string): string {
   if (typeof name === 'string' && TOKEN.test(name)) return name;
-  throw new IdempotencyConfigurationError({
+  throw wrongOption(
     option,
-    given: name,
-    accepted: 'a header name: letters, digits and hyphens, such as Idempotency-Key',
-    remedy: 'Give the name alone, without a colon, spaces or a value.',
-  });
+    name,
+    'a header name: letters, digits and hyphens, such as Idempotency-Key',
+    'Give the name alone, without a colon, spaces or a value.',
+  );
 }
 
 function namedHeader(name: string): KeySource {

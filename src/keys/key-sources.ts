@@ -1,5 +1,5 @@
 import { type Awaitable, isPending } from '../engine/awaitable.js';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import type { CallKind, IdempotentCall } from './call.js';
 import { checkedHeaderName } from './header-source.js';
 import { compositeKey, keyPart } from './key-part.js';
@@ -98,12 +98,12 @@ export function arg(argument: number | string, ...path: readonly string[]): KeyS
     return ownSource(description, ['graphql'], ({ request }) => memberAt(request.body, named));
   }
   if (!Number.isInteger(argument) || argument < 0) {
-    throw new IdempotencyConfigurationError({
-      option: 'key',
-      given: argument,
-      accepted: 'the position of an argument, from 0, or the name of one',
-      remedy: "Count from the first argument, such as arg(0, 'orderNo').",
-    });
+    throw wrongOption(
+      'key',
+      argument,
+      'the position of an argument, from 0, or the name of one',
+      "Count from the first argument, such as arg(0, 'orderNo').",
+    );
   }
   return ownSource(description, ['method'], ({ args }) => memberAt(args?.[argument], names));
 }
@@ -129,12 +129,12 @@ export function keySource(description: string, read: KeyFunction): KeySource {
     throw noName(description, 'keySource');
   }
   if (typeof read !== 'function') {
-    throw new IdempotencyConfigurationError({
-      option: 'key',
-      given: read,
-      accepted: 'a function of the call',
-      remedy: `Give keySource('${description}', …) the function that finds the key.`,
-    });
+    throw wrongOption(
+      'key',
+      read,
+      'a function of the call',
+      `Give keySource('${description}', …) the function that finds the key.`,
+    );
   }
   return {
     description,
@@ -189,14 +189,14 @@ function checkedName(name: unknown, source: string): string {
 }
 
 function noName(given: unknown, source: string): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: 'key',
+  return wrongOption(
+    'key',
     given,
-    accepted: `${source}() with a name`,
-    remedy: `Name what ${source}() stands for, such as ${source}('orderNo'${
+    `${source}() with a name`,
+    `Name what ${source}() stands for, such as ${source}('orderNo'${
       source === 'keySource' ? ', (call) => …' : ''
     }).`,
-  });
+  );
 }
 
 export type { ResolvedKey };
@@ -246,7 +246,7 @@ function resolveSource(part: unknown, context: KeyContext): KeySource {
   return resolved;
 }
 
-const CALLS: Readonly<Record<CallKind, readonly [name: string, remedy: string]>> = {
+const CALLS: Readonly<Partial<Record<CallKind, readonly [name: string, remedy: string]>>> = {
   http: ['a route', "body('orderNo'), param('id') or header()"],
   rpc: ['a handler of messages', "payload('orderNo'), messageId() or header()"],
   graphql: ['a mutation', "arg('orderNo') or header()"],
@@ -255,14 +255,15 @@ const CALLS: Readonly<Record<CallKind, readonly [name: string, remedy: string]>>
 
 /** A source that finds nothing in any call would refuse them all, or protect none. */
 function checkKind({ description, foundIn }: KeySource, kind: CallKind | undefined): void {
-  if (kind === undefined || foundIn === undefined || foundIn.includes(kind)) return;
-  const [place, remedy] = CALLS[kind];
-  throw new IdempotencyConfigurationError({
-    option: 'key',
-    given: `${description}, on ${place}`,
-    accepted: `on ${place}: a source that its calls can have`,
-    remedy: `Name where its calls carry the key, such as ${remedy}.`,
-  });
+  const known = kind && CALLS[kind];
+  if (known === undefined || foundIn === undefined || foundIn.includes(kind!)) return;
+  const [place, remedy] = known;
+  throw wrongOption(
+    'key',
+    `${description}, on ${place}`,
+    `on ${place}: a source that its calls can have`,
+    `Name where its calls carry the key, such as ${remedy}.`,
+  );
 }
 
 function isKeySource(part: unknown): part is KeySource {
@@ -310,11 +311,10 @@ async function readRest(
 }
 
 function notAKey(given: unknown): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: 'key',
+  return wrongOption(
+    'key',
     given,
-    accepted:
-      'header(), body(), param(), query(), payload(), messageId(), arg(), tick(), principal(), signature(), keySource(), a function of the call, or a list of at least one of them',
-    remedy: "Give where the key is found, such as body('orderNo') instead of 'orderNo'.",
-  });
+    'header(), body(), param(), query(), payload(), messageId(), arg(), tick(), principal(), signature(), keySource(), a function of the call, or a list of at least one of them',
+    "Give where the key is found, such as body('orderNo') instead of 'orderNo'.",
+  );
 }

@@ -1,5 +1,5 @@
 import { type Awaitable, chain } from '../engine/awaitable.js';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 import type { Identifier, IdempotentCall } from './call.js';
 import { sha256 } from './record-id.js';
 
@@ -28,12 +28,12 @@ export function defaultPrincipal(call: IdempotentCall): string | undefined {
 export function resolvePrincipal(declaration: PrincipalFunction | undefined): ResolvedPrincipal {
   if (declaration === undefined) return defaultPrincipal;
   if (typeof declaration !== 'function') {
-    throw new IdempotencyConfigurationError({
-      option: 'principal',
-      given: declaration,
-      accepted: 'a function of the call',
-      remedy: 'Give a function such as (call) => call.request.user?.id, or leave the option out.',
-    });
+    throw wrongOption(
+      'principal',
+      declaration,
+      'a function of the call',
+      'Give a function such as (call) => call.request.user?.id, or leave the option out.',
+    );
   }
   return (call) => chain(declaration(call), principalText);
 }
@@ -59,12 +59,12 @@ function checkedPrincipal(given: unknown, what: string, remedy: string): string 
   if (given === undefined || given === null || given === '') return undefined;
   const text = identifierText(given);
   if (text !== undefined) return text;
-  throw new IdempotencyConfigurationError({
-    option: 'principal',
+  throw wrongOption(
+    'principal',
     given,
-    accepted: `${what}a string, a finite number, a bigint, null or undefined`,
+    `${what}a string, a finite number, a bigint, null or undefined`,
     remedy,
-  });
+  );
 }
 
 function identifierText(value: unknown): string | undefined {

@@ -1,4 +1,4 @@
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import { contentLines } from './fingerprint.js';
 import type { DottedBodyPath, KeySource } from './key-source.js';
 import { sha256 } from './record-id.js';
@@ -124,12 +124,12 @@ function wrongPath(
   given: unknown,
   accepted: string,
 ): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: `key: signature.${option}`,
+  return wrongOption(
+    `key: signature.${option}`,
     given,
     accepted,
-    remedy: 'Name members of the body, or leave the option out.',
-  });
+    'Name members of the body, or leave the option out.',
+  );
 }
 
 /** What of the body makes the key. Names of members, joined with dots: `'author.name'`. */
@@ -156,12 +156,12 @@ export interface SignatureOptions<T = unknown> {
 export function signature<T = unknown>(options: SignatureOptions<T> = {}): KeySource {
   const wrong = Object.keys(options).find((name) => name !== 'include' && name !== 'exclude');
   if (wrong !== undefined) {
-    throw new IdempotencyConfigurationError({
-      option: `key: signature.${wrong}`,
-      given: (options as Readonly<Record<string, unknown>>)[wrong],
-      accepted: 'the options include and exclude',
-      remedy: 'Remove the option, or correct its name.',
-    });
+    throw wrongOption(
+      `key: signature.${wrong}`,
+      (options as Readonly<Record<string, unknown>>)[wrong],
+      'the options include and exclude',
+      'Remove the option, or correct its name.',
+    );
   }
   const select = bodySelection(options);
   return {

@@ -1,5 +1,5 @@
 import { type Awaitable, chain } from '../engine/awaitable.js';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 import { type Duration, parseDuration } from '../engine/duration.js';
 import type { KeyContext, KeySource } from './key-source.js';
 
@@ -37,12 +37,12 @@ export function nearestMultiple(nowMs: number, everyMs: number): number {
 
 function scheduledTick({ schedule }: KeyContext): KeySource {
   if (schedule?.dueAt === undefined) {
-    throw new IdempotencyConfigurationError({
-      option: 'key',
-      given: `tick() on a method ${schedule === undefined ? 'that nothing schedules' : 'whose moments differ in each process'}`,
-      accepted: 'tick() on a method of a provider with @Cron() or @Interval() of @nestjs/schedule',
-      remedy: "Give the period at which the method is called, such as tick('5m').",
-    });
+    throw wrongOption(
+      'key',
+      `tick() on a method ${schedule === undefined ? 'that nothing schedules' : 'whose moments differ in each process'}`,
+      'tick() on a method of a provider with @Cron() or @Interval() of @nestjs/schedule',
+      "Give the period at which the method is called, such as tick('5m').",
+    );
   }
   // The tick is all that there is to the call, whoever makes it.
   return { ...momentSource('tick', schedule.dueAt), coversContent: true };

@@ -2,6 +2,11 @@ import { ConfigurableModuleBuilder } from '@nestjs/common';
 import type { IdempotencyModuleOptions } from './idempotency.options.js';
 import type { TokenControllerOptions } from './token-options.js';
 
+/** Token of the store, an {@link IdempotencyStore}. */
+export const IDEMPOTENCY_STORE = Symbol.for('nestjs-idempotency:store');
+/** Token of the clock that measures leases and waits in this process; tests override it. */
+export const IDEMPOTENCY_CLOCK = Symbol.for('nestjs-idempotency:clock');
+
 /** Options that decide how the module is registered; beside those of `forRoot()`. */
 export interface IdempotencyModuleExtras {
   /**

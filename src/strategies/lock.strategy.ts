@@ -1,4 +1,4 @@
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import { IdempotencyStrategy } from './strategy-registry.js';
 import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';
 
@@ -32,10 +32,10 @@ export class LockStrategy implements IdempotencyStrategyContract {
 }
 
 function noKey(): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: 'key',
-    given: undefined,
-    accepted: 'where the name of what is locked comes from',
-    remedy: "Name it, such as { strategy: 'lock', key: param('couponId') }.",
-  });
+  return wrongOption(
+    'key',
+    undefined,
+    'where the name of what is locked comes from',
+    "Name it, such as { strategy: 'lock', key: param('couponId') }.",
+  );
 }

@@ -1,5 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import {
   beginWork,
   hasResources,
@@ -12,13 +12,12 @@ import {
 import type { IdempotentCall } from '../keys/call.js';
 import { InvalidKeyError, type KeyFunction, type KeySource } from '../keys/key-source.js';
 import { type ResolvedKey, resolveKey } from '../keys/key-sources.js';
-import { IDEMPOTENCY_STORE } from '../options/constants.js';
+import { IDEMPOTENCY_STORE, MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import {
   type IdempotencyModuleOptions,
   type IdempotentOptions,
   MODULE_DEFAULTS,
 } from '../options/idempotency.options.js';
-import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import type { RowId } from '../options/strategy-options.js';
 import type { StrategyPlan } from './strategy.js';
 
@@ -63,23 +62,22 @@ export class ResourceRegistry {
     if (isResource(entity)) return entity;
     if (entity === undefined || entity === null) throw noEntity(entity);
     if (this.resources !== undefined) return this.resources.resource(request);
-    throw new IdempotencyConfigurationError({
-      option: 'entity',
-      given: entity,
-      accepted: 'with this store, which knows no entities, a Resource',
-      remedy:
-        'Use the TypeOrmStore, give the module `resources: new TypeOrmResources({ dataSource })`, or implement Resource for what you use.',
-    });
+    throw wrongOption(
+      'entity',
+      entity,
+      'with this store, which knows no entities, a Resource',
+      'Use the TypeOrmStore, give the module `resources: new TypeOrmResources({ dataSource })`, or implement Resource for what you use.',
+    );
   }
 }
 
 function noEntity(given: unknown): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: 'entity',
+  return wrongOption(
+    'entity',
     given,
-    accepted: 'an entity, or a Resource',
-    remedy: "Name what is changed, such as { entity: Goods, id: param('id') }.",
-  });
+    'an entity, or a Resource',
+    "Name what is changed, such as { entity: Goods, id: param('id') }.",
+  );
 }
 
 /** The row that a call is about, and the column of it that a strategy guards. */
@@ -120,12 +118,12 @@ export class Row {
 /** @throws {@link IdempotencyConfigurationError} when `id` names nothing */
 function sourcesOf(id: RowId | undefined): readonly (KeySource | KeyFunction)[] {
   if (id === undefined) {
-    throw new IdempotencyConfigurationError({
-      option: 'id',
-      given: undefined,
-      accepted: 'where the key of the row comes from',
-      remedy: "Name it, such as { id: param('id') }.",
-    });
+    throw wrongOption(
+      'id',
+      undefined,
+      'where the key of the row comes from',
+      "Name it, such as { id: param('id') }.",
+    );
   }
   return Array.isArray(id) ? (id as readonly (KeySource | KeyFunction)[]) : [id as KeySource];
 }

@@ -1,4 +1,4 @@
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 import type { Expectation, Resource, Unmet } from '../engine/resource.js';
 import type { KeySource } from '../keys/key-source.js';
 import { keySource } from '../keys/key-sources.js';
@@ -21,8 +21,14 @@ export class StateStrategy implements IdempotencyStrategyContract {
   plan({ options }: StrategyContext): StrategyPlan {
     const { column, to, from } = options as Partial<StateOptions>;
     if (typeof column !== 'string' || column === '')
-      throw wrong('column', column, 'the name of a property', "Name it, such as column: 'status'.");
-    if (!isState(to)) throw wrong('to', to, 'text or a number', 'Give the state to change to.');
+      throw wrongOption(
+        'column',
+        column,
+        'the name of a property',
+        "Name it, such as column: 'status'.",
+      );
+    if (!isState(to))
+      throw wrongOption('to', to, 'text or a number', 'Give the state to change to.');
     const expected = expectationOf(from, to);
     const row = this.resources.row('state', options);
     return {
@@ -68,7 +74,7 @@ async function change(
 function expectationOf(from: StateOptions['from'], to: State): Expectation {
   if (from === undefined) {
     if (typeof to === 'number') return { below: to };
-    throw wrong(
+    throw wrongOption(
       'from',
       from,
       'with a state that is text, the states from which it may be reached',
@@ -77,7 +83,7 @@ function expectationOf(from: StateOptions['from'], to: State): Expectation {
   }
   const oneOf = statesBefore(from, to);
   if (oneOf.length === 0 || !oneOf.every(isState) || oneOf.some((state) => state === to)) {
-    throw wrong(
+    throw wrongOption(
       'from',
       from,
       `at least one state other than ${to}`,
@@ -99,13 +105,4 @@ function isState(value: unknown): value is State {
   return typeof value === 'number'
     ? Number.isFinite(value)
     : typeof value === 'string' && value !== '';
-}
-
-function wrong(
-  option: string,
-  given: unknown,
-  accepted: string,
-  remedy: string,
-): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({ option, given, accepted, remedy });
 }

@@ -1,6 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 import { STRATEGY_METADATA } from '../options/metadata.js';
 import type { IdempotencyStrategyContract } from './strategy.js';
 
@@ -16,12 +16,12 @@ export class StrategyRegistry {
     this.byName ??= this.discover();
     const strategy = this.byName.get(name);
     if (strategy !== undefined) return strategy;
-    throw new IdempotencyConfigurationError({
-      option: 'strategy',
-      given: name,
-      accepted: [...this.byName.keys()].map((known) => `'${known}'`).join(', '),
-      remedy: `Correct the name, or add a provider with @IdempotencyStrategy('${name}') to a module.`,
-    });
+    throw wrongOption(
+      'strategy',
+      name,
+      [...this.byName.keys()].map((known) => `'${known}'`).join(', '),
+      `Correct the name, or add a provider with @IdempotencyStrategy('${name}') to a module.`,
+    );
   }
 
   private discover(): Map<string, IdempotencyStrategyContract> {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Inject } from '@nestjs/common';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import type { Precondition } from '../engine/resource.js';
 import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../options/idempotency.options.js';
@@ -88,29 +88,28 @@ function keyWithoutRecord(): string {
 }
 
 function nothingToReadFrom(): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: 'strategy',
-    given: 'token',
-    accepted: 'on a method that no request calls, a strategy whose key is in its arguments',
-    remedy:
-      "Put the decorator on the route that is sent the token, or give { key: arg(0, 'orderNo') }.",
-  });
+  return wrongOption(
+    'strategy',
+    'token',
+    'on a method that no request calls, a strategy whose key is in its arguments',
+    "Put the decorator on the route that is sent the token, or give { key: arg(0, 'orderNo') }.",
+  );
 }
 
 function noPurpose(given: unknown): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: 'purpose',
+  return wrongOption(
+    'purpose',
     given,
-    accepted: 'a text that is not empty',
-    remedy: 'Leave it out for tokens without a purpose.',
-  });
+    'a text that is not empty',
+    'Leave it out for tokens without a purpose.',
+  );
 }
 
 function scoped(given: string): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: 'scope',
+  return wrongOption(
+    'scope',
     given,
-    accepted: "nothing with strategy: 'token', whose namespace is the purpose of the tokens",
-    remedy: 'Remove the scope from the handler and its class, and give a `purpose` instead.',
-  });
+    "nothing with strategy: 'token', whose namespace is the purpose of the tokens",
+    'Remove the scope from the handler and its class, and give a `purpose` instead.',
+  );
 }

@@ -1,4 +1,4 @@
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import { header, messageId } from '../keys/key-sources.js';
 import { IdempotencyStrategy } from './strategy-registry.js';
 import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';
@@ -14,10 +14,10 @@ export class UniqueKeyStrategy implements IdempotencyStrategyContract {
 }
 
 function noKey(): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: 'key',
-    given: undefined,
-    accepted: 'on a method that no request calls, where in its arguments the key is',
-    remedy: "Name it, such as { key: arg(0, 'orderNo') }.",
-  });
+  return wrongOption(
+    'key',
+    undefined,
+    'on a method that no request calls, where in its arguments the key is',
+    "Name it, such as { key: arg(0, 'orderNo') }.",
+  );
 }

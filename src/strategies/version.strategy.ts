@@ -1,4 +1,4 @@
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 import type { Precondition, Resource, ResourceValue, Unmet } from '../engine/resource.js';
 import type { IdempotentCall } from '../keys/call.js';
 import { type ExpectedTags, IfMatchSource } from '../keys/if-match.js';
@@ -31,7 +31,7 @@ export class VersionStrategy implements IdempotencyStrategyContract {
   plan({ options }: StrategyContext): StrategyPlan {
     const { version, mode = 'match' } = options as Partial<VersionOptions>;
     if (mode !== 'match' && mode !== 'newer')
-      throw wrong('mode', mode, "'match' or 'newer'", 'Correct the mode, or leave it out.');
+      throw wrongOption('mode', mode, "'match' or 'newer'", 'Correct the mode, or leave it out.');
     const source = checkedVersion(version, mode);
     const row = this.resources.row('version', options);
     return {
@@ -147,27 +147,18 @@ async function newVersion(version: string, resource: Resource): Promise<bigint> 
 
 function checkedVersion(version: KeySource | undefined, mode: 'match' | 'newer'): KeySource {
   if (version === undefined || typeof version.read !== 'function')
-    throw wrong(
+    throw wrongOption(
       'version',
       version,
       'ifMatch(), or a source such as body(...)',
       'Say where the expected version comes from, such as { version: ifMatch() }.',
     );
   if (mode === 'newer' && version instanceof IfMatchSource)
-    throw wrong(
+    throw wrongOption(
       'version',
       'ifMatch()',
       "with mode: 'newer', a source such as body('version')",
       "If-Match names the version that is there: use mode: 'match', or have the new one sent in the body.",
     );
   return version;
-}
-
-function wrong(
-  option: string,
-  given: unknown,
-  accepted: string,
-  remedy: string,
-): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({ option, given, accepted, remedy });
 }

@@ -1,11 +1,12 @@
 import type { INestApplication } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { ApiExtension, SwaggerModule } from '@nestjs/swagger';
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 import { HandlerRegistry } from '../handlers/handler-registry.js';
 import type { ProtectedHandler } from '../handlers/protected-handler.js';
 import type { IdempotencyModuleOptions } from '../options/idempotency.options.js';
 import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
+import { isSafeMethod } from '../transports/http/routes.js';
 import { TokenController } from '../transports/http/token.controller.js';
 import type { OpenAPIObject, Operation } from './open-api.js';
 import { describeOperation, describeTokenRoute } from './operations.js';
@@ -14,7 +15,6 @@ import { declareProblem } from './responses.js';
 type Create = typeof SwaggerModule.createDocument;
 
 /** Methods that only read: they ignore a key. */
-const SAFE_METHODS: ReadonlySet<string> = new Set(['get', 'head', 'options', 'trace']);
 
 /**
  * As `SwaggerModule.createDocument()`, with what `@Idempotent()` means to clients: where the key is
@@ -44,7 +44,7 @@ export function createIdempotentDocument(
   for (const { operation, httpMethod, path, index } of takeMarked(document)) {
     const method = methods[index];
     if (method === issue) describeTokenRoute(problems, operation, moduleOptions.tokens);
-    else if (!SAFE_METHODS.has(httpMethod))
+    else if (!isSafeMethod(httpMethod.toUpperCase()))
       describeOperation(problems, operation, path, handlerAt(path, handlers.get(method)!));
   }
   return document;
@@ -55,12 +55,12 @@ function providersOf(app: INestApplication): [HandlerRegistry, IdempotencyModule
   const modules = app.get(ModulesContainer, { strict: false });
   const isThere = [...modules.values()].some(({ providers }) => providers.has(HandlerRegistry));
   if (!isThere) {
-    throw new IdempotencyConfigurationError({
-      option: 'app of createIdempotentDocument()',
-      given: 'an application without the IdempotencyModule',
-      accepted: 'an application whose handlers can be protected',
-      remedy: 'Import IdempotencyModule.forRoot(), or use SwaggerModule.createDocument().',
-    });
+    throw wrongOption(
+      'app of createIdempotentDocument()',
+      'an application without the IdempotencyModule',
+      'an application whose handlers can be protected',
+      'Import IdempotencyModule.forRoot(), or use SwaggerModule.createDocument().',
+    );
   }
   return [
     app.get(HandlerRegistry, { strict: false }),

@@ -11,6 +11,7 @@ import {
   resolved,
 } from './open-api.js';
 import { addProblems, addReplies, addResponse, type Problems } from './responses.js';
+import { publishedLayer } from './published-layer.js';
 
 /** Adds to an operation what its protection means to clients. */
 export function describeOperation(
@@ -35,13 +36,14 @@ export function describeOperation(
 }
 
 /** A parameter of the path is there whenever the route is found. */
-function refusalsAt(path: string, { key, refusals, published }: ProtectedLayer) {
+function refusalsAt(path: string, layer: ProtectedLayer) {
+  const { key, refusals } = layer;
   const isAlwaysThere = key.sources.every(
     ({ isNeverMissing, sentIn = [] }) =>
       isNeverMissing || sentIn.some((at) => at.in === 'path' && path.includes(`{${at.name}}`)),
   );
   const missing = refusals.missing ?? 'IDEMPOTENCY_KEY_REQUIRED';
-  return published.refusals.filter(({ code }) => !isAlwaysThere || code !== missing);
+  return publishedLayer(layer).refusals.filter(({ code }) => !isAlwaysThere || code !== missing);
 }
 
 function sentence({ key, required, policy }: ProtectedLayer): string {

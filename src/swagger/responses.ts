@@ -1,11 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type IdempotencyErrorCode, REFUSALS } from '../engine/refusals.js';
-import { isDeterministic } from '../handlers/failure.js';
-import type { ProtectedHandler, ProtectedLayer } from '../handlers/protected-handler.js';
+import { isDeterministic } from '../calls/failure.js';
+import type { ProtectedHandler } from '../handlers/protected-handler.js';
 import { IdempotencyException } from '../operation/idempotency.exception.js';
 import type { PublishedRefusal } from '../strategies/strategy.js';
-import { REPLAYED_HEADER } from '../transports/http/headers.js';
-import { PROBLEM_CONTENT_TYPE } from '../transports/http/problem.js';
+import { PROBLEM_CONTENT_TYPE, REPLAYED_HEADER } from '../transports/http/headers.js';
 import {
   type Content,
   type Header,
@@ -17,6 +16,7 @@ import {
   type Response,
   type Schema,
 } from './open-api.js';
+import { publishedLayer, type PublishedLayer } from './published-layer.js';
 
 type Headers = NonNullable<Response['headers']>;
 
@@ -154,12 +154,12 @@ export function addReplies(
   operation: Operation,
   { layers, onError }: ProtectedHandler,
 ): void {
-  for (const { published } of layers) {
-    if (published.reply !== undefined) replaceSuccess(document, operation, published.reply);
-    for (const status of successes(operation))
-      addHeaders(document, operation, status, published.headers);
+  const published = layers.map(publishedLayer);
+  for (const { reply, headers } of published) {
+    if (reply !== undefined) replaceSuccess(document, operation, reply);
+    for (const status of successes(operation)) addHeaders(document, operation, status, headers);
   }
-  if (!layers.some(({ published }) => published.replays)) return;
+  if (!published.some(({ replays }) => replays)) return;
   for (const status of Object.keys(operation.responses))
     if (isRecorded(status, onError !== undefined))
       addResponse(document, operation, status, {
@@ -172,7 +172,7 @@ export function addReplies(
 function replaceSuccess(
   document: OpenAPIObject,
   operation: Operation,
-  { status, schema }: NonNullable<ProtectedLayer['published']['reply']>,
+  { status, schema }: NonNullable<PublishedLayer['reply']>,
 ): void {
   for (const other of successes(operation)) {
     const { description, content } = resolved<Response>(document, operation.responses[other])!;

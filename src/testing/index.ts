@@ -1,4 +1,3 @@
-export { assertCovered } from './assert-covered.js';
 export {
   type ContractCase,
   GUARANTEES,
@@ -20,4 +19,4 @@ export {
   throwBefore,
 } from './faults.js';
 export { ManualClock } from './manual-clock.js';
-export { unprotected } from './unprotected.js';
+export { assertCovered, unprotected } from './protection.js';

@@ -1,4 +1,4 @@
-import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { wrongOption } from '../engine/configuration-error.js';
 import { parseDuration } from '../engine/duration.js';
 import { MIN_SECRET_BYTES, TOKEN_DEFAULTS, type TokenOptions } from '../options/token-options.js';
 
@@ -7,23 +7,23 @@ const KNOWN_OPTIONS = ['mode', 'secrets', 'ttl', 'purposes'];
 /** @throws {@link IdempotencyConfigurationError} for the first wrong option of the tokens */
 export function checkTokenOptions(tokens: TokenOptions): void {
   if (!isObject(tokens))
-    throw wrong('', tokens, 'an object of options', 'Leave it out for the defaults.');
+    throw wrongOption('tokens', tokens, 'an object of options', 'Leave it out for the defaults.');
   for (const [option, value] of Object.entries(tokens))
     if (!KNOWN_OPTIONS.includes(option))
-      throw wrong(
-        `.${option}`,
+      throw wrongOption(
+        `tokens.${option}`,
         value,
         KNOWN_OPTIONS.join(', '),
         'Remove the option, or correct its name. Path and guards belong to `tokenController`, which stands beside `isGlobal`.',
       );
   const { mode = TOKEN_DEFAULTS.mode, ttl = TOKEN_DEFAULTS.ttl, purposes = [] } = tokens;
   if (mode !== 'stored' && mode !== 'signed')
-    throw wrong('.mode', mode, "'stored' or 'signed'", "Leave it out for 'stored'.");
+    throw wrongOption('tokens.mode', mode, "'stored' or 'signed'", "Leave it out for 'stored'.");
   checkSecrets(mode, tokens.secrets);
   parseDuration('tokens.ttl', ttl);
   if (!Array.isArray(purposes) || !purposes.every(isPurpose))
-    throw wrong(
-      '.purposes',
+    throw wrongOption(
+      'tokens.purposes',
       purposes,
       'a list of texts that are not empty',
       "List what clients may ask for, such as ['order'].",
@@ -37,8 +37,8 @@ export function isPurpose(value: unknown): value is string {
 function checkSecrets(mode: 'stored' | 'signed', secrets: unknown): void {
   if (mode === 'stored') {
     if (secrets === undefined) return;
-    throw wrong(
-      '.secrets',
+    throw wrongOption(
+      'tokens.secrets',
       secrets,
       "nothing with mode: 'stored', which signs nothing",
       "Add mode: 'signed', or remove the secrets.",
@@ -47,13 +47,13 @@ function checkSecrets(mode: 'stored' | 'signed', secrets: unknown): void {
   const remedy = 'Make one with `openssl rand -base64 32`, and keep it where secrets are kept.';
   const accepted = `a list of at least one secret, each of ${MIN_SECRET_BYTES} bytes or more`;
   if (!Array.isArray(secrets) || secrets.length === 0)
-    throw wrong('.secrets', secrets, accepted, remedy);
+    throw wrongOption('tokens.secrets', secrets, accepted, remedy);
   for (const secret of secrets as unknown[]) {
     const bytes = bytesOf(secret);
-    if (bytes === undefined) throw wrong('.secrets', secret, accepted, remedy);
+    if (bytes === undefined) throw wrongOption('tokens.secrets', secret, accepted, remedy);
     // The secret itself is shown to nobody.
     if (bytes < MIN_SECRET_BYTES)
-      throw wrong('.secrets', `a secret of ${bytes} bytes`, accepted, remedy);
+      throw wrongOption('tokens.secrets', `a secret of ${bytes} bytes`, accepted, remedy);
   }
 }
 
@@ -64,13 +64,4 @@ function bytesOf(secret: unknown): number | undefined {
 
 function isObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function wrong(
-  option: string,
-  given: unknown,
-  accepted: string,
-  remedy: string,
-): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({ option: `tokens${option}`, given, accepted, remedy });
 }

@@ -1,5 +1,5 @@
-import { type CanActivate, type ExecutionContext, Injectable } from '@nestjs/common';
-import { HttpEntry } from './http/http-entry.js';
+import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import { TRANSPORTS, type Transports } from '../calls/transport.js';
 import { HandlerRegistry } from '../handlers/handler-registry.js';
 
 /** Refuses calls whose key is missing or malformed, before anything is asked of the store. */
@@ -7,12 +7,12 @@ import { HandlerRegistry } from '../handlers/handler-registry.js';
 export class IdempotencyGuard implements CanActivate {
   constructor(
     private readonly handlers: HandlerRegistry,
-    private readonly http: HttpEntry,
+    @Inject(TRANSPORTS) private readonly transports: Transports,
   ) {}
 
   canActivate(context: ExecutionContext): boolean {
     const handler = this.handlers.of(context);
-    if (handler?.kind === 'http') this.http.check(context, handler);
+    if (handler !== undefined) this.transports.get(handler.kind)?.check?.(context, handler);
     return true;
   }
 }

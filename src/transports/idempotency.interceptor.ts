@@ -1,16 +1,15 @@
 import {
   type CallHandler,
   type ExecutionContext,
+  Inject,
   Injectable,
   type NestInterceptor,
   SetMetadata,
 } from '@nestjs/common';
 import type { Observable } from 'rxjs';
-import { RECORDING_METADATA } from '../options/metadata.js';
-import { GraphqlEntry } from './graphql/graphql-entry.js';
+import { TRANSPORTS, type Transports } from '../calls/transport.js';
 import { HandlerRegistry } from '../handlers/handler-registry.js';
-import { HttpEntry } from './http/http-entry.js';
-import { RpcEntry } from './rpc/rpc-entry.js';
+import { RECORDING_METADATA } from '../options/metadata.js';
 
 /**
  * Claims the operation and runs, replays or refuses it. Attached by `@Idempotent()`; registered
@@ -21,9 +20,7 @@ import { RpcEntry } from './rpc/rpc-entry.js';
 export class IdempotencyInterceptor implements NestInterceptor {
   constructor(
     private readonly handlers: HandlerRegistry,
-    private readonly http: HttpEntry,
-    private readonly rpc: RpcEntry,
-    private readonly graphql: GraphqlEntry,
+    @Inject(TRANSPORTS) private readonly transports: Transports,
   ) {}
 
   intercept(
@@ -31,17 +28,9 @@ export class IdempotencyInterceptor implements NestInterceptor {
     next: CallHandler,
   ): Observable<unknown> | Promise<Observable<unknown>> {
     const handler = this.handlers.of(context);
-    switch (handler?.kind) {
-      case 'http':
-        return this.http.intercept(context, next, handler) as
-          Observable<unknown> | Promise<Observable<unknown>>;
-      case 'rpc':
-        return this.rpc.intercept(context, next, handler);
-      case 'graphql':
-        return this.graphql.intercept(context, next, handler);
-      case 'method':
-      case undefined:
-        return next.handle();
-    }
+    const transport = handler && this.transports.get(handler.kind);
+    if (handler === undefined || transport === undefined) return next.handle();
+    return transport.intercept(context, next, handler) as
+      Observable<unknown> | Promise<Observable<unknown>>;
   }
 }

@@ -1,7 +1,12 @@
+import { createRequire } from 'node:module';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import ts from 'typescript';
 import { documents, read, root, tableBelow } from './markdown.js';
+
+interface Floors {
+  readonly FLOORS: readonly (readonly string[])[];
+}
 
 describe('the map of the source', () => {
   const rows = tableBelow('src/README.md', 'The way of a call');
@@ -29,6 +34,17 @@ describe('the map of the source', () => {
     expect(rows.map(({ folder }) => folder!).sort()).toEqual(
       folders.map(({ name }) => name).sort(),
     );
+  });
+
+  it('has them in the order of their floors', () => {
+    const floors = (createRequire(import.meta.url)('../../scripts/floors.cjs') as Floors).FLOORS;
+    const floorOf = (folder: string): number =>
+      floors.findLastIndex((floor) =>
+        floor.some((one) => one === folder || one.startsWith(`${folder}/`)),
+      );
+    const given = rows.map(({ folder }) => floorOf(folder!));
+    expect(given).not.toContain(-1);
+    expect(given).toEqual(given.toSorted((one, other) => one - other));
   });
 
   it.each(rows.map((row) => [row['folder']!, row] as const))(

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DEFAULTS as CLIENT_DEFAULTS } from '../../src/client/options.js';
 import { EVENT_TYPES } from '../../src/engine/events.js';
 import { REFUSALS } from '../../src/engine/refusals.js';
-import { isDeterministic } from '../../src/handlers/failure.js';
+import { isDeterministic } from '../../src/calls/failure.js';
 import { EXPOSE_HEADER } from '../../src/transports/http/headers.js';
 import { CORS_ALLOWED_HEADERS, CORS_EXPOSED_HEADERS } from '../../src/idempotency.cors.js';
 import { DEFAULTS, MODULE_DEFAULTS } from '../../src/options/idempotency.options.js';

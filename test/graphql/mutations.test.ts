@@ -22,7 +22,7 @@ import {
   signature,
 } from 'nestjs-idempotency';
 import { Gate } from 'nestjs-idempotency/testing';
-import { FieldCall } from '../../src/transports/graphql/field-call.js';
+import { FieldCall } from '../../src/transports/graphql/fields.js';
 import { bootGraphql, type GraphqlApp, SignIn } from './support/graphql-app.js';
 
 let runs: string[];

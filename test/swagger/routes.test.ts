@@ -190,7 +190,7 @@ describe('the document', () => {
       },
     });
     expect(ttlOf(operationOf(documentOf(app), 'POST /api/payments'))).toBe('1h');
-    expect(app.get(HandlerRegistry).hasScope('POST /api/payments')).toBe(true);
+    expect(app.get(HandlerRegistry).hasScope('http', 'POST /api/payments')).toBe(true);
   });
 
   it('takes the options of createDocument()', async () => {

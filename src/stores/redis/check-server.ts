@@ -1,4 +1,4 @@
-import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import { wrongOption } from '../../engine/configuration-error.js';
 import type { RedisConnection } from './redis-connection.js';
 
 const OLDEST_VERSION = [6, 2] as const;
@@ -31,12 +31,12 @@ export async function checkServer(
   }
   checkVersion(field(server, 'redis_version') ?? '');
   if (field(replication, 'role') === 'slave' && field(replication, 'slave_read_only') === '1') {
-    throw new IdempotencyConfigurationError({
-      option: 'client of RedisStore',
-      given: 'connected to a read-only replica',
-      accepted: 'a connection to the primary',
-      remedy: 'Connect to the primary, or through Sentinel or Cluster.',
-    });
+    throw wrongOption(
+      'client of RedisStore',
+      'connected to a read-only replica',
+      'a connection to the primary',
+      'Connect to the primary, or through Sentinel or Cluster.',
+    );
   }
   await checkEviction(connection, warn);
 }
@@ -45,12 +45,12 @@ function checkVersion(version: string): void {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (major > OLDEST_VERSION[0] || (major === OLDEST_VERSION[0] && minor >= OLDEST_VERSION[1]))
     return;
-  throw new IdempotencyConfigurationError({
-    option: 'client of RedisStore',
-    given: `connected to Redis ${version}`,
-    accepted: `Redis ${OLDEST_VERSION.join('.')} or newer`,
-    remedy: 'Upgrade the server.',
-  });
+  throw wrongOption(
+    'client of RedisStore',
+    `connected to Redis ${version}`,
+    `Redis ${OLDEST_VERSION.join('.')} or newer`,
+    'Upgrade the server.',
+  );
 }
 
 async function checkEviction(

@@ -19,7 +19,7 @@ import { isNodeRedis, type NodeRedisClient, NodeRedisConnection } from './node-r
 import type { Argument, RedisConnection } from './redis-connection.js';
 import { SCRIPTS } from './scripts.generated.js';
 import { Watches } from './watches.js';
-import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import { wrongOption } from '../../engine/configuration-error.js';
 
 export interface RedisStoreOptions {
   /**
@@ -151,12 +151,12 @@ function connectionOf(client: unknown): RedisConnection {
     if (isIoredis(client)) return new IoredisConnection(client);
     if (isNodeRedis(client)) return new NodeRedisConnection(client);
   }
-  throw new IdempotencyConfigurationError({
-    option: 'client of RedisStore',
-    given: client,
-    accepted: 'a client of ioredis (5 or newer) or of node-redis (5 or newer)',
-    remedy: 'Pass the client itself, such as `new RedisStore({ client: new Redis(url) })`.',
-  });
+  throw wrongOption(
+    'client of RedisStore',
+    client,
+    'a client of ioredis (5 or newer) or of node-redis (5 or newer)',
+    'Pass the client itself, such as `new RedisStore({ client: new Redis(url) })`.',
+  );
 }
 
 function acquireResult(answer: readonly unknown[]): AcquireResult {

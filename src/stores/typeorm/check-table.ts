@@ -1,4 +1,4 @@
-import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import { wrongOption } from '../../engine/configuration-error.js';
 import type { TableName } from './dialect.js';
 import type { SqlRecords } from './records.js';
 
@@ -27,15 +27,14 @@ export async function checkTable(
       );
       return;
     }
-    throw new IdempotencyConfigurationError({
-      option: 'table of TypeOrmStore',
-      given: schema === undefined ? table : `${schema}.${table}`,
-      accepted: "a table of the data source's database that the migration of the records has made",
-      remedy:
-        `The database says: ${messageOf(error)}. Add CreateIdempotencyRecords1763700000000 to the ` +
+    throw wrongOption(
+      'table of TypeOrmStore',
+      schema === undefined ? table : `${schema}.${table}`,
+      "a table of the data source's database that the migration of the records has made",
+      `The database says: ${messageOf(error)}. Add CreateIdempotencyRecords1763700000000 to the ` +
         'migrations of the data source and run them, such as with `migrationsRun: true` or ' +
         '`dataSource.runMigrations()`.',
-    });
+    );
   }
 }
 

@@ -1,6 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { DataSource, EntityManager } from 'typeorm';
-import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import {
+  type IdempotencyConfigurationError,
+  wrongOption,
+} from '../../engine/configuration-error.js';
 
 interface Current {
   readonly dataSource: DataSource;
@@ -96,11 +99,10 @@ function isKnown({ cls, setTxInstance }: Partial<TransactionHost>): boolean {
 }
 
 function unknownVersion(): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: 'TransactionHost of @nestjs-cls/transactional',
-    given: 'a version that TypeOrmStore does not know',
-    accepted: '@nestjs-cls/transactional 2.7 or newer, or 3',
-    remedy:
-      'Install one of these versions, so that its transactions and those of operations are one.',
-  });
+  return wrongOption(
+    'TransactionHost of @nestjs-cls/transactional',
+    'a version that TypeOrmStore does not know',
+    '@nestjs-cls/transactional 2.7 or newer, or 3',
+    'Install one of these versions, so that its transactions and those of operations are one.',
+  );
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import { wrongOption } from '../../engine/configuration-error.js';
 import type { Statement } from './sessions.js';
 import { SQL } from './sql.generated.js';
 
@@ -30,12 +30,12 @@ const DIALECTS: Readonly<Record<string, Dialect>> = {
 export function dialectOf(type: string): Dialect {
   const dialect = Object.hasOwn(DIALECTS, type) ? DIALECTS[type] : undefined;
   if (dialect !== undefined) return dialect;
-  throw new IdempotencyConfigurationError({
-    option: 'dataSource of TypeOrmStore',
-    given: type,
-    accepted: `a data source of type ${Object.keys(DIALECTS).join(', ')}`,
-    remedy: 'Use another data source, or another store.',
-  });
+  throw wrongOption(
+    'dataSource of TypeOrmStore',
+    type,
+    `a data source of type ${Object.keys(DIALECTS).join(', ')}`,
+    'Use another data source, or another store.',
+  );
 }
 
 /** By dialect, schema and table: a transaction needs them as soon as it begins. */
@@ -75,10 +75,10 @@ const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,53}$/;
 /** @throws {@link IdempotencyConfigurationError} for a name that needs more than quoting */
 export function checkName(option: string, name: string): void {
   if (typeof name === 'string' && NAME.test(name)) return;
-  throw new IdempotencyConfigurationError({
-    option: `${option} of TypeOrmStore`,
-    given: name,
-    accepted: 'letters, digits and underscores, at most 54, not beginning with a digit',
-    remedy: 'Choose a plain name.',
-  });
+  throw wrongOption(
+    `${option} of TypeOrmStore`,
+    name,
+    'letters, digits and underscores, at most 54, not beginning with a digit',
+    'Choose a plain name.',
+  );
 }

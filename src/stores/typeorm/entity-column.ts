@@ -6,7 +6,10 @@ import {
   type ObjectLiteral,
 } from 'typeorm';
 import type { ColumnMetadata } from 'typeorm/metadata/ColumnMetadata.js';
-import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import {
+  type IdempotencyConfigurationError,
+  wrongOption,
+} from '../../engine/configuration-error.js';
 import type { ResourceRequest, ResourceValue } from '../../engine/resource.js';
 import { type Dialect, dialectOf } from './dialect.js';
 
@@ -47,12 +50,12 @@ export class EntityColumn {
     const found = new EntityColumn(entity, metadata, columnOf(metadata, request));
     const { primaryColumns, name } = metadata;
     if (primaryColumns.length !== request.idParts) {
-      throw new IdempotencyConfigurationError({
-        option: 'id',
-        given: `${request.idParts} part(s)`,
-        accepted: `one for each primary column of ${name}: ${primaryColumns.map(({ propertyPath }) => propertyPath).join(', ')}`,
-        remedy: 'List where each of them comes from, in this order.',
-      });
+      throw wrongOption(
+        'id',
+        `${request.idParts} part(s)`,
+        `one for each primary column of ${name}: ${primaryColumns.map(({ propertyPath }) => propertyPath).join(', ')}`,
+        'List where each of them comes from, in this order.',
+      );
     }
     return found;
   }
@@ -127,12 +130,12 @@ export function nested(path: string, value: unknown): ObjectLiteral {
 }
 
 function unknownEntity(entity: unknown): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: 'entity',
-    given: entity,
-    accepted: 'an entity of the data source',
-    remedy: 'Add it to the `entities` of the data source, or correct it.',
-  });
+  return wrongOption(
+    'entity',
+    entity,
+    'an entity of the data source',
+    'Add it to the `entities` of the data source, or correct it.',
+  );
 }
 
 function unknownColumn(
@@ -140,22 +143,21 @@ function unknownColumn(
   kind: string,
   column: string | undefined,
 ): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: 'column',
-    given: column,
-    accepted: `a property of ${name}: ${columns.map(({ propertyPath }) => propertyPath).join(', ')}`,
-    remedy:
-      kind === 'version'
-        ? "Put @VersionColumn() on the property that holds the version, or name it, such as column: 'revision'."
-        : 'Correct the name.',
-  });
+  return wrongOption(
+    'column',
+    column,
+    `a property of ${name}: ${columns.map(({ propertyPath }) => propertyPath).join(', ')}`,
+    kind === 'version'
+      ? "Put @VersionColumn() on the property that holds the version, or name it, such as column: 'revision'."
+      : 'Correct the name.',
+  );
 }
 
 function noNumber({ name }: EntityMetadata, column: ColumnMetadata): IdempotencyConfigurationError {
-  return new IdempotencyConfigurationError({
-    option: 'column',
-    given: `${name}.${column.propertyPath} of type ${String(typeof column.type === 'function' ? column.type.name : column.type)}`,
-    accepted: 'a column of whole numbers',
-    remedy: 'Name the column that is counted up with every change.',
-  });
+  return wrongOption(
+    'column',
+    `${name}.${column.propertyPath} of type ${String(typeof column.type === 'function' ? column.type.name : column.type)}`,
+    'a column of whole numbers',
+    'Name the column that is counted up with every change.',
+  );
 }

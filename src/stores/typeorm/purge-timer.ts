@@ -1,4 +1,4 @@
-import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import { wrongOption } from '../../engine/configuration-error.js';
 
 /** How the store itself deletes records whose retention has passed. */
 export interface PurgeOptions {
@@ -28,12 +28,12 @@ export function purgeOptions(given: Partial<PurgeOptions>): PurgeOptions {
 
 function checkRange(option: string, given: number, most: number): void {
   if (Number.isInteger(given) && given >= 1 && given <= most) return;
-  throw new IdempotencyConfigurationError({
-    option: `${option} of TypeOrmStore`,
+  throw wrongOption(
+    `${option} of TypeOrmStore`,
     given,
-    accepted: `a whole number from 1 to ${most}`,
-    remedy: 'Leave it out for the default; `purge: false` switches the purge off.',
-  });
+    `a whole number from 1 to ${most}`,
+    'Leave it out for the default; `purge: false` switches the purge off.',
+  );
 }
 
 /** Deletes expired records now and then. Does not keep the process alive. */

@@ -9,7 +9,10 @@ import type {
   TransactionStartEvent,
   UpdateEvent,
 } from 'typeorm';
-import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import {
+  type IdempotencyConfigurationError,
+  wrongOption,
+} from '../../engine/configuration-error.js';
 
 /**
  * What the work itself has saved of an entity. TypeORM counts a version up when it saves, so that
@@ -123,12 +126,12 @@ function notCovered(
   given: readonly Column[],
 ): IdempotencyConfigurationError {
   const accepted = [metadata.primaryColumns, ...indexes].map(namesOf);
-  return new IdempotencyConfigurationError({
-    option: `values of insertOrGet(${metadata.name})`,
-    given: `values of ${namesOf(given)}`,
-    accepted: `values of all columns of a unique index or the primary key: ${accepted.join(' or ')}`,
-    remedy: 'Give them, or declare what is unique with @Unique() or @Index({ unique: true }).',
-  });
+  return wrongOption(
+    `values of insertOrGet(${metadata.name})`,
+    `values of ${namesOf(given)}`,
+    `values of all columns of a unique index or the primary key: ${accepted.join(' or ')}`,
+    'Give them, or declare what is unique with @Unique() or @Index({ unique: true }).',
+  );
 }
 
 /** Names of properties; never what is in them. */

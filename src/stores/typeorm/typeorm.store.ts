@@ -1,5 +1,5 @@
 import type { DataSource } from 'typeorm';
-import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import { wrongOption } from '../../engine/configuration-error.js';
 import type { Resource, ResourceRequest, Resources } from '../../engine/resource.js';
 import type {
   AcquireRequest,
@@ -103,12 +103,12 @@ export class TypeOrmStore implements TransactionalStore, Resources {
   async start(warn: (warning: string) => void): Promise<void> {
     const dataSource = await this.dataSource();
     if (!dataSource.isInitialized) {
-      throw new IdempotencyConfigurationError({
-        option: 'dataSource of TypeOrmStore',
-        given: 'a data source that is not initialized',
-        accepted: 'an initialized data source, or a function that gives one',
-        remedy: 'Await `dataSource.initialize()` first.',
-      });
+      throw wrongOption(
+        'dataSource of TypeOrmStore',
+        'a data source that is not initialized',
+        'an initialized data source, or a function that gives one',
+        'Await `dataSource.initialize()` first.',
+      );
     }
     await transactionHostsOf(dataSource);
     const records = await this.open();
@@ -172,12 +172,12 @@ export class TypeOrmStore implements TransactionalStore, Resources {
   /** @throws {@link IdempotencyConfigurationError} when there is no data source of this name */
   checkSource(source: string | undefined): void {
     if (source === undefined || Object.hasOwn(this.options.sources ?? {}, source)) return;
-    throw new IdempotencyConfigurationError({
-      option: 'transaction',
-      given: source,
-      accepted: `true, or a name in the store's \`sources\`: ${Object.keys(this.options.sources ?? {}).join(', ') || 'there is none'}`,
-      remedy: `Add the data source: new TypeOrmStore({ dataSource, sources: { ${source}: … } }).`,
-    });
+    throw wrongOption(
+      'transaction',
+      source,
+      `true, or a name in the store's \`sources\`: ${Object.keys(this.options.sources ?? {}).join(', ') || 'there is none'}`,
+      `Add the data source: new TypeOrmStore({ dataSource, sources: { ${source}: … } }).`,
+    );
   }
 
   /** Stops deleting expired records. The data source stays open. */
@@ -220,10 +220,10 @@ function isDataSource(value: unknown): value is DataSource {
 }
 
 function refuse(given: unknown): never {
-  throw new IdempotencyConfigurationError({
-    option: 'dataSource of TypeOrmStore',
+  throw wrongOption(
+    'dataSource of TypeOrmStore',
     given,
-    accepted: 'a TypeORM DataSource, or a function that gives one',
-    remedy: 'Pass the data source itself, such as `new TypeOrmStore({ dataSource })`.',
-  });
+    'a TypeORM DataSource, or a function that gives one',
+    'Pass the data source itself, such as `new TypeOrmStore({ dataSource })`.',
+  );
 }

@@ -4,9 +4,9 @@ import {
   isIdempotencyError,
 } from '../../operation/idempotency.exception.js';
 import type { IdempotentOptions } from '../../options/idempotency.options.js';
-import { isDeterministic, statusOf } from '../../handlers/failure.js';
+import { isDeterministic, statusOf } from '../../calls/failure.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
-import type { KeptErrors } from '../kept-results.js';
+import type { ErrorForm } from '../../calls/value-operations.js';
 
 type Extensions = Readonly<Record<string, unknown>>;
 
@@ -38,7 +38,7 @@ interface KeptHttpError {
 
 /** Errors in the form in which GraphQL shows them: a message, and `extensions` for programs. */
 @Injectable()
-export class GraphqlErrors implements KeptErrors, OnModuleInit {
+export class GraphqlErrors implements ErrorForm, OnModuleInit {
   private graphql: Graphql | undefined;
 
   constructor(private readonly handlers: HandlerRegistry) {}

@@ -1,9 +1,9 @@
+import { types } from 'node:util';
+import { deserialize, serialize } from 'node:v8';
 import { Injectable, type OnModuleInit } from '@nestjs/common';
-import { TypedValue } from '../../replies/reply.js';
+import type { ValueForm } from '../../calls/value-operations.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
-import type { KeptValues } from '../kept-results.js';
-import { objectsIn } from './objects-in.js';
-import { withOwnDates } from './own-dates.js';
+import { TypedValue } from '../../replies/reply.js';
 
 /** What is used of `@nestjs/graphql`, which is there when a resolver is. */
 interface NestGraphql {
@@ -24,7 +24,7 @@ type ClassesByName = ReadonlyMap<string, NewableFunction | undefined>;
  * fields by its getters: what comes from a record gets its classes back.
  */
 @Injectable()
-export class ObjectTypes implements KeptValues, OnModuleInit {
+export class ObjectTypes implements ValueForm, OnModuleInit {
   private graphql: NestGraphql | undefined;
   private classes: ClassesByName | undefined;
   private readonly names = new Map<unknown, string>();
@@ -82,4 +82,36 @@ export class ObjectTypes implements KeptValues, OnModuleInit {
     }
     return (this.classes = classes);
   }
+}
+
+/** Every object that a value holds, each once, however deep and however often it is there. */
+function* objectsIn(value: unknown): Generator<object> {
+  const seen = new Set<object>();
+  const open: unknown[] = [value];
+  while (open.length > 0) {
+    const next = open.pop();
+    // Bytes hold no objects, but a great many members.
+    if (typeof next !== 'object' || next === null || ArrayBuffer.isView(next)) continue;
+    if (seen.has(next)) continue;
+    seen.add(next);
+    yield next;
+    for (const member of membersOf(next)) open.push(member);
+  }
+}
+
+function* membersOf(object: object): Generator<unknown> {
+  if (types.isMap(object)) for (const entry of object) yield* entry;
+  else if (types.isSet(object)) yield* object;
+  else yield* Object.values(object);
+}
+
+/** Node reads records outside of the context in which Jest runs code, with classes of its own. */
+const areForeign = !(deserialize(serialize(new Date(0))) instanceof Date);
+
+/** Scalars of GraphQL know a date by its class, in the context in which they run. */
+function withOwnDates(value: unknown): unknown {
+  if (areForeign)
+    for (const object of objectsIn(value))
+      if (types.isDate(object)) Object.setPrototypeOf(object, Date.prototype);
+  return value;
 }

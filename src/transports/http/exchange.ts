@@ -1,8 +1,9 @@
 import type { ExecutionContext } from '@nestjs/common';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { IncomingRequest } from '../../keys/call.js';
-import type { EnteredCall } from '../operations.js';
+import type { TransportCall } from '../../calls/operations.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
+import { isSafeMethod } from './routes.js';
 
 /** What Express and Fastify call a response, as far as it is needed here. */
 export interface FrameworkResponse {
@@ -24,11 +25,8 @@ interface RoutedRequest extends IncomingRequest {
 const EXCHANGE = Symbol.for('nestjs-idempotency:exchange');
 type Marked = IncomingRequest & { [EXCHANGE]?: HttpExchange };
 
-/** Methods that only read (RFC 9110, section 9.2.1): they ignore a key. */
-const SAFE_METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
-
 /** One request and its response, the same for Express and Fastify. */
-export class HttpExchange implements EnteredCall {
+export class HttpExchange implements TransportCall {
   readonly type = 'http';
   principal: string | undefined;
   /** Found by the guard already, when the head of the request was enough. */
@@ -59,7 +57,7 @@ export class HttpExchange implements EnteredCall {
   }
 
   get isSafe(): boolean {
-    return SAFE_METHODS.has(this.request.method);
+    return isSafeMethod(this.request.method);
   }
 }
 

@@ -8,13 +8,12 @@ import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import { decodeReply, encodeHttpReply, NOT_KEPT } from '../../replies/codec.js';
 import type { Reply } from '../../replies/reply.js';
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
-import { decideOnFailure, isDeterministic, statusOf } from '../../handlers/failure.js';
+import { decideOnFailure, isDeterministic, statusOf } from '../../calls/failure.js';
 import { type HandlerRun, handlerRuns } from '../../operation/handler-run.js';
-import type { Endings } from '../operations.js';
+import type { Endings } from '../../calls/operations.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import type { FrameworkResponse, HttpExchange } from './exchange.js';
-import { recordableHeaders } from './headers.js';
-import { writeProblem } from './problem.js';
+import { recordableHeaders, writeProblem } from './headers.js';
 import { writeReply } from './replayer.js';
 import { type Captured, ResponseRecorder, type Verdict } from './response-recorder.js';
 

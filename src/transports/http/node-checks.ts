@@ -1,5 +1,5 @@
 import { ServerResponse, type OutgoingHttpHeaders } from 'node:http';
-import type { HeadArguments } from './write-arguments.js';
+import type { HeadArguments } from './recorded-response.js';
 
 /** A name and a value that Node takes whatever the rest is (RFC 9110, sections 5.1 and 5.5). */
 const PLAIN_NAME = /^[\w-]+$/;

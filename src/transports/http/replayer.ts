@@ -5,7 +5,7 @@ import { type Awaitable, chain } from '../../engine/awaitable.js';
 import type { HeaderField, HttpReply } from '../../replies/reply.js';
 import type { HttpExchange } from './exchange.js';
 import { EXPOSE_HEADER, exposing, REPLAYED_HEADER } from './headers.js';
-import { Overlay } from './overlay.js';
+import { Overlay } from './recorded-response.js';
 
 const NO_BODY_STATUS: ReadonlySet<number> = new Set([204, 304]);
 

@@ -12,15 +12,13 @@ import {
   ANSWERED,
   HEADERS_FIXED,
   type HeaderMethod,
-  type Recorder,
-  recordInto,
-} from './recorded-response.js';
-import {
   type Chunk,
   type ChunkArguments,
   type HeadArguments,
   normalize,
-} from './write-arguments.js';
+  type Recorder,
+  recordInto,
+} from './recorded-response.js';
 
 /** What a handler's side of the connection produced. */
 export type Captured =

@@ -1,8 +1,8 @@
 import { Controller, Header, Inject, Post, Req, Res, type Type, UseGuards } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { IdempotencyConfigurationError } from '../../engine/configuration-error.js';
+import { wrongOption } from '../../engine/configuration-error.js';
 import type { FrameworkResponse } from './exchange.js';
-import { problemHeaders } from './problem.js';
+import { problemHeaders } from './headers.js';
 import { isIdempotencyError } from '../../operation/idempotency.exception.js';
 import type { IncomingRequest } from '../../keys/call.js';
 import {
@@ -59,20 +59,35 @@ export function tokenControllers(option: boolean | TokenControllerOptions | unde
 function checked(option: unknown): TokenControllerOptions {
   if (option === true) return {};
   if (typeof option !== 'object' || option === null)
-    throw wrong('', option, 'true, false, or { path, guards }', 'Leave it out for no route.');
+    throw wrongOption(
+      'tokenController',
+      option,
+      'true, false, or { path, guards }',
+      'Leave it out for no route.',
+    );
   const { path, guards, ...others } = option as TokenControllerOptions;
   const [other] = Object.entries(others);
   if (other !== undefined)
-    throw wrong(
-      `.${other[0]}`,
+    throw wrongOption(
+      `tokenController.${other[0]}`,
       other[1],
       'path, guards',
       'Remove the option, or correct its name. What tokens are like belongs to `tokens`.',
     );
   if (path !== undefined && (typeof path !== 'string' || path === ''))
-    throw wrong('.path', path, 'a path', `Leave it out for ${TOKEN_CONTROLLER_DEFAULTS.path}.`);
+    throw wrongOption(
+      'tokenController.path',
+      path,
+      'a path',
+      `Leave it out for ${TOKEN_CONTROLLER_DEFAULTS.path}.`,
+    );
   if (guards !== undefined && !(Array.isArray(guards) && guards.every(isGuard)))
-    throw wrong('.guards', guards, 'a list of guards', 'List classes or instances of guards.');
+    throw wrongOption(
+      'tokenController.guards',
+      guards,
+      'a list of guards',
+      'List classes or instances of guards.',
+    );
   return { path, guards };
 }
 
@@ -80,14 +95,4 @@ function isGuard(guard: unknown): boolean {
   const instance: unknown = typeof guard === 'function' ? (guard.prototype as unknown) : guard;
   if (typeof instance !== 'object' || instance === null) return false;
   return typeof (instance as { readonly canActivate?: unknown }).canActivate === 'function';
-}
-
-function wrong(
-  option: string,
-  given: unknown,
-  accepted: string,
-  remedy: string,
-): IdempotencyConfigurationError {
-  option = `tokenController${option}`;
-  return new IdempotencyConfigurationError({ option, given, accepted, remedy });
 }

@@ -1,6 +1,8 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
+import type { ErrorForm } from '../../calls/value-operations.js';
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
+import type { MessageCall } from './messages.js';
 import { isGrpc, isKafka } from './transport-context.js';
 
 type RpcExceptionClass = new (error: string | object) => Error;
@@ -9,6 +11,11 @@ type RpcExceptionClass = new (error: string | object) => Error;
 interface Microservices {
   readonly RpcException: RpcExceptionClass;
   readonly KafkaRetriableException: RpcExceptionClass;
+}
+
+/** An `RpcException` on record. */
+interface KeptRpcError {
+  readonly rpcError: string | object;
 }
 
 /** https://grpc.io/docs/guides/status-codes, by the status of the refusal. */
@@ -25,29 +32,41 @@ const GRPC_INTERNAL = 13;
 
 /** Errors in the form in which Nest sends them to whoever waits for the reply to a message. */
 @Injectable()
-export class RpcErrors implements OnModuleInit {
+export class RpcErrors implements ErrorForm<Pick<MessageCall, 'context'>>, OnModuleInit {
   private microservices: Microservices | undefined;
 
   constructor(private readonly handlers: HandlerRegistry) {}
 
   async onModuleInit(): Promise<void> {
-    if (this.handlers.messageHandlers().next().done === true) return;
-    this.microservices = (await import('@nestjs/microservices')) as unknown as Microservices;
+    if (this.handlers.has('rpc'))
+      this.microservices = (await import('@nestjs/microservices')) as unknown as Microservices;
   }
 
   /** An `RpcException` with the problem details, caused by the refusal. */
-  refusal(cause: IdempotencyException, context: unknown): Error {
+  refusal(cause: IdempotencyException, { context }: Pick<MessageCall, 'context'>): Error {
     const { RpcException, KafkaRetriableException } = this.microservices!;
     // Kafka hands a message over again only for this one.
     const made = cause.retryable && isKafka(context) ? KafkaRetriableException : RpcException;
     return Object.assign(new made(isGrpc(context) ? grpcError(cause) : rpcError(cause)), { cause });
   }
 
-  /** An `RpcException` that a handler had thrown, once more. */
-  replayed(error: string | object): Error {
-    const { RpcException = ForeignRpcException } = this.microservices ?? {};
-    return new RpcException(error);
+  keep(error: unknown): unknown {
+    return isRpcException(error)
+      ? ({ rpcError: error.getError() } satisfies KeptRpcError)
+      : undefined;
   }
+
+  /** An `RpcException` that a handler had thrown, once more. */
+  restore(kept: unknown): Error | undefined {
+    const { rpcError } = (kept ?? {}) as Partial<KeptRpcError>;
+    if (rpcError === undefined) return undefined;
+    const { RpcException = ForeignRpcException } = this.microservices ?? {};
+    return new RpcException(rpcError);
+  }
+}
+
+function isRpcException(error: unknown): error is { getError(): string | object } {
+  return typeof error === 'object' && error !== null && 'getError' in error;
 }
 
 /** For a record that an application with messages has made, read by one that has none. */

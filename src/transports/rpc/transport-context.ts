@@ -56,7 +56,7 @@ interface PacketContext {
 }
 
 /** What a transport knows of a message beside its payload. */
-export interface Envelope {
+interface Envelope {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | string[]>>;
   /** See {@link IdempotentCall.messageId}. */

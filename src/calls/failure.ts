@@ -1,7 +1,7 @@
 import { HttpException } from '@nestjs/common';
 import { type Awaitable, isPending } from '../engine/awaitable.js';
 import type { ErrorDecision } from '../options/idempotency.options.js';
-import type { ProtectedHandler } from './protected-handler.js';
+import type { ProtectedHandler } from '../handlers/protected-handler.js';
 
 /** Conditions that pass: time-out, conflict, locked, too early, too many requests. */
 const PASSING_CONDITIONS: ReadonlySet<number> = new Set([408, 409, 423, 425, 429]);

@@ -1,20 +1,21 @@
+import { Logger } from '@nestjs/common';
 import { type Awaitable, chain, isPending } from '../engine/awaitable.js';
 import type { IdempotencyEngine } from '../engine/engine.js';
 import { beginLayers } from '../engine/layers.js';
 import type { Beginning, OperationRequest, Refused } from '../engine/operation.js';
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
-import { IdempotencyException } from '../operation/idempotency.exception.js';
+import type { ProtectedHandler, ProtectedLayer } from '../handlers/protected-handler.js';
 import type { IdempotentCall } from '../keys/call.js';
-import { isFingerprintUnavailableError } from '../keys/request-body.js';
 import { isInvalidKeyError } from '../keys/key-source.js';
 import { recordId } from '../keys/record-id.js';
-import type { StrategyCall } from '../strategies/strategy.js';
-import type { ProtectedHandler, ProtectedLayer } from '../handlers/protected-handler.js';
+import { isFingerprintUnavailableError } from '../keys/request-body.js';
+import { IdempotencyException } from '../operation/idempotency.exception.js';
 import type { RecoveredReply } from '../operation/recovery.js';
+import type { StrategyCall } from '../strategies/strategy.js';
 import { recovery } from './recovery-call.js';
 
-/** A call on its way through an entry. */
-export interface EnteredCall extends IdempotentCall {
+/** A call on its way through a transport. */
+export interface TransportCall extends IdempotentCall {
   principal: string | undefined;
   /** The handler's; with several layers, that of the operation as soon as it is known. */
   scope: string;
@@ -27,19 +28,18 @@ export interface EnteredCall extends IdempotentCall {
 /** Why a call is refused, beside the code. */
 export type RefusalReason = Partial<Pick<Refused, 'retryAfterMs' | 'cause' | 'unmet'>>;
 
-/** What differs between entries. */
-export interface Entry<Call extends EnteredCall> {
-  readonly engine: IdempotencyEngine;
-  /** The error that answers the call. */
-  exception(call: Call, code: IdempotencyErrorCode, reason: RefusalReason): IdempotencyException;
+/** What a transport says of its calls. */
+export interface CallForm<Call extends TransportCall> {
   /** What an application gave as the reply of an operation, in the form that is replayed. */
   encodeRecovered(reply: RecoveredReply): Uint8Array;
+  /** Tells the caller what an exception alone cannot, such as headers. */
+  refused?(call: Call, exception: IdempotencyException): void;
   /** True when the present code is part of the operation with this record already. */
   joins?(id: string): boolean;
 }
 
 /** The call belongs to an operation that is running around it. */
-export interface Joined {
+interface Joined {
   readonly outcome: 'joined';
 }
 
@@ -51,6 +51,8 @@ export interface Begun extends Endings {
   readonly beginning: Beginning | Joined;
 }
 
+const logger = new Logger('Idempotency');
+
 const JOINED: Begun = { beginning: { outcome: 'joined' } };
 
 /** What one layer makes of a call. */
@@ -60,9 +62,13 @@ interface LayerOperation {
   readonly own?: StrategyCall;
 }
 
-/** Makes operations of calls: their keys, fingerprints and preconditions. The same for every entry. */
-export class Operations<Call extends EnteredCall> {
-  constructor(private readonly entry: Entry<Call>) {}
+/** Makes operations of calls: their keys, fingerprints and preconditions. The same for every transport. */
+export class Operations<Call extends TransportCall> {
+  constructor(
+    private readonly engine: IdempotencyEngine,
+    private readonly form: CallForm<Call>,
+    private readonly problemBaseUrl: string | undefined,
+  ) {}
 
   /**
    * Keys that are sent in the head are there and well formed. No I/O.
@@ -99,12 +105,21 @@ export class Operations<Call extends EnteredCall> {
     code: IdempotencyErrorCode,
     reason: RefusalReason = {},
   ): IdempotencyException {
-    const { events } = this.entry.engine;
+    const { events } = this.engine;
     const { scope } = call;
     const { strategy } = policy;
     const { cause } = reason;
     if (events.hasListeners) events.emit({ type: 'rejected', scope, strategy, code, cause });
-    return this.entry.exception(call, code, reason);
+    return this.exception(call, code, reason);
+  }
+
+  /** The error that answers the call. What no caller can mend is told to whoever runs the application. */
+  exception(call: Call, code: IdempotencyErrorCode, reason: RefusalReason): IdempotencyException {
+    const exception = exceptionOf(code, reason, this.problemBaseUrl);
+    if (exception.getStatus() === 500)
+      logger.error(`${code} on ${call.scope}: ${messageOf(reason.cause)}`);
+    this.form.refused?.(call, exception);
+    return exception;
   }
 
   private beginOne(call: Call, layer: ProtectedLayer): Awaitable<Begun | undefined> {
@@ -112,8 +127,8 @@ export class Operations<Call extends EnteredCall> {
       if (operation === undefined) return undefined;
       call.key = operation.key;
       const { request, own } = operation;
-      if (this.entry.joins?.(request.id)) return JOINED;
-      const { engine } = this.entry;
+      if (this.form.joins?.(request.id)) return JOINED;
+      const { engine } = this;
       const beginning =
         request.precondition === undefined ? engine.begin(request) : beginLayers(engine, [request]);
       return chain(beginning, (begun) =>
@@ -137,10 +152,10 @@ export class Operations<Call extends EnteredCall> {
     call.key = known.key;
     if (known !== operations[0]) call.scope = known.request.scope;
     const requests = operations.map(({ request }) => request);
-    if (this.entry.joins?.(requests[0]!.id)) return JOINED;
+    if (this.form.joins?.(requests[0]!.id)) return JOINED;
     return {
       ...endingsOf(operations.flatMap(({ own }) => own ?? [])),
-      beginning: await beginLayers(this.entry.engine, requests),
+      beginning: await beginLayers(this.engine, requests),
     };
   }
 
@@ -192,7 +207,7 @@ export class Operations<Call extends EnteredCall> {
       recover:
         recover &&
         recovery(recover, { key, scope, principal }, id, (reply) =>
-          this.entry.encodeRecovered(reply),
+          this.form.encodeRecovered(reply),
         ),
       isWanted: call.isWanted,
     };
@@ -274,4 +289,8 @@ function withStrategyCall(
 function refusalOf(error: unknown, { refusals }: ProtectedLayer): IdempotencyErrorCode | undefined {
   if (isInvalidKeyError(error)) return refusals.invalid ?? 'IDEMPOTENCY_KEY_INVALID';
   return isFingerprintUnavailableError(error) ? 'IDEMPOTENCY_FINGERPRINT_UNAVAILABLE' : undefined;
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : 'the record belongs to another kind of call';
 }

@@ -14,30 +14,32 @@ import { decodeReply, UnreadableReplyError } from '../../replies/codec.js';
 import type { Reply } from '../../replies/reply.js';
 import { CurrentOperation } from '../../operation/current-operation.js';
 import { HandlerRun, handlerRuns } from '../../operation/handler-run.js';
-import { type Begun, type Entry, Operations, type RefusalReason } from '../operations.js';
+import { type Begun, type CallForm, Operations } from '../../calls/operations.js';
+import type { Transport } from '../../calls/transport.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
-import { reportedException } from '../reported-exception.js';
-import { encodeRecoveredHttpReply } from '../recovery-call.js';
+import { encodeRecoveredHttpReply } from '../../calls/recovery-call.js';
 import { type FrameworkResponse, HttpExchange } from './exchange.js';
 import { HttpOperation, type HttpOperationContext } from './http-operation.js';
-import { problemHeaders } from './problem.js';
+import { problemHeaders } from './headers.js';
 import { replay } from './replayer.js';
 
-/** The way of a call that came in over HTTP. */
+/** Calls that come in over HTTP: their replies are what went out on the wire. */
 @Injectable()
-export class HttpEntry implements HttpOperationContext, Entry<HttpExchange> {
+export class HttpTransport implements HttpOperationContext, CallForm<HttpExchange>, Transport {
+  readonly kind = 'http';
   readonly encodeRecovered = encodeRecoveredHttpReply;
   readonly maxResponseBytes: number;
   private readonly problemBaseUrl: string | undefined;
-  private readonly operations = new Operations<HttpExchange>(this);
+  private readonly operations: Operations<HttpExchange>;
 
   constructor(
-    readonly engine: IdempotencyEngine,
+    private readonly engine: IdempotencyEngine,
     private readonly adapterHost: HttpAdapterHost,
     @Inject(MODULE_OPTIONS_TOKEN) options: IdempotencyModuleOptions,
   ) {
     this.maxResponseBytes = options.maxResponseBytes ?? MODULE_DEFAULTS.maxResponseBytes;
     this.problemBaseUrl = options.problemBaseUrl;
+    this.operations = new Operations<HttpExchange>(engine, this, options.problemBaseUrl);
   }
 
   get clock(): IdempotencyEngine['clock'] {
@@ -81,16 +83,10 @@ export class HttpEntry implements HttpOperationContext, Entry<HttpExchange> {
     this.adapterHost.httpAdapter.setHeader(response, name, value);
   }
 
-  /** The exception, with its headers on the response for whichever filter answers it. */
-  exception(
-    { scope, response }: HttpExchange,
-    code: IdempotencyErrorCode,
-    reason: RefusalReason,
-  ): IdempotencyException {
-    const exception = reportedException(scope, code, reason, this.problemBaseUrl);
+  /** Its headers go on the response for whichever filter answers it. */
+  refused({ response }: HttpExchange, exception: IdempotencyException): void {
     for (const [name, value] of problemHeaders(exception, response.getHeaders()))
       this.setHeader(response, name, value);
-    return exception;
   }
 
   private goOn(
@@ -112,7 +108,7 @@ export class HttpEntry implements HttpOperationContext, Entry<HttpExchange> {
       case 'refused':
         // The engine has told its listeners already.
         return chain(begun.onRefused?.(beginning.code), () => {
-          throw this.exception(exchange, beginning.code, beginning);
+          throw this.operations.exception(exchange, beginning.code, beginning);
         });
       case 'joined':
       case 'unprotected':

@@ -1,6 +1,5 @@
 import type { OperationPolicy } from '../engine/operation.js';
-import type { IdempotentOptions } from '../options/idempotency.options.js';
-import type { ResolvedKey } from '../keys/key-sources.js';
+import type { ProtectedLayer } from '../handlers/protected-handler.js';
 import type { PublishedAnswers, PublishedRefusal, StrategyPlan } from '../strategies/strategy.js';
 
 /** What API descriptions say of one `@Idempotent()`, beside its key and its policy. */
@@ -13,18 +12,8 @@ export interface PublishedLayer {
   readonly reply: PublishedAnswers['reply'];
 }
 
-/** What there is to know of a layer. */
-export interface LayerFacts {
-  readonly options: IdempotentOptions;
-  readonly plan: StrategyPlan;
-  readonly key: ResolvedKey;
-  readonly policy: OperationPolicy;
-  readonly required: boolean;
-  /** Whether record and work are one transaction. */
-  readonly isTransaction: boolean;
-}
-
-export function publishedLayer(layer: LayerFacts): PublishedLayer {
+/** Works out what API descriptions say of a layer. Nothing of it changes what the layer does. */
+export function publishedLayer(layer: ProtectedLayer): PublishedLayer {
   const { options, plan, policy } = layer;
   const { unmet = [], headers = {}, reply } = plan.published ?? {};
   return {
@@ -41,7 +30,7 @@ export function publishedLayer(layer: LayerFacts): PublishedLayer {
   };
 }
 
-function* refusalsOfKey({ plan, key, required }: LayerFacts): Generator<PublishedRefusal> {
+function* refusalsOfKey({ plan, key, required }: ProtectedLayer): Generator<PublishedRefusal> {
   const { missing, invalid } = plan.refusals ?? {};
   if (required && !key.sources.every(({ isNeverMissing }) => isNeverMissing))
     yield { code: missing ?? 'IDEMPOTENCY_KEY_REQUIRED' };
@@ -49,7 +38,7 @@ function* refusalsOfKey({ plan, key, required }: LayerFacts): Generator<Publishe
     yield { code: invalid ?? 'IDEMPOTENCY_KEY_INVALID' };
 }
 
-function* refusalsOfContent({ plan, key, options }: LayerFacts): Generator<PublishedRefusal> {
+function* refusalsOfContent({ plan, key, options }: ProtectedLayer): Generator<PublishedRefusal> {
   const comparesContent = plan.comparesContent && options.fingerprint !== false;
   // Without a principal, callers are told apart whatever is compared.
   if (!key.coversContent && (plan.comparesContent || plan.keepsReply))
@@ -73,9 +62,9 @@ function* refusalsOfRecord(
 function* refusalsOfStore({
   plan,
   policy,
-  isTransaction,
-}: LayerFacts): Generator<PublishedRefusal> {
+  transaction,
+}: ProtectedLayer): Generator<PublishedRefusal> {
   // What a strategy compares or commits is never left out.
-  if (policy.onStoreFailure === 'reject' || isTransaction || plan.begin !== undefined)
+  if (policy.onStoreFailure === 'reject' || transaction !== undefined || plan.begin !== undefined)
     yield { code: 'IDEMPOTENCY_STORE_UNAVAILABLE' };
 }

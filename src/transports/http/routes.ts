@@ -4,6 +4,93 @@ import type { ApplicationConfig } from '@nestjs/core';
 // public interface, the same in Nest 11 and 12, and held by a test.
 import { LegacyRouteConverter } from '@nestjs/core/router/legacy-route-converter.js';
 import { RoutePathFactory } from '@nestjs/core/router/route-path-factory.js';
+import {
+  type IdempotencyConfigurationError,
+  wrongOption,
+} from '../../engine/configuration-error.js';
+import type {
+  Boot,
+  Endpoint,
+  EndpointReader,
+  HostedMethod,
+  Method,
+} from '../../handlers/endpoint.js';
+
+/** Nest's metadata key on `@Sse()` handlers. */
+const SSE_METADATA = '__sse__';
+
+/** Methods that change nothing, by IANA's registry of HTTP methods: they ignore a key. */
+const SAFE_METHODS: ReadonlySet<string | undefined> = new Set([
+  'GET', // RFC 9110, section 9.2.1
+  'HEAD',
+  'OPTIONS',
+  'TRACE',
+  'PROPFIND', // RFC 4918
+  'REPORT', // RFC 3253
+  'SEARCH', // RFC 5323
+  'QUERY', // draft-ietf-httpbis-safe-method-w-body
+]);
+
+/** @param method in upper case, as HTTP has it */
+export function isSafeMethod(method: string | undefined): boolean {
+  return SAFE_METHODS.has(method);
+}
+
+/** Finds the routes of handlers. */
+export const routes: EndpointReader = {
+  kind: 'http',
+  word: 'route',
+  hosts: 'controllers',
+  read: routeEndpoint,
+  answers: (hosted, boot) => templatesOf(hosted, boot).map(({ scope }) => scope),
+  changesState: (method) =>
+    Reflect.hasMetadata(PATH, method) &&
+    !isSafeMethod(RequestMethod[Reflect.getMetadata(METHOD, method) as RequestMethod]),
+};
+
+/**
+ * The routes of a handler; `undefined` when it has none.
+ *
+ * @throws {@link IdempotencyConfigurationError} for a route that cannot be protected
+ */
+function routeEndpoint(hosted: HostedMethod, boot: Boot): Endpoint | 'safe' | undefined {
+  const { name, method: handler } = hosted;
+  const templates = templatesOf(hosted, boot);
+  if (templates.length === 0) return undefined;
+  if (Reflect.hasMetadata(SSE_METADATA, handler)) throw serverSentEvents(name);
+  if (templates.every(({ method }) => isSafeMethod(method))) {
+    boot.warn(
+      `@Idempotent() on ${name} has no effect: ${templates[0]!.method} does not change state and ignores keys.`,
+    );
+    return 'safe';
+  }
+  const scopes = new Map(
+    templates.flatMap(({ path, scope }) => [
+      [path, scope],
+      [expressPath(path), scope],
+    ]),
+  );
+  return { kind: 'http', scopes };
+}
+
+/** Those of all modules that mount the controller. */
+function templatesOf(
+  { type: controller, method: handler, modules }: HostedMethod,
+  { applicationId, config }: Boot,
+): RouteTemplate[] {
+  return modules.flatMap((module) =>
+    routeTemplates({ controller, handler, module, applicationId }, config),
+  );
+}
+
+function serverSentEvents(name: string): IdempotencyConfigurationError {
+  return wrongOption(
+    '@Idempotent()',
+    `${name}, an @Sse() handler`,
+    'handlers whose reply has an end',
+    'Remove @Idempotent() from the event stream, and put it on the route that starts the work.',
+  );
+}
 
 /** Nest's metadata keys. */
 const PATH = 'path';
@@ -13,11 +100,10 @@ const HOST = 'host';
 const MODULE_PATH = '__module_path__';
 
 type Version = string | typeof VERSION_NEUTRAL | (string | typeof VERSION_NEUTRAL)[];
-type Handler = (...args: never[]) => unknown;
 
-export interface RouteSource {
+interface RouteSource {
   readonly controller: NewableFunction;
-  readonly handler: Handler;
+  readonly handler: Method;
   /** The module that declares the controller. */
   readonly module: NewableFunction | undefined;
   /** Nest's id of the application, which it puts into some metadata keys. */
@@ -25,7 +111,7 @@ export interface RouteSource {
 }
 
 /** A route of a handler. */
-export interface RouteTemplate {
+interface RouteTemplate {
   readonly method: string;
   /** With global prefix, module path and URI version, as the HTTP framework knows it. */
   readonly path: string;
@@ -34,7 +120,7 @@ export interface RouteTemplate {
 }
 
 /** The routes of a handler; none when it is not a route. */
-export function routeTemplates(source: RouteSource, config: ApplicationConfig): RouteTemplate[] {
+function routeTemplates(source: RouteSource, config: ApplicationConfig): RouteTemplate[] {
   const { controller, handler } = source;
   if (!Reflect.hasMetadata(PATH, handler) || !Reflect.hasMetadata(PATH, controller)) return [];
   const requestMethod = Reflect.getMetadata(METHOD, handler) as RequestMethod;
@@ -66,7 +152,7 @@ export function routeTemplates(source: RouteSource, config: ApplicationConfig): 
 }
 
 /** What Nest registers with Express for a path: `/files/{*path}` for `/files/*`. */
-export function expressPath(path: string): string {
+function expressPath(path: string): string {
   return LegacyRouteConverter.tryConvert(path, { logs: false });
 }
 

@@ -3,12 +3,15 @@ import type { Claim, Settlement } from '../engine/claim.js';
 import { IdempotencyEngine } from '../engine/engine.js';
 import type { Beginning, OperationPolicy, OperationRequest } from '../engine/operation.js';
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
+import { CurrentOperation, type OperationIdentity } from '../operation/current-operation.js';
+import { HandlerRun, handlerRuns } from '../operation/handler-run.js';
 import { IdempotencyException } from '../operation/idempotency.exception.js';
-import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
+import type { IdempotentOperation } from '../operation/idempotent-operation.js';
 import type {
   IdempotencyModuleOptions,
   IdempotentOptions,
 } from '../options/idempotency.options.js';
+import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import {
   decodeReply,
   encodeErrorReply,
@@ -17,28 +20,42 @@ import {
   UnreadableReplyError,
 } from '../replies/codec.js';
 import type { Reply } from '../replies/reply.js';
-import { CurrentOperation, type OperationIdentity } from '../operation/current-operation.js';
-import { decideOnFailure, statusOf } from '../handlers/failure.js';
-import { HandlerRun, handlerRuns } from '../operation/handler-run.js';
-import type { IdempotentOperation } from '../operation/idempotent-operation.js';
-import type { KeptErrors, KeptValues } from './kept-results.js';
+import { decideOnFailure, statusOf } from './failure.js';
 import { type Endings, exceptionOf } from './operations.js';
 import { encodeRecoveredValue, recovery } from './recovery-call.js';
-import { RpcErrors } from './rpc/rpc-errors.js';
+
+/** How values go on record, and come back, where more of them is kept than they hold. */
+export interface ValueForm {
+  keep(value: unknown): unknown;
+  restore(kept: unknown): unknown;
+}
+
+/** How errors go on record, come back and refuse calls, where callers get them in a form of their own. */
+export interface ErrorForm<Call = unknown> {
+  /** `undefined` for an error that is kept as everywhere. */
+  keep(error: unknown): unknown;
+  /** `undefined` for what is not of this form. */
+  restore(kept: unknown): Error | undefined;
+  /** How a refusal looks. */
+  refusal(exception: IdempotencyException, call: Call): Error;
+}
+
+/** The forms of errors that any code may end with, whatever it was called by. */
+export const ERROR_FORMS = Symbol.for('nestjs-idempotency:error-forms');
 
 /** What is known of a call while its work runs. */
-export interface RunningCall extends OperationIdentity {
+export interface ValueCall extends OperationIdentity {
   readonly policy: OperationPolicy;
   readonly onError: IdempotentOptions['onError'];
   readonly endings?: Endings;
   /** The handler that the work leads to: work that does not come so far leaves nothing behind. */
   readonly method?: unknown;
-  readonly values?: KeptValues;
-  readonly errors?: KeptErrors;
+  readonly values?: ValueForm;
+  readonly errors?: Pick<ErrorForm, 'keep' | 'restore'>;
 }
 
-/** A call that did not come in through a framework. */
-export interface DirectCall extends RunningCall {
+/** A call that did not come in through a transport: code runs it under a key that it names. */
+export interface DirectCall extends ValueCall {
   readonly id: string;
   readonly key: string;
   readonly fingerprint: string;
@@ -46,12 +63,7 @@ export interface DirectCall extends RunningCall {
   readonly recover: IdempotentOptions['recover'];
 }
 
-/** An `RpcException` on record. */
-interface KeptRpcError {
-  readonly rpcError: string | object;
-}
-
-export type Work<T> = (operation: IdempotentOperation) => T | PromiseLike<T>;
+type Work<T> = (operation: IdempotentOperation) => T | PromiseLike<T>;
 
 /** An `HttpException` on record: what it takes to throw an equal one. */
 interface KeptHttpError {
@@ -59,14 +71,14 @@ interface KeptHttpError {
   readonly status: number;
 }
 
-/** The way of code that asks for protection itself: values are recorded instead of bytes. */
+/** The one path of values: wherever a call came from, what its work returns is recorded and replayed. */
 @Injectable()
-export class DirectEntry {
-  private readonly problemBaseUrl: string | undefined;
+export class ValueOperations {
+  readonly problemBaseUrl: string | undefined;
 
   constructor(
     private readonly engine: IdempotencyEngine,
-    private readonly rpcErrors: RpcErrors,
+    @Inject(ERROR_FORMS) private readonly forms: readonly ErrorForm[],
     @Inject(MODULE_OPTIONS_TOKEN) options: IdempotencyModuleOptions,
   ) {
     this.problemBaseUrl = options.problemBaseUrl;
@@ -85,7 +97,7 @@ export class DirectEntry {
    *
    * @throws {@link IdempotencyException} for every refusal, and what `fn` throws
    */
-  async goOn<T>(beginning: Beginning, call: RunningCall, fn: Work<T>): Promise<T> {
+  async goOn<T>(beginning: Beginning, call: ValueCall, fn: Work<T>): Promise<T> {
     switch (beginning.outcome) {
       case 'execute':
         return this.execute(call, beginning.claim, fn);
@@ -99,13 +111,13 @@ export class DirectEntry {
     }
   }
 
-  async runUnprotected<T>(call: RunningCall, fn: Work<T>): Promise<T> {
+  async runUnprotected<T>(call: ValueCall, fn: Work<T>): Promise<T> {
     const operation = new CurrentOperation(call, undefined);
     const run = new HandlerRun(call.method ?? fn, operation, undefined, handlerRuns.getStore());
     return handlerRuns.run(run, () => Promise.resolve(fn(operation)));
   }
 
-  private async execute<T>(call: RunningCall, claim: Claim, fn: Work<T>): Promise<T> {
+  private async execute<T>(call: ValueCall, claim: Claim, fn: Work<T>): Promise<T> {
     const operation = new CurrentOperation(call, claim);
     const run = new HandlerRun(call.method ?? fn, operation, claim, handlerRuns.getStore());
     const isReached = (): boolean => call.method === undefined || run.hasStarted;
@@ -129,7 +141,7 @@ export class DirectEntry {
   }
 
   /** A value that cannot be kept is the caller's mistake: the work may be repeated, so it is held. */
-  private async encode({ values }: RunningCall, claim: Claim, value: unknown): Promise<Uint8Array> {
+  private async encode({ values }: ValueCall, claim: Claim, value: unknown): Promise<Uint8Array> {
     try {
       return encodeValueReply(values === undefined ? value : values.keep(value));
     } catch (error) {
@@ -138,13 +150,13 @@ export class DirectEntry {
     }
   }
 
-  private async fail(call: RunningCall, claim: Claim, error: unknown): Promise<void> {
+  private async fail(call: ValueCall, claim: Claim, error: unknown): Promise<void> {
     if (!claim.isRunning) return;
     const status = statusOf(error);
     const onError = call.onError ?? call.endings?.onError;
     switch (await decideOnFailure({ onError }, error, status)) {
       case 'store':
-        await claim.fail(encodedError(error, call.errors));
+        await claim.fail(this.encodedError(error, call));
         return;
       case 'hold':
         await claim.hold(`failed with status ${status}`);
@@ -154,7 +166,7 @@ export class DirectEntry {
     }
   }
 
-  private winnerOr<T>(settlement: Settlement, value: T, call: RunningCall): T {
+  private winnerOr<T>(settlement: Settlement, value: T, call: ValueCall): T {
     const { policy } = call;
     switch (settlement.outcome) {
       case 'stored':
@@ -191,7 +203,7 @@ export class DirectEntry {
     }
   }
 
-  private replay<T>(recorded: Uint8Array, { values, errors }: RunningCall): T {
+  private replay<T>(recorded: Uint8Array, { values, errors }: ValueCall): T {
     const reply = this.decode(recorded);
     switch (reply.kind) {
       case 'value':
@@ -206,8 +218,11 @@ export class DirectEntry {
   }
 
   private thrown(kept: unknown): unknown {
-    const { response, status, rpcError } = (kept ?? {}) as Partial<KeptHttpError & KeptRpcError>;
-    if (rpcError !== undefined) return this.rpcErrors.replayed(rpcError);
+    for (const form of this.forms) {
+      const restored = form.restore(kept);
+      if (restored !== undefined) return restored;
+    }
+    const { response, status } = (kept ?? {}) as Partial<KeptHttpError>;
     return response !== undefined && status !== undefined
       ? new HttpException(response, status)
       : kept;
@@ -224,24 +239,23 @@ export class DirectEntry {
       problemBaseUrl: this.problemBaseUrl,
     });
   }
-}
 
-/** An error that cannot be kept leaves the tombstone: the operation is not run again. */
-function encodedError(error: unknown, errors: KeptErrors | undefined): Uint8Array {
-  try {
-    return encodeErrorReply(errors?.keep(error) ?? keepable(error));
-  } catch {
-    return NOT_KEPT;
+  /** An error that cannot be kept leaves the tombstone: the operation is not run again. */
+  private encodedError(error: unknown, { errors }: ValueCall): Uint8Array {
+    try {
+      return encodeErrorReply(errors?.keep(error) ?? this.keepable(error));
+    } catch {
+      return NOT_KEPT;
+    }
   }
-}
 
-/** V8 keeps errors with name, message and stack; Nest's own need what they answer with as well. */
-function keepable(error: unknown): unknown {
-  if (isRpcException(error)) return { rpcError: error.getError() } satisfies KeptRpcError;
-  if (!(error instanceof HttpException)) return error;
-  return { response: error.getResponse(), status: error.getStatus() } satisfies KeptHttpError;
-}
-
-function isRpcException(error: unknown): error is { getError(): string | object } {
-  return typeof error === 'object' && error !== null && 'getError' in error;
+  /** V8 keeps errors with name, message and stack; others need what they answer with as well. */
+  private keepable(error: unknown): unknown {
+    for (const form of this.forms) {
+      const kept = form.keep(error);
+      if (kept !== undefined) return kept;
+    }
+    if (!(error instanceof HttpException)) return error;
+    return { response: error.getResponse(), status: error.getStatus() } satisfies KeptHttpError;
+  }
 }

@@ -1,0 +1,177 @@
+import { Logger, type Type } from '@nestjs/common';
+import type { ApplicationConfig, ModuleRef, ModulesContainer } from '@nestjs/core';
+import { wrongOption } from '../engine/configuration-error.js';
+import type { CallKind, CallKinds } from '../keys/call.js';
+import type { Schedule } from '../keys/key-source.js';
+import type { IdempotentOptions } from '../options/idempotency.options.js';
+import { OPTIONS_METADATA } from '../options/metadata.js';
+
+/** One way on which calls come to a method. */
+export interface Endpoint {
+  readonly kind: CallKind;
+  /** The namespaces of its keys, by the path of the route, or its only one. */
+  readonly scopes: ReadonlyMap<string, string> | string;
+  /** Callers get values of the handler, which a serializer further out would change. */
+  readonly answersValues?: boolean;
+  /** What is known of it as a handler of messages. */
+  readonly message?: MessageEndpoint;
+  /** The timer that calls it. */
+  readonly schedule?: Schedule;
+  /** What of its arguments a retry must repeat, where that is not all of them. */
+  readonly content?: (args: readonly unknown[]) => unknown;
+}
+
+/** How a method handles messages. */
+export interface MessageEndpoint {
+  /** What it subscribes to, as text. */
+  readonly patterns: readonly string[];
+  /** Nobody waits for a reply. */
+  readonly isEvent: boolean;
+  /** Nest's number of the only transport it is for; `undefined` for all of them. */
+  readonly transport: unknown;
+}
+
+export type Method = (...args: never[]) => unknown;
+
+/** A method of a class, as endpoints are found for it. */
+export interface HostedMethod {
+  readonly type: NewableFunction;
+  /** Those that mount the class. */
+  readonly modules: readonly (NewableFunction | undefined)[];
+  /** `ClassName.methodName`. */
+  readonly name: string;
+  readonly methodName: string | symbol;
+  readonly method: Method;
+}
+
+/** What is known of the application while it boots. */
+export interface Boot {
+  readonly config: ApplicationConfig;
+  /** Nest's id of the application, which it puts into some metadata keys. */
+  readonly applicationId: string;
+  warn(warning: string): void;
+  /** A provider of this module. Not before the application is there. */
+  get<T>(type: Type<T>): T;
+}
+
+/** Finds the endpoints of one transport. Knows classes and their metadata only. */
+export interface EndpointReader {
+  readonly kind: CallKind;
+  /** What its handlers are called in lists. */
+  readonly word: CallKinds[CallKind];
+  /** The kind of classes that it looks at. Of several for providers, the first that finds one counts. */
+  readonly hosts: 'controllers' | 'providers';
+  /**
+   * The endpoint of a method: `undefined` when it has none, `safe` when it needs no protection.
+   *
+   * @throws {@link IdempotencyConfigurationError} for one that cannot be protected
+   */
+  read(hosted: HostedMethod, boot: Boot): Endpoint | 'safe' | undefined;
+  /** What a method without protection answers, such as `POST /payments`; nothing where it answers no such calls. */
+  answers?(hosted: HostedMethod, boot: Boot): readonly string[];
+  /** True for a method that a decorator on its class covers. */
+  changesState?(method: object): boolean;
+  /** True for the class of a provider that may carry the decorator itself. */
+  isHost?(type: NewableFunction): boolean;
+}
+
+/** The readers of all transports. */
+export const ENDPOINT_READERS = Symbol.for('nestjs-idempotency:endpoint-readers');
+
+/** On which ways calls come to the protected methods of an application. */
+export class Endpoints implements Boot {
+  private readonly logger = new Logger('Idempotency');
+  private readonly ofProviders: readonly EndpointReader[];
+
+  constructor(
+    private readonly readers: readonly EndpointReader[],
+    readonly config: ApplicationConfig,
+    private readonly modules: ModulesContainer,
+    private readonly moduleRef: ModuleRef,
+  ) {
+    this.ofProviders = readers.filter(({ hosts }) => hosts === 'providers');
+  }
+
+  get applicationId(): string {
+    return String((this.modules as { applicationId?: string }).applicationId ?? '');
+  }
+
+  warn(warning: string): void {
+    this.logger.warn(warning);
+  }
+
+  get<T>(type: Type<T>): T {
+    return this.moduleRef.get(type, { strict: false });
+  }
+
+  /**
+   * Of a controller's method. Nothing for one that needs no protection.
+   *
+   * @throws {@link IdempotencyConfigurationError}
+   */
+  ofController(hosted: HostedMethod): Endpoint[] {
+    const found = this.readers
+      .filter(({ hosts }) => hosts === 'controllers')
+      .flatMap((reader) => reader.read(hosted, this) ?? []);
+    if (found.length === 0) throw notAHandler(hosted.name);
+    return found.filter((one) => one !== 'safe');
+  }
+
+  /**
+   * Of a provider's method. Nothing for one that needs no protection.
+   *
+   * @throws {@link IdempotencyConfigurationError}
+   */
+  ofProvider(hosted: HostedMethod): Endpoint[] {
+    for (const reader of this.ofProviders) {
+      const found = reader.read(hosted, this);
+      if (found !== undefined) return found === 'safe' ? [] : [found];
+    }
+    throw notAHandler(hosted.name);
+  }
+
+  /** True for the class of a provider that frameworks call themselves. */
+  isHost(type: NewableFunction): boolean {
+    return this.ofProviders.some((reader) => reader.isHost?.(type) === true);
+  }
+
+  /** True for a method that a decorator on its class covers. */
+  readonly changesState = (method: object): boolean =>
+    this.readers.some((reader) => reader.changesState?.(method) === true);
+
+  /** @throws {@link IdempotencyConfigurationError} for a class that only its methods could carry it for */
+  checkProvider(type: NewableFunction): void {
+    if (!Reflect.hasMetadata(OPTIONS_METADATA, type) || this.isHost(type)) return;
+    throw wrongOption(
+      '@Idempotent()',
+      type.name,
+      'a controller, a resolver, or single methods of a provider',
+      'Put the decorator on the methods that must not run twice.',
+    );
+  }
+}
+
+/** @throws {@link IdempotencyConfigurationError} for `acknowledge` where there is nothing to acknowledge */
+export function checkAcknowledge(
+  name: string,
+  layers: readonly IdempotentOptions[],
+  endpoints: readonly Endpoint[],
+): void {
+  const given = layers.find(({ acknowledge }) => acknowledge !== undefined)?.acknowledge;
+  if (given === undefined || endpoints.some(({ message }) => message !== undefined)) return;
+  throw wrongOption(
+    `acknowledge of ${name}`,
+    given,
+    'nothing on what handles no messages',
+    'Remove the option.',
+  );
+}
+
+function notAHandler(name: string): Error {
+  return wrongOption(
+    '@Idempotent()',
+    name,
+    'handlers of routes or messages, in a controller',
+    'Put the decorator on the handler, or protect other code with IdempotencyService.run().',
+  );
+}

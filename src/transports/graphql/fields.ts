@@ -1,0 +1,122 @@
+import type { TransportCall } from '../../calls/operations.js';
+import {
+  type IdempotencyConfigurationError,
+  wrongOption,
+} from '../../engine/configuration-error.js';
+import type { Boot, HostedMethod, Endpoint, EndpointReader } from '../../handlers/endpoint.js';
+import type { IncomingRequest } from '../../keys/call.js';
+
+/** What the decorators of `@nestjs/graphql` leave on a method, and `@Resolver()` on its class. */
+const TYPE = 'graphql:resolver_type';
+const NAME = 'graphql:resolver_name';
+const IS_PROPERTY = 'graphql:resolve_property';
+const IS_REFERENCE = 'graphql:resolve_reference';
+
+const MUTATION = 'Mutation';
+const READING: ReadonlySet<unknown> = new Set(['Query', 'Subscription']);
+
+/** Finds the fields that methods of resolvers resolve. */
+export const fields: EndpointReader = {
+  kind: 'graphql',
+  word: 'mutation',
+  hosts: 'providers',
+  read: fieldEndpoint,
+  answers: (hosted) => (isMutation(hosted.method) ? [scopeOf(hosted)] : []),
+  changesState: isMutation,
+  isHost: (type) => Reflect.hasMetadata(TYPE, type),
+};
+
+/**
+ * The field that a method of a provider resolves; `undefined` when it resolves none.
+ *
+ * @throws {@link IdempotencyConfigurationError} for one that cannot be protected
+ */
+function fieldEndpoint(hosted: HostedMethod, boot: Boot): Endpoint | 'safe' | undefined {
+  const { type, name, method } = hosted;
+  if (Reflect.hasMetadata(IS_PROPERTY, method) || Reflect.hasMetadata(IS_REFERENCE, method))
+    throw fieldOfObject(name);
+  // As Nest does: the class may say it for all its methods.
+  const root: unknown = Reflect.getMetadata(TYPE, method) || Reflect.getMetadata(TYPE, type);
+  if (READING.has(root)) {
+    boot.warn(
+      `@Idempotent() on ${name} has no effect: a ${String(root)} does not change state and ignores keys.`,
+    );
+    return 'safe';
+  }
+  if (root !== MUTATION) return undefined;
+  return { kind: 'graphql', scopes: scopeOf(hosted), answersValues: true };
+}
+
+/** True for what `@Mutation()` has made of a method. */
+function isMutation(method: object): boolean {
+  return Reflect.getMetadata(TYPE, method) === MUTATION;
+}
+
+function scopeOf({ method, methodName }: HostedMethod): string {
+  const field = (Reflect.getMetadata(NAME, method) as string | undefined) ?? String(methodName);
+  return `${MUTATION}.${field}`;
+}
+
+function fieldOfObject(name: string): IdempotencyConfigurationError {
+  return wrongOption(
+    '@Idempotent()',
+    `${name}, which resolves a field of an object`,
+    'mutations, which change state once for a request',
+    'Put @Idempotent() on the mutation, or on the method of a service that it calls.',
+  );
+}
+
+type Headers = IncomingRequest['headers'];
+
+/** What of GraphQL's context leads to the request: Apollo's `req`, Mercurius' `reply`. */
+interface RequestContext {
+  readonly req?: Partial<IncomingRequest>;
+  readonly request?: Partial<IncomingRequest>;
+  readonly reply?: { readonly request?: Partial<IncomingRequest> };
+  readonly user?: IncomingRequest['user'];
+}
+
+/** Headers that describe the document, of which the field is only a part. */
+const OF_DOCUMENT: ReadonlySet<string> = new Set([
+  'content-length',
+  'content-type',
+  'transfer-encoding',
+]);
+
+/** A field of a mutation on its way to its resolver. */
+export class FieldCall implements TransportCall {
+  readonly type = 'graphql';
+  readonly request: IncomingRequest;
+  principal: string | undefined;
+  key: string | undefined;
+
+  constructor(
+    public scope: string,
+    args: unknown,
+    context: unknown,
+  ) {
+    this.request = fieldRequest(args, context);
+  }
+}
+
+/** The request that the document came with, but of its content only what this field was given. */
+function fieldRequest(args: unknown, context: unknown): IncomingRequest {
+  const { req, request, reply, user } = (context ?? {}) as RequestContext;
+  const whole = req ?? request ?? reply?.request ?? {};
+  const own = {
+    headers: withoutDocument(whole.headers ?? {}),
+    body: args,
+    context,
+    user: whole.user ?? user,
+    method: undefined,
+    url: undefined,
+    params: undefined,
+    query: undefined,
+    rawBody: undefined,
+  };
+  return Object.create(whole, Object.getOwnPropertyDescriptors(own)) as IncomingRequest;
+}
+
+function withoutDocument(headers: Headers): Headers {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !OF_DOCUMENT.has(name)));
+}

@@ -1,0 +1,50 @@
+import type { Provider } from '@nestjs/common';
+import { type Transport, TRANSPORTS, type Transports } from '../calls/transport.js';
+import { ERROR_FORMS, ValueOperations } from '../calls/value-operations.js';
+import { ENDPOINT_READERS, type EndpointReader } from '../handlers/endpoint.js';
+import { fields } from './graphql/fields.js';
+import { GraphqlErrors } from './graphql/graphql-errors.js';
+import { GraphqlTransport } from './graphql/graphql-transport.js';
+import { ObjectTypes } from './graphql/object-types.js';
+import { HttpTransport } from './http/http-transport.js';
+import { routes } from './http/routes.js';
+import { CronJobs } from './method/cron-jobs.js';
+import { METHOD_CALLER } from './method/instances.js';
+import { MethodTransport } from './method/method-transport.js';
+import { methods } from './method/methods.js';
+import { messages } from './rpc/messages.js';
+import { RpcErrors } from './rpc/rpc-errors.js';
+import { RpcTransport } from './rpc/rpc-transport.js';
+
+/** How each transport finds its endpoints. What no framework calls is a method: the last one. */
+const READERS: readonly EndpointReader[] = [routes, messages, fields, methods];
+
+/** What comes in through Nest's pipeline. */
+const INTERCEPTED = [HttpTransport, RpcTransport, GraphqlTransport];
+
+/** True for a method that a decorator on its class covers. */
+export function changesState(method: unknown): boolean {
+  return (
+    typeof method === 'function' && READERS.some((reader) => reader.changesState?.(method) === true)
+  );
+}
+
+/** Everything that the transports need, for the module. */
+export const TRANSPORT_PROVIDERS: readonly Provider[] = [
+  ...INTERCEPTED,
+  GraphqlErrors,
+  ObjectTypes,
+  RpcErrors,
+  CronJobs,
+  MethodTransport,
+  ValueOperations,
+  { provide: METHOD_CALLER, useExisting: MethodTransport },
+  { provide: ENDPOINT_READERS, useValue: READERS },
+  { provide: ERROR_FORMS, inject: [RpcErrors], useFactory: (...forms: unknown[]) => forms },
+  {
+    provide: TRANSPORTS,
+    inject: INTERCEPTED,
+    useFactory: (...transports: Transport[]): Transports =>
+      new Map(transports.map((transport) => [transport.kind, transport])),
+  },
+];

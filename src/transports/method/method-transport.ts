@@ -1,0 +1,100 @@
+import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { DiscoveryService } from '@nestjs/core';
+import { isObservable, lastValueFrom } from 'rxjs';
+import { type Outcome, ValueTransport } from '../../calls/value-transport.js';
+import { ValueOperations } from '../../calls/value-operations.js';
+import { chain } from '../../engine/awaitable.js';
+import { IdempotencyEngine } from '../../engine/engine.js';
+import { HandlerRegistry } from '../../handlers/handler-registry.js';
+import { notProtected } from '../../handlers/not-protected.js';
+import type { ProtectedHandler } from '../../handlers/protected-handler.js';
+import { handlerRuns } from '../../operation/handler-run.js';
+import { adopt, type CalledMethod, type MethodCaller, started, stopped } from './instances.js';
+import { MethodCall } from './methods.js';
+
+/** Calls of a provider's method: a service, a scheduled job, a queue's processor. */
+@Injectable()
+export class MethodTransport
+  extends ValueTransport<MethodCall>
+  implements MethodCaller, OnModuleInit, OnApplicationShutdown
+{
+  constructor(
+    engine: IdempotencyEngine,
+    operations: ValueOperations,
+    private readonly handlers: HandlerRegistry,
+    private readonly discovery: DiscoveryService,
+  ) {
+    super(engine, operations);
+  }
+
+  /** Nest injects nothing into instances that it has not made. */
+  onModuleInit(): void {
+    started(this);
+    for (const { isNotMetatype, instance } of this.discovery.getProviders())
+      if (isNotMetatype) adopt(instance, this);
+  }
+
+  onApplicationShutdown(): void {
+    stopped(this);
+  }
+
+  call(called: CalledMethod, run: () => unknown): unknown {
+    return chain(this.handlers.ofMethod(called.method, called.instance), (protection) => {
+      switch (protection) {
+        case 'safe':
+          return run();
+        case 'framework':
+          return this.within(called, run);
+        default:
+          return this.protect(protection, called, run);
+      }
+    });
+  }
+
+  /** A method that calls itself for the same operation goes on with it. */
+  override joins(id: string): boolean {
+    return handlerRuns.getStore()?.isPartOf(id) === true;
+  }
+
+  /** A handler that its own application calls: a part of the operation that runs, or nothing. */
+  private within({ instance, name }: CalledMethod, run: () => unknown): unknown {
+    if (handlerRuns.getStore()?.isProtected === true) return run();
+    throw notProtected(
+      `${(instance as object).constructor.name}.${String(name)}`,
+      'it handles requests, messages or fields, and was called directly. Move what both need into a method of a provider, and protect that one.',
+    );
+  }
+
+  private async protect(
+    handler: ProtectedHandler,
+    { instance, name, args }: CalledMethod,
+    run: () => unknown,
+  ): Promise<unknown> {
+    const call = new MethodCall(handler.scope, args, handler.content?.(args));
+    const work = async (): Promise<unknown> => {
+      const value = await handlerRuns.getStore()!.follow(run, { instance, name });
+      return isObservable(value) ? lastValueFrom(value, { defaultValue: undefined }) : value;
+    };
+    let outcome: Outcome;
+    try {
+      return await this.run(
+        call,
+        handler,
+        work,
+        (decided) => (outcome = decided),
+        async () => run(),
+      );
+    } catch (error) {
+      // Another instance sees to it: the timer that called would only log what it is told.
+      if (handler.isScheduled && isDuplicate(outcome)) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** True when the work is done, or being done, by another call. */
+function isDuplicate(outcome: Outcome): boolean {
+  if (outcome?.outcome !== 'refused') return outcome?.outcome === 'replay';
+  const { code } = outcome;
+  return code === 'IDEMPOTENCY_KEY_IN_USE' || code === 'IDEMPOTENCY_DUPLICATE';
+}

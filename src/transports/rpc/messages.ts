@@ -1,0 +1,171 @@
+import type { TransportCall } from '../../calls/operations.js';
+import {
+  type IdempotencyConfigurationError,
+  wrongOption,
+} from '../../engine/configuration-error.js';
+import type { HandlerRegistry } from '../../handlers/handler-registry.js';
+import type { HostedMethod, Endpoint, EndpointReader } from '../../handlers/endpoint.js';
+import type { ProtectedHandler } from '../../handlers/protected-handler.js';
+import type { Identifier, IncomingRequest } from '../../keys/call.js';
+import { canonicalJson } from '../../keys/canonical-json.js';
+import type { Delivery } from './delivery.js';
+import { envelopeOf } from './transport-context.js';
+
+/** What `@MessagePattern()`, `@EventPattern()` and `@GrpcMethod()` leave on a method. */
+const PATTERNS = 'microservices:pattern';
+const HANDLER_TYPE = 'microservices:handler_type';
+const TRANSPORT = 'microservices:transport';
+const EVENT = 2;
+
+/** A pattern of gRPC. */
+interface GrpcPattern {
+  readonly service: string;
+  readonly rpc: string;
+  readonly streaming: string;
+}
+
+const SINGLE_REQUEST = 'no_stream';
+
+/** Finds what methods handle messages of. */
+export const messages: EndpointReader = {
+  kind: 'rpc',
+  word: 'message',
+  hosts: 'controllers',
+  read: messageEndpoint,
+  answers: ({ name, method }) => {
+    const patterns = Reflect.getMetadata(PATTERNS, method) as readonly unknown[] | undefined;
+    return patterns === undefined ? [] : [scopeOf(patterns.map(patternText), name)];
+  },
+  changesState: isEventHandler,
+};
+
+/** True for what `@EventPattern()` has made of a method. */
+function isEventHandler(method: object): boolean {
+  return Reflect.getMetadata(HANDLER_TYPE, method) === EVENT;
+}
+
+/**
+ * The messages that a method of a controller handles; `undefined` when it handles none.
+ *
+ * @throws {@link IdempotencyConfigurationError} for one that cannot be protected
+ */
+function messageEndpoint({ name, method }: HostedMethod): Endpoint | undefined {
+  const given = Reflect.getMetadata(PATTERNS, method) as readonly unknown[] | undefined;
+  if (given === undefined) return undefined;
+  if (given.some((pattern) => isGrpc(pattern) && pattern.streaming !== SINGLE_REQUEST))
+    throw streamOfRequests(name);
+  const patterns = given.map(patternText);
+  const isEvent = isEventHandler(method);
+  return {
+    kind: 'rpc',
+    scopes: scopeOf(patterns, name),
+    answersValues: !isEvent,
+    message: {
+      patterns,
+      isEvent,
+      transport: Reflect.getMetadata(TRANSPORT, method),
+    },
+  };
+}
+
+function scopeOf(patterns: readonly string[], name: string): string {
+  return `${patterns.join(' | ')} ${name}`;
+}
+
+/** A pattern as text: the same for objects with the same members. */
+function patternText(pattern: unknown): string {
+  if (typeof pattern === 'string') return pattern;
+  return isGrpc(pattern) ? `${pattern.service}/${pattern.rpc}` : canonicalJson(pattern);
+}
+
+function isGrpc(pattern: unknown): pattern is GrpcPattern {
+  return typeof pattern === 'object' && pattern !== null && 'rpc' in pattern;
+}
+
+function streamOfRequests(name: string): IdempotencyConfigurationError {
+  return wrongOption(
+    '@Idempotent()',
+    `${name}, a handler of a stream of requests`,
+    'handlers of single messages',
+    'Remove @Idempotent(), and protect what is done for each request with IdempotencyService.run().',
+  );
+}
+
+/** Nest's number of RabbitMQ, the only transport that waits for acknowledgements by hand. */
+const RMQ = 5;
+
+/**
+ * How many handlers that acknowledge are called with one message: Nest calls all handlers of an
+ * event that have the same pattern.
+ *
+ * @param routingKey the pattern of the message
+ */
+export function handlersOfMessage(
+  { message }: ProtectedHandler,
+  routingKey: string,
+  registry: HandlerRegistry,
+): number {
+  if (message === undefined || !message.isEvent) return 1;
+  const pattern = patternOf(message.patterns, routingKey);
+  if (pattern === undefined) return 1;
+  let count = 0;
+  for (const { acknowledges, message: other } of registry.ofKind('rpc')) {
+    const isCalled =
+      other?.isEvent === true &&
+      other.patterns.includes(pattern) &&
+      (other.transport === undefined || other.transport === RMQ);
+    if (isCalled && acknowledges) count += 1;
+  }
+  return count;
+}
+
+/** As Nest finds it: an exact one before those with wildcards. */
+function patternOf(patterns: readonly string[], routingKey: string): string | undefined {
+  const exact = exactly(routingKey);
+  return patterns.find((one) => one === exact) ?? patterns.find((one) => matches(one, routingKey));
+}
+
+/** Patterns that are objects travel as JSON, with their members in any order. */
+function exactly(routingKey: string): string {
+  try {
+    return patternText(JSON.parse(routingKey));
+  } catch {
+    return routingKey;
+  }
+}
+
+/** As Nest matches a routing key: `*` stands for one word, `#` at the end for any number of them. */
+function matches(pattern: string, routingKey: string): boolean {
+  if (pattern === '#') return true;
+  const words = pattern.split('.');
+  const given = routingKey.split('.');
+  const isOpen = words.at(-1) === '#';
+  if (isOpen) words.pop();
+  return (
+    (isOpen ? given.length >= words.length : given.length === words.length) &&
+    words.every((word, index) => word === '*' || word === given[index])
+  );
+}
+
+/** A message on its way to its handler. */
+export class MessageCall implements TransportCall {
+  readonly type = 'rpc';
+  readonly request: IncomingRequest;
+  readonly messageId: string | undefined;
+  principal: string | undefined;
+  key: string | undefined;
+
+  constructor(
+    public scope: string,
+    payload: unknown,
+    /** The transport's. */
+    readonly context: unknown,
+    readonly delivery?: Delivery,
+  ) {
+    const { headers, id } = envelopeOf(context);
+    this.messageId = id;
+    // Guards put whom they have recognized where there is a place for it.
+    const { user } = (context ?? {}) as { user?: { id?: Identifier; sub?: Identifier } };
+    this.request = { headers, body: payload, context, user };
+  }
+}

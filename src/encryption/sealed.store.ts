@@ -69,10 +69,6 @@ export class SealedStore implements IdempotencyStore {
     return this.store.forget(id);
   }
 
-  purgeExpired(limit: number): Awaitable<number> {
-    return this.store.purgeExpired(limit);
-  }
-
   /** Asked only of stores that have transactions. */
   async beginTransaction(request: TransactionRequest): Promise<StoreTransaction> {
     const transaction = await (this.store as TransactionalStore).beginTransaction(request);

@@ -209,9 +209,6 @@ export interface IdempotencyStore {
    */
   forget(id: string): Awaitable<boolean>;
 
-  /** Deletes at most `limit` records whose retention has passed; answers how many. */
-  purgeExpired(limit: number): Awaitable<number>;
-
   /**
    * Calls `onChange` when the record may have left `in-flight`. Optional: without it waiting
    * duplicates poll. May be called too often, must not be relied on for correctness.
@@ -232,6 +229,16 @@ export interface IdempotencyStore {
 
   /** Lets go of what the store itself opened. Called when the application shuts down. */
   close?(): Awaitable<void>;
+}
+
+/** A store whose records stay where they are after their retention, until somebody deletes them. */
+export interface PurgingStore {
+  /** Deletes at most `limit` records whose retention has passed; answers how many. */
+  purgeExpired(limit: number): Awaitable<number>;
+}
+
+export function isPurging(store: object): store is PurgingStore {
+  return typeof (store as Partial<PurgingStore>).purgeExpired === 'function';
 }
 
 /**

@@ -1,20 +1,25 @@
-import type {
-  AcquireRequest,
-  AcquireResult,
-  Awaitable,
-  CompleteRequest,
-  ExtendRequest,
-  HoldRequest,
-  IdempotencyStore,
-  IssueRequest,
-  RecordView,
-  ReleaseRequest,
-  SaveStepRequest,
+import {
+  type AcquireRequest,
+  type AcquireResult,
+  type Awaitable,
+  type CompleteRequest,
+  type ExtendRequest,
+  type HoldRequest,
+  type IdempotencyStore,
+  isPurging,
+  type IssueRequest,
+  type PurgingStore,
+  type RecordView,
+  type ReleaseRequest,
+  type SaveStepRequest,
 } from '../engine/store.js';
 import type { Fault } from './faults.js';
 
 /** A verb of {@link IdempotencyStore} that reads or writes records. */
-export type StoreVerb = Exclude<keyof IdempotencyStore, 'watch' | 'isVolatile' | 'start' | 'close'>;
+export type StoreVerb = Exclude<
+  keyof (IdempotencyStore & PurgingStore),
+  'watch' | 'isVolatile' | 'start' | 'close'
+>;
 
 /** One call, recorded before anything happened to it. */
 export interface StoreCall {
@@ -32,7 +37,7 @@ export interface StoreCall {
  * store.next('complete', failAfter(), failBefore());
  * store.always('extend', hang());
  */
-export class FaultInjectingStore implements IdempotencyStore {
+export class FaultInjectingStore implements IdempotencyStore, PurgingStore {
   /** Every call so far, in order. */
   readonly calls: StoreCall[] = [];
   /** As the other store says. */
@@ -114,8 +119,11 @@ export class FaultInjectingStore implements IdempotencyStore {
     return this.run('forget', id, () => this.inner.forget(id));
   }
 
+  /** Nothing where the store itself drops what has expired. */
   purgeExpired(limit: number): Awaitable<number> {
-    return this.run('purgeExpired', limit, () => this.inner.purgeExpired(limit));
+    return this.run('purgeExpired', limit, () =>
+      isPurging(this.inner) ? this.inner.purgeExpired(limit) : 0,
+    );
   }
 
   start(warn: (warning: string) => void): Awaitable<void> {

@@ -1,4 +1,4 @@
-import type { IdempotencyStore } from '../../src/engine/store.js';
+import type { IdempotencyStore, PurgingStore } from '../../src/engine/store.js';
 import { MemoryStore } from '../../src/stores/memory/index.js';
 import {
   answerLate,
@@ -26,7 +26,10 @@ const claim = {
 };
 
 /** One call of every verb that finds something to do, on a store with the claim in flight. */
-const CALLS: readonly (readonly [StoreVerb, (store: IdempotencyStore) => unknown])[] = [
+const CALLS: readonly (readonly [
+  StoreVerb,
+  (store: IdempotencyStore & PurgingStore) => unknown,
+])[] = [
   ['acquire', (store) => store.acquire({ ...claim, id: 'new' })],
   ['extend', (store) => store.extend({ ...claim, leaseMs: 5000 })],
   ['complete', (store) => store.complete({ ...claim, reply: Buffer.from('reply') })],

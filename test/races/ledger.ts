@@ -142,7 +142,6 @@ export class LedgerStore implements IdempotencyStore {
 
   issue = (): never => unused();
   forget = (): never => unused();
-  purgeExpired = (): never => unused();
 
   watch(id: string, onChange: () => void): () => void {
     return this.memory.watch(id, () => {

@@ -8,6 +8,7 @@ import {
   type HoldRequest,
   type IdempotencyStore,
   type IssueRequest,
+  type PurgingStore,
   type RecordView,
   type ReleaseRequest,
   type SaveStepRequest,
@@ -61,7 +62,7 @@ export interface MemoryStoreOptions {
  * @throws StoreFullError from `acquire`, `issue`, `saveStep` and `complete`, which leave
  * everything as it was.
  */
-export class MemoryStore implements IdempotencyStore {
+export class MemoryStore implements IdempotencyStore, PurgingStore {
   readonly isVolatile = true;
   private readonly clock: Clock;
   private readonly records: BoundedRecords;

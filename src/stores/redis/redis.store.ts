@@ -112,11 +112,6 @@ export class RedisStore implements IdempotencyStore {
     return this.ask(SCRIPTS.forget, id, []);
   }
 
-  /** Redis forgets by itself: there is never anything to purge. */
-  purgeExpired(): number {
-    return 0;
-  }
-
   watch(id: string, onChange: () => void): () => void {
     return this.watches.add(this.prefix + id, onChange);
   }

@@ -8,6 +8,7 @@ import type {
   ExtendRequest,
   HoldRequest,
   IssueRequest,
+  PurgingStore,
   RecordView,
   ReleaseRequest,
   SaveStepRequest,
@@ -83,7 +84,7 @@ export interface TypeOrmStoreOptions {
  * });
  * const store = new TypeOrmStore({ dataSource: await dataSource.initialize() });
  */
-export class TypeOrmStore implements TransactionalStore, Resources {
+export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources {
   private readonly options: TypeOrmStoreOptions;
   private readonly purge: PurgeOptions | undefined;
   private records: SqlRecords | undefined;

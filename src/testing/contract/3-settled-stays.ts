@@ -15,6 +15,7 @@ import {
   mustFind,
   newId,
   newOwner,
+  purge,
   tally,
   win,
 } from './support.js';
@@ -96,7 +97,7 @@ export const settledStays = casesOf(3, {
     const { store, tickMs } = harness;
     const { id } = await held(store, 'reason', { leaseMs: 4 * tickMs, retentionMs: tickMs });
     await harness.elapse(7 * tickMs);
-    await harness.other.purgeExpired(1000);
+    await purge(harness.other, 1000);
     const view = await mustFind(harness.other, id);
     assert.deepEqual([view.state, view.reason], ['held', 'reason']);
     assert.equal(view.retentionRemainingMs, undefined);

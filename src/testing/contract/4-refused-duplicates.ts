@@ -11,6 +11,7 @@ import {
   held,
   lapsed,
   LONG_MS,
+  purge,
   win,
 } from './support.js';
 
@@ -117,7 +118,7 @@ export const refusedDuplicates = casesOf(4, {
     const { request } = await win(harness.store);
     await assertUnchanged(harness, request.id, async () => {
       await harness.store.find(request.id);
-      await harness.store.purgeExpired(1000);
+      await purge(harness.store, 1000);
     });
   },
 

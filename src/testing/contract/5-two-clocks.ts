@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { casesOf } from './contract-case.js';
 import {
-  assertReplays,
   assertRemaining,
+  assertReplays,
   bytes,
   claimOf,
   completed,
@@ -11,6 +11,7 @@ import {
   LONG_MS,
   mustFind,
   newId,
+  purge,
   win,
 } from './support.js';
 
@@ -175,7 +176,7 @@ export const twoClocks = casesOf(5, {
     await harness.elapse(2 * tickMs);
     // None at all where the server itself drops what has expired.
     for (let purged = 2; purged > 0;) {
-      purged = await other.purgeExpired(2);
+      purged = await purge(other, 2);
       assert.ok(purged >= 0 && purged <= 2, `purged ${purged} of at most 2`);
     }
     for (const id of ids) assert.equal(await store.find(id), undefined);
@@ -192,7 +193,7 @@ export const twoClocks = casesOf(5, {
     const issued = newId();
     await store.issue({ id: issued, retentionMs: LONG_MS });
     await harness.elapse(2 * tickMs);
-    while ((await other.purgeExpired(1000)) > 0);
+    while ((await purge(other, 1000)) > 0);
     const ids = [old.id, inFlight.id, done.id, released.id, stopped.id, issued];
     const states = await Promise.all(ids.map(async (id) => (await mustFind(store, id)).state));
     assert.deepEqual(states, ['in-flight', 'in-flight', 'completed', 'released', 'held', 'issued']);
@@ -204,10 +205,10 @@ export const twoClocks = casesOf(5, {
     await store.complete({ ...request, reply: bytes('old'), retentionMs: tickMs });
     await harness.elapse(2 * tickMs);
     const { request: anew } = await win(store, { id: request.id });
-    await Promise.all([other.purgeExpired(1000), store.purgeExpired(1000)]);
+    await Promise.all([purge(other, 1000), purge(store, 1000)]);
     assert.equal((await mustFind(other, request.id)).owner, anew.owner);
     assert.equal(await store.complete({ ...anew, reply: bytes('new') }), true);
-    await other.purgeExpired(1000);
+    await purge(other, 1000);
     await assertReplays(other, anew, bytes('new'));
   },
 });

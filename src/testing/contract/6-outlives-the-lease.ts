@@ -11,6 +11,7 @@ import {
   LONG_MS,
   mustFind,
   newId,
+  purge,
   win,
 } from './support.js';
 
@@ -178,7 +179,7 @@ export const outlivesTheLease = casesOf(6, {
     const first = await win(store, { id });
     await store.complete({ ...first.request, reply: bytes('reply'), retentionMs: tickMs });
     await harness.elapse(2 * tickMs);
-    while ((await store.purgeExpired(1000)) > 0);
+    while ((await purge(store, 1000)) > 0);
     const second = await win(other, { id });
     assertGrowing([first.result.fencingToken, second.result.fencingToken]);
   },

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
-import type {
-  Acquired,
-  AcquireRequest,
-  AcquireResult,
-  Awaitable,
-  IdempotencyStore,
-  RecordView,
-  Steps,
+import {
+  type Acquired,
+  type AcquireRequest,
+  type AcquireResult,
+  type Awaitable,
+  type IdempotencyStore,
+  isPurging,
+  type RecordView,
+  type Steps,
 } from '../../engine/store.js';
 import type { StoreHarness } from './contract-case.js';
 
@@ -27,6 +28,11 @@ export function newOwner(): string {
 
 export function bytes(text: string): Uint8Array {
   return Buffer.from(text);
+}
+
+/** How many were deleted: none at all where the server itself drops what has expired. */
+export async function purge(store: IdempotencyStore, limit: number): Promise<number> {
+  return isPurging(store) ? store.purgeExpired(limit) : 0;
 }
 
 /** A claim by a new owner on a new record, as far as it is not said otherwise. */

@@ -121,7 +121,6 @@ export function faultyStore(fault: Fault, random: Random): IdempotencyStore {
     issue: (request) => store.issue(request),
     find: (id) => store.find(id),
     forget: (id) => store.forget(id),
-    purgeExpired: (limit) => store.purgeExpired(limit),
     ...fault(store, random, { owners }),
   };
   return {

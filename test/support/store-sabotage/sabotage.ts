@@ -6,6 +6,7 @@ import type {
   HoldRequest,
   IdempotencyStore,
   IssueRequest,
+  PurgingStore,
   ReleaseRequest,
   SaveStepRequest,
 } from '../../../src/engine/store.js';
@@ -14,7 +15,10 @@ import type { MemoryRecord } from '../../../src/stores/memory/memory-record.js';
 import type { Guarantee, ManualClock } from '../../../src/testing/index.js';
 
 /** Puts one fault into a good store: the verbs it returns replace those of the store. */
-export type Sabotage = (store: MemoryStore, clock: ManualClock) => Partial<IdempotencyStore>;
+export type Sabotage = (
+  store: MemoryStore,
+  clock: ManualClock,
+) => Partial<IdempotencyStore & PurgingStore>;
 
 /** The verbs of the store, each a function that needs no `this`. */
 export function verbsOf(store: MemoryStore) {
@@ -30,7 +34,7 @@ export function verbsOf(store: MemoryStore) {
     forget: (id: string) => store.forget(id),
     purgeExpired: (limit: number) => store.purgeExpired(limit),
     watch: (id: string, onChange: () => void) => store.watch(id, onChange),
-  } satisfies IdempotencyStore;
+  } satisfies IdempotencyStore & PurgingStore;
 }
 
 /** The record itself, as a faulty store would treat it. */

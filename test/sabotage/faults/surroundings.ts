@@ -172,7 +172,7 @@ export const SURROUNDINGS_FAULTS: readonly Fault[] = [
     name: 'swagger: replies are not marked as what a retry may get',
     breaks: ['design 2'],
     file: 'src/swagger/responses.ts',
-    find: 'if (!layers.some(({ published }) => published.replays)) return;',
+    find: 'if (!published.some(({ replays }) => replays)) return;',
     put: 'return;',
     tests: [['test/swagger/document.test.ts', 'express'], 'test/swagger/declared.test.ts'],
   },

@@ -3,7 +3,7 @@ import type { Fault } from '../fault.js';
 const HTTP_OPERATION = 'src/transports/http/http-operation.ts';
 const RECORDER = 'src/transports/http/response-recorder.ts';
 const REPLAYER = 'src/transports/http/replayer.ts';
-const RPC = 'src/transports/rpc/rpc-entry.ts';
+const RPC = 'src/transports/rpc/rpc-transport.ts';
 const onExpress = (file: string, name: string): [string, string] => [
   `test/http/${file}.test.ts`,
   `express ${name}`,
@@ -32,15 +32,15 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: GET with a key is an operation',
     breaks: ['T37', 'design 2'],
-    file: 'src/transports/http/exchange.ts',
-    find: "new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])",
-    put: "new Set(['OPTIONS', 'TRACE'])",
+    file: 'src/transports/http/routes.ts',
+    find: "  'GET', // RFC 9110, section 9.2.1\n  'HEAD',\n",
+    put: '',
     tests: [['test/http/boot.test.ts', 'express .*on a class covers the routes that change state']],
   },
   {
     name: 'http: an interceptor that is registered twice meets its own claim',
     breaks: ['T12'],
-    file: 'src/transports/http/http-entry.ts',
+    file: 'src/transports/http/http-transport.ts',
     find: 'if (exchange.isTaken) return next.handle();',
     put: '',
     tests: ['test/http/concurrency.test.ts'],
@@ -49,7 +49,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     name: 'http: the guard does not look at the key',
     breaks: ['design 2'],
     file: 'src/transports/idempotency.guard.ts',
-    find: "if (handler?.kind === 'http') this.http.check(context, handler);",
+    find: 'if (handler !== undefined) this.transports.get(handler.kind)?.check?.(context, handler);',
     put: '',
     tests: ['test/http/order-of-checks.test.ts'],
   },
@@ -152,7 +152,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: 429 and 503 are replayed for a day',
     breaks: ['T38', 'design 3.4'],
-    file: 'src/handlers/failure.ts',
+    file: 'src/calls/failure.ts',
     find: 'new Set([408, 409, 423, 425, 429])',
     put: 'new Set([408, 409, 423, 425])',
     tests: [onExpress('failures', 'by default')],
@@ -160,7 +160,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: an error of the server is the result',
     breaks: ['S10b', 'design 3.4', 'T38'],
-    file: 'src/handlers/failure.ts',
+    file: 'src/calls/failure.ts',
     find: "return error instanceof HttpException && isDeterministic(status) ? 'store' : 'release';",
     put: "return error instanceof HttpException ? 'store' : 'release';",
     tests: [onExpress('failures', 'by default')],
@@ -168,7 +168,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'an onError that fails itself lets the work run again',
     breaks: ['T39', 'design 3.4'],
-    file: 'src/handlers/failure.ts',
+    file: 'src/calls/failure.ts',
     find: "  } catch {\n    return 'hold';",
     put: "  } catch {\n    return 'release';",
     tests: [onExpress('failures', 'with onError')],
@@ -228,7 +228,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: refusals are plain JSON',
     breaks: ['design 2'],
-    file: 'src/transports/http/problem.ts',
+    file: 'src/transports/http/headers.ts',
     find: "export const PROBLEM_CONTENT_TYPE = 'application/problem+json';",
     put: "export const PROBLEM_CONTENT_TYPE = 'application/json';",
     tests: [onExpress('answer-table', 'problem details')],
@@ -236,7 +236,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: every route has the same scope',
     breaks: ['T15', 'T19'],
-    file: 'src/transports/operations.ts',
+    file: 'src/calls/operations.ts',
     find: 'const scope = layer.scope ?? call.scope + layer.scopeSuffix;',
     put: "const scope = layer.scope ?? '';",
     tests: [onExpress('answer-table', 'first calls and retries')],
@@ -244,17 +244,17 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'rpc: an event that failed is acknowledged',
     breaks: ['T44', 'T45', 'S5', 'S16'],
-    file: RPC,
-    find: "told(isThrough ? 'acknowledge' : verdictOn(error));",
-    put: "told('acknowledge');",
+    file: 'src/transports/rpc/rpc-transport.ts',
+    find: "delivery?.end(handler, isThrough ? 'acknowledge' : verdictOn(error));",
+    put: "delivery?.end(handler, 'acknowledge');",
     tests: [['test/messages/rabbitmq.test.ts', 'an event comes again after a failure']],
   },
   {
     name: 'rpc: a duplicate that was skipped is never acknowledged',
     breaks: ['T43', 'S5'],
-    file: RPC,
-    find: "      told('acknowledge');\n",
-    put: "      if (begun?.beginning.outcome !== 'replay') told('acknowledge');\n",
+    file: 'src/transports/rpc/rpc-transport.ts',
+    find: "      delivery?.end(handler, 'acknowledge');\n",
+    put: "      if (outcome?.outcome !== 'replay') delivery?.end(handler, 'acknowledge');\n",
     tests: [['test/messages/rabbitmq.test.ts', 'an event is acknowledged when it is done']],
   },
   {
@@ -292,15 +292,15 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'rpc: a refusal of a request is no RpcException',
     breaks: ['S16', 'design 4.3'],
-    file: RPC,
-    find: 'throw isIdempotencyError(error) ? this.errors.refusal(error, call.context) : error;',
+    file: 'src/transports/rpc/rpc-transport.ts',
+    find: 'throw this.shown(error, call);',
     put: 'throw error;',
     tests: [['test/messages/tcp.test.ts', 'refuses other content']],
   },
   {
     name: 'graphql: the fields of one document share the content of the whole',
     breaks: ['design 1'],
-    file: 'src/transports/graphql/field-call.ts',
+    file: 'src/transports/graphql/fields.ts',
     find: '    body: args,\n',
     put: '    body: whole.body ?? args,\n',
     tests: ['test/graphql/mutations.test.ts'],
@@ -332,7 +332,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'graphql: nobody is known by whom a guard has recognized',
     breaks: ['T15', 'design 1'],
-    file: 'src/transports/graphql/field-call.ts',
+    file: 'src/transports/graphql/fields.ts',
     find: 'user: whole.user ?? user,',
     put: 'user: undefined,',
     tests: ['test/graphql/mutations.test.ts'],
@@ -340,7 +340,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'method: a method that calls itself waits for itself',
     breaks: ['T12', 'design 1'],
-    file: 'src/transports/method/method-entry.ts',
+    file: 'src/transports/method/method-transport.ts',
     find: 'return handlerRuns.getStore()?.isPartOf(id) === true;',
     put: 'return false;',
     tests: ['test/methods/methods.test.ts'],

@@ -1,73 +1,8 @@
-import { Redis } from 'ioredis';
 import { storeContract } from 'nestjs-idempotency/testing';
-import { createHash } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { REDIS_CLUSTER_CLIENTS, type RedisClient } from '../support/redis-clients.js';
-import { type RedisCluster, startRedisCluster } from '../support/servers/redis-cluster.js';
+import { TRAVELLING } from './support/it-keeps.js';
+import { describeClusterContract } from './support/redis-cluster-contract.js';
 
-const TICK_MS = 100;
+/** One client of each driver. */
+const WITH_EVERY_CASE = new Set(['ioredis 5', 'node-redis 6 with a key prefix']);
 
-let cluster: RedisCluster;
-
-beforeAll(async () => {
-  cluster = await startRedisCluster();
-});
-
-afterAll(() => cluster?.stop());
-
-describe.each(REDIS_CLUSTER_CLIENTS)(
-  'RedisStore through a Cluster client of $name keeps the contract',
-  ({ open }) => {
-    let clients: RedisClient[] = [];
-
-    beforeAll(async () => {
-      clients = [await open(cluster.ports), await open(cluster.ports)];
-    });
-
-    afterAll(() => {
-      for (const { store, disconnect } of clients) {
-        store.close();
-        disconnect();
-      }
-    });
-
-    it('and spreads its records over all nodes, each under a key of its own', async () => {
-      const { store } = clients[0]!;
-      const admins = cluster.ports.map((port) => new Redis(port));
-      const sizes = (): Promise<number[]> => Promise.all(admins.map((admin) => admin.dbsize()));
-      try {
-        await Promise.all(admins.map((admin) => admin.flushall()));
-        for (let i = 0; i < 60; i++) {
-          const id = createHash('sha256').update(`${i}`).digest('hex');
-          const claim = { id, owner: 'owner', leaseMs: 10_000, retentionMs: 10_000 };
-          await store.acquire({ ...claim, fingerprint: 'content' });
-          await store.saveStep({ ...claim, name: 'charge', value: Buffer.from('result') });
-          await store.complete({ ...claim, reply: Buffer.from('reply') });
-        }
-        const counts = await sizes();
-        expect(counts.reduce((sum, count) => sum + count)).toBe(60);
-        expect(Math.min(...counts)).toBeGreaterThan(0);
-      } finally {
-        admins.forEach((admin) => admin.disconnect());
-      }
-    });
-
-    it('and starts without a complaint', async () => {
-      const warnings: string[] = [];
-      await clients[0]!.store.start((warning) => warnings.push(warning));
-      expect(warnings).toEqual([]);
-    });
-
-    it.each(storeContract.map((one) => ({ name: `${one.guarantee}: ${one.name}`, run: one.run })))(
-      '$name',
-      async ({ run }) => {
-        const [store, other] = clients.map((client) => client.store) as [
-          RedisClient['store'],
-          RedisClient['store'],
-        ];
-        const harness = { store, other, tickMs: TICK_MS, elapse: (ms: number) => sleep(ms + 1) };
-        await expect(run(harness)).resolves.toBeUndefined();
-      },
-    );
-  },
-);
+describeClusterContract((name) => (WITH_EVERY_CASE.has(name) ? storeContract : TRAVELLING));

@@ -13,42 +13,43 @@ export interface RedisClient {
 /** Every client library and setting that the store is for. */
 export const REDIS_CLIENTS: readonly {
   name: string;
-  open: (port: number) => Promise<RedisClient>;
+  /** @param url with the number of the database in it */
+  open: (url: string) => Promise<RedisClient>;
 }[] = [
-  { name: 'ioredis 5', open: (port) => ofIoredis(new Redis(port)) },
-  { name: 'ioredis 6', open: (port) => ofIoredis(new Redis6(port)) },
+  { name: 'ioredis 5', open: (url) => ofIoredis(new Redis(url)) },
+  { name: 'ioredis 6', open: (url) => ofIoredis(new Redis6(url)) },
   {
     name: 'ioredis 5 with a key prefix',
-    open: (port) => ofIoredis(new Redis(port, { keyPrefix: 'app:' })),
+    open: (url) => ofIoredis(new Redis(url, { keyPrefix: 'app:' })),
   },
   {
     name: 'ioredis 6 with a key prefix',
-    open: (port) => ofIoredis(new Redis6(port, { keyPrefix: 'app:' })),
+    open: (url) => ofIoredis(new Redis6(url, { keyPrefix: 'app:' })),
   },
   {
     name: 'ioredis with automatic pipelining',
-    open: (port) => ofIoredis(new Redis(port, { enableAutoPipelining: true })),
+    open: (url) => ofIoredis(new Redis(url, { enableAutoPipelining: true })),
   },
   {
     name: 'node-redis 5',
-    open: async (port) => {
-      const client = createClient5({ url: `redis://127.0.0.1:${port}` });
+    open: async (url) => {
+      const client = createClient5({ url });
       await client.connect();
       return { store: new RedisStore({ client }), disconnect: () => client.destroy() };
     },
   },
   {
     name: 'node-redis 6',
-    open: async (port) => {
-      const client = createClient({ url: `redis://127.0.0.1:${port}` });
+    open: async (url) => {
+      const client = createClient({ url });
       await client.connect();
       return { store: new RedisStore({ client }), disconnect: () => client.destroy() };
     },
   },
   {
     name: 'node-redis 6 with a key prefix',
-    open: async (port) => {
-      const client = createClient({ ...urlOf(port), keyPrefix: 'app:' });
+    open: async (url) => {
+      const client = createClient({ url, keyPrefix: 'app:' });
       await client.connect();
       return { store: new RedisStore({ client }), disconnect: () => client.destroy() };
     },

@@ -1,0 +1,4 @@
+import { storeContract } from 'nestjs-idempotency/testing';
+import { describeClusterContract } from './support/redis-cluster-contract.js';
+
+describeClusterContract(() => storeContract);

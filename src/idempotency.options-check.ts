@@ -1,6 +1,7 @@
 import { checkEncryption } from './encryption/encryption-options.js';
 import { wrongOption } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
+import { isHeaderName } from './keys/header-source.js';
 import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from './options/idempotency.options.js';
 import { checkTokenOptions } from './tokens/token-options-check.js';
 
@@ -18,9 +19,6 @@ const KNOWN_OPTIONS = [
 
 const COVERAGE: readonly string[] = ['off', 'log', 'error'];
 
-/** A token (RFC 9110, section 5.6.2). */
-const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-
 /** @throws {@link IdempotencyConfigurationError} for the first wrong option of the module */
 export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   const { header, maxResponseBytes, principal, problemBaseUrl, store } = options;
@@ -33,7 +31,7 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
         KNOWN_OPTIONS.join(', '),
         'Remove the option, or correct its name.',
       );
-  if (header !== undefined && (typeof header !== 'string' || !HEADER_NAME.test(header)))
+  if (header !== undefined && !isHeaderName(header))
     throw wrongOption(
       'header',
       header,

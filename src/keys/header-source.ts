@@ -3,7 +3,10 @@ import type { IdempotentCall, IncomingRequest } from './call.js';
 import { checkedPart } from './key-part.js';
 import { InvalidKeyError, type KeySource } from './key-source.js';
 
-const DEFAULT_HEADER_NAME = 'Idempotency-Key';
+/** The header of the key, where the module's option `header` gives it no other name. */
+export const KEY_HEADER = 'Idempotency-Key';
+/** The header of an expected version (RFC 9110, section 13.1.1). */
+export const IF_MATCH_HEADER = 'If-Match';
 
 const NEW_KEY =
   'Names the operation: a new one for every new operation, and the same one for every retry of it.';
@@ -31,7 +34,7 @@ const KEPT_ONCE = new Set(
 export function header(name?: string): KeySource {
   if (name !== undefined) return namedHeader(checkedHeaderName(name, 'key'));
   return {
-    ...namedHeader(DEFAULT_HEADER_NAME),
+    ...namedHeader(KEY_HEADER),
     resolve({ headerName }) {
       const name = checkedHeaderName(headerName, 'header');
       return { ...namedHeader(name), sentIn: [{ in: 'header', name, description: NEW_KEY }] };
@@ -39,9 +42,13 @@ export function header(name?: string): KeySource {
   };
 }
 
+export function isHeaderName(name: unknown): boolean {
+  return typeof name === 'string' && TOKEN.test(name);
+}
+
 /** @throws {@link IdempotencyConfigurationError} when it is no header name */
 export function checkedHeaderName(name: string, option: string): string {
-  if (typeof name === 'string' && TOKEN.test(name)) return name;
+  if (isHeaderName(name)) return name;
   throw wrongOption(
     option,
     name,

@@ -1,4 +1,5 @@
 import type { IdempotentCall } from './call.js';
+import { IF_MATCH_HEADER } from './header-source.js';
 import { checkedPart } from './key-part.js';
 import { InvalidKeyError, type KeySource } from './key-source.js';
 
@@ -26,7 +27,7 @@ export class IfMatchSource implements KeySource {
   readonly readsOnlyHead = true;
   readonly coversContent = false;
   readonly sentIn = [
-    { in: 'header', name: 'If-Match', description: EXPECTED_VERSION },
+    { in: 'header', name: IF_MATCH_HEADER, description: EXPECTED_VERSION },
   ] as const satisfies KeySource['sentIn'];
 
   read(call: IdempotentCall): string | undefined {

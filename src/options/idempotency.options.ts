@@ -6,6 +6,7 @@ import type { Resources } from '../engine/resource.js';
 import type { Awaitable, IdempotencyStore } from '../engine/store.js';
 import type { AbandonedCall, RecoveredReply } from '../operation/recovery.js';
 import type { IdempotentCall } from '../keys/call.js';
+import { KEY_HEADER } from '../keys/header-source.js';
 import type { KeyDeclaration } from '../keys/key-source.js';
 import type { PrincipalFunction } from '../keys/principal.js';
 import type { TokenOptions } from './token-options.js';
@@ -248,7 +249,7 @@ export const DEFAULTS = {
 
 /** The one table of the module's defaults. */
 export const MODULE_DEFAULTS = {
-  header: 'Idempotency-Key',
+  header: KEY_HEADER,
   storeTimeout: '2s',
   maxResponseBytes: 1024 * 1024,
   coverage: 'off',

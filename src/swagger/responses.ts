@@ -4,7 +4,11 @@ import { isDeterministic } from '../calls/failure.js';
 import type { ProtectedHandler } from '../handlers/protected-handler.js';
 import { IdempotencyException } from '../operation/idempotency.exception.js';
 import type { PublishedRefusal } from '../strategies/strategy.js';
-import { PROBLEM_CONTENT_TYPE, REPLAYED_HEADER } from '../transports/http/headers.js';
+import {
+  PROBLEM_CONTENT_TYPE,
+  REPLAYED_HEADER,
+  RETRY_AFTER_HEADER,
+} from '../transports/http/headers.js';
 import {
   type Content,
   type Header,
@@ -133,7 +137,7 @@ function problemResponse(
   const isRetryable = codes.some((code) => REFUSALS[code].retryable);
   return {
     description: codes.map((code) => `${REFUSALS[code].title} (\`${code}\`)`).join(', '),
-    ...(isRetryable && { headers: { 'Retry-After': RETRY_AFTER } }),
+    ...(isRetryable && { headers: { [RETRY_AFTER_HEADER]: RETRY_AFTER } }),
     content: {
       [PROBLEM_CONTENT_TYPE]: {
         schema: { $ref: `#/components/schemas/${NAME}` },

@@ -4,6 +4,8 @@ import type { HeaderField } from '../../replies/reply.js';
 
 /** Names of headers to other origins. */
 export const EXPOSE_HEADER = 'Access-Control-Expose-Headers';
+/** When a refused caller may come again (RFC 9110, section 10.2.3). */
+export const RETRY_AFTER_HEADER = 'Retry-After';
 /** Marks a replay (practice of several providers). */
 export const REPLAYED_HEADER = 'Idempotent-Replayed';
 
@@ -30,7 +32,7 @@ const NOT_RECORDED: ReadonlySet<string> = new Set([
   'proxy-authentication-info',
   'x-request-id',
   'x-correlation-id',
-  'idempotent-replayed',
+  REPLAYED_HEADER.toLowerCase(),
 ]);
 /** Answers to one origin (Fetch standard, CORS protocol). */
 const NOT_RECORDED_PREFIX = 'access-control-';
@@ -82,8 +84,8 @@ export function problemHeaders(
 ): [name: string, value: string][] {
   const headers: [string, string][] = [['Content-Type', PROBLEM_CONTENT_TYPE]];
   if (exception.retryAfterSeconds === undefined) return headers;
-  headers.push(['Retry-After', String(exception.retryAfterSeconds)]);
-  const exposed = exposing(base, 'Retry-After');
+  headers.push([RETRY_AFTER_HEADER, String(exception.retryAfterSeconds)]);
+  const exposed = exposing(base, RETRY_AFTER_HEADER);
   if (exposed !== undefined) headers.push([EXPOSE_HEADER, exposed]);
   return headers;
 }

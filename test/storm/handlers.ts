@@ -159,7 +159,8 @@ function onResponse(making: Making): Type {
       const paid = await business.pay({ place: plan.name, ...whoAsks(headers), amount });
       // Somebody has answered in its place.
       if (response.headersSent === true || response.sent === true) return;
-      response.status(201).send(paid);
+      // What cannot be serialised would fail here, in the handler.
+      response.status(201).send({ ...paid, big: undefined });
     }
   }
   return RespondingController;

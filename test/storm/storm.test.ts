@@ -26,11 +26,11 @@ describe.each<{ store: StormStore; runs: number; start: () => Promise<typeof NOW
 
   it('have one effect for each key and its reply for its caller, answer every call and come to rest', async () => {
     const { url } = server;
-    const report = await makeStorms(program, { ...given, url, endsWithinMs: 60_000 });
+    const report = await makeStorms(program, { ...given, url, endsWithinMs: 40_000 });
     expect(report.violations).toEqual([]);
     expect(report.effects).toBeGreaterThan(report.runs);
     expect(report.refusedAtBoot).toBeLessThan(report.runs / 2);
-  }, 120_000);
+  }, 150_000);
 });
 
 it('storms notice records that are lost', async () => {

@@ -33,17 +33,12 @@ export interface StormReport {
  * `STORM_WITHOUT=` has all of it in.
  */
 const KNOWN_FAULTS: readonly string[] = [
-  'retry',
-  'retry later',
-  'hedge',
   'subscribe twice',
-  'map that fails',
+  'hedge',
   'time-out',
   'stop when the client leaves',
   'middleware',
   'credentials',
-  'awkward replies',
-  'mounted twice',
   'observable',
 ];
 

@@ -3,24 +3,24 @@ import { DATABASE_KINDS } from '../sample/support/databases.js';
 import { OPENING_MS } from '../sample/support/shop.js';
 import { expectReplay } from '../sample/support/two-shops.js';
 import { KilledShop, LEASE_MS } from './support/killed-shop.js';
-import { Servers, SHOPS } from './support/servers.js';
+import { Servers, shopsOn } from './support/servers.js';
 
 describe.each(DATABASE_KINDS)('on $name', (kind) => {
-  let servers: Servers;
+  const shops = shopsOn(kind);
+  const servers = new Servers(kind);
   let all: KilledShop[] = [];
 
   beforeAll(async () => {
-    servers = await Servers.start(kind);
-    all = await Promise.all(SHOPS.map((shop) => KilledShop.on(kind, servers, shop)));
+    all = await Promise.all(shops.map((shop) => KilledShop.on(kind, servers, shop)));
   }, OPENING_MS);
 
   afterAll(async () => {
     await Promise.all(all.map((killed) => killed.close()));
-    await servers?.stop();
+    await servers.stop();
   });
 
-  describe.each(SHOPS)('with records in $records, killed on $http', (shop) => {
-    const killed = (): KilledShop => all[SHOPS.indexOf(shop)]!;
+  describe.each(shops)('with records in $records, killed on $http', (shop) => {
+    const killed = (): KilledShop => all[shops.indexOf(shop)]!;
 
     it('S10b: a token is usable again', async () => {
       const { survivor, order } = killed();

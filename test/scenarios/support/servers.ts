@@ -1,38 +1,53 @@
-import { createDatabase, type DatabaseKind } from '../../sample/support/databases.js';
-import { PLATFORMS } from '../../support/http.js';
-import type { PrivateServer } from '../../support/servers/private-server.js';
-import { startRedis } from '../../support/servers/redis.js';
+import type { DatabaseKind } from '../../sample/support/databases.js';
+import { type Platform } from '../../support/http.js';
+import {
+  sharedMariadb,
+  sharedPostgres,
+  sharedRedis,
+  type SharedServer,
+} from '../../support/servers/shared.js';
 
 /** Where records are, and which HTTP adapter a shop has. Business data is in the database always. */
-export const SHOPS = (['the database', 'Redis'] as const).flatMap((records) =>
-  PLATFORMS.map((http) => ({ records, http })),
-);
-export type Shop = (typeof SHOPS)[number];
+export interface Shop {
+  readonly records: 'the database' | 'Redis';
+  readonly http: Platform;
+}
 
-/** A database server and a Redis, for several shops that know nothing of each other. */
+const SHOPS: Record<DatabaseKind['type'], readonly Shop[]> = {
+  postgres: [
+    { records: 'the database', http: 'express' },
+    { records: 'Redis', http: 'fastify' },
+  ],
+  mysql: [
+    { records: 'the database', http: 'fastify' },
+    { records: 'Redis', http: 'express' },
+  ],
+};
+
+/** Both places for records and both adapters, on the other database the other way round. */
+export const shopsOn = ({ type }: DatabaseKind): readonly Shop[] => SHOPS[type];
+
+/** Databases and parts of a Redis, for several shops that know nothing of each other. */
 export class Servers {
-  private constructor(
-    private readonly kind: DatabaseKind,
-    private readonly database: PrivateServer,
-    private readonly redis: PrivateServer,
-  ) {}
+  private readonly shares: SharedServer[] = [];
 
-  static async start(kind: DatabaseKind): Promise<Servers> {
-    const [database, redis] = await Promise.all([kind.start(), startRedis()]);
-    return new Servers(kind, database, redis);
-  }
+  constructor(private readonly kind: DatabaseKind) {}
 
-  /** The environment of a shop that has these servers for itself. */
+  /** The environment of a shop that has what it is given for itself. */
   async environment(shop: Shop): Promise<{ DATABASE_URL: string; REDIS_URL?: string }> {
-    const index = SHOPS.indexOf(shop);
-    const { kind, database, redis } = this;
-    return {
-      DATABASE_URL: await createDatabase(kind, database.port, `shop_${index}`),
-      ...(shop.records === 'Redis' && { REDIS_URL: `redis://127.0.0.1:${redis.port}/${index}` }),
-    };
+    const database = this.kind.type === 'postgres' ? sharedPostgres() : sharedMariadb();
+    const DATABASE_URL = (await this.keep(database)).url;
+    if (shop.records !== 'Redis') return { DATABASE_URL };
+    return { DATABASE_URL, REDIS_URL: (await this.keep(sharedRedis())).url };
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.database.stop(), this.redis.stop()]);
+    await Promise.all(this.shares.map((share) => share.stop()));
+  }
+
+  private async keep(share: Promise<SharedServer>): Promise<SharedServer> {
+    const kept = await share;
+    this.shares.push(kept);
+    return kept;
   }
 }

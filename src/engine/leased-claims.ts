@@ -42,9 +42,8 @@ export class LeasedClaims implements ClaimSource {
     const mustBeIssued = request.refuseUnknown !== undefined;
     let result: Awaitable<AcquireResult>;
     try {
-      result = this.around.calls.call(
-        'acquire',
-        (store) => store.acquire({ id, owner, fingerprint, leaseMs, retentionMs, mustBeIssued }),
+      result = this.around.calls.acquire(
+        { id, owner, fingerprint, leaseMs, retentionMs, mustBeIssued },
         {
           // Later than that the lease may be over before anything has begun.
           withinMs: leaseMs,

@@ -85,9 +85,8 @@ export class OwnedRecord {
     const { leaseMs } = policy;
     const { id, retentionMs } = this;
     const owner = (this.owner = this.successor ??= newOwner());
-    return this.calls.call(
-      'acquire',
-      (store) => store.acquire({ id, owner, fingerprint, leaseMs, retentionMs }),
+    return this.calls.acquire(
+      { id, owner, fingerprint, leaseMs, retentionMs },
       { withinMs: leaseMs },
     );
   }

@@ -1,6 +1,6 @@
 import { attempt, type Awaitable, chain, Failure, isPending } from './awaitable.js';
 import type { Clock } from './clock.js';
-import type { IdempotencyStore } from './store.js';
+import type { AcquireRequest, AcquireResult, IdempotencyStore } from './store.js';
 
 /** The store threw, or did not answer in time. Whether it has written is not known. */
 export class StoreUnavailableError extends Error {
@@ -49,6 +49,9 @@ interface CallOptions<T> {
 
 /** Bounds every call of the store in time, and turns every failure into one error. */
 export class StoreCalls {
+  /** The greatest fencing token that the store has handed out here: those to come have to exceed it. */
+  private greatestToken = 0;
+
   constructor(
     readonly store: IdempotencyStore,
     private readonly clock: Clock,
@@ -56,6 +59,21 @@ export class StoreCalls {
     readonly timeoutMs: number,
     private readonly sink?: StoreCallSink,
   ) {}
+
+  /** Asks for a record; the token of the claim is greater than any that this process has seen. */
+  acquire(
+    request: Omit<AcquireRequest, 'aboveToken'>,
+    options: CallOptions<AcquireResult> = {},
+    acquirer?: { acquire(request: AcquireRequest): Awaitable<AcquireResult> },
+  ): Awaitable<AcquireResult> {
+    const asked = { ...request, aboveToken: this.greatestToken };
+    const answer = this.call('acquire', (store) => (acquirer ?? store).acquire(asked), options);
+    return chain(answer, (result) => {
+      if (result.outcome === 'acquired' && result.fencingToken > this.greatestToken)
+        this.greatestToken = result.fencingToken;
+      return result;
+    });
+  }
 
   /**
    * Runs one verb. A store that answers at once is not slowed down by a promise.

@@ -26,6 +26,11 @@ export interface AcquireRequest extends ClaimRef {
   readonly retentionMs: number;
   /** Claim only a record that was issued before (a token); absent counts as `unknown`. */
   readonly mustBeIssued?: boolean;
+  /**
+   * The fencing token has to be greater than this, the greatest that the caller knows: the store's
+   * clock, from which tokens are made, may have been set back.
+   */
+  readonly aboveToken?: number;
 }
 
 /** The caller now owns the record and must complete, release or hold it. */
@@ -33,7 +38,10 @@ export interface Acquired {
   readonly outcome: 'acquired';
   /** 1 for the first claim of the record, one more for each later one. */
   readonly attempt: number;
-  /** Grows with every claim of this id, also after the record was forgotten. */
+  /**
+   * Grows with every claim of this id, also after the record was forgotten, and is greater than
+   * {@link AcquireRequest.aboveToken}.
+   */
   readonly fencingToken: number;
   /** True when the claim before this one ran out of its lease: nobody knows what it did. */
   readonly abandoned: boolean;

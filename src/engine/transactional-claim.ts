@@ -49,9 +49,8 @@ export class TransactionalClaims implements ClaimSource {
   }
 
   private async acquire(transaction: StoreTransaction, asking: Asking): Promise<AcquireResult> {
-    return this.around.calls.call('acquire', () => transaction.acquire(acquireOf(asking)), {
-      waitMs: asking.lockWaitMs,
-    });
+    const { calls } = this.around;
+    return calls.acquire(acquireOf(asking), { waitMs: asking.lockWaitMs }, transaction);
   }
 
   private async begin({ request, lockWaitMs }: Asking): Promise<StoreTransaction> {

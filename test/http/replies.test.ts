@@ -37,7 +37,7 @@ import { FaultInjectingStore } from 'nestjs-idempotency/testing';
 import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import { brotliDecompressSync, gunzipSync } from 'node:zlib';
+import { brotliDecompressSync, gunzipSync, gzipSync } from 'node:zlib';
 import { finalize, from, map, type Observable, of, tap, timeout } from 'rxjs';
 import {
   boot,
@@ -881,6 +881,15 @@ describe.each(PLATFORMS)('compressed replies on %s', (platform) => {
         new StreamableFile(chunks(JSON.stringify(body)), { type: 'application/json' }),
       );
     }
+
+    @Idempotent()
+    @Post('bomb')
+    bomb(
+      @Res({ passthrough: true }) reply: { header(name: string, value: string): unknown },
+    ): StreamableFile {
+      reply.header('Content-Encoding', 'gzip');
+      return new StreamableFile(gzipSync(Buffer.alloc(40_000_000)), { type: 'application/json' });
+    }
   }
 
   beforeAll(async () => {
@@ -924,6 +933,15 @@ describe.each(PLATFORMS)('compressed replies on %s', (platform) => {
     expect(decoders[encoding](two.bytes).toString()).toBe(JSON.stringify(body));
     expect(decoders[first](one.bytes).toString()).toBe(JSON.stringify(body));
     expect(runs).toBe(1);
+  });
+
+  it('are not unpacked without end for a client that did not ask for them packed', async () => {
+    const one = await accepting('/bomb', 'bomb', 'gzip');
+    expect(one.bytes.length).toBeLessThan(100_000);
+    const two = await accepting('/bomb', 'bomb', 'identity');
+    expect(two.headers['idempotent-replayed']).toBe('true');
+    expect(two.headers['content-encoding']).toBe('gzip');
+    expect(two.bytes.equals(one.bytes)).toBe(true);
   });
 
   it('are the same bytes for a client that asks for the same', async () => {

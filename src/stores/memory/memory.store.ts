@@ -239,7 +239,8 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     record.state = 'in-flight';
     record.owner = request.owner;
     record.attempt = attempt;
-    record.fencingToken = this.lastFencingToken += 1;
+    this.lastFencingToken = Math.max(this.lastFencingToken, request.aboveToken ?? 0) + 1;
+    record.fencingToken = this.lastFencingToken;
     record.fingerprint = fingerprint;
     this.lease(record, request, now);
     return {

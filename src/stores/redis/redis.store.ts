@@ -1,17 +1,18 @@
-import type {
-  AcquireRequest,
-  AcquireResult,
-  CompleteRequest,
-  ExtendRequest,
-  HoldRequest,
-  IdempotencyStore,
-  IssueRequest,
-  RecordState,
-  RecordView,
-  ReleaseRequest,
-  SaveStepRequest,
-  StoredOutcome,
-  Steps,
+import {
+  type AcquireRequest,
+  type AcquireResult,
+  type CompleteRequest,
+  type ExtendRequest,
+  type HoldRequest,
+  type IdempotencyStore,
+  type IssueRequest,
+  type RecordState,
+  type RecordView,
+  type ReleaseRequest,
+  type SaveStepRequest,
+  type StoredOutcome,
+  type Steps,
+  StoreFullError,
 } from '../../engine/store.js';
 import { checkServer } from './check-server.js';
 import { type IoredisClient, IoredisConnection, isIoredis } from './ioredis-connection.js';
@@ -61,7 +62,7 @@ export class RedisStore implements IdempotencyStore {
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
-    const { id, owner, fingerprint, leaseMs, retentionMs, mustBeIssued } = request;
+    const { id, owner, fingerprint, leaseMs, retentionMs, mustBeIssued, aboveToken = 0 } = request;
     const issued = mustBeIssued === true ? '1' : '0';
     const answer = await this.run(SCRIPTS.acquire, id, [
       owner,
@@ -69,6 +70,7 @@ export class RedisStore implements IdempotencyStore {
       `${leaseMs}`,
       `${retentionMs}`,
       issued,
+      `${aboveToken}`,
     ]);
     return acquireResult(answer as unknown[]);
   }
@@ -135,10 +137,19 @@ export class RedisStore implements IdempotencyStore {
       return await this.connection.evalsha(sha1, key, args);
     } catch (error) {
       // The server was restarted, or its scripts were flushed.
-      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      return this.connection.eval(source, key, args);
+      if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT'))
+        throw withMeaning(error);
+      return this.connection.eval(source, key, args).catch((again: unknown) => {
+        throw withMeaning(again);
+      });
     }
   }
+}
+
+/** Beyond `maxmemory`, the server takes nothing that needs more memory. */
+function withMeaning(error: unknown): unknown {
+  if (!(error instanceof Error) || !/\bOOM\b/.test(error.message)) return error;
+  return new StoreFullError('Redis has reached its maxmemory.', { cause: error });
 }
 
 function connectionOf(client: unknown): RedisConnection {

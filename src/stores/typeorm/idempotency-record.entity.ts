@@ -55,6 +55,10 @@ export class IdempotencyRecord {
   @Column({ name: 'lease_ends_at', type: 'bigint', transformer: AS_NUMBER })
   leaseEndsAt!: number;
 
+  /** How long the lease is, in milliseconds: what remains of it is never more. */
+  @Column({ name: 'lease_ms', type: 'bigint', transformer: AS_NUMBER })
+  leaseMs!: number;
+
   /** In milliseconds since 1970 on the database's clock; null when kept until someone settles it. */
   @Column({ name: 'expires_at', type: 'bigint', nullable: true, transformer: AS_NUMBER })
   expiresAt!: number | null;

@@ -1,8 +1,11 @@
-import type {
-  AcquireRequest,
-  AcquireResult,
-  ExtendRequest,
-  IssueRequest,
+import {
+  type AcquireRequest,
+  type AcquireResult,
+  type CompleteRequest,
+  type ExtendRequest,
+  type IssueRequest,
+  type SaveStepRequest,
+  StoreFullError,
 } from '../../engine/store.js';
 import {
   asBytes,
@@ -10,12 +13,19 @@ import {
   bytesOfText,
   isExpired,
   isOtherContent,
+  isTrue,
   standing,
   stepsOf,
 } from './row.js';
 import type { Statements } from './dialect.js';
 import { acquireValues, claimValues, SqlRecords } from './records.js';
 import type { Row, Session } from './sessions.js';
+
+/** Drivers write bytes into the statement as hexadecimal digits. */
+const BYTES_IN_HEXADECIMAL = 2;
+
+/** Servers that take less are not asked about what is smaller: it was not the size. */
+const LEAST_PACKET_BYTES = 2 ** 19;
 
 /**
  * MySQL and MariaDB, which cannot tell what an insert has met. The first claim of a record is one
@@ -48,6 +58,14 @@ export class MysqlRecords extends SqlRecords {
     return insertId === 1;
   }
 
+  override complete(request: CompleteRequest): Promise<boolean> {
+    return this.unlessTooLarge(request.reply, () => super.complete(request));
+  }
+
+  override saveStep(request: SaveStepRequest): Promise<boolean> {
+    return this.unlessTooLarge(request.value, () => super.saveStep(request));
+  }
+
   override purgeExpired(limit: number): Promise<number> {
     const { lock } = this;
     return this.session.onOneConnection(async (session) => {
@@ -71,7 +89,33 @@ export class MysqlRecords extends SqlRecords {
     const row = await this.read(request.id);
     if (row === undefined) return request.mustBeIssued ? { outcome: 'unknown' } : 'changed';
     const answer = standing(row, request);
+    if (answer !== 'claimable' && answer.outcome === 'in-flight' && isTrue(row.is_ahead))
+      await this.boundLease(request.id);
     return answer === 'claimable' ? this.takeOver(row, request) : answer;
+  }
+
+  /**
+   * The server hangs up on a statement that is larger than it takes, as if the connection had been
+   * cut: only the size tells the two apart.
+   */
+  private async unlessTooLarge<T>(content: Uint8Array, write: () => Promise<T>): Promise<T> {
+    try {
+      return await write();
+    } catch (cause) {
+      const bytes = BYTES_IN_HEXADECIMAL * content.byteLength;
+      if (bytes < LEAST_PACKET_BYTES || bytes < (await this.packetBytes())) throw cause;
+      const problem = 'The record is larger than max_allowed_packet.';
+      throw new StoreFullError(problem, { cause });
+    }
+  }
+
+  private async packetBytes(): Promise<number> {
+    try {
+      const { rows } = await this.run(this.mysql.packetSize, {});
+      return Number(rows[0]?.bytes);
+    } catch {
+      return Infinity;
+    }
   }
 
   private async purgeBatch(session: Session, limit: number): Promise<number> {
@@ -96,6 +140,7 @@ export class MysqlRecords extends SqlRecords {
       keeps_steps: isNew ? 0 : 1,
       lease_ms: request.leaseMs,
       retention_ms: request.retentionMs,
+      above_token: request.aboveToken ?? 0,
       seen_state: row.state as string,
       seen_token: Number(row.fencing_token),
       seen_lease: Number(row.lease_ends_at),

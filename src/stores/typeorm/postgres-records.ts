@@ -29,7 +29,7 @@ export class PostgresRecords extends SqlRecords {
     const values = acquireValues(request);
     const [row] = (await this.run(this.postgres.acquire, values)).rows;
     if (row === undefined) return request.mustBeIssued ? { outcome: 'unknown' } : 'changed';
-    const outcome = row.outcome as StoredOutcome | 'claimable';
+    const outcome = row.outcome as StoredOutcome | 'claimable' | 'ahead';
     switch (outcome) {
       case 'acquired':
         return {
@@ -39,6 +39,9 @@ export class PostgresRecords extends SqlRecords {
           abandoned: false,
           steps: new Map(),
         };
+      case 'ahead':
+        await this.boundLease(request.id);
+        return { outcome: 'in-flight', leaseRemainingMs: Number(row.amount) };
       case 'in-flight':
         return { outcome, leaseRemainingMs: Number(row.amount) };
       case 'completed':

@@ -1,13 +1,14 @@
-import type {
-  AcquireRequest,
-  AcquireResult,
-  CompleteRequest,
-  ExtendRequest,
-  HoldRequest,
-  IssueRequest,
-  RecordView,
-  ReleaseRequest,
-  SaveStepRequest,
+import {
+  type AcquireRequest,
+  type AcquireResult,
+  type CompleteRequest,
+  type ExtendRequest,
+  type HoldRequest,
+  type IssueRequest,
+  type RecordView,
+  type ReleaseRequest,
+  type SaveStepRequest,
+  StoreFullError,
 } from '../../engine/store.js';
 import {
   acquired,
@@ -20,7 +21,14 @@ import {
   viewOf,
 } from './row.js';
 import type { Statements } from './dialect.js';
-import type { Answer, Row, Session, Statement, Values } from './sessions.js';
+import {
+  type Answer,
+  isFull,
+  type Row,
+  type Session,
+  type Statement,
+  type Values,
+} from './sessions.js';
 
 /** Each time someone else must have come between; so often in a row nobody does. */
 const MOST_ROUNDS = 50;
@@ -88,8 +96,11 @@ export class SqlRecords {
     return row === undefined || isExpired(row) ? undefined : viewOf(id, row);
   }
 
-  forget(id: string): Promise<boolean> {
-    return this.change(this.sql.forget, { id: bytesOfId(id) });
+  async forget(id: string): Promise<boolean> {
+    const values = { id: bytesOfId(id) };
+    if (await this.change(this.sql.forget, values)) return true;
+    await this.boundLease(id);
+    return false;
   }
 
   async purgeExpired(limit: number): Promise<number> {
@@ -111,6 +122,11 @@ export class SqlRecords {
     return answer === 'claimable' ? 'changed' : answer;
   }
 
+  /** Somebody else owns it; no longer than a lease, whatever has become of the clock since it began. */
+  protected async boundLease(id: string): Promise<void> {
+    await this.change(this.sql.boundLease, { id: bytesOfId(id) });
+  }
+
   protected async read(id: string): Promise<Row | undefined> {
     const { rows } = await this.run(this.sql.find, { id: bytesOfId(id) });
     return rows[0];
@@ -121,8 +137,13 @@ export class SqlRecords {
     return changed > 0;
   }
 
-  protected run(statement: Statement, values: Values): Promise<Answer> {
-    return this.session.query(statement, values);
+  protected async run(statement: Statement, values: Values): Promise<Answer> {
+    try {
+      return await this.session.query(statement, values);
+    } catch (cause) {
+      if (!isFull(cause)) throw cause;
+      throw new StoreFullError('The database has no room for the record.', { cause });
+    }
   }
 
   /** Asked only when nothing was changed: the owner may have settled the record before. */
@@ -145,6 +166,7 @@ export function acquireValues(request: AcquireRequest) {
     fingerprint: bytesOfText(request.fingerprint),
     lease_ms: request.leaseMs,
     retention_ms: request.retentionMs,
+    above_token: request.aboveToken ?? 0,
     must_be_issued: request.mustBeIssued ? 1 : 0,
   };
 }

@@ -190,6 +190,24 @@ const PASSING: readonly (string | number)[] = [
   'SQLITE_LOCKED',
 ];
 const SQLITE_LOCKED = /database (table )?is locked/;
+const SQLITE_FULL = /database or disk is full|string or blob too big/;
+
+/** What a database answers when there is no room, or none for so much at once. */
+const FULL: readonly (string | number)[] = [
+  // PostgreSQL: disk_full, out_of_memory, program_limit_exceeded
+  '53100',
+  '53200',
+  '54000',
+  // MySQL and MariaDB: disk full, out of memory (three), table full, max_allowed_packet
+  1021,
+  1037,
+  1038,
+  1041,
+  1114,
+  1153,
+  'SQLITE_FULL',
+  'SQLITE_TOOBIG',
+];
 
 const MOST_RETRIES = 6;
 /** Nobody waits longer for an answer. In milliseconds. */
@@ -220,6 +238,15 @@ export class RetryingSession implements Session {
 
 /** True for an error that the same statement may not meet again. */
 export function isPassing(error: unknown): boolean {
+  return isOneOf(PASSING, SQLITE_LOCKED, error);
+}
+
+/** True for an error that a smaller record may not meet. */
+export function isFull(error: unknown): boolean {
+  return isOneOf(FULL, SQLITE_FULL, error);
+}
+
+function isOneOf(codes: readonly (string | number)[], text: RegExp, error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return false;
   const { code, errno, message, driverError } = error as {
     code?: unknown;
@@ -228,9 +255,9 @@ export function isPassing(error: unknown): boolean {
     driverError?: unknown;
   };
   return (
-    PASSING.includes(code as string) ||
-    PASSING.includes(errno as number) ||
-    (typeof message === 'string' && SQLITE_LOCKED.test(message)) ||
-    isPassing(driverError)
+    codes.includes(code as string) ||
+    codes.includes(errno as number) ||
+    (typeof message === 'string' && text.test(message)) ||
+    isOneOf(codes, text, driverError)
   );
 }

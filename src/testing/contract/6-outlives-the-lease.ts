@@ -15,6 +15,9 @@ import {
   win,
 } from './support.js';
 
+/** In microseconds, of which tokens are made where they are made of time. */
+const HOUR_US = 3_600_000_000;
+
 async function saveSteps(
   { store }: StoreHarness,
   claim: ClaimRef,
@@ -183,6 +186,55 @@ export const outlivesTheLease = casesOf(6, {
     const second = await win(other, { id });
     assertGrowing([first.result.fencingToken, second.result.fencingToken]);
   },
+
+  'hands out a fencing token above the one that the caller knows, whatever the clock says': async ({
+    store,
+    other,
+  }) => {
+    const { result: earlier } = await win(store);
+    const aboveToken = earlier.fencingToken + HOUR_US;
+    const { request, result } = await win(store, { aboveToken });
+    assertGrowing([aboveToken, result.fencingToken]);
+    await store.release(request);
+    const takenOver = await win(other, { id: request.id, aboveToken: aboveToken + HOUR_US });
+    assertGrowing([aboveToken + HOUR_US, takenOver.result.fencingToken]);
+  },
+
+  'raises the fencing token of a record that was made when the clock was ahead': async (
+    harness,
+  ) => {
+    const { store, other, tickMs } = harness;
+    const { result: earlier } = await win(store);
+    const aboveToken = earlier.fencingToken + HOUR_US;
+    const lapsing = await win(store, { aboveToken, leaseMs: tickMs });
+    const released = await win(store, { aboveToken });
+    await store.release(released.request);
+    await harness.elapse(2 * tickMs);
+    for (const { request, result } of [lapsing, released]) {
+      const next = await win(other, { id: request.id });
+      assertGrowing([result.fencingToken, next.result.fencingToken]);
+    }
+  },
+
+  'raises the fencing token after a record that was made when the clock was ahead was forgotten':
+    async ({ store, other }) => {
+      const { result: earlier } = await win(store);
+      const aboveToken = earlier.fencingToken + HOUR_US;
+      const { request, result } = await win(store, { aboveToken });
+      await store.complete({ ...request, reply: bytes('reply') });
+      assert.equal(await other.forget(request.id), true);
+      assert.equal(await store.find(request.id), undefined);
+      assert.equal(await store.forget(request.id), false);
+      const next = await win(other, { id: request.id, fingerprint: 'other content' });
+      assert.deepEqual([next.result.attempt, next.result.abandoned], [1, false]);
+      assertGrowing([result.fencingToken, next.result.fencingToken]);
+      // Nor does an issued record in its place make it begin again.
+      await store.complete({ ...next.request, reply: bytes('reply') });
+      await store.forget(request.id);
+      assert.equal(await other.issue({ id: request.id, retentionMs: LONG_MS }), true);
+      const issued = await win(store, { id: request.id, mustBeIssued: true });
+      assertGrowing([next.result.fencingToken, issued.result.fencingToken]);
+    },
 
   'keeps the fencing token of the last claim when it is settled': async ({ store, other }) => {
     const { request, result } = await win(store);

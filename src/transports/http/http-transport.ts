@@ -134,7 +134,7 @@ export class HttpTransport implements HttpOperationContext, CallForm<HttpExchang
     if (reply.kind !== 'http')
       throw this.operations.refuse(exchange, handler, 'IDEMPOTENCY_RECORD_UNREADABLE');
     // The pipeline ends normally, so that interceptors further out see it complete.
-    return chain(replay(exchange, reply), () => of(undefined));
+    return chain(replay(exchange, reply, this.maxResponseBytes), () => of(undefined));
   }
 
   private runUnprotected(

@@ -9,7 +9,20 @@ import { Overlay } from './recorded-response.js';
 
 const NO_BODY_STATUS: ReadonlySet<number> = new Set([204, 304]);
 
-type Decode = (body: Uint8Array) => Promise<Uint8Array>;
+/**
+ * So many times what may be kept, a kept reply may be when it is unpacked: text is seldom packed to
+ * less than a twentieth, while zeros would be to a thousandth.
+ */
+const MOST_UNPACKED = 32;
+
+/** Where less may be kept than is worth a limit. */
+const LEAST_LIMIT_BYTES = 2 ** 20;
+
+interface Limit {
+  readonly maxOutputLength: number;
+}
+
+type Decode = (body: Uint8Array, limit: Limit) => Promise<Uint8Array>;
 const DECODERS: Readonly<Record<string, Decode>> = {
   gzip: promisify(gunzip),
   'x-gzip': promisify(gunzip),
@@ -21,10 +34,16 @@ const DECODERS: Readonly<Record<string, Decode>> = {
  * Answers a duplicate with the recorded reply, and seals the response: the framework goes on to
  * answer with what the pipeline ends with, and that must change nothing.
  */
-export function replay(exchange: HttpExchange, reply: HttpReply): Awaitable<void> {
+export function replay(
+  exchange: HttpExchange,
+  reply: HttpReply,
+  maxResponseBytes: number,
+): Awaitable<void> {
   const { raw, response } = exchange;
   const base = response.getHeaders();
-  return chain(negotiate(reply, exchange.request.headers['accept-encoding']), (accepted) => {
+  const limit = { maxOutputLength: Math.max(MOST_UNPACKED * maxResponseBytes, LEAST_LIMIT_BYTES) };
+  const accepts = exchange.request.headers['accept-encoding'];
+  return chain(negotiate(reply, accepts, limit), (accepted) => {
     writeReply(raw, base, accepted);
     // Not before: what cannot be written is the framework's to answer.
     response.hijack?.();
@@ -63,14 +82,15 @@ function setHeader(
 function negotiate(
   reply: HttpReply,
   accepted: string | string[] | undefined,
+  limit: Limit,
 ): Awaitable<HttpReply> {
   const field = reply.headers.find(([name]) => name.toLowerCase() === 'content-encoding');
   const encoding = String(field?.[1] ?? 'identity').toLowerCase();
   const decode = DECODERS[encoding];
   if (decode === undefined || accepts(String(accepted ?? ''), encoding)) return reply;
-  return decode(reply.body).then(
+  return decode(reply.body, limit).then(
     (body) => ({ ...reply, body, headers: reply.headers.filter((header) => header !== field) }),
-    // Not what its header says: it goes out as it did the first time.
+    // Not what its header says, or far too much of it: it goes out as it did the first time.
     () => reply,
   );
 }

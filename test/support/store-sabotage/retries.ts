@@ -47,6 +47,35 @@ export const SABOTAGES_OF_RETRIES: readonly NamedSabotage[] = [
     }),
   ],
   [
+    'the fencing token is made of the time alone',
+    6,
+    (store) => ({
+      acquire: (request) => store.acquire({ ...request, aboveToken: undefined }),
+    }),
+  ],
+  [
+    'what is forgotten takes the fencing token with it',
+    6,
+    (store) => ({
+      forget: (id) => {
+        const forgotten = store.forget(id);
+        if (forgotten) store['lastFencingToken'] = Date.now() * 1_000;
+        return forgotten;
+      },
+    }),
+  ],
+  [
+    'a takeover gets a fencing token of its own time',
+    6,
+    (store) => ({
+      acquire: (request) => {
+        if (recordOf(store, request.id) && request.aboveToken === undefined)
+          store['lastFencingToken'] = Date.now() * 1_000;
+        return store.acquire(request);
+      },
+    }),
+  ],
+  [
     'a released record with steps takes other content',
     6,
     (store) => ({

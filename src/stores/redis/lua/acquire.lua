@@ -2,15 +2,16 @@
 -- connection may send the same claim again: it gets the same answer.
 --
 -- KEYS[1]  the record
--- ARGV     owner, fingerprint, lease in ms, retention in ms, '1' when it must have been issued
+-- ARGV     owner, fingerprint, lease in ms, retention in ms, '1' when it must have been issued,
+--          a fencing token that the new one has to exceed
 -- returns  {'acquired', attempt, fencing token, 1 when the last owner's lease ran out, steps}
 --          {'completed', reply}    {'in-flight', ms until the lease ends}
 --          {'held', reason}        {'mismatch'}        {'unknown'}
 
 local owner, fingerprint = ARGV[1], ARGV[2]
 local lease_ms, retention_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
-local record = read()
-local attempt, abandoned, steps, last_token = 1, 0, false, 0
+local record, last_token = read()
+local attempt, abandoned, steps = 1, 0, false
 
 if not record then
   if ARGV[5] == '1' then return { 'unknown' } end
@@ -21,7 +22,7 @@ else
   if record.state == 'c' then return { 'completed', record.content } end
   if record.state == 'h' then return { 'held', record.content } end
   if record.state == 'i' then
-    local remaining = record.lease - now_ms()
+    local remaining = lease_remaining(record)
     if remaining > 0 and record.owner == owner then
       local was_abandoned = record.content == ABANDONED and 1 or 0
       return { 'acquired', record.attempt, record.token, was_abandoned, flat(record.steps) }
@@ -31,14 +32,14 @@ else
   end
   if matches then attempt = record.attempt + 1 end
   if fingerprint == '' then fingerprint = record.fingerprint end
-  steps, last_token = record.steps, record.token
+  steps = record.steps
 end
 
--- Microseconds, so that it grows also when the record was forgotten in between.
-local token = math.max(last_token + 1, now_us())
+-- Microseconds, so that it grows also when nothing is known of the record any more.
+local token = math.max(last_token + 1, now_us(), tonumber(ARGV[6]) + 1)
 write({
   state = 'i', owner = owner, attempt = attempt, token = token, fingerprint = fingerprint,
-  lease = now_ms() + lease_ms, steps = steps,
+  lease = now_ms() + lease_ms, lease_ms = lease_ms, steps = steps, size = record and record.size,
   content = abandoned == 1 and ABANDONED or '',
 }, 'PX', lease_ms + retention_ms)
 return { 'acquired', attempt, token, abandoned, flat(steps) }

@@ -6,6 +6,7 @@
 
 local record = read()
 if not is_owned(record, ARGV[1], 'in-flight') then return 0 end
-record.lease = now_ms() + tonumber(ARGV[2])
+record.lease_ms = tonumber(ARGV[2])
+record.lease = now_ms() + record.lease_ms
 write(record, 'PX', tonumber(ARGV[2]) + tonumber(ARGV[3]))
 return 1

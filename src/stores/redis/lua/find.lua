@@ -8,5 +8,5 @@ local record = read()
 if not record then return {} end
 return {
   STATES[record.state], record.owner, record.attempt, record.token, record.fingerprint,
-  record.lease - now_ms(), redis.call('PTTL', KEYS[1]), record.content, flat(record.steps),
+  math.min(record.lease - now_ms(), record.lease_ms), redis.call('PTTL', KEYS[1]), record.content, flat(record.steps),
 }

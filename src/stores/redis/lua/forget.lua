@@ -1,10 +1,13 @@
--- Deletes a record, unless its lease is alive.
+-- Deletes a record, unless its lease is alive. Its fencing token stays for a while.
 --
 -- KEYS[1]  the record
 -- returns  1, or 0 when there was none to delete
 
 local record = read()
-if not record or is_leased(record) then return 0 end
-redis.call('DEL', KEYS[1])
+if not record or (record.state == 'i' and lease_remaining(record) > 0) then return 0 end
+write({
+  state = 'f', owner = '', attempt = 0, token = record.token, fingerprint = '', lease = 0,
+  lease_ms = 0, steps = false, content = '', size = record.size,
+}, 'PX', FORGOTTEN_MS)
 wake()
 return 1

@@ -4,8 +4,10 @@
 -- ARGV     retention in ms
 -- returns  1, or 0 when there is a record already
 
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local record, last_token = read()
+if record then return 0 end
 write({
-  state = 's', owner = '', attempt = 0, token = 0, fingerprint = '', lease = 0, steps = false, content = '',
+  state = 's', owner = '', attempt = 0, token = last_token, fingerprint = '', lease = 0,
+  lease_ms = 0, steps = false, content = '',
 }, 'PX', ARGV[1])
 return 1

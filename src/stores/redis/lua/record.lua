@@ -1,12 +1,14 @@
 -- What every script begins with: how a record is kept.
 --
 -- One string key per record, so that it works in a Cluster and stays small. Packed, in this order:
---   state       'issued', 'in-flight', 'released', 'completed' or 'held', by its first letter
+--   state       'issued', 'in-flight', 'released', 'completed' or 'held', by its first letter; 'f' for
+--               one that was forgotten, of which nothing but the fencing token is left
 --   owner       '' when it was only issued
 --   attempt
 --   token       the fencing token
 --   fingerprint '' matches everything
 --   lease       when the lease ends, in milliseconds; 0 unless in flight
+--   lease_ms    how long the lease is: what remains of it is never more, though the clock be set back
 --   steps       results by name, or false
 --   content     the reply when completed, the reason when held, 'a' in flight when the owner before
 --               ran out of its lease, else ''
@@ -16,6 +18,12 @@
 local STATES = { s = 'issued', i = 'in-flight', r = 'released', c = 'completed', h = 'held' }
 
 local ABANDONED = 'a'
+
+-- How long the token of a forgotten record is kept: the clock may be set back by less.
+local FORGOTTEN_MS = 86400000
+
+-- What a record may grow by and still count as not growing: a tombstone that is sealed, a short reason.
+local SLACK_BYTES = 128
 
 local asked_us
 
@@ -32,14 +40,35 @@ local function now_ms()
   return math.floor(now_us() / 1000)
 end
 
+-- The record, or nil; then the last fencing token of the id, or 0.
 local function read()
   local packed = redis.call('GET', KEYS[1])
-  if not packed then return nil end
-  local state, owner, attempt, token, fingerprint, lease, steps, content = cmsgpack.unpack(packed)
+  if not packed then return nil, 0 end
+  local state, owner, attempt, token, fingerprint, lease, lease_ms, steps, content =
+    cmsgpack.unpack(packed)
+  if state == 'f' then return nil, token end
   return {
-    state = state, owner = owner, attempt = attempt, token = token,
-    fingerprint = fingerprint, lease = lease, steps = steps, content = content,
-  }
+    state = state, owner = owner, attempt = attempt, token = token, fingerprint = fingerprint,
+    lease = lease, lease_ms = lease_ms, steps = steps, content = content, size = #packed,
+  }, token
+end
+
+-- A server at its limit refuses what may need memory, but not in a script that has written already.
+-- What does not grow does not wait for memory: an owner whose lease could not be renewed, or whose
+-- end could not be recorded, would be followed by another.
+local function set(record, packed, how, ms)
+  local answer
+  if ms then answer = redis.pcall('SET', KEYS[1], packed, how, ms)
+  elseif how then answer = redis.pcall('SET', KEYS[1], packed, how)
+  else answer = redis.pcall('SET', KEYS[1], packed) end
+  local refused = type(answer) == 'table' and answer.err
+  if not refused then return end
+  local fits = record.size and #packed <= record.size + SLACK_BYTES
+  if not fits or not string.find(refused, 'OOM', 1, true) then return error(refused) end
+  if how == 'KEEPTTL' then ms = redis.call('PTTL', KEYS[1]) end
+  redis.call('DEL', KEYS[1])
+  redis.call('SET', KEYS[1], packed)
+  if ms and tonumber(ms) > 0 then redis.call('PEXPIRE', KEYS[1], ms) end
 end
 
 -- how: 'PX' with milliseconds from now, 'KEEPTTL', or nothing to keep the record without end
@@ -50,18 +79,22 @@ local function write(record, how, retention_ms)
   end
   local packed = cmsgpack.pack(
     record.state, record.owner, record.attempt, record.token,
-    record.fingerprint, record.lease, record.steps, record.content)
-  if retention_ms then
-    redis.call('SET', KEYS[1], packed, how, retention_ms)
-  elseif how then
-    redis.call('SET', KEYS[1], packed, how)
-  else
-    redis.call('SET', KEYS[1], packed)
-  end
+    record.fingerprint, record.lease, record.lease_ms, record.steps, record.content)
+  set(record, packed, how, retention_ms)
 end
 
 local function is_leased(record)
   return record.state == 'i' and now_ms() < record.lease
+end
+
+-- Until the lease ends, in milliseconds. One that seems longer than it is was begun before the clock
+-- was set back: it ends its own length from now.
+local function lease_remaining(record)
+  local remaining = record.lease - now_ms()
+  if remaining <= record.lease_ms then return remaining end
+  record.lease = now_ms() + record.lease_ms
+  write(record, 'KEEPTTL')
+  return record.lease_ms
 end
 
 -- True when `owner` may still settle the record; `from` is 'in-flight' or 'held'.

@@ -2,15 +2,17 @@
 --
 -- :id, :owner, :fingerprint
 -- :lease_ms, :retention_ms  in milliseconds
+-- :above_token              the new fencing token has to exceed it
 -- answers with the fencing token as insert id, or 0 when there is a record. Not by the number of
 -- affected rows, whose meaning the client's flag FOUND_ROWS changes.
 INSERT INTO {{table}} (
   id, state, owner, attempt, fencing_token, abandoned, fingerprint,
-  lease_ends_at, expires_at, purge_at, steps
+  lease_ends_at, lease_ms, expires_at, purge_at, steps
 ) VALUES (
   :id, 'in-flight', :owner, 1,
-  last_insert_id({{now_us}}), false, :fingerprint,
+  last_insert_id(greatest({{now_us}}, :above_token + 1)), false, :fingerprint,
   {{now_ms}} + :lease_ms,
+  :lease_ms,
   {{now_ms}} + :lease_ms + :retention_ms,
   {{now_ms}} + :retention_ms,
   ''

@@ -4,6 +4,7 @@
 --
 --   id             sha256 of scope, principal and key
 --   lease_ends_at  milliseconds since 1970; 0 unless in flight
+--   lease_ms       how long the lease is: what remains of it is never more, though the clock be set back
 --   expires_at     milliseconds since 1970; NULL: kept until someone settles it
 --   purge_at       from when on the purge looks at the record, not after it expires; left alone
 --                  where that is possible, to write a record without its index
@@ -19,6 +20,7 @@ CREATE TABLE {{table}} (
   abandoned boolean NOT NULL,
   fingerprint blob NOT NULL,
   lease_ends_at bigint NOT NULL,
+  lease_ms bigint NOT NULL,
   expires_at bigint,
   purge_at bigint,
   steps longblob NOT NULL,

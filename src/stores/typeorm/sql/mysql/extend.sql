@@ -6,6 +6,7 @@
 -- millisecond already
 UPDATE {{table}} SET
   expires_at = {{now_ms}} + :lease_ms + :retention_ms,
+  lease_ms = :lease_ms,
   lease_ends_at = {{now_ms}} + :lease_ms
 WHERE id = :id AND owner = :owner
   AND state = 'in-flight' AND lease_ends_at > {{now_ms}}

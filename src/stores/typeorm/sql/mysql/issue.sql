@@ -8,10 +8,10 @@
 -- the one that the condition reads comes last.
 INSERT INTO {{table}} (
   id, state, owner, attempt, fencing_token, abandoned, fingerprint,
-  lease_ends_at, expires_at, purge_at, steps
+  lease_ends_at, lease_ms, expires_at, purge_at, steps
 ) VALUES (
   :id, 'issued', '', 0, last_insert_id(1) - 1, false, '',
-  0, {{now_ms}} + :retention_ms, {{now_ms}} + :retention_ms, ''
+  0, 0, {{now_ms}} + :retention_ms, {{now_ms}} + :retention_ms, ''
 )
 ON DUPLICATE KEY UPDATE
   state = if(expires_at <= {{now_ms}}, 'issued', state),

@@ -2,16 +2,18 @@
 --
 -- :id, :owner, :attempt, :abandoned, :fingerprint, :keeps_steps (1 or 0)
 -- :lease_ms, :retention_ms  in milliseconds
+-- :above_token              the new fencing token has to exceed it
 -- :seen_state, :seen_token, :seen_lease  what was read
 -- answers with the fencing token as insert id; changes one row, or none when the record changed
 UPDATE {{table}} SET
   state = 'in-flight',
   owner = :owner,
   attempt = :attempt,
-  fencing_token = last_insert_id(greatest(fencing_token + 1, {{now_us}})),
+  fencing_token = last_insert_id(greatest(fencing_token + 1, {{now_us}}, :above_token + 1)),
   abandoned = :abandoned,
   fingerprint = :fingerprint,
   lease_ends_at = {{now_ms}} + :lease_ms,
+  lease_ms = :lease_ms,
   expires_at = {{now_ms}} + :lease_ms + :retention_ms,
   steps = if(:keeps_steps, steps, ''),
   reply = NULL,

@@ -3,11 +3,13 @@
 --
 -- :id, :owner, :fingerprint
 -- :lease_ms, :retention_ms  in milliseconds
+-- :above_token               the new fencing token has to exceed it
 -- :must_be_issued           1: only a record that is there; else 0
 --
 -- returns one row:
 --   outcome    'acquired', 'in-flight', 'completed', 'held', 'mismatch', 'unknown', or 'claimable':
---              then take-over.sql may claim it
+--              then take-over.sql may claim it; 'ahead': in flight since before the clock was set back,
+--              then bound-lease.sql comes next
 --   amount     when acquired the fencing token, when in flight the milliseconds until the lease ends
 --   content    when completed the reply, when held the reason
 -- returns none when there is no record and it had to be issued; else when someone else's claim
@@ -15,10 +17,12 @@
 WITH claimed AS (
   INSERT INTO {{table}} (
     id, state, owner, attempt, fencing_token, abandoned, fingerprint,
-    lease_ends_at, expires_at, purge_at, steps
+    lease_ends_at, lease_ms, expires_at, purge_at, steps
   )
-  SELECT :id::bytea, 'in-flight', :owner::bytea, 1, {{now_us}}, false, :fingerprint::bytea,
+  SELECT :id::bytea, 'in-flight', :owner::bytea, 1,
+    greatest({{now_us}}, :above_token::bigint + 1), false, :fingerprint::bytea,
     {{now_ms}} + :lease_ms::bigint,
+    :lease_ms::bigint,
     {{now_ms}} + :lease_ms::bigint + :retention_ms::bigint,
     {{now_ms}} + :retention_ms::bigint,
     ''::bytea
@@ -36,10 +40,11 @@ SELECT
       AND octet_length(fingerprint) > 0 AND octet_length(:fingerprint::bytea) > 0
       AND (state <> 'released' OR octet_length(steps) > 0) THEN 'mismatch'
     WHEN state = 'in-flight' AND lease_ends_at <= {{now_ms}} THEN 'claimable'
+    WHEN state = 'in-flight' AND lease_ends_at - {{now_ms}} > lease_ms THEN 'ahead'
     WHEN state IN ('issued', 'released') THEN 'claimable'
     ELSE state
   END,
-  lease_ends_at - {{now_ms}},
+  least(lease_ends_at - {{now_ms}}, lease_ms),
   coalesce(reply, reason)
 FROM {{table}}
 WHERE id = :id::bytea

@@ -2,6 +2,7 @@
 --
 -- :id, :owner, :fingerprint
 -- :lease_ms, :retention_ms  in milliseconds
+-- :above_token               the new fencing token has to exceed it
 -- :must_be_issued           1: not one that has expired; else 0
 -- returns one row, or none when the record is not free to claim
 UPDATE {{table}} AS record SET
@@ -13,7 +14,7 @@ UPDATE {{table}} AS record SET
       AND octet_length(record.fingerprint) > 0 AND octet_length(:fingerprint::bytea) > 0 THEN 1
     ELSE record.attempt + 1
   END,
-  fencing_token = greatest(record.fencing_token + 1, clock.us),
+  fencing_token = greatest(record.fencing_token + 1, clock.us, :above_token::bigint + 1),
   abandoned = record.state = 'in-flight' AND record.expires_at > clock.us / 1000,
   fingerprint = CASE
     WHEN record.expires_at > clock.us / 1000 AND octet_length(:fingerprint::bytea) = 0
@@ -21,6 +22,7 @@ UPDATE {{table}} AS record SET
     ELSE :fingerprint::bytea
   END,
   lease_ends_at = clock.us / 1000 + :lease_ms::bigint,
+  lease_ms = :lease_ms::bigint,
   expires_at = clock.us / 1000 + :lease_ms::bigint + :retention_ms::bigint,
   steps = CASE WHEN record.expires_at > clock.us / 1000 THEN record.steps ELSE ''::bytea END,
   reply = NULL,

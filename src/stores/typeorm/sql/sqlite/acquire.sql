@@ -3,6 +3,7 @@
 --
 -- :id, :owner, :fingerprint
 -- :lease_ms, :retention_ms  in milliseconds
+-- :above_token             the new fencing token has to exceed it
 -- :must_be_issued           1: only a record that is there; else 0
 --
 -- returns one row: the record as it was claimed, or as it stands. None when there is no record
@@ -31,19 +32,20 @@ WITH clock AS (
 )
 INSERT INTO {{table}} (
   id, state, owner, attempt, fencing_token, abandoned, fingerprint,
-  lease_ends_at, expires_at, purge_at, steps, reply, reason
+  lease_ends_at, lease_ms, expires_at, purge_at, steps, reply, reason
 )
 SELECT :id,
   CASE WHEN is_claimable THEN 'in-flight' ELSE state END,
   CASE WHEN is_claimable THEN :owner ELSE owner END,
   CASE WHEN NOT is_claimable THEN attempt WHEN is_new OR is_other THEN 1 ELSE attempt + 1 END,
-  CASE WHEN is_claimable THEN max(coalesce(fencing_token, 0) + 1, {{now_us}}) ELSE fencing_token END,
+  CASE WHEN is_claimable THEN max(coalesce(fencing_token, 0) + 1, {{now_us}}, :above_token + 1) ELSE fencing_token END,
   CASE WHEN is_claimable THEN NOT is_new AND state = 'in-flight' ELSE abandoned END,
   CASE
     WHEN is_claimable AND (is_new OR length(:fingerprint) > 0) THEN :fingerprint
     ELSE fingerprint
   END,
-  CASE WHEN is_claimable THEN ms + :lease_ms ELSE lease_ends_at END,
+  CASE WHEN is_claimable THEN ms + :lease_ms ELSE min(lease_ends_at, ms + lease_ms) END,
+  CASE WHEN is_claimable THEN :lease_ms ELSE lease_ms END,
   CASE WHEN is_claimable THEN ms + :lease_ms + :retention_ms ELSE expires_at END,
   ms + :retention_ms,
   CASE WHEN is_claimable AND is_new THEN x'' ELSE steps END,
@@ -60,6 +62,7 @@ ON CONFLICT (id) DO UPDATE SET
   abandoned = excluded.abandoned,
   fingerprint = excluded.fingerprint,
   lease_ends_at = excluded.lease_ends_at,
+  lease_ms = excluded.lease_ms,
   expires_at = excluded.expires_at,
   steps = excluded.steps,
   reply = excluded.reply,

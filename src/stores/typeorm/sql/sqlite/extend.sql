@@ -6,6 +6,7 @@
 WITH clock AS (SELECT {{now_ms}} AS ms)
 UPDATE {{table}} SET
   lease_ends_at = (SELECT ms FROM clock) + :lease_ms,
+  lease_ms = :lease_ms,
   expires_at = (SELECT ms FROM clock) + :lease_ms + :retention_ms
 WHERE id = :id AND owner = :owner
   AND state = 'in-flight' AND lease_ends_at > (SELECT ms FROM clock)

@@ -1,6 +1,6 @@
 -- Empties a record and lets it expire, unless its lease is alive or it has expired anyway. Its row
--- stays for a second, until the purge: SQLite's clock is too coarse to make the fencing token grow
--- without it.
+-- stays for a day, until the purge, to make the fencing token grow: SQLite's clock is too coarse for
+-- that, and any clock may be set back.
 --
 -- :id
 -- returns one row, or none when there was none to forget
@@ -13,7 +13,7 @@ UPDATE {{table}} SET
   fingerprint = x'',
   lease_ends_at = 0,
   expires_at = (SELECT ms FROM clock),
-  purge_at = (SELECT ms FROM clock) + 1000,
+  purge_at = (SELECT ms FROM clock) + 86400000,
   steps = x'',
   reply = NULL,
   reason = NULL

@@ -6,9 +6,9 @@
 WITH clock AS (SELECT {{now_ms}} AS ms)
 INSERT INTO {{table}} (
   id, state, owner, attempt, fencing_token, abandoned, fingerprint,
-  lease_ends_at, expires_at, purge_at, steps
+  lease_ends_at, lease_ms, expires_at, purge_at, steps
 )
-SELECT :id, 'issued', x'', 0, 0, 0, x'', 0, ms + :retention_ms, ms + :retention_ms, x''
+SELECT :id, 'issued', x'', 0, 0, 0, x'', 0, 0, ms + :retention_ms, ms + :retention_ms, x''
 FROM clock
 WHERE true
 ON CONFLICT (id) DO UPDATE SET

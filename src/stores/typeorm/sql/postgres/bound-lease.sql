@@ -1,0 +1,6 @@
+-- Lets a lease end no later than its own length from now: the clock was set back since it began.
+--
+-- :id
+-- changes one row, or none when it needs none
+UPDATE {{table}} SET lease_ends_at = {{now_ms}} + lease_ms
+WHERE id = :id::bytea AND state = 'in-flight' AND lease_ends_at - {{now_ms}} > lease_ms

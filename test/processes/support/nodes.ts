@@ -22,9 +22,13 @@ export class AppNode<Store extends IdempotencyStore = IdempotencyStore> {
   readonly events: IdempotencyEvent[] = [];
   readonly engine: IdempotencyEngine;
 
-  constructor(private readonly client: AppClient<Store>) {
+  /** @param storeTimeoutMs also bounds how long a connection may take to be opened */
+  constructor(
+    private readonly client: AppClient<Store>,
+    storeTimeoutMs = STORE_TIMEOUT_MS,
+  ) {
     const sink = { hasListeners: true, emit: (event: IdempotencyEvent) => this.events.push(event) };
-    const calls = new StoreCalls(client.store, systemClock, STORE_TIMEOUT_MS);
+    const calls = new StoreCalls(client.store, systemClock, storeTimeoutMs);
     this.engine = new IdempotencyEngine(calls, systemClock, sink, newDeferred());
   }
 

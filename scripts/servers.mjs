@@ -4,11 +4,31 @@ import { accessSync, constants, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 const SERVERS = [
-  { program: 'redis-server', package: 'redis-server', service: 'redis-server' },
-  { program: 'mariadbd', package: 'mariadb-server', service: 'mariadb' },
-  { program: 'postgres', package: 'postgresql', service: 'postgresql' },
-  { program: 'rabbitmq-server', package: 'rabbitmq-server', service: 'rabbitmq-server' },
-  { program: 'nats-server', package: 'nats-server', service: 'nats-server' },
+  {
+    program: 'redis-server',
+    package: 'redis-server',
+    service: 'redis-server',
+    url: 'TEST_REDIS_URL',
+  },
+  {
+    program: 'mariadbd',
+    package: 'mariadb-server',
+    service: 'mariadb',
+    url: 'TEST_MARIADB_URL',
+  },
+  {
+    program: 'postgres',
+    package: 'postgresql',
+    service: 'postgresql',
+    url: 'TEST_POSTGRES_URL',
+  },
+  {
+    program: 'rabbitmq-server',
+    package: 'rabbitmq-server',
+    service: 'rabbitmq-server',
+    url: 'TEST_RABBITMQ_URL',
+  },
+  { program: 'nats-server', package: 'nats-server', service: 'nats-server', url: 'TEST_NATS_URL' },
   { program: 'chromium', package: 'chromium' },
 ];
 
@@ -61,24 +81,67 @@ export function remedy(missing) {
   const packages = missing.map((server) => server.package).join(' ');
   return [
     `The tests need these programs, and they were not found: ${programs}.`,
-    `Install them (Debian and Ubuntu: apt-get install ${packages}), or test in a container:`,
-    '  docker run --rm -it -v "$PWD":/project -w /project node:22-bookworm npm test',
+    `Install them (Debian and Ubuntu: apt-get install ${packages}), or Docker, in which`,
+    'npm test runs itself where it is there: docker compose run --rm test',
   ].join('\n');
 }
 
+/** What fails although a server was given, because some tests need one of their own. */
+export function notice(given) {
+  return given
+    .map(
+      ({ program, url }) =>
+        `${program} was not found: ${url} serves most tests; those that kill, pause or configure their server fail.`,
+    )
+    .join('\n');
+}
+
+/** Missing servers, apart by whether the environment has another of the kind. */
+export function withoutUrl(missing, env = process.env) {
+  const isGiven = ({ url }) => url !== undefined && Boolean(env[url]);
+  return {
+    given: missing.filter(isGiven),
+    needed: missing.filter((server) => !isGiven(server)),
+  };
+}
+
 /**
- * Makes sure that every server is there.
+ * Makes sure that every server is there: given by a URL, found, or installed.
  *
  * @returns the PATH on which all of them are found
  * @throws Error that names what is missing and cannot be installed
  */
 export function provideServers() {
-  const missing = missingServers(searchedFolders());
-  if (missing.length > 0) install(missing);
+  const { given, needed } = withoutUrl(missingServers(searchedFolders()));
+  if (given.length > 0) console.warn(notice(given));
+  if (needed.length > 0) install(needed);
   const folders = searchedFolders();
-  const stillMissing = missingServers(folders);
+  const stillMissing = withoutUrl(missingServers(folders)).needed;
   if (stillMissing.length > 0) throw new Error(remedy(stillMissing));
   return folders.join(delimiter);
+}
+
+/** In the container it is set, so that no container is started in there. */
+const IN_CONTAINER = 'IDEMPOTENCY_TEST_CONTAINER';
+
+/** True where Docker Compose is installed and an engine answers it. */
+export function hasDocker() {
+  if (process.env[IN_CONTAINER]) return false;
+  const answers = (...args) => spawnSync('docker', args, { stdio: 'ignore' }).status === 0;
+  return answers('compose', 'version') && answers('info');
+}
+
+/**
+ * The same command in a container that has all servers (`compose.yaml`).
+ *
+ * @returns its exit code
+ */
+export function runInContainer(cwd, ...command) {
+  const { status } = spawnSync('docker', ['compose', 'run', '--rm', 'test', ...command], {
+    cwd,
+    stdio: 'inherit',
+  });
+  return status ?? 1;
 }
 
 function install(missing) {

@@ -10,7 +10,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { join, relative, sep } from 'node:path';
 import { needsOf } from './jest/needs.mjs';
 import { makeRunFolder, processesOf, RUN, sweep } from './jest/run-folder.mjs';
-import { provideServers } from './servers.mjs';
+import { hasDocker, provideServers, runInContainer } from './servers.mjs';
 import { buildLibrary, buildSample, install, root, tool } from './setup.mjs';
 
 const OURS = ['--quick', '--full', '--write-durations', '--built'];
@@ -36,6 +36,7 @@ if (someNeed('servers', 'browser', 'processes')) {
   try {
     env.PATH = provideServers();
   } catch (error) {
+    if (hasDocker()) process.exit(runInContainer(root, 'node', 'scripts/test.mjs', ...given));
     console.error(error.message);
     process.exit(1);
   }

@@ -134,7 +134,7 @@ export class IdempotencyService {
 
   /** The operation that the present code is part of; `undefined` outside of one. */
   current(): IdempotentOperation | undefined {
-    return handlerRuns.getStore()?.operation;
+    return handlerRuns.getStore()?.alive?.operation;
   }
 
   /**

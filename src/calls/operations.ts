@@ -12,6 +12,7 @@ import { isFingerprintUnavailableError } from '../keys/request-body.js';
 import { IdempotencyException } from '../operation/idempotency.exception.js';
 import type { RecoveredReply } from '../operation/recovery.js';
 import type { StrategyCall } from '../strategies/strategy.js';
+import type { Passage } from './passage.js';
 import { recovery } from './recovery-call.js';
 
 /** A call on its way through a transport. */
@@ -23,6 +24,8 @@ export interface TransportCall extends IdempotentCall {
   key: string | undefined;
   /** False once nobody waits for the answer any more. */
   readonly isWanted?: () => boolean;
+  /** Where interceptors may come more than once. */
+  passage?: Passage;
 }
 
 /** Why a call is refused, beside the code. */
@@ -195,6 +198,7 @@ export class Operations<Call extends TransportCall> {
     fingerprint: string,
   ): OperationRequest {
     const { policy, transaction, recover } = layer;
+    const { passage } = call;
     const scope = layer.scope ?? call.scope + layer.scopeSuffix;
     const principal = layer.perPrincipal ? call.principal : undefined;
     const id = recordId(scope, principal, key);
@@ -209,7 +213,7 @@ export class Operations<Call extends TransportCall> {
         recovery(recover, { key, scope, principal }, id, (reply) =>
           this.form.encodeRecovered(reply),
         ),
-      isWanted: call.isWanted,
+      isWanted: passage === undefined ? call.isWanted : () => !passage.isLeft,
     };
   }
 

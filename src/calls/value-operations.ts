@@ -22,6 +22,7 @@ import {
 import type { Reply } from '../replies/reply.js';
 import { decideOnFailure, statusOf } from './failure.js';
 import { type Endings, exceptionOf } from './operations.js';
+import type { Passage } from './passage.js';
 import { encodeRecoveredValue, recovery } from './recovery-call.js';
 
 /** How values go on record, and come back, where more of them is kept than they hold. */
@@ -52,6 +53,8 @@ export interface ValueCall extends OperationIdentity {
   readonly method?: unknown;
   readonly values?: ValueForm;
   readonly errors?: Pick<ErrorForm, 'keep' | 'restore'>;
+  /** Who waits for it, where that may change. */
+  readonly passage?: Passage;
 }
 
 /** A call that did not come in through a transport: code runs it under a key that it names. */
@@ -112,32 +115,71 @@ export class ValueOperations {
   }
 
   async runUnprotected<T>(call: ValueCall, fn: Work<T>): Promise<T> {
-    const operation = new CurrentOperation(call, undefined);
-    const run = new HandlerRun(call.method ?? fn, operation, undefined, handlerRuns.getStore());
-    return handlerRuns.run(run, () => Promise.resolve(fn(operation)));
+    const run = runOf(call, undefined, fn);
+    return handlerRuns.run(run, () => workOf(call, run, fn));
   }
 
   private async execute<T>(call: ValueCall, claim: Claim, fn: Work<T>): Promise<T> {
-    const operation = new CurrentOperation(call, claim);
-    const run = new HandlerRun(call.method ?? fn, operation, claim, handlerRuns.getStore());
-    const isReached = (): boolean => call.method === undefined || run.hasStarted;
+    const { passage } = call;
+    const run = runOf(call, claim, fn);
+    if (passage?.isLeft === true) {
+      await passage.giveBack(() => claim.release());
+      throw this.refusal('IDEMPOTENCY_KEY_IN_USE', call.policy);
+    }
+    passage?.onLeft(() => {
+      if (!run.hasStarted && claim.isRunning) void passage.giveBack(() => claim.release());
+    });
     let value: T;
+    let isAnswering = false;
     try {
-      value = await claim.run(() => handlerRuns.run(run, async () => fn(operation)));
+      value = await claim.run(() => handlerRuns.run(run, () => workOf(call, run, fn)));
       const answer = call.endings?.answer;
-      if (answer !== undefined) value = (await answer(value, operation)).value as T;
+      isAnswering = answer !== undefined;
+      if (answer !== undefined) value = (await answer(value, run.operation)).value as T;
     } catch (error) {
-      if (isReached()) await this.fail(call, claim, error);
-      else if (claim.isRunning) await claim.release();
+      // What the strategy makes of it is part of the work.
+      await this.failed(call, claim, run, error, isAnswering);
       throw error;
     }
     if (!claim.isRunning) return value;
-    if (!isReached()) {
+    if (!run.hasStarted) {
       await claim.release();
+      return value;
+    }
+    // Somebody has answered in the place of the handler.
+    if (run.isSilent) {
+      this.settleAtEnd(call, claim, run);
       return value;
     }
     const reply = claim.keepsReply ? await this.encode(call, claim, value) : NOT_KEPT;
     return this.winnerOr(await claim.complete(reply), value, call);
+  }
+
+  /** What was thrown is the caller's; what becomes of the operation is decided by its handler. */
+  private async failed(
+    call: ValueCall,
+    claim: Claim,
+    run: HandlerRun,
+    error: unknown,
+    isOfWork: boolean,
+  ): Promise<void> {
+    if (!claim.isRunning) return;
+    if (!run.hasStarted) return claim.release();
+    if (!run.hasEnded) return this.settleAtEnd(call, claim, run);
+    await this.fail(call, claim, error, isOfWork || run.failure !== undefined);
+  }
+
+  /** The handler goes on although its caller has been answered: its own end settles the claim. */
+  private settleAtEnd(call: ValueCall, claim: Claim, run: HandlerRun): void {
+    run.onEnd(() => {
+      if (!claim.isRunning) return;
+      const { failure } = run;
+      const settled =
+        failure === undefined
+          ? claim.complete(NOT_KEPT)
+          : this.fail(call, claim, failure.error, true);
+      void Promise.resolve(settled).catch(() => undefined);
+    });
   }
 
   /** A value that cannot be kept is the caller's mistake: the work may be repeated, so it is held. */
@@ -150,8 +192,13 @@ export class ValueOperations {
     }
   }
 
-  private async fail(call: ValueCall, claim: Claim, error: unknown): Promise<void> {
-    if (!claim.isRunning) return;
+  /** @param mayRunAgain false for a handler that has succeeded: what failed is its reply */
+  private async fail(
+    call: ValueCall,
+    claim: Claim,
+    error: unknown,
+    mayRunAgain: boolean,
+  ): Promise<void> {
     const status = statusOf(error);
     const onError = call.onError ?? call.endings?.onError;
     switch (await decideOnFailure({ onError }, error, status)) {
@@ -162,7 +209,7 @@ export class ValueOperations {
         await claim.hold(`failed with status ${status}`);
         return;
       case 'release':
-        await claim.release();
+        await (mayRunAgain ? claim.release() : claim.complete(NOT_KEPT));
     }
   }
 
@@ -258,4 +305,15 @@ export class ValueOperations {
     if (!(error instanceof HttpException)) return error;
     return { response: error.getResponse(), status: error.getStatus() } satisfies KeptHttpError;
   }
+}
+
+function runOf(call: ValueCall, claim: Claim | undefined, fn: unknown): HandlerRun {
+  const operation = new CurrentOperation(call, claim);
+  return new HandlerRun(call.method ?? fn, operation, claim, handlerRuns.getStore()?.alive);
+}
+
+/** Where no handler is led to, the work is the handler. */
+async function workOf<T>({ method }: ValueCall, run: HandlerRun, fn: Work<T>): Promise<T> {
+  const work = (): unknown => fn(run.operation);
+  return (method === undefined ? run.follow(work) : work()) as T | Promise<T>;
 }

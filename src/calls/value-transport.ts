@@ -1,6 +1,6 @@
-import { AsyncResource } from 'node:async_hooks';
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import type { CallHandler, ExecutionContext } from '@nestjs/common';
-import { defer, lastValueFrom, mergeMap, type Observable, of } from 'rxjs';
+import { lastValueFrom, mergeMap, Observable, of, type Subscriber, type Subscription } from 'rxjs';
 import type { IdempotencyEngine } from '../engine/engine.js';
 import type { ProtectedHandler } from '../handlers/protected-handler.js';
 import type { CallKind } from '../keys/call.js';
@@ -8,6 +8,7 @@ import { isIdempotencyError } from '../operation/idempotency.exception.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
 import { type Begun, Operations, type TransportCall } from './operations.js';
 import { encodeRecoveredValue } from './recovery-call.js';
+import { Passage } from './passage.js';
 import type { Transport } from './transport.js';
 import type { ErrorForm, ValueForm, ValueOperations } from './value-operations.js';
 
@@ -65,6 +66,7 @@ export abstract class ValueTransport<Call extends TransportCall> {
       method: handler.method,
       values: this.values,
       errors: this.errors,
+      passage: call.passage,
     };
     if (begun === undefined) return this.valueOperations.runUnprotected(running, work);
     const { beginning } = begun;
@@ -86,7 +88,8 @@ export abstract class ValueInterceptor<Call extends TransportCall>
   implements Transport
 {
   abstract readonly kind: CallKind;
-  private readonly taken = new WeakSet<ExecutionContext>();
+  private readonly passages = new WeakMap<ExecutionContext, Passage>();
+  private readonly around = new AsyncLocalStorage<Passage>();
 
   /** How a call is read. */
   protected abstract read(context: ExecutionContext, handler: ProtectedHandler): Call;
@@ -97,14 +100,38 @@ export abstract class ValueInterceptor<Call extends TransportCall>
     next: CallHandler,
     handler: ProtectedHandler,
   ): Observable<unknown> {
+    const passage = this.passages.get(context);
     // Registered globally as well: the first one has claimed.
-    if (this.taken.has(context)) return next.handle();
-    this.taken.add(context);
-    const call = this.read(context, handler);
-    const answer = AsyncResource.bind(() => this.answer(call, next, handler));
-    // An interceptor further out may try again.
-    const through = (): boolean => this.taken.delete(context);
-    return defer(() => answer().finally(through)).pipe(mergeMap((value) => this.emitted(value)));
+    if (passage !== undefined && this.around.getStore() === passage) return next.handle();
+    const scope = new AsyncResource('IdempotencyInterceptor');
+    const answer = (current: Passage): Promise<unknown> =>
+      scope.runInAsyncScope(() => {
+        const call = this.read(context, handler);
+        call.passage = current;
+        const inside = { handle: () => this.around.run(current, () => next.handle()) };
+        return this.answer(call, inside, handler);
+      });
+    return new Observable((subscriber: Subscriber<unknown>) =>
+      this.listen(context, answer, subscriber),
+    ).pipe(mergeMap((value) => this.emitted(value)));
+  }
+
+  /** Whoever comes while it runs gets what it ends with; after a failure another attempt begins. */
+  private listen(
+    context: ExecutionContext,
+    answer: (passage: Passage) => Promise<unknown>,
+    subscriber: Subscriber<unknown>,
+  ): Subscription {
+    const again = (): Subscription => this.listen(context, answer, subscriber);
+    const current = this.passages.get(context);
+    if (current !== undefined) return current.listen(subscriber, again);
+    const passage = new Passage(answer, () => {
+      if (this.passages.get(context) === passage) this.passages.delete(context);
+    });
+    this.passages.set(context, passage);
+    const listening = passage.listen(subscriber, again);
+    passage.start();
+    return listening;
   }
 
   /** How what a handler emits becomes the value of its reply. */

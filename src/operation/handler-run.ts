@@ -1,6 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { isObservable, type Observable } from 'rxjs';
-import { finalize, tap } from 'rxjs/operators';
+import { isObservable, type Observable, ReplaySubject } from 'rxjs';
 import { isPending } from '../engine/awaitable.js';
 import type { Claim } from '../engine/claim.js';
 import { IdempotencyException } from './idempotency.exception.js';
@@ -16,18 +15,99 @@ export interface MethodPlace {
 }
 
 /**
- * One run of a handler, from the claim on. Knows whether the handler's first line was reached,
- * whether it has come to its end, and whether anyone still listens to it.
+ * What a handler does for an operation, from its first line to its end. It is done once, however many
+ * ways through the interceptors lead to it, and whoever has stopped listening.
  */
-export class HandlerRun {
-  /** The handler was called: whatever failed before is none of the operation's doing. */
+class HandlerWork {
   hasStarted = false;
   hasEnded = false;
-  /** What the handler ended with, if that was an error. */
+  /** The handler's observable has emitted a value, so that its reply can be there before its end. */
+  hasEmitted = false;
   failure: { readonly error: unknown } | undefined;
-  /** Somebody stopped listening, such as a time-out, while the handler went on. */
-  isDetached = false;
-  private whenEnded: (() => void) | undefined;
+  private outcome: { readonly returned: unknown } | undefined;
+  private readonly whenEnded: (() => void)[] = [];
+
+  constructor(private readonly claim: Claim | undefined) {}
+
+  /** Calls the handler, or gives what it has returned to who came first. */
+  do(call: () => unknown): unknown {
+    if (this.hasStarted) {
+      if (this.outcome === undefined) throw this.failure?.error;
+      return this.outcome.returned;
+    }
+    // The reply has left already, without this call: it must not run without a claim.
+    if (this.claim?.isRunning === false) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
+    this.hasStarted = true;
+    let result: unknown;
+    try {
+      result = call();
+    } catch (error) {
+      this.end({ error });
+      throw error;
+    }
+    const returned = isPending(result) ? this.awaited(result) : this.returned(result);
+    this.outcome = { returned };
+    return returned;
+  }
+
+  onEnd(listener: () => void): void {
+    if (this.hasEnded) listener();
+    else this.whenEnded.push(listener);
+  }
+
+  private awaited(result: PromiseLike<unknown>): Promise<unknown> {
+    return Promise.resolve(result).then(
+      (value) => this.returned(value),
+      (error: unknown) => {
+        this.end({ error });
+        throw error;
+      },
+    );
+  }
+
+  private returned(value: unknown): unknown {
+    if (isObservable(value)) return this.observed(value);
+    this.end();
+    return value;
+  }
+
+  /**
+   * The handler goes on until its observable has ended. It is subscribed here, and only here: a
+   * time-out or a client that leaves would call it off, but not the work behind it.
+   */
+  private observed(source: Observable<unknown>): Observable<unknown> {
+    const relay = new ReplaySubject<unknown>();
+    source.subscribe({
+      next: (value) => {
+        this.hasEmitted = true;
+        relay.next(value);
+      },
+      error: (error: unknown) => {
+        this.end({ error });
+        relay.error(error);
+      },
+      complete: () => {
+        this.end();
+        relay.complete();
+      },
+    });
+    return relay.asObservable();
+  }
+
+  private end(failure?: HandlerWork['failure']): void {
+    this.hasEnded = true;
+    this.failure = failure;
+    for (const listener of this.whenEnded) listener();
+  }
+}
+
+/**
+ * One way to the handler, and what becomes of it there. Knows whether the handler's first line was
+ * reached, and whether it has come to its end.
+ */
+export class HandlerRun {
+  /** On this way; the work may have been begun on another. */
+  private isReached = false;
   private place: MethodPlace | undefined;
 
   constructor(
@@ -36,14 +116,51 @@ export class HandlerRun {
     private readonly claim: Claim | undefined,
     /** The run that this one was begun in. */
     private readonly outer?: HandlerRun,
+    private readonly work = new HandlerWork(claim),
   ) {}
 
-  /** True while it is the run of the operation with this record, or is a part of it. */
+  /** Another way to the same work, for interceptors that go on twice. */
+  again(): HandlerRun {
+    return new HandlerRun(this.handler, this.operation, this.claim, this.outer, this.work);
+  }
+
+  /** The handler was called: whatever failed before is none of the operation's doing. */
+  get hasStarted(): boolean {
+    return this.work.hasStarted;
+  }
+
+  get hasEnded(): boolean {
+    return this.work.hasEnded;
+  }
+
+  /** The handler is at work, and whatever answers now is not its reply. */
+  get isSilent(): boolean {
+    const { hasStarted, hasEnded, hasEmitted } = this.work;
+    return hasStarted && !hasEnded && !hasEmitted;
+  }
+
+  /** What the handler ended with, if that was an error. */
+  get failure(): { readonly error: unknown } | undefined {
+    return this.work.failure;
+  }
+
+  /** True for the handler's own code, and for what leads there. */
+  get isCurrent(): boolean {
+    return handlerRuns.getStore()?.work === this.work;
+  }
+
+  /** True between the interceptor and the handler. */
+  get isOnItsWay(): boolean {
+    const current = handlerRuns.getStore();
+    return current?.work === this.work && !current.isReached;
+  }
+
+  /**
+   * True while it is the run of the operation with this record, or is a part of it. Timers and listeners
+   * that were begun in a run may outlive it: what they call is not part of it.
+   */
   isPartOf(id: string): boolean {
-    return (
-      (this.claim?.id === id && !this.hasEnded && this.claim.isRunning) ||
-      this.outer?.isPartOf(id) === true
-    );
+    return (this.claim?.id === id && !this.hasEnded) || this.outer?.isPartOf(id) === true;
   }
 
   /** True while an operation owns what is done here. */
@@ -66,66 +183,29 @@ export class HandlerRun {
     return isHere || this.outer?.isWithin(instance, name, method) === true;
   }
 
+  /** The run itself, or the nearest around it, whose operation has not come to its end. */
+  get alive(): HandlerRun | undefined {
+    const isAlive = !this.hasEnded || this.claim?.isRunning !== false;
+    return isAlive ? this : this.outer?.alive;
+  }
+
   /** True for the call that this run is about, once. Direct and nested calls are others. */
   expects(handler: unknown): boolean {
-    return this.handler === handler && !this.hasStarted;
+    return this.handler === handler && !this.isReached;
   }
 
   /** Calls the handler and follows it to its end, whoever listens. */
   follow(call: () => unknown, place?: Omit<MethodPlace, 'method'>): unknown {
-    // The reply has left already, without this call: it must not run without a claim.
-    if (this.claim?.isRunning === false) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
-    this.hasStarted = true;
+    this.isReached = true;
     this.place = place && { ...place, method: this.handler };
-    let result: unknown;
-    try {
-      result = call();
-    } catch (error) {
-      this.end({ error });
-      throw error;
-    }
-    if (!isPending(result)) return this.returned(result);
-    return Promise.resolve(result).then(
-      (value) => this.returned(value),
-      (error: unknown) => {
-        this.end({ error });
-        throw error;
-      },
-    );
+    return this.work.do(call);
   }
 
-  /** Calls back when the handler ends; one listener is enough. */
+  /** Calls back when the handler has ended. */
   onEnd(listener: () => void): void {
-    this.whenEnded = listener;
-  }
-
-  private returned(value: unknown): unknown {
-    // Nobody subscribes any more to what a detached handler returns.
-    if (isObservable(value) && !this.isDetached) return this.observed(value);
-    this.end();
-    return value;
-  }
-
-  /** The handler goes on until its observable has ended, or nobody wants more of it. */
-  private observed(source: Observable<unknown>): Observable<unknown> {
-    let hasAnswered = false;
-    const answered = (): void => void (hasAnswered = true);
-    let failure: HandlerRun['failure'];
-    return source.pipe(
-      tap({ next: answered, complete: answered, error: (error) => (failure = { error }) }),
-      finalize(() => this.end(failure ?? (hasAnswered ? undefined : CANCELLED))),
-    );
-  }
-
-  private end(failure?: HandlerRun['failure']): void {
-    this.hasEnded = true;
-    this.failure = failure;
-    this.whenEnded?.();
+    this.work.onEnd(listener);
   }
 }
-
-/** Unsubscribed before it had anything to say: its work was called off. */
-const CANCELLED = { error: new Error('The observable of the handler was unsubscribed.') };
 
 /** The run that the present code is part of. */
 export const handlerRuns = shared('handler-run', () => new AsyncLocalStorage<HandlerRun>());

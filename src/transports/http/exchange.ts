@@ -1,8 +1,11 @@
-import type { ExecutionContext } from '@nestjs/common';
+import type { CallHandler, ExecutionContext } from '@nestjs/common';
+import { EMPTY, type Observable } from 'rxjs';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Awaitable } from '../../engine/awaitable.js';
 import type { IncomingRequest } from '../../keys/call.js';
 import type { TransportCall } from '../../calls/operations.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
+import type { Captured, ResponseRecorder, Verdict } from './response-recorder.js';
 import { isSafeMethod } from './routes.js';
 
 /** What Express and Fastify call a response, as far as it is needed here. */
@@ -23,6 +26,27 @@ interface RoutedRequest extends IncomingRequest {
 }
 
 const EXCHANGE = Symbol.for('nestjs-idempotency:exchange');
+/** What has become of a call at the interceptor; every way through it shares that. */
+export interface Entered {
+  /** Runs what lies behind, or answers in its place. */
+  pass(next: CallHandler): Observable<unknown>;
+  /** Before another pass: true for a call that begins again. */
+  startsAnew?(): Awaitable<boolean>;
+  /** Nobody waits for it any more. */
+  leave?(): void;
+}
+
+/** The claim was given back, because nobody waited for it. */
+export const ANEW: Entered = { pass: () => EMPTY, startsAnew: () => true };
+
+/** Whoever has the claim: decides what is recorded of a reply. */
+export interface RecorderOwner {
+  /** The pipeline has passed the interceptor already, and is on its way to the handler. */
+  readonly isAround: boolean;
+  settle(captured: Captured): Awaitable<Verdict>;
+  clientGone(): void;
+}
+
 type Marked = IncomingRequest & { [EXCHANGE]?: HttpExchange };
 
 /** One request and its response, the same for Express and Fastify. */
@@ -31,9 +55,13 @@ export class HttpExchange implements TransportCall {
   principal: string | undefined;
   /** Found by the guard already, when the head of the request was enough. */
   key: string | undefined;
-  /** The interceptor has taken it; whoever meets it again lets it pass. */
-  isTaken = false;
-  readonly isWanted = (): boolean => !this.raw.destroyed;
+  entered: Awaitable<Entered> | undefined;
+  /** The latest owner of the operation, and the recorder that asks it. */
+  owner: RecorderOwner | undefined;
+  recorder: ResponseRecorder | undefined;
+  /** How many wait for what the interceptor gives. */
+  listeners = 0;
+  readonly isWanted = (): boolean => this.listeners > 0 && !this.isAnswered && !this.raw.destroyed;
 
   private constructor(
     readonly request: IncomingRequest,
@@ -54,6 +82,11 @@ export class HttpExchange implements TransportCall {
   /** Node's own response. */
   get raw(): ServerResponse {
     return this.response.raw ?? (this.response as unknown as ServerResponse);
+  }
+
+  /** Somebody has answered already: middleware, a time-out, a hook. */
+  get isAnswered(): boolean {
+    return this.raw.writableEnded;
   }
 
   get isSafe(): boolean {

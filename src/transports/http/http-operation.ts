@@ -11,8 +11,15 @@ import type { IdempotencyException } from '../../operation/idempotency.exception
 import { decideOnFailure, isDeterministic, statusOf } from '../../calls/failure.js';
 import { type HandlerRun, handlerRuns } from '../../operation/handler-run.js';
 import type { Endings } from '../../calls/operations.js';
+import type { ErrorDecision } from '../../options/idempotency.options.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
-import type { FrameworkResponse, HttpExchange } from './exchange.js';
+import {
+  ANEW,
+  type Entered,
+  type FrameworkResponse,
+  type HttpExchange,
+  type RecorderOwner,
+} from './exchange.js';
 import { recordableHeaders, writeProblem } from './headers.js';
 import { writeReply } from './replayer.js';
 import { type Captured, ResponseRecorder, type Verdict } from './response-recorder.js';
@@ -25,24 +32,32 @@ export interface HttpOperationContext {
   setHeader(response: FrameworkResponse, name: string, value: string): void;
 }
 
+/** One way through what lies behind the interceptor. */
+interface Pass {
+  error: { readonly thrown: unknown } | undefined;
+  hasResult: boolean;
+  isDone: boolean;
+  /** Unsubscribed before there was a result. */
+  isLeft: boolean;
+}
+
 /**
  * The owner's way through Nest: runs the rest of the pipeline, holds the reply back, settles the
- * claim by what came out, and lets the reply go.
+ * claim by what came out, and lets the reply go. The operation is over when its handler is.
  */
-export class HttpOperation {
+export class HttpOperation implements Entered, RecorderOwner {
   private readonly base: OutgoingHttpHeaders;
   private readonly recorder: ResponseRecorder;
-  private error: { readonly thrown: unknown } | undefined;
+  private readonly passes: Pass[] = [];
   /** Headers that only a reply of success is to have. */
   private promised: Readonly<Record<string, string>> | undefined;
   /** The status that a reply of success gets, instead of the handler's. */
   private promisedStatus: number | undefined;
-  private hasResult = false;
-  /** What the status was when the handler had returned something; whatever it is later, others say. */
-  private returnedStatus: number | undefined;
-  private isPipelineDone = false;
-  /** Unsubscribed before there was a result. */
-  private isLeft = false;
+  /** The strategy's part of the work has failed after the handler's. */
+  private answerFailure: HandlerRun['failure'];
+  /** Later ones were chosen by others. */
+  private statusAtEnd: number | undefined;
+  private givenBack: Awaitable<void> | undefined;
 
   constructor(
     private readonly context: HttpOperationContext,
@@ -52,18 +67,24 @@ export class HttpOperation {
     private readonly run: HandlerRun,
     private readonly endings: Endings,
   ) {
-    const { raw } = exchange;
-    this.base = exchange.response.getHeaders();
-    this.recorder = new ResponseRecorder(
+    const { raw, response } = exchange;
+    this.base = response.getHeaders();
+    exchange.owner = this;
+    this.recorder = exchange.recorder ??= new ResponseRecorder(
       raw,
-      raw === (exchange.response as unknown),
+      raw === (response as unknown),
       context.maxResponseBytes,
-      (captured) => this.settle(captured),
-      () => this.watchForEnd(),
-      (error) => this.report(error),
+      (captured) => exchange.owner!.settle(captured),
+      () => exchange.owner!.clientGone(),
+      report,
     );
-    if (raw.destroyed) this.watchForEnd();
+    run.onEnd(() => (this.statusAtEnd = response.statusCode));
+    if (raw.destroyed) this.clientGone();
     if (endings.headers !== undefined) this.promise(endings.headers());
+  }
+
+  get isAround(): boolean {
+    return this.run.isOnItsWay;
   }
 
   private promise(headers: Readonly<Record<string, string>>): void {
@@ -73,8 +94,11 @@ export class HttpOperation {
   }
 
   /** Runs what lies behind the interceptor, and notes how it ends. */
-  execute(next: CallHandler): Observable<unknown> {
-    const result = this.claim.run(() => handlerRuns.run(this.run, () => next.handle()));
+  pass(next: CallHandler): Observable<unknown> {
+    const pass: Pass = { error: undefined, hasResult: false, isDone: false, isLeft: false };
+    this.passes.push(pass);
+    const run = this.passes.length === 1 ? this.run : this.run.again();
+    const result = this.claim.run(() => handlerRuns.run(run, () => next.handle()));
     const { answer } = this.endings;
     const source =
       answer === undefined
@@ -83,92 +107,192 @@ export class HttpOperation {
     return new Observable((subscriber) => {
       const inner = source.subscribe({
         next: (value) => {
-          this.hasResult = true;
-          if (value !== undefined) this.returnedStatus = this.exchange.response.statusCode;
+          pass.hasResult = true;
           if (value instanceof StreamableFile) this.recorder.watch(value.getStream());
           subscriber.next(value);
         },
         error: (thrown: unknown) => {
-          this.error = { thrown };
-          this.endPipeline();
+          pass.error = { thrown };
+          pass.isDone = true;
           subscriber.error(thrown);
         },
         complete: () => {
-          this.endPipeline();
+          pass.isDone = true;
           subscriber.complete();
         },
       });
       return () => {
-        this.isLeft = !this.isPipelineDone && !this.hasResult;
-        this.endPipeline();
+        pass.isLeft = !pass.isDone && !pass.hasResult;
+        pass.isDone = true;
         inner.unsubscribe();
       };
     });
   }
 
+  /** A handler that has failed may be tried again, but by an attempt with a claim of its own. */
+  startsAnew(): Awaitable<boolean> {
+    const { failure } = this.run;
+    if (failure === undefined || !this.claim.isRunning) return false;
+    return chain(this.decide(failure.error, statusOf(failure.error)), (decision) =>
+      decision === 'release' && this.claim.isRunning
+        ? chain(this.claim.release(), () => true)
+        : false,
+    );
+  }
+
+  /** The handler has not been reached, and will not be. */
+  leave(): void {
+    if (this.run.hasStarted || !this.claim.isRunning) return;
+    this.givenBack = this.claim.release();
+    this.exchange.entered = chain(this.givenBack, () => ANEW);
+  }
+
+  /**
+   * The client left. The operation goes on and is recorded; but once the handler is through, a
+   * reply that does not come within a lease will not come at all.
+   */
+  clientGone(): void {
+    this.context.clock.after(this.handler.policy.leaseMs, () => {
+      if (!this.recorder.isCapturing) return;
+      const isDone = this.passes.every((pass) => pass.isDone);
+      if (isDone && (!this.run.hasStarted || this.run.hasEnded)) this.recorder.cutOff();
+      else this.clientGone();
+    });
+  }
+
   /** Status and headers go on the response, the value through whatever lies further out. */
   private async answered(answer: NonNullable<Endings['answer']>, value: unknown): Promise<unknown> {
-    const reply = await answer(value, this.run.operation);
-    this.promisedStatus = reply.status;
-    this.promise(Object.fromEntries(reply.headers) as Record<string, string>);
-    return reply.value;
+    try {
+      const reply = await answer(value, this.run.operation);
+      this.promisedStatus = reply.status;
+      this.promise(Object.fromEntries(reply.headers) as Record<string, string>);
+      return reply.value;
+    } catch (error) {
+      this.answerFailure = { error };
+      throw error;
+    }
   }
 
-  private endPipeline(): void {
-    this.isPipelineDone = true;
-    this.run.isDetached = !this.run.hasEnded;
+  /** What the pipeline ended with, if none of the ways through it came to a result. */
+  private get error(): Pass['error'] {
+    const isGood = this.passes.some(({ hasResult, error }) => hasResult && error === undefined);
+    return isGood ? undefined : this.passes.findLast(({ error }) => error !== undefined)?.error;
   }
 
-  /** A time-out, for instance, answers in the place of a handler that it does not wait for. */
-  private get isAnsweredByOther(): boolean {
-    return this.isLeft || (this.isPipelineDone && !this.run.hasEnded);
+  /** What the work failed with: the handler's, or the strategy's part of it. */
+  private get failure(): HandlerRun['failure'] {
+    return this.run.failure ?? this.answerFailure;
   }
 
-  private settle(captured: Captured): Awaitable<Verdict> {
+  settle(captured: Captured): Awaitable<Verdict> {
     const { claim, run } = this;
-    // The handler has held it, or whoever answers now is not the first to do so.
-    if (!claim.isRunning) return 'send';
+    // Held by the handler, given back, or settled: whoever answers now is not the first to do so.
+    if (!claim.isRunning) return chain(this.givenBack, () => 'send' as const);
     const isFailed =
       this.error !== undefined || captured.kind !== 'reply' || !isDeterministic(captured.status);
     if (this.promised !== undefined && isFailed) this.recorder.drop(this.promised);
     // Guards, pipes and validation: nothing has happened, so nothing is kept.
     if (!run.hasStarted) return this.release();
-    if (this.isAnsweredByOther) {
-      // The handler's own end settles the claim.
-      if (run.hasEnded) return chain(this.settleWithoutReply(), () => 'send' as const);
-      run.onEnd(() => {
-        Promise.resolve(this.settleWithoutReply()).catch((error: unknown) => this.report(error));
-      });
-      return 'send';
-    }
-    if (this.hasUnmadeReply(captured)) return this.complete(NOT_KEPT);
+    // The handler's own end settles the claim, when somebody else has answered.
+    const isHandlers = run.isCurrent;
+    if (this.passes.every(({ isLeft }) => isLeft) || (run.isSilent && !isHandlers))
+      return this.settleWithoutReply();
     if (captured.kind === 'cut-off') return this.settleWithoutReply();
-    if (captured.kind === 'broken') return this.fail(captured.error, 500, NOT_KEPT);
+    const status = captured.kind === 'reply' ? captured.status : 500;
+    const reply = this.replyOf(captured, isFailed);
+    if (!isFailed) return this.complete(reply);
+    return this.onceEnded(() => this.fail(captured, status, reply, isHandlers));
+  }
+
+  private replyOf(captured: Captured, isFailed: boolean): Uint8Array {
+    if (captured.kind !== 'reply') return NOT_KEPT;
     const { headers, body } = captured;
     let { status } = captured;
     if (!isFailed && this.promisedStatus !== undefined) {
       status = this.promisedStatus;
       this.recorder.answerWith(status);
     }
-    const reply =
-      body === undefined
-        ? NOT_KEPT
-        : encodeHttpReply(status, recordableHeaders(headers, this.base), body);
-    return isFailed ? this.fail(this.error?.thrown, status, reply) : this.complete(reply);
+    return body === undefined
+      ? NOT_KEPT
+      : encodeHttpReply(status, recordableHeaders(headers, this.base), body);
   }
 
-  private fail(error: unknown, status: number, reply: Uint8Array): Awaitable<Verdict> {
-    const onError = this.handler.onError ?? this.endings.onError;
-    return chain(decideOnFailure({ onError }, error, status), (decision) => {
+  /**
+   * A failure is settled when the handler has ended: until then nobody else may run. Handlers that
+   * answer themselves mostly end in the same turn, and a retry is to find the key free.
+   */
+  private onceEnded(settle: () => Awaitable<Verdict>): Awaitable<Verdict> {
+    const { run } = this;
+    if (run.hasEnded) return settle();
+    return new Promise<void>((resolve) => void setImmediate(resolve)).then(() => {
+      if (run.hasEnded) return settle();
+      run.onEnd(() => this.inBackground(settle));
+      return 'send';
+    });
+  }
+
+  private inBackground(settle: () => Awaitable<Verdict>): void {
+    void (async () => {
+      if (this.claim.isRunning) await settle();
+    })().catch(report);
+  }
+
+  /**
+   * The call has failed. What the handler has failed with may be tried again. One that has succeeded
+   * is never run again: its reply could not be made, and that is what retries are told.
+   */
+  private fail(
+    captured: Captured,
+    status: number,
+    reply: Uint8Array,
+    isHandlers: boolean,
+  ): Awaitable<Verdict> {
+    const { error, failure } = this;
+    const isOwn =
+      failure !== undefined ||
+      (captured.kind === 'reply' &&
+        error === undefined &&
+        (isHandlers || status === this.statusAtEnd));
+    return this.failWith(
+      error?.thrown ?? failure?.error ?? sourceErrorOf(captured),
+      status,
+      reply,
+      isOwn,
+    );
+  }
+
+  private failWith(
+    error: unknown,
+    status: number,
+    reply: Uint8Array,
+    mayRunAgain: boolean,
+  ): Awaitable<Verdict> {
+    return chain(this.decide(error, status), (decision) => {
       switch (decision) {
         case 'store':
           return chain(this.claim.fail(reply), (settlement) => this.verdict(settlement));
         case 'hold':
           return chain(this.claim.hold(`failed with status ${status}`), () => 'send' as const);
         case 'release':
-          return this.release();
+          return mayRunAgain ? this.release() : this.complete(NOT_KEPT);
       }
     });
+  }
+
+  private decide(error: unknown, status: number): Awaitable<ErrorDecision> {
+    const onError = this.handler.onError ?? this.endings.onError;
+    return decideOnFailure({ onError }, error, status);
+  }
+
+  /** The reply that goes out is not the handler's, or there is none: its own end decides. */
+  private settleWithoutReply(): Awaitable<Verdict> {
+    if (!this.run.hasEnded) {
+      this.run.onEnd(() => this.inBackground(() => this.settleWithoutReply()));
+      return 'send';
+    }
+    const { failure } = this;
+    if (failure === undefined) return this.complete(NOT_KEPT);
+    return this.failWith(failure.error, statusOf(failure.error), NOT_KEPT, true);
   }
 
   private complete(reply: Uint8Array): Awaitable<Verdict> {
@@ -215,44 +339,15 @@ export class HttpOperation {
     const code = 'IDEMPOTENCY_STORE_UNAVAILABLE';
     writeProblem(raw, this.base, this.context.refusal(code, retryAfterMs, cause));
   }
+}
 
-  /**
-   * The handler has returned what it was to return, and an error status came after that: its reply
-   * could not be made. What it did is done, and must not be done again.
-   */
-  private hasUnmadeReply(captured: Captured): boolean {
-    if (captured.kind !== 'reply' || this.error !== undefined) return false;
-    const { hasEnded, failure } = this.run;
-    const hasReturned = hasEnded && failure === undefined && this.returnedStatus !== undefined;
-    return hasReturned && captured.status >= 500 && captured.status !== this.returnedStatus;
-  }
+function sourceErrorOf(captured: Captured): unknown {
+  return captured.kind === 'broken' ? captured.error : undefined;
+}
 
-  private report(error: unknown): void {
-    const problem = 'A reply could not be sent; its client has lost the connection.';
-    new Logger('Idempotency').error(problem, error instanceof Error ? error.stack : String(error));
-  }
-
-  /** The handler has come to its end, but its reply is not there to be kept. */
-  private settleWithoutReply(): Awaitable<Verdict> {
-    // Held by the handler itself.
-    if (!this.claim.isRunning) return 'send';
-    const { failure } = this.run;
-    if (failure === undefined) return this.complete(NOT_KEPT);
-    return this.fail(failure.error, statusOf(failure.error), NOT_KEPT);
-  }
-
-  /**
-   * The client left. The operation goes on and is recorded; but once the handler is through, a
-   * reply that does not come within a lease will not come at all.
-   */
-  private watchForEnd(): void {
-    this.context.clock.after(this.handler.policy.leaseMs, () => {
-      if (!this.recorder.isCapturing) return;
-      if (this.isPipelineDone && (!this.run.hasStarted || this.run.hasEnded))
-        this.recorder.cutOff();
-      else this.watchForEnd();
-    });
-  }
+function report(error: unknown): void {
+  const problem = 'A reply could not be sent; its client has lost the connection.';
+  new Logger('Idempotency').error(problem, error instanceof Error ? error.stack : String(error));
 }
 
 function readable(recorded: Uint8Array): Reply | undefined {

@@ -1,7 +1,8 @@
 import { type CallHandler, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
-import { type Observable, of } from 'rxjs';
-import { type Awaitable, chain } from '../../engine/awaitable.js';
+import { AsyncResource } from 'node:async_hooks';
+import { Observable, of, type Subscriber, throwError } from 'rxjs';
+import { attempt, type Awaitable, chain, Failure } from '../../engine/awaitable.js';
 import { IdempotencyEngine } from '../../engine/engine.js';
 import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import { IdempotencyException } from '../../operation/idempotency.exception.js';
@@ -18,10 +19,13 @@ import { type Begun, type CallForm, Operations } from '../../calls/operations.js
 import type { Transport } from '../../calls/transport.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import { encodeRecoveredHttpReply } from '../../calls/recovery-call.js';
-import { type FrameworkResponse, HttpExchange } from './exchange.js';
+import { ANEW, type Entered, type FrameworkResponse, HttpExchange } from './exchange.js';
 import { HttpOperation, type HttpOperationContext } from './http-operation.js';
 import { problemHeaders } from './headers.js';
-import { replay } from './replayer.js';
+import { replay, seal } from './replayer.js';
+
+/** The pipeline ends normally, so that interceptors further out see it complete. */
+const ANSWERED: Entered = { pass: () => of(undefined) };
 
 /** Calls that come in over HTTP: their replies are what went out on the wire. */
 @Injectable()
@@ -57,17 +61,95 @@ export class HttpTransport implements HttpOperationContext, CallForm<HttpExchang
     context: ExecutionContext,
     next: CallHandler,
     handler: ProtectedHandler,
-  ): Awaitable<Observable<unknown>> {
+  ): Observable<unknown> {
     const exchange = HttpExchange.of(context, handler);
-    // Registered twice, or on the class and on the method: the first one has claimed.
-    if (exchange.isTaken) return next.handle();
-    exchange.isTaken = true;
     if (exchange.isSafe) return this.runUnprotected(next, exchange, handler);
-    return chain(this.operations.begin(exchange, handler), (begun) =>
-      begun === undefined
-        ? this.runUnprotected(next, exchange, handler)
-        : this.goOn(begun, next, exchange, handler),
+    // Registered twice, or on the class and on the method: the first one has claimed.
+    if (exchange.owner?.isAround === true) return next.handle();
+    const scope = new AsyncResource('IdempotencyInterceptor');
+    return new Observable((subscriber) =>
+      scope.runInAsyncScope(() => this.subscribe(subscriber, exchange, next, handler)),
     );
+  }
+
+  /** Nothing is claimed for a call that nobody waits for, and nothing is kept claimed. */
+  private subscribe(
+    subscriber: Subscriber<unknown>,
+    exchange: HttpExchange,
+    next: CallHandler,
+    handler: ProtectedHandler,
+  ): void {
+    let isOver = false;
+    let entered: Entered | undefined;
+    const pass = (now: Entered): void => {
+      entered = now;
+      if (subscriber.closed) {
+        if (exchange.listeners === 0) now.leave?.();
+        return;
+      }
+      subscriber.add(
+        now.pass(next).subscribe({
+          next: (value) => subscriber.next(value),
+          error: (error: unknown) => {
+            isOver = true;
+            subscriber.error(error);
+          },
+          complete: () => {
+            isOver = true;
+            subscriber.complete();
+          },
+        }),
+      );
+    };
+    exchange.listeners += 1;
+    subscriber.add(() => {
+      exchange.listeners -= 1;
+      if (!isOver && exchange.listeners === 0) entered?.leave?.();
+    });
+    void chain(this.enter(exchange, handler, subscriber), pass);
+  }
+
+  private enter(
+    exchange: HttpExchange,
+    handler: ProtectedHandler,
+    subscriber: Subscriber<unknown>,
+  ): Awaitable<Entered> {
+    const entered = (exchange.entered ??= this.begin(exchange, handler));
+    return chain(entered, (outcome) =>
+      chain(!subscriber.closed && outcome.startsAnew?.(), (isAnew) => {
+        if (isAnew !== true) return outcome;
+        if (exchange.entered === entered) exchange.entered = this.begin(exchange, handler);
+        return exchange.entered!;
+      }),
+    );
+  }
+
+  private begin(exchange: HttpExchange, handler: ProtectedHandler): Awaitable<Entered> {
+    const entered = attempt(() =>
+      chain(this.operations.begin(exchange, handler), (begun) =>
+        this.isWanted(exchange)
+          ? this.goOn(begun, exchange, handler)
+          : this.giveBack(begun, exchange),
+      ),
+    );
+    return chain(entered, (outcome) =>
+      outcome instanceof Failure ? { pass: () => throwError(() => outcome.cause) } : outcome,
+    );
+  }
+
+  /** Somebody waits for what comes out of the interceptor, and nobody has answered meanwhile. */
+  private isWanted(exchange: HttpExchange): boolean {
+    return exchange.listeners > 0 && !exchange.isAnswered;
+  }
+
+  private giveBack(begun: Begun | undefined, exchange: HttpExchange): Awaitable<Entered> {
+    const { beginning } = begun ?? {};
+    const released = beginning?.outcome === 'execute' ? beginning.claim.release() : undefined;
+    return chain(released, () => {
+      if (!exchange.isAnswered) return ANEW;
+      seal(exchange);
+      return ANSWERED;
+    });
   }
 
   refusal(
@@ -90,18 +172,17 @@ export class HttpTransport implements HttpOperationContext, CallForm<HttpExchang
   }
 
   private goOn(
-    begun: Begun,
-    next: CallHandler,
+    begun: Begun | undefined,
     exchange: HttpExchange,
     handler: ProtectedHandler,
-  ): Awaitable<Observable<unknown>> {
+  ): Awaitable<Entered> {
+    if (begun === undefined) return this.unprotected(exchange, handler);
     const { beginning } = begun;
     switch (beginning.outcome) {
       case 'execute': {
         const { claim } = beginning;
         const run = new HandlerRun(handler.method, new CurrentOperation(exchange, claim), claim);
-        const operation = new HttpOperation(this, handler, exchange, claim, run, begun);
-        return operation.execute(next);
+        return new HttpOperation(this, handler, exchange, claim, run, begun);
       }
       case 'replay':
         return this.replay(exchange, handler, beginning.reply);
@@ -112,7 +193,7 @@ export class HttpTransport implements HttpOperationContext, CallForm<HttpExchang
         });
       case 'joined':
       case 'unprotected':
-        return this.runUnprotected(next, exchange, handler);
+        return this.unprotected(exchange, handler);
     }
   }
 
@@ -120,7 +201,7 @@ export class HttpTransport implements HttpOperationContext, CallForm<HttpExchang
     exchange: HttpExchange,
     handler: ProtectedHandler,
     recorded: Uint8Array,
-  ): Awaitable<Observable<unknown>> {
+  ): Awaitable<Entered> {
     let reply: Reply;
     try {
       reply = decodeReply(recorded);
@@ -133,8 +214,11 @@ export class HttpTransport implements HttpOperationContext, CallForm<HttpExchang
     // A value that was recorded outside HTTP under the same explicit scope.
     if (reply.kind !== 'http')
       throw this.operations.refuse(exchange, handler, 'IDEMPOTENCY_RECORD_UNREADABLE');
-    // The pipeline ends normally, so that interceptors further out see it complete.
-    return chain(replay(exchange, reply, this.maxResponseBytes), () => of(undefined));
+    return chain(replay(exchange, reply, this.maxResponseBytes), () => ANSWERED);
+  }
+
+  private unprotected(exchange: HttpExchange, handler: ProtectedHandler): Entered {
+    return { pass: (next) => this.runUnprotected(next, exchange, handler) };
   }
 
   private runUnprotected(

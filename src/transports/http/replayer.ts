@@ -46,11 +46,16 @@ export function replay(
   return chain(negotiate(reply, accepts, limit), (accepted) => {
     writeReply(raw, base, accepted);
     // Not before: what cannot be written is the framework's to answer.
-    response.hijack?.();
-    if (raw === (response as unknown)) return void SEALED_NATIVE.cover(raw);
-    SEALED_RAW.cover(raw);
-    SEALED_REPLY.cover(response);
+    seal(exchange);
   });
+}
+
+/** Nothing that the framework does to this response has an effect any more. */
+export function seal({ raw, response }: HttpExchange): void {
+  response.hijack?.();
+  if (raw === (response as unknown)) return void SEALED_NATIVE.cover(raw);
+  SEALED_RAW.cover(raw);
+  SEALED_REPLY.cover(response);
 }
 
 /** Writes a recorded reply over whatever stands on the response. */

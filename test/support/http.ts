@@ -29,6 +29,8 @@ export interface AppOptions extends Pick<ModuleMetadata, 'imports' | 'providers'
   /** Takes the place of the system clock: in the engine only, stores have their own. */
   readonly clock?: Clock;
   readonly rawBody?: boolean;
+  /** More of Fastify's own options. */
+  readonly fastify?: object;
   /** Called before the application listens. */
   readonly configure?: (app: INestApplication) => unknown;
 }
@@ -114,14 +116,23 @@ export async function bootError(platform: Platform, options: AppOptions): Promis
 
 async function create(
   platform: Platform,
-  { controllers, providers = [], imports = [], module, idempotency, clock, rawBody }: AppOptions,
+  {
+    controllers,
+    providers = [],
+    imports = [],
+    module,
+    idempotency,
+    clock,
+    rawBody,
+    fastify,
+  }: AppOptions,
   complaints: string[],
 ): Promise<INestApplication> {
   const own = module ?? IdempotencyModule.forRoot(idempotency);
   @Module({ imports: [own, ...imports], controllers, providers })
   class TestModule {}
 
-  return NestFactory.create(withClock(TestModule, clock), adapter(platform, complaints), {
+  return NestFactory.create(withClock(TestModule, clock), adapter(platform, complaints, fastify), {
     logger: new ComplaintsLogger(complaints),
     abortOnError: false,
     ...(rawBody === undefined ? {} : { rawBody }),
@@ -137,7 +148,11 @@ function withClock(module: Type, clock: Clock | undefined): Type {
   return module;
 }
 
-function adapter(platform: Platform, complaints: string[]): ExpressAdapter {
+function adapter(
+  platform: Platform,
+  complaints: string[],
+  fastify: object | undefined,
+): ExpressAdapter {
   if (platform === 'express') return new ExpressAdapter();
   const stream = new Writable({
     write(line: Buffer, _encoding, done) {
@@ -145,7 +160,10 @@ function adapter(platform: Platform, complaints: string[]): ExpressAdapter {
       done();
     },
   });
-  return new FastifyAdapter({ logger: { level: 'warn', stream } }) as unknown as ExpressAdapter;
+  return new FastifyAdapter({
+    logger: { level: 'warn', stream },
+    ...fastify,
+  }) as unknown as ExpressAdapter;
 }
 
 class ComplaintsLogger implements LoggerService {

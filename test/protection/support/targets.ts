@@ -143,7 +143,8 @@ async function bootMessages({
   const producer = await connectProducer({ transport: Transport.TCP, options: server });
   return {
     service: consumer.idempotency,
-    state: async (key) => (await consumer.idempotency.find({ scope: 'pay Payments.pay', key }))?.state,
+    state: async (key) =>
+      (await consumer.idempotency.find({ scope: 'pay Payments.pay', key }))?.state,
     async call(key) {
       try {
         return `ok ${String(await firstValueFrom(producer.send('pay', { id: key })))}`;

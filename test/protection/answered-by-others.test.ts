@@ -1,0 +1,188 @@
+import { Controller, type INestApplication, type NestInterceptor, Post } from '@nestjs/common';
+import connectTimeout from 'connect-timeout';
+import type { FastifyInstance } from 'fastify';
+import { IdempotencyService, Idempotent, MemoryStore } from 'nestjs-idempotency';
+import { Gate } from 'nestjs-idempotency/testing';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { defer, type Observable, of, timeout } from 'rxjs';
+import {
+  boot,
+  eventually,
+  expectProblem,
+  type Platform,
+  PLATFORMS,
+  type TestApp,
+} from '../support/http.js';
+
+/** Longer than it takes a request to come to its handler. */
+const PATIENCE_MS = 60;
+
+let runs = 0;
+let running = 0;
+let mostAtOnce = 0;
+let fails = false;
+let gate = new Gate();
+
+async function work(): Promise<{ run: number }> {
+  const run = ++runs;
+  running += 1;
+  mostAtOnce = Math.max(mostAtOnce, running);
+  await gate.pass();
+  running -= 1;
+  if (fails) throw new Error('the provider has refused');
+  return { run };
+}
+
+@Controller()
+class Payments {
+  @Idempotent()
+  @Post('promise')
+  promise(): Promise<unknown> {
+    return work();
+  }
+
+  @Idempotent()
+  @Post('observable')
+  observable(): Observable<unknown> {
+    return defer(work);
+  }
+
+  @Idempotent()
+  @Post('promise-of-observable')
+  async promiseOfObservable(): Promise<Observable<unknown>> {
+    await Promise.resolve();
+    return defer(work);
+  }
+}
+const HANDLERS = ['/promise', '/observable', '/promise-of-observable'];
+
+interface Other {
+  readonly on: readonly Platform[];
+  readonly fastify?: object;
+  readonly configure?: (app: INestApplication) => unknown;
+}
+
+function onTimeOut(answer: (response: ServerResponse) => void): Other['configure'] {
+  return (app) =>
+    app.use((_request: IncomingMessage, response: ServerResponse, next: () => void) => {
+      const timer = setTimeout(() => answer(response), PATIENCE_MS);
+      response.once('close', () => clearTimeout(timer));
+      next();
+    });
+}
+
+function around(change: (source: Observable<unknown>) => Observable<unknown>): Other['configure'] {
+  const interceptor: NestInterceptor = {
+    intercept: (_context, next) => change(next.handle()),
+  };
+  return (app) => app.useGlobalInterceptors(interceptor);
+}
+
+/** Whoever answers in the place of a handler that takes too long. */
+const OTHERS: Readonly<Record<string, Other>> = {
+  'connect-timeout': {
+    on: ['express'],
+    configure: (app) => app.use(connectTimeout(`${PATIENCE_MS}ms`)),
+  },
+  'response.setTimeout()': {
+    on: PLATFORMS,
+    configure: (app) =>
+      app.use((_request: IncomingMessage, response: ServerResponse, next: () => void) => {
+        response.setTimeout(PATIENCE_MS, () => {
+          response.statusCode = 503;
+          response.end('too slow');
+        });
+        next();
+      }),
+  },
+  'middleware that ends the response': {
+    on: PLATFORMS,
+    configure: onTimeOut((response) => {
+      response.statusCode = 503;
+      response.end('too slow');
+    }),
+  },
+  'middleware that says that all is well': {
+    on: PLATFORMS,
+    configure: onTimeOut((response) => {
+      response.writeHead(202, { 'Content-Type': 'text/plain' });
+      response.end('still at it');
+    }),
+  },
+  'handlerTimeout of Fastify': { on: ['fastify'], fastify: { handlerTimeout: PATIENCE_MS } },
+  'a hook of Fastify': {
+    on: ['fastify'],
+    configure: (app) =>
+      (app.getHttpAdapter().getInstance() as FastifyInstance).addHook(
+        'preHandler',
+        (_request, reply, done) => {
+          setTimeout(() => void reply.code(503).send({ slow: true }), PATIENCE_MS);
+          done();
+        },
+      ),
+  },
+  'an interceptor that gives up': {
+    on: PLATFORMS,
+    configure: around((source) => source.pipe(timeout(PATIENCE_MS))),
+  },
+  'an interceptor that has something else to say': {
+    on: PLATFORMS,
+    configure: around((source) =>
+      source.pipe(timeout({ each: PATIENCE_MS, with: () => of('from yesterday') })),
+    ),
+  },
+};
+
+const CASES = Object.entries(OTHERS).flatMap(([name, other]) =>
+  other.on.flatMap((platform) =>
+    HANDLERS.map((path): [string, Platform, string, Other] => [name, platform, path, other]),
+  ),
+);
+
+describe.each(CASES)('%s on %s, in the place of %s', (_name, platform, path, other) => {
+  let test: TestApp;
+
+  beforeEach(async () => {
+    runs = 0;
+    running = 0;
+    mostAtOnce = 0;
+    fails = false;
+    gate = new Gate();
+    test = await boot(platform, {
+      controllers: [Payments],
+      idempotency: { store: new MemoryStore() },
+      fastify: other.fastify,
+      configure: other.configure,
+    });
+  });
+  afterEach(async () => {
+    gate.open();
+    await test.close();
+  });
+
+  const send = () => test.send(path, { key: 'k' });
+  const state = async () =>
+    (await test.app.get(IdempotencyService).find({ scope: `POST ${path}`, key: 'k' }))?.state;
+
+  it('does not free the key of the handler, which goes on: a success is not repeated', async () => {
+    const first = await send();
+    expect(first.headers).not.toHaveProperty('idempotent-replayed');
+    expect({ runs, running }).toEqual({ runs: 1, running: 1 });
+    expectProblem(await send(), 409, 'IDEMPOTENCY_KEY_IN_USE');
+    gate.open();
+    await eventually(async () => (await state()) === 'completed');
+    expectProblem(await send(), 409, 'IDEMPOTENCY_REPLY_NOT_KEPT');
+    expect({ runs, mostAtOnce }).toEqual({ runs: 1, mostAtOnce: 1 });
+  });
+
+  it('leaves the end to the handler: a failure may be tried again', async () => {
+    fails = true;
+    await send();
+    expectProblem(await send(), 409, 'IDEMPOTENCY_KEY_IN_USE');
+    gate.open();
+    await eventually(async () => (await state()) === 'released');
+    fails = false;
+    expect((await send()).json()).toEqual({ run: 2 });
+    expect({ runs, mostAtOnce }).toEqual({ runs: 2, mostAtOnce: 1 });
+  });
+});

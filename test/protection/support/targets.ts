@@ -27,7 +27,7 @@ export interface TargetOptions {
   readonly outer?: NestInterceptor;
   readonly inner?: NestInterceptor;
   readonly store?: IdempotencyStore;
-  readonly options?: IdempotentOptions;
+  readonly options?: Pick<IdempotentOptions, 'lease' | 'onError' | 'transaction' | 'wait'>;
 }
 
 export interface Target {

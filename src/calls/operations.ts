@@ -24,6 +24,8 @@ export interface TransportCall extends IdempotentCall {
   key: string | undefined;
   /** False once nobody waits for the answer any more. */
   readonly isWanted?: () => boolean;
+  /** True once the pipeline has gone on without it; nothing must run for such a call. */
+  readonly isLeft?: () => boolean;
   /** Where interceptors may come more than once. */
   passage?: Passage;
 }
@@ -198,7 +200,7 @@ export class Operations<Call extends TransportCall> {
     fingerprint: string,
   ): OperationRequest {
     const { policy, transaction, recover } = layer;
-    const { passage } = call;
+    const { passage, isLeft = passage && (() => passage.isLeft) } = call;
     const scope = layer.scope ?? call.scope + layer.scopeSuffix;
     const principal = layer.perPrincipal ? call.principal : undefined;
     const id = recordId(scope, principal, key);
@@ -213,7 +215,8 @@ export class Operations<Call extends TransportCall> {
         recovery(recover, { key, scope, principal }, id, (reply) =>
           this.form.encodeRecovered(reply),
         ),
-      isWanted: passage === undefined ? call.isWanted : () => !passage.isLeft,
+      isWanted: call.isWanted ?? (isLeft && (() => !isLeft())),
+      isLeft,
     };
   }
 

@@ -159,7 +159,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
       return this.answers.storeFailed(request, new StoreUnavailableError(TOO_MUCH_WAITS));
     const source = isLeased ? this.leases : this.transactions;
     this.locals.set(request.id, local);
-    let answer: Awaitable<Claimed | Refusing>;
+    let answer: Awaitable<Claimed | Refusing | undefined>;
     try {
       answer = source.claim(asking);
     } catch (cause) {
@@ -175,9 +175,14 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
 
   private answered(
     { request, local }: Asking,
-    answer: Claimed | Refusing,
+    answer: Claimed | Refusing | undefined,
     waiting: Waiting | undefined,
   ): Awaitable<Look> {
+    if (answer === undefined) {
+      this.closed(request.id, local);
+      local.end();
+      return this.answers.refuse(request, 'IDEMPOTENCY_KEY_IN_USE');
+    }
     if (answer.outcome !== 'claimed') {
       this.closed(request.id, local);
       local.answer(answer);

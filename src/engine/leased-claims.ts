@@ -27,8 +27,12 @@ export interface Claimed {
 
 /** One way of owning a record: by a lease, or by the transaction of the work. */
 export interface ClaimSource {
-  /** @throws {@link StoreUnavailableError} */
-  claim(asking: Asking): Awaitable<Claimed | Refusing>;
+  /**
+   * `undefined` for a call that nobody waits for any more: nothing is claimed.
+   *
+   * @throws {@link StoreUnavailableError}
+   */
+  claim(asking: Asking): Awaitable<Claimed | Refusing | undefined>;
 }
 
 /** Claims that live as long as their owner renews them. */

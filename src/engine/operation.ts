@@ -52,6 +52,8 @@ export interface OperationRequest {
   readonly within?: Claim;
   /** False once nobody waits for the answer any more; such a call claims nothing. */
   readonly isWanted?: () => boolean;
+  /** True once the code that waited for the answer has gone on without it: nothing must run for it. */
+  readonly isLeft?: () => boolean;
   /** When given, only a record that was issued before may be claimed; else this is the refusal. */
   readonly refuseUnknown?: IdempotencyErrorCode;
   readonly precondition?: Precondition;

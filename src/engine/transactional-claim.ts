@@ -18,14 +18,19 @@ import type { LocalCall } from './waiting.js';
 export class TransactionalClaims implements ClaimSource {
   constructor(private readonly around: TransactionalClaimSurroundings) {}
 
-  claim(asking: Asking): Promise<Claimed | Refusing> {
+  claim(asking: Asking): Promise<Claimed | Refusing | undefined> {
     const { within } = asking.request;
     return within instanceof TransactionalClaim ? this.join(within, asking) : this.open(asking);
   }
 
   /** Begins the transaction. */
-  private async open(asking: Asking): Promise<Claimed | Refusing> {
+  private async open(asking: Asking): Promise<Claimed | Refusing | undefined> {
     const transaction = await this.begin(asking);
+    // The connection was long in coming, and others wait for it.
+    if (asking.request.isLeft?.() === true) {
+      await rollBack(this.around.calls, transaction);
+      return undefined;
+    }
     try {
       const result = await this.acquire(transaction, asking);
       if (result.outcome === 'acquired') {

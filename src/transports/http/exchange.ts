@@ -61,7 +61,9 @@ export class HttpExchange implements TransportCall {
   recorder: ResponseRecorder | undefined;
   /** How many wait for what the interceptor gives. */
   listeners = 0;
-  readonly isWanted = (): boolean => this.listeners > 0 && !this.isAnswered && !this.raw.destroyed;
+  readonly isWanted = (): boolean => !this.isLeft() && !this.raw.destroyed;
+  /** Nobody waits for what comes out of the interceptor, or somebody has answered meanwhile. */
+  readonly isLeft = (): boolean => this.listeners === 0 || this.isAnswered;
 
   private constructor(
     readonly request: IncomingRequest,

@@ -76,7 +76,7 @@ export class HttpOperation implements Entered, RecorderOwner {
       context.maxResponseBytes,
       (captured) => exchange.owner!.settle(captured),
       () => exchange.owner!.clientGone(),
-      report,
+      (error) => report('A reply could not be sent; its client has lost the connection.', error),
     );
     run.onEnd(() => (this.statusAtEnd = response.statusCode));
     if (raw.destroyed) this.clientGone();
@@ -234,7 +234,7 @@ export class HttpOperation implements Entered, RecorderOwner {
   private inBackground(settle: () => Awaitable<Verdict>): void {
     void (async () => {
       if (this.claim.isRunning) await settle();
-    })().catch(report);
+    })().catch((error: unknown) => report('The end of an operation was not recorded.', error));
   }
 
   /**
@@ -345,8 +345,7 @@ function sourceErrorOf(captured: Captured): unknown {
   return captured.kind === 'broken' ? captured.error : undefined;
 }
 
-function report(error: unknown): void {
-  const problem = 'A reply could not be sent; its client has lost the connection.';
+function report(problem: string, error: unknown): void {
   new Logger('Idempotency').error(problem, error instanceof Error ? error.stack : String(error));
 }
 

@@ -127,19 +127,12 @@ export class HttpTransport implements HttpOperationContext, CallForm<HttpExchang
   private begin(exchange: HttpExchange, handler: ProtectedHandler): Awaitable<Entered> {
     const entered = attempt(() =>
       chain(this.operations.begin(exchange, handler), (begun) =>
-        this.isWanted(exchange)
-          ? this.goOn(begun, exchange, handler)
-          : this.giveBack(begun, exchange),
+        exchange.isLeft() ? this.giveBack(begun, exchange) : this.goOn(begun, exchange, handler),
       ),
     );
     return chain(entered, (outcome) =>
       outcome instanceof Failure ? { pass: () => throwError(() => outcome.cause) } : outcome,
     );
-  }
-
-  /** Somebody waits for what comes out of the interceptor, and nobody has answered meanwhile. */
-  private isWanted(exchange: HttpExchange): boolean {
-    return exchange.listeners > 0 && !exchange.isAnswered;
   }
 
   private giveBack(begun: Begun | undefined, exchange: HttpExchange): Awaitable<Entered> {

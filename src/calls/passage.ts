@@ -63,6 +63,6 @@ export class Passage {
   private end(tell: (subscriber: Subscriber<unknown>) => void): void {
     this.isOver = true;
     this.over();
-    for (const subscriber of [...this.listeners]) tell(subscriber);
+    for (const subscriber of this.listeners) tell(subscriber);
   }
 }

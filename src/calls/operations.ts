@@ -69,6 +69,9 @@ interface LayerOperation {
 
 /** Makes operations of calls: their keys, fingerprints and preconditions. The same for every transport. */
 export class Operations<Call extends TransportCall> {
+  /** The scopes of which it was told that callers send content that nobody reads. */
+  private readonly unparsed = new Set<string>();
+
   constructor(
     private readonly engine: IdempotencyEngine,
     private readonly form: CallForm<Call>,
@@ -123,6 +126,11 @@ export class Operations<Call extends TransportCall> {
     const exception = exceptionOf(code, reason, this.problemBaseUrl);
     if (exception.getStatus() === 500)
       logger.error(`${code} on ${call.scope}: ${messageOf(reason.cause)}`);
+    // Callers send what they like: once is enough for whoever wants to read such content.
+    else if (code === 'IDEMPOTENCY_CONTENT_NOT_PARSED' && !this.unparsed.has(call.scope)) {
+      this.unparsed.add(call.scope);
+      logger.warn(`${code} on ${call.scope}: ${messageOf(reason.cause)}`);
+    }
     this.form.refused?.(call, exception);
     return exception;
   }
@@ -295,7 +303,10 @@ function withStrategyCall(
 /** What a key source or a fingerprint that failed means to the caller. */
 function refusalOf(error: unknown, { refusals }: ProtectedLayer): IdempotencyErrorCode | undefined {
   if (isInvalidKeyError(error)) return refusals.invalid ?? 'IDEMPOTENCY_KEY_INVALID';
-  return isFingerprintUnavailableError(error) ? 'IDEMPOTENCY_FINGERPRINT_UNAVAILABLE' : undefined;
+  if (!isFingerprintUnavailableError(error)) return undefined;
+  return error.isUnparsed
+    ? 'IDEMPOTENCY_CONTENT_NOT_PARSED'
+    : 'IDEMPOTENCY_FINGERPRINT_UNAVAILABLE';
 }
 
 function messageOf(cause: unknown): string {

@@ -113,6 +113,13 @@ export const REFUSALS = {
     detail:
       'The content of this request could not be read for comparison with a retry, so the operation was not run.',
   },
+  IDEMPOTENCY_CONTENT_NOT_PARSED: {
+    status: 415,
+    title: 'Content type not supported',
+    retryable: false,
+    detail:
+      'This operation does not read content of this type, so it could not be compared with a retry and was not run.',
+  },
   IDEMPOTENCY_NOT_PROTECTED: {
     status: 500,
     title: 'Operation not protected',

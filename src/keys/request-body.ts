@@ -18,7 +18,7 @@ export function readBody(request: IncomingRequest): unknown {
   if (!hasContent(request)) return body;
   throw unread(
     'no parser has read it',
-    'Register a body parser for its content type, or create the application with rawBody: true.',
+    "Register a parser for its content type: app.useBodyParser('raw', { type: 'text/xml' }) on Express, app.useBodyParser('text/xml') on Fastify.",
   );
 }
 
@@ -67,6 +67,7 @@ function unread(why: string, remedy: string): FingerprintUnavailableError {
     what: 'The request body cannot be compared with a retry',
     why,
     remedy,
+    isUnparsed: true,
   });
 }
 
@@ -161,6 +162,7 @@ function unavailable(why: string, remedy: string): FingerprintUnavailableError {
     what: 'The multipart content cannot be compared with a retry',
     why,
     remedy,
+    isUnparsed: true,
   });
 }
 
@@ -168,16 +170,20 @@ const BRAND = Symbol.for('nestjs-idempotency:fingerprint-unavailable');
 
 /**
  * The content of a request cannot be read, so that a retry with other content would not be
- * noticed. The operation must not run: the application has to be set up differently.
+ * noticed. The operation must not run: the application has to be set up differently, or the caller has
+ * to send content of another type.
  */
 export class FingerprintUnavailableError extends Error {
   override readonly name = 'FingerprintUnavailableError';
+  /** True when nobody in the application reads content like this. */
+  readonly isUnparsed: boolean;
 
   constructor(problem: FingerprintProblem, options?: ErrorOptions) {
     super(
       `${problem.what}: ${problem.why}. Accepted: a body that was parsed or kept before the operation is claimed. ${problem.remedy} Or set fingerprint to a function of the call, or to false when a retry cannot differ.`,
       options,
     );
+    this.isUnparsed = problem.isUnparsed ?? false;
     Object.defineProperty(this, BRAND, { value: true });
   }
 }
@@ -190,6 +196,8 @@ interface FingerprintProblem {
   readonly why: string;
   /** What to do, as a sentence. */
   readonly remedy: string;
+  /** Nobody in the application reads content like this: it is the caller's to send another. */
+  readonly isUnparsed?: boolean;
 }
 
 /** True for errors of this class, also from another copy of this package (ESM beside CJS). */

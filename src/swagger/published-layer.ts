@@ -43,7 +43,9 @@ function* refusalsOfContent({ plan, key, options }: ProtectedLayer): Generator<P
   // Without a principal, callers are told apart whatever is compared.
   if (!key.coversContent && (plan.comparesContent || plan.keepsReply))
     yield { code: 'IDEMPOTENCY_KEY_REUSED' };
-  if (key.coversContent || comparesContent) yield { code: 'IDEMPOTENCY_FINGERPRINT_UNAVAILABLE' };
+  if (!key.coversContent && !comparesContent) return;
+  yield { code: 'IDEMPOTENCY_CONTENT_NOT_PARSED' };
+  yield { code: 'IDEMPOTENCY_FINGERPRINT_UNAVAILABLE' };
 }
 
 function* refusalsOfRecord(

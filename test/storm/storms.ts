@@ -43,7 +43,7 @@ const KNOWN_FAULTS: readonly string[] = [
 ];
 
 /** Applications that are made at a time; with transactions each has a schema of its own. */
-export const LANES = 3;
+export const LANES = 8;
 
 /**
  * `STORM_SEED=17` makes that storm alone, as often as it takes to see whether it fails.

@@ -2,6 +2,7 @@ import type { Fault } from '../fault.js';
 import { CONTENT_FAULTS } from './content.js';
 import { ENGINE_FAULTS } from './engine.js';
 import { KEY_FAULTS } from './keys.js';
+import { PILES_FAULTS } from './piles.js';
 import { SQL_FAULTS } from './sql.js';
 import { STORE_FAULTS } from './stores.js';
 import { STRATEGY_FAULTS } from './strategies.js';
@@ -17,4 +18,5 @@ export const FAULTS: readonly Fault[] = [
   ...SQL_FAULTS,
   ...CONTENT_FAULTS,
   ...SURROUNDINGS_FAULTS,
+  ...PILES_FAULTS,
 ];

@@ -21,7 +21,7 @@ const COVERAGE: readonly string[] = ['off', 'log', 'error'];
 
 /** @throws {@link IdempotencyConfigurationError} for the first wrong option of the module */
 export function checkModuleOptions(options: IdempotencyModuleOptions): void {
-  const { header, maxResponseBytes, principal, problemBaseUrl, store } = options;
+  const { credentialHeaders, header, maxResponseBytes, principal, problemBaseUrl, store } = options;
   const { allowMemoryStore, coverage, defaults, encryption, tokens } = options;
   for (const option of Object.keys(options))
     if (!KNOWN_OPTIONS.includes(option))
@@ -37,6 +37,16 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
       header,
       'the name of a header',
       `Leave it out for ${MODULE_DEFAULTS.header}.`,
+    );
+  if (
+    credentialHeaders !== undefined &&
+    !(Array.isArray(credentialHeaders) && credentialHeaders.every(isHeaderName))
+  )
+    throw wrongOption(
+      'credentialHeaders',
+      credentialHeaders,
+      'a list of the names of headers',
+      `Leave it out for ${MODULE_DEFAULTS.credentialHeaders.join(', ')}.`,
     );
   if (
     maxResponseBytes !== undefined &&

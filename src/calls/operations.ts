@@ -39,6 +39,8 @@ export interface CallForm<Call extends TransportCall> {
   encodeRecovered(reply: RecoveredReply): Uint8Array;
   /** Tells the caller what an exception alone cannot, such as headers. */
   refused?(call: Call, exception: IdempotencyException): void;
+  /** Told of a call of whom nobody knows who makes it. */
+  unknownCaller?(call: Call, handler: ProtectedHandler): void;
   /** True when the present code is part of the operation with this record already. */
   joins?(id: string): boolean;
 }
@@ -101,6 +103,7 @@ export class Operations<Call extends TransportCall> {
   begin(call: Call, handler: ProtectedHandler): Awaitable<Begun | undefined> {
     return chain(handler.principal(call), (principal) => {
       call.principal = principal;
+      if (principal === undefined) this.form.unknownCaller?.(call, handler);
       const { layers } = handler;
       return layers.length === 1 ? this.beginOne(call, layers[0]) : this.beginAll(call, layers);
     });

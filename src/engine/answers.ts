@@ -1,6 +1,7 @@
 import { type EventSink, subjectOf } from './events.js';
 import type { OperationRequest, Refused, Replay, Unprotected } from './operation.js';
 import { type IdempotencyErrorCode, REFUSALS } from './refusals.js';
+import { isOtherCaller } from './waiting.js';
 
 /** What a call that does not own its operation is told, with the event that says so. */
 export class Answers {
@@ -16,6 +17,14 @@ export class Answers {
   replay(request: OperationRequest, reply: Uint8Array): Replay {
     if (this.events.hasListeners) this.events.emit({ type: 'replayed', ...subjectOf(request) });
     return { outcome: 'replay', reply };
+  }
+
+  /** The key belongs to another call: to other content, or to the same content of another caller. */
+  reused(request: OperationRequest, recorded: string): Refused {
+    const code = 'IDEMPOTENCY_KEY_REUSED';
+    return isOtherCaller(recorded, request.fingerprint)
+      ? this.refuse(request, code, { unmet: { code, ...OTHER_CALLER } })
+      : this.refuse(request, code);
   }
 
   refuse(
@@ -41,3 +50,9 @@ export class Answers {
     return { outcome: 'unprotected' };
   }
 }
+
+const OTHER_CALLER = {
+  members: { differs: 'credentials' },
+  detail:
+    'The content is the same, but this key was used with other credentials. Repeat it with those of the first call, or send a new key if that call is not yours.',
+};

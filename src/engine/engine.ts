@@ -252,7 +252,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
       case 'running':
       case 'replied':
         if (!fingerprintsMatch(request.fingerprint, local.fingerprint)) {
-          return this.answers.refuse(request, 'IDEMPOTENCY_KEY_REUSED');
+          return this.answers.reused(request, local.fingerprint);
         }
         return phase.name === 'replied'
           ? this.answers.duplicate(request, phase.reply)
@@ -271,7 +271,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
       case 'completed':
         return this.answers.duplicate(request, result.reply);
       case 'mismatch':
-        return this.answers.refuse(request, 'IDEMPOTENCY_KEY_REUSED');
+        return this.answers.reused(request, result.fingerprint);
       case 'held':
         return this.answers.refuse(request, 'IDEMPOTENCY_OUTCOME_UNKNOWN');
       case 'unknown':

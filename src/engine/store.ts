@@ -64,6 +64,8 @@ export interface InFlight {
 /** The record belongs to other content. Told before anything else about the record. */
 export interface Mismatch {
   readonly outcome: 'mismatch';
+  /** The record's. */
+  readonly fingerprint: string;
 }
 
 /** The outcome is not known; an operator has to settle it. */

@@ -21,6 +21,16 @@ const ACQUIRING: Phase = { name: 'acquiring' };
 const RUNNING: Phase = { name: 'running' };
 const GONE: Phase = { name: 'gone' };
 
+/** Stands in a fingerprint between the content and the caller, where that is a part of it. */
+export const CALLER = '.';
+
+/** True when two fingerprints are of the same content, sent by different callers. */
+export function isOtherCaller(a: string, b: string): boolean {
+  const [content, caller] = a.split(CALLER);
+  const [otherContent, otherCaller] = b.split(CALLER);
+  return content === otherContent && caller !== otherCaller;
+}
+
 /** True when a call with one fingerprint may be answered from a record with the other. */
 export function fingerprintsMatch(a: string, b: string): boolean {
   return a === b || a === '' || b === '';

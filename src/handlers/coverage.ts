@@ -112,13 +112,13 @@ export class Coverage implements OnApplicationBootstrap {
   }
 
   private entryOf(handler: ProtectedHandler): CoverageEntry {
-    const { kind, name, scope, scopesByPath, layers, isScheduled } = handler;
+    const { kind, name, scopes, layers, isScheduled } = handler;
     const word = this.readers.find((reader) => reader.kind === kind)?.word ?? 'method';
     return {
       kind: isScheduled ? 'job' : word,
       name,
       protection: 'idempotent',
-      scopes: [...new Set(scopesByPath?.values() ?? [scope])],
+      scopes,
       strategies: layers.map(({ policy }) => policy.strategy),
     };
   }

@@ -1,16 +1,23 @@
 import { Logger, type Type } from '@nestjs/common';
 import type { ApplicationConfig, ModuleRef, ModulesContainer } from '@nestjs/core';
 import { wrongOption } from '../engine/configuration-error.js';
-import type { CallKind, CallKinds } from '../keys/call.js';
+import type { CallKind, CallKinds, IncomingRequest } from '../keys/call.js';
 import type { Schedule } from '../keys/key-source.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
 import { OPTIONS_METADATA } from '../options/metadata.js';
 
+/** Which of the scopes of a handler a request belongs to. */
+export type ScopeOfRequest = (request: IncomingRequest) => string;
+
 /** One way on which calls come to a method. */
 export interface Endpoint {
   readonly kind: CallKind;
-  /** The namespaces of its keys, by the path of the route, or its only one. */
-  readonly scopes: ReadonlyMap<string, string> | string;
+  /** The namespaces of its keys, the first of which stands for all; one, unless it is several routes. */
+  readonly scopes: readonly string[];
+  /** Of its routes, in the forms that HTTP frameworks know them in. */
+  readonly paths?: readonly string[];
+  /** Which of the scopes a request belongs to; absent when there is one. */
+  readonly scopeOf?: ScopeOfRequest;
   /** Callers get values of the handler, which a serializer further out would change. */
   readonly answersValues?: boolean;
   /** What is known of it as a handler of messages. */

@@ -327,14 +327,13 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
       this.handlers.set(kind, handlers);
       add(handlers, made, type, handler);
       if (kind === 'http') add(this.routes, method, type, handler);
-      const own = typeof scopes === 'string' ? [scopes] : [...scopes.values()];
       const ofStrategies = handler.layers.flatMap(({ scope }) => scope ?? []);
       const all = this.scopes.get(kind) ?? new Set<string>();
       this.scopes.set(kind, all);
-      for (const scope of [handler.scope, ...own, ...ofStrategies]) all.add(scope);
+      for (const scope of [handler.scope, ...scopes, ...ofStrategies]) all.add(scope);
       const given = layers[0]?.scope ?? classOptions.scope;
       if (given !== undefined) this.owners.named(type, name, given);
-      else for (const scope of own) this.owners.claim(type, name, scope);
+      else for (const scope of scopes) this.owners.claim(type, name, scope);
     }
   }
 }

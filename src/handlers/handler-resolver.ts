@@ -1,5 +1,4 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { chain } from '../engine/awaitable.js';
 import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import type { OperationRequest } from '../engine/operation.js';
 import type { IdempotencyStore } from '../engine/store.js';
@@ -11,10 +10,10 @@ import {
   MODULE_DEFAULTS,
 } from '../options/idempotency.options.js';
 import { type ResolvedFingerprint, resolveFingerprint } from '../keys/fingerprint.js';
+import { type CredentialDigest, credentialDigests } from '../keys/credentials.js';
 import type { KeyContext } from '../keys/key-source.js';
 import { resolvePrincipal } from '../keys/principal.js';
 import { resolveKey } from '../keys/key-sources.js';
-import { sha256 } from '../keys/record-id.js';
 import type { StrategyPlan } from '../strategies/strategy.js';
 import { StrategyRegistry } from '../strategies/strategy-registry.js';
 import {
@@ -64,12 +63,18 @@ interface Layer {
 @Injectable()
 export class HandlerResolver {
   private readonly runs = new Map<string, ResolvedRun>();
+  /** Tells callers apart whose principal is not known. */
+  readonly credentials: CredentialDigest;
 
   constructor(
     @Inject(MODULE_OPTIONS_TOKEN) private readonly moduleOptions: IdempotencyModuleOptions,
     @Inject(IDEMPOTENCY_STORE) private readonly store: IdempotencyStore,
     private readonly strategies: StrategyRegistry,
-  ) {}
+  ) {
+    this.credentials = credentialDigests(
+      moduleOptions.credentialHeaders ?? MODULE_DEFAULTS.credentialHeaders,
+    );
+  }
 
   /** @throws {@link IdempotencyConfigurationError} */
   resolve(declaration: HandlerDeclaration): ResolvedHandler {
@@ -98,7 +103,7 @@ export class HandlerResolver {
         checkDefaults(defaults);
         policyOf(defaults, defaults.strategy ?? DEFAULTS.strategy);
         resolveTransaction(defaults, this.store);
-        resolveFingerprint(defaults.fingerprint);
+        resolveFingerprint(defaults.fingerprint, {});
         this.strategies.get(defaults.strategy ?? DEFAULTS.strategy);
       },
     );
@@ -151,28 +156,33 @@ export class HandlerResolver {
   }
 
   private resolved(declaration: HandlerDeclaration, layers: readonly Layer[]): ProtectedHandler {
-    const [scope, scopesByPath] = scopesOf(declaration, layers[0]!.options);
+    const [scope, scopes, scopeOf] = scopesOf(declaration, layers[0]!.options);
     const transaction = this.transaction(layers);
     const keys: KeyContext = {
       headerName: this.moduleOptions.header ?? MODULE_DEFAULTS.header,
       kind: declaration.kind,
+      credentials: this.credentials,
       schedule: declaration.schedule,
     };
     const resolved = layers.map((layer, index) =>
       this.protectedLayer(layer, index, keys, transaction),
     );
     checkScopes(layers);
-    const principal = layers.find(({ options }) => options.principal)?.options.principal;
+    const principal =
+      layers.find(({ options }) => options.principal)?.options.principal ??
+      this.moduleOptions.principal;
     return {
       kind: declaration.kind,
       name: declaration.name,
       method: declaration.method,
       scope,
-      scopesByPath,
-      paths: typeof declaration.scopes === 'string' ? [] : [...declaration.scopes.keys()],
+      scopes,
+      scopeOf,
+      paths: declaration.paths ?? [],
       layers: resolved as [ProtectedLayer, ...ProtectedLayer[]],
       policy: resolved[0]!.policy,
-      principal: resolvePrincipal(principal ?? this.moduleOptions.principal),
+      principal: resolvePrincipal(principal),
+      isPrincipalAssumed: principal === undefined,
       message: declaration.message,
       isScheduled: declaration.schedule !== undefined,
       content: declaration.content,
@@ -189,7 +199,6 @@ export class HandlerResolver {
   ): ProtectedLayer {
     const { strategy, options, plan } = layer;
     const key = resolveKey(plan.key, keys);
-    const fingerprint = resolveFingerprint(options.fingerprint);
     const policy = policyOf(options, strategy);
     const required = options.required ?? DEFAULTS.required;
     const transaction = plan.transaction === 'never' ? undefined : transactionOfAll;
@@ -205,13 +214,26 @@ export class HandlerResolver {
         ? policy
         : { ...policy, keepsReply: false, retentionMs: policy.leaseMs },
       transaction,
-      fingerprint: key.coversContent ? matchesAll : fingerprintFor(plan, options, fingerprint),
+      fingerprint: key.coversContent ? matchesAll : this.fingerprintOf(plan, options),
       recover: options.recover,
       refusals: plan.refusals ?? {},
       begin: plan.begin?.bind(plan),
       options,
       plan,
     };
+  }
+
+  /** A reply that is kept is never given to another anonymous caller, whatever the strategy. */
+  private fingerprintOf(
+    plan: StrategyPlan,
+    { fingerprint }: IdempotentOptions,
+  ): ResolvedFingerprint {
+    const context = { credentials: this.credentials, isShared: plan.scope !== undefined };
+    const declared = resolveFingerprint(fingerprint, context);
+    if (plan.comparesContent) return declared;
+    return plan.keepsReply
+      ? resolveFingerprint(false, { credentials: this.credentials })
+      : matchesAll;
   }
 
   /** What one layer needs is that of all: they end together. */
@@ -263,22 +285,6 @@ function nameOf(value: unknown): string {
 }
 
 const matchesAll = (): string => '';
-
-/** A reply that is kept is never given to another anonymous caller, whatever the strategy. */
-function fingerprintFor(
-  plan: StrategyPlan,
-  { fingerprint }: IdempotentOptions,
-  declared: ResolvedFingerprint,
-): ResolvedFingerprint {
-  if (plan.comparesContent)
-    return plan.scope === undefined || fingerprint === undefined ? declared : withRoute(declared);
-  return plan.keepsReply ? resolveFingerprint(false) : matchesAll;
-}
-
-/** Where handlers share a namespace, one is never answered with the reply of another. */
-function withRoute(declared: ResolvedFingerprint): ResolvedFingerprint {
-  return (call) => chain(declared(call), (content) => sha256(`${content} ${call.scope}`));
-}
 
 /** An option that is there but `undefined` must not hide the one below it. */
 function withoutUndefined(options: IdempotentOptions): IdempotentOptions {

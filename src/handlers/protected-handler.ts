@@ -4,7 +4,7 @@ import type { CallKind, IdempotentCall } from '../keys/call.js';
 import type { ResolvedKey } from '../keys/key-sources.js';
 import type { ErrorDecision, IdempotentOptions } from '../options/idempotency.options.js';
 import type { StrategyPlan } from '../strategies/strategy.js';
-import type { Endpoint, MessageEndpoint } from './endpoint.js';
+import type { Endpoint, MessageEndpoint, ScopeOfRequest } from './endpoint.js';
 
 /** One `@Idempotent()` of a handler. */
 export interface ProtectedLayer {
@@ -40,8 +40,10 @@ export interface ProtectedHandler {
   readonly method: unknown;
   /** The namespace of its keys; with several routes, that of the first. */
   readonly scope: string;
-  /** Only with several routes: the scope of each, by its path. */
-  readonly scopesByPath: ReadonlyMap<string, string> | undefined;
+  /** Those of all its routes. */
+  readonly scopes: readonly string[];
+  /** Which of them a request belongs to; `undefined` when there is one. */
+  readonly scopeOf: ScopeOfRequest | undefined;
   /** Of its routes, in the forms that HTTP frameworks know them in. */
   readonly paths: readonly string[];
   /** Outermost first; one, unless the decorator is there several times. */
@@ -49,6 +51,8 @@ export interface ProtectedHandler {
   /** The outermost layer's. */
   readonly policy: OperationPolicy;
   readonly principal: (call: IdempotentCall) => Awaitable<string | undefined>;
+  /** Nobody has said who the caller is: it is read from where guards usually put it. */
+  readonly isPrincipalAssumed: boolean;
   /** What is known of a handler of messages. */
   readonly message: MessageEndpoint | undefined;
   /** A timer calls it: nobody waits for an answer. */

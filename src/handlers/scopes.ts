@@ -1,6 +1,6 @@
 import { wrongOption } from '../engine/configuration-error.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
-import type { Endpoint } from './endpoint.js';
+import type { Endpoint, ScopeOfRequest } from './endpoint.js';
 
 /** What of a layer decides on its scope. */
 interface ScopedLayer {
@@ -8,15 +8,12 @@ interface ScopedLayer {
   readonly options: IdempotentOptions;
 }
 
-/** The first scope of a handler; with several routes, also that of each path. */
+/** The first scope of a handler; with several, also which of them a request belongs to. */
 export function scopesOf(
-  { scopes }: Endpoint,
+  { scopes, scopeOf }: Endpoint,
   { scope }: IdempotentOptions,
-): [string, ReadonlyMap<string, string> | undefined] {
-  if (scope !== undefined) return [scope, undefined];
-  if (typeof scopes === 'string') return [scopes, undefined];
-  const [first] = scopes.values();
-  return [first ?? '', scopes.size > 1 ? scopes : undefined];
+): [string, readonly string[], ScopeOfRequest | undefined] {
+  return scope === undefined ? [scopes[0] ?? '', scopes, scopeOf] : [scope, [scope], undefined];
 }
 
 /** Two layers with the same keys would wait for each other for ever. */

@@ -1,8 +1,9 @@
 import { type Awaitable, chain } from '../engine/awaitable.js';
 import { wrongOption } from '../engine/configuration-error.js';
+import { CALLER } from '../engine/waiting.js';
 import type { IdempotentCall, IncomingRequest } from './call.js';
 import { canonicalJson, NotComparableError, quote } from './canonical-json.js';
-import { credentialDigest } from './principal.js';
+import { type CredentialDigest, defaultCredentials } from './credentials.js';
 import { sha256 } from './record-id.js';
 import {
   FingerprintUnavailableError,
@@ -16,17 +17,28 @@ export { FingerprintUnavailableError };
 /** The empty string would match the records of callers who have some. */
 const NO_CREDENTIALS = sha256('no credentials');
 
-/** Says what a retry must repeat: text, or any JSON-like value. Members in any order. */
+/** 128 bits tell the callers of one key apart. */
+const CALLER_DIGITS = 32;
+
+/** Says what a retry must repeat instead of the body: text, or any JSON-like value. Members in any order. */
 export type FingerprintFunction = (call: IdempotentCall) => Awaitable<unknown>;
 
 /**
- * A function, or `false`: a retry may differ in everything but its key. A caller whose principal
- * is not known has to repeat the credentials, or their absence, in any case.
+ * A function stands for the body (outside HTTP: for the arguments), and for nothing else: method, route,
+ * parameters and query count all the same. `false`: a retry may differ in everything but its key. A caller
+ * whose principal is not known has to repeat the credentials, or their absence, in any case.
  */
 export type FingerprintDeclaration = FingerprintFunction | false;
 
 /** Digest of what a retry must repeat; the empty string matches everything. */
 export type ResolvedFingerprint = (call: IdempotentCall) => Awaitable<string>;
+
+/** What fingerprints of an application have in common. */
+export interface FingerprintContext {
+  readonly credentials?: CredentialDigest;
+  /** Handlers share the namespace of the keys: one is never answered with the reply of another. */
+  readonly isShared?: boolean;
+}
 
 /**
  * The default fingerprint: a digest of method, route, parameters, query, body and files, and
@@ -38,9 +50,11 @@ export type ResolvedFingerprint = (call: IdempotentCall) => Awaitable<string>;
  * @param call its `scope` stands for the route
  * @throws {@link FingerprintUnavailableError} when the body cannot be read
  */
-export function requestFingerprint(call: IdempotentCall): string {
-  const route = quote(call.scope);
-  return sha256(`${call.request.method ?? ''}\n${route}\n${contentLines(call)}`);
+export function requestFingerprint(
+  call: IdempotentCall,
+  credentials: CredentialDigest = defaultCredentials,
+): string {
+  return ofCaller(digestOf(call, contentLines(call)), call, credentials);
 }
 
 /**
@@ -61,9 +75,11 @@ export function contentFingerprint(content: unknown): string {
  */
 export function resolveFingerprint(
   declaration: FingerprintDeclaration | undefined,
+  { credentials = defaultCredentials, isShared = false }: FingerprintContext = {},
 ): ResolvedFingerprint {
-  if (declaration === undefined) return requestFingerprint;
-  if (declaration === false) return callerFingerprint;
+  if (declaration === undefined) return (call) => requestFingerprint(call, credentials);
+  if (declaration === false)
+    return (call) => ofCaller(isShared ? sha256(call.scope) : '', call, credentials);
   if (typeof declaration !== 'function') {
     throw wrongOption(
       'fingerprint',
@@ -72,20 +88,29 @@ export function resolveFingerprint(
       'Leave the option out to compare method, route, parameters, query and body.',
     );
   }
-  return (call) => chain(declaration(call), (answer) => answerFingerprint(answer, call));
+  return (call) =>
+    chain(declaration(call), (answer) =>
+      ofCaller(digestOf(call, linesWith(call, answered(answer))), call, credentials),
+    );
 }
 
-/** Without a name, callers are told apart by their credentials, and by having none. */
-function callerFingerprint(call: IdempotentCall): string {
-  return call.principal === undefined ? (credentialDigest(call) ?? NO_CREDENTIALS) : '';
+function digestOf({ request, scope }: IdempotentCall, lines: string): string {
+  return sha256(`${request.method ?? ''}\n${quote(scope)}\n${lines}`);
 }
 
-function answerFingerprint(answer: unknown, call: IdempotentCall): string {
-  if (answer !== undefined && typeof answer !== 'function' && typeof answer !== 'symbol') {
-    const content = contentFingerprint(answer);
-    const credential = credentialDigest(call);
-    return credential === undefined ? content : sha256(content + credential);
-  }
+/**
+ * Without a name, callers are told apart by their credentials, and by having none: a part of its own,
+ * so that a refusal can say that it is not the content that differs.
+ */
+function ofCaller(content: string, call: IdempotentCall, credentials: CredentialDigest): string {
+  return call.principal === undefined
+    ? content + CALLER + (credentials(call) ?? NO_CREDENTIALS).slice(0, CALLER_DIGITS)
+    : content;
+}
+
+function answered(answer: unknown): unknown {
+  if (answer !== undefined && typeof answer !== 'function' && typeof answer !== 'symbol')
+    return answer;
   throw wrongOption(
     'fingerprint',
     answer,
@@ -95,9 +120,8 @@ function answerFingerprint(answer: unknown, call: IdempotentCall): string {
 }
 
 /**
- * What a call says, as canonical lines: parameters of the route, query, body, files, arguments, and
- * the digest of the caller's credentials where the principal is not known. Equal for equal
- * content however it is ordered, and different for different content.
+ * What a call says, as canonical lines: parameters of route and host, query, body, files, arguments.
+ * Equal for equal content however it is ordered, and different for different content.
  *
  * The work is bounded by what the body parsers let through (Express 100 kB and Fastify 1 MiB
  * by default): it grows with the size of the content, not with its depth.
@@ -110,15 +134,32 @@ export function contentLines(call: IdempotentCall, select?: (body: unknown) => u
   const { request } = call;
   const body = readBody(request);
   const files = isMultipart(request) ? uploadedFiles(request) : undefined;
+  return linesWith(call, select === undefined ? body : select(body), files, [
+    ...(call.args === undefined ? [] : [line('arguments', call.content ?? call.args)]),
+  ]);
+}
+
+function linesWith(
+  { request }: IdempotentCall,
+  content: unknown,
+  files?: unknown,
+  more: readonly string[] = [],
+): string {
   return [
     line('parameters', request.params),
+    line('hosts', hostsOf(request)),
     line('query', queryOf(request)),
-    line('body', select === undefined ? body : select(body)),
+    line('body', content),
     line('files', files),
-    line('credentials', credentialDigest(call)),
-    // Requests have none, and the digests of those on record are to stay what they are.
-    ...(call.args === undefined ? [] : [line('arguments', call.content ?? call.args)]),
+    ...more,
   ].join('\n');
+}
+
+/** The parameters of `@Controller({ host: ':tenant.example.com' })`, as Nest leaves them on the request. */
+function hostsOf({ hosts }: IncomingRequest): unknown {
+  return typeof hosts === 'object' && hosts !== null && Object.keys(hosts).length > 0
+    ? hosts
+    : undefined;
 }
 
 /** Canonical JSON never breaks a line, so that line breaks frame. An empty line says: nothing. */

@@ -1,5 +1,6 @@
 import type { Awaitable } from '../engine/awaitable.js';
 import type { CallKind, IdempotentCall } from './call.js';
+import type { CredentialDigest } from './credentials.js';
 
 /** What a key source may have to know of the module and of the method. */
 export interface KeyContext {
@@ -7,6 +8,8 @@ export interface KeyContext {
   readonly headerName: string;
   /** What calls the method; absent where that is not known. */
   readonly kind?: CallKind;
+  /** Tells callers apart whose principal is not known. */
+  readonly credentials?: CredentialDigest;
   /** Absent for a method that no timer calls. */
   readonly schedule?: Schedule;
 }

@@ -1,7 +1,6 @@
 import { type Awaitable, chain } from '../engine/awaitable.js';
 import { wrongOption } from '../engine/configuration-error.js';
 import type { Identifier, IdempotentCall } from './call.js';
-import { sha256 } from './record-id.js';
 
 /** Who is calling. `undefined`, `null` and `''` mean that nobody is known. */
 export type PrincipalFunction = (call: IdempotentCall) => Awaitable<Identifier | null | undefined>;
@@ -9,12 +8,29 @@ export type PrincipalFunction = (call: IdempotentCall) => Awaitable<Identifier |
 /** {@link PrincipalFunction} with its answer as text; `undefined` for an anonymous caller. */
 export type ResolvedPrincipal = (call: IdempotentCall) => Awaitable<string | undefined>;
 
-/** `request.user.id`, else `request.user.sub`, where that is a string, a number or a bigint. */
+/**
+ * `request.user.id`, else `.sub`, else `.userId`. An id that is an object, such as one of MongoDB, counts by
+ * the text that it has of its own.
+ *
+ * @throws {@link IdempotencyConfigurationError} for one that has none: it would make one caller of all
+ */
 export function defaultPrincipal(call: IdempotentCall): string | undefined {
   const user: unknown = call.request.user;
   if (typeof user !== 'object' || user === null) return undefined;
-  const { id, sub } = user as { readonly id?: unknown; readonly sub?: unknown };
-  return identifierText(id) ?? identifierText(sub);
+  const { id, sub, userId } = user as Readonly<Record<string, unknown>>;
+  return knownText(id, 'id') ?? knownText(sub, 'sub') ?? knownText(userId, 'userId');
+}
+
+function knownText(value: unknown, name: string): string | undefined {
+  if (value === undefined || value === null || value === '') return undefined;
+  const text = identifierText(value);
+  if (text !== undefined) return text;
+  throw wrongOption(
+    `principal: request.user.${name}`,
+    value,
+    'a string, a finite number, a bigint, or an object with toHexString() or toString() of its own',
+    'Give a function that names the caller, such as principal: (call) => call.request.user?.email.',
+  );
 }
 
 /**
@@ -62,7 +78,7 @@ function checkedPrincipal(given: unknown, what: string, remedy: string): string 
   throw wrongOption(
     'principal',
     given,
-    `${what}a string, a finite number, a bigint, null or undefined`,
+    `${what}a string, a finite number, a bigint, an object with text of its own, null or undefined`,
     remedy,
   );
 }
@@ -70,17 +86,16 @@ function checkedPrincipal(given: unknown, what: string, remedy: string): string 
 function identifierText(value: unknown): string | undefined {
   if (typeof value === 'string') return value === '' ? undefined : value;
   if (typeof value === 'number') return Number.isFinite(value) ? String(value) : undefined;
-  return typeof value === 'bigint' ? String(value) : undefined;
+  if (typeof value === 'bigint') return String(value);
+  return typeof value === 'object' && value !== null ? ownText(value) : undefined;
 }
 
-/**
- * Tells anonymous callers apart: a digest of the credentials that the request carries
- * (`Authorization`, else `Cookie`), or `undefined` when the principal is known or it carries none.
- */
-export function credentialDigest(call: IdempotentCall): string | undefined {
-  if (call.principal !== undefined) return undefined;
-  const { authorization, cookie } = call.request.headers;
-  // Names the kind: the same text as a token and as a cookie is not the same caller.
-  if (authorization) return sha256(JSON.stringify(['authorization', authorization]));
-  return cookie ? sha256(JSON.stringify(['cookie', cookie])) : undefined;
+/** What an object that stands for an identifier calls itself: an ObjectId, a UUID of a library. */
+function ownText(value: object): string | undefined {
+  const { toHexString } = value as { readonly toHexString?: unknown };
+  let text: unknown;
+  if (typeof toHexString === 'function') text = toHexString.call(value);
+  else if (!Array.isArray(value) && value.toString !== Object.prototype.toString)
+    text = value.toString();
+  return typeof text === 'string' && text !== '' ? text : undefined;
 }

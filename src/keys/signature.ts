@@ -1,4 +1,5 @@
 import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
+import { type CredentialDigest, defaultCredentials } from './credentials.js';
 import { contentLines } from './fingerprint.js';
 import type { DottedBodyPath, KeySource } from './key-source.js';
 import { sha256 } from './record-id.js';
@@ -164,12 +165,14 @@ export function signature<T = unknown>(options: SignatureOptions<T> = {}): KeySo
     );
   }
   const select = bodySelection(options);
-  return {
+  const signedBy = (credentials: CredentialDigest): KeySource => ({
     description: 'signature of the content',
     readsOnlyHead: false,
     coversContent: true,
     isNeverMissing: true,
     isNeverInvalid: true,
-    read: (call) => sha256(contentLines(call, select)),
-  };
+    read: (call) => sha256(`${contentLines(call, select)}\n${credentials(call) ?? ''}`),
+    resolve: (context) => signedBy(context.credentials ?? credentials),
+  });
+  return signedBy(defaultCredentials);
 }

@@ -91,8 +91,9 @@ export interface IdempotentOptions {
    */
   onDuplicate?: 'replay' | 'reject';
   /**
-   * What a retry must repeat: a function of the call, or `false` for nothing at all.
-   * @default method, route, params, query and body
+   * What a retry must repeat. A function stands for the body (outside HTTP: for the arguments) and
+   * nothing else; `false`: nothing at all.
+   * @default method, route, host and path params, query and body
    */
   fingerprint?: false | ((call: IdempotentCall) => Awaitable<unknown>);
   /**
@@ -167,9 +168,15 @@ export interface IdempotencyModuleOptions {
   allowMemoryStore?: boolean;
   /**
    * Who is calling; part of the namespace of every key.
-   * @default `request.user.id`, else `request.user.sub`
+   * @default `request.user.id`, else `.sub`, else `.userId`
    */
   principal?: PrincipalFunction;
+  /**
+   * Headers that tell callers apart where the principal is not known, beside `Authorization` and
+   * `Cookie`: a foreign caller with the same key is refused instead of getting the reply.
+   * @default X-API-Key
+   */
+  credentialHeaders?: readonly string[];
   /**
    * The request header that carries the key.
    * @default 'Idempotency-Key'
@@ -249,6 +256,7 @@ export const DEFAULTS = {
 
 /** The one table of the module's defaults. */
 export const MODULE_DEFAULTS = {
+  credentialHeaders: ['X-API-Key'],
   header: KEY_HEADER,
   storeTimeout: '2s',
   maxResponseBytes: 1024 * 1024,

@@ -9,12 +9,8 @@ import {
   MODULE_DEFAULTS,
 } from '../options/idempotency.options.js';
 import type { Identifier, IdempotentCall, IncomingRequest } from '../keys/call.js';
-import {
-  credentialDigest,
-  directPrincipal,
-  type ResolvedPrincipal,
-  resolvePrincipal,
-} from '../keys/principal.js';
+import { directPrincipal, type ResolvedPrincipal, resolvePrincipal } from '../keys/principal.js';
+import { type CredentialDigest, credentialDigests } from '../keys/credentials.js';
 import { recordId } from '../keys/record-id.js';
 import { TokenSeal } from './sealed-token.js';
 import { TOKEN_DEFAULTS } from '../options/token-options.js';
@@ -48,6 +44,7 @@ export class TokenService {
   private readonly header: string;
   private readonly purposes: ReadonlySet<string>;
   private readonly principal: ResolvedPrincipal;
+  private readonly credentials: CredentialDigest;
   private readonly retryAfterMs: number;
   private readonly problemBaseUrl: string | undefined;
 
@@ -62,6 +59,9 @@ export class TokenService {
     this.header = options.header ?? MODULE_DEFAULTS.header;
     this.purposes = new Set(['', ...purposes]);
     this.principal = resolvePrincipal(options.principal);
+    this.credentials = credentialDigests(
+      options.credentialHeaders ?? MODULE_DEFAULTS.credentialHeaders,
+    );
     this.retryAfterMs = parseDuration(
       'defaults.retryAfter',
       options.defaults?.retryAfter ?? DEFAULTS.retryAfter,
@@ -93,7 +93,7 @@ export class TokenService {
       throw new IdempotencyException('IDEMPOTENCY_PURPOSE_UNKNOWN', { problemBaseUrl });
     const call = { type: 'http', request, scope: tokenScope(purpose), principal: undefined };
     const principal = await this.principal(call);
-    return this.write(principal, ownerOf({ ...call, principal }), purpose);
+    return this.write(principal, this.ownerOf({ ...call, principal }), purpose);
   }
 
   /**
@@ -101,7 +101,11 @@ export class TokenService {
    * has to be on record as well.
    */
   isGenuine(token: string, call: IdempotentCall, purpose: string): boolean {
-    return this.seal.isGenuine(token, { purpose, owner: ownerOf(call) });
+    return this.seal.isGenuine(token, { purpose, owner: this.ownerOf(call) });
+  }
+
+  private ownerOf(call: IdempotentCall): string {
+    return tokenOwner(call.principal, this.credentials(call));
   }
 
   private async write(
@@ -132,10 +136,6 @@ export class TokenService {
 /** The namespace of the tokens for a purpose, whichever handlers take them. */
 export function tokenScope(purpose: string): string {
   return `token:${purpose}`;
-}
-
-function ownerOf(call: IdempotentCall): string {
-  return tokenOwner(call.principal, credentialDigest(call));
 }
 
 /** A known caller, the holder of some credentials, or nobody in particular. */

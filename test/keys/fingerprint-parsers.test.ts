@@ -68,9 +68,9 @@ async function withFastify(
 
 async function expectCompared(one: Promise<string>, same: Promise<string>, other: Promise<string>) {
   const [first, retry, different] = await Promise.all([one, same, other]);
-  expect(first).toMatch(/^[0-9a-f]{64}$/);
+  expect(first).toMatch(/^[0-9a-f]{64}\.[0-9a-f]{32}$/);
   expect(retry).toBe(first);
-  expect(different).toMatch(/^[0-9a-f]{64}$/);
+  expect(different).toMatch(/^[0-9a-f]{64}\.[0-9a-f]{32}$/);
   expect(different).not.toBe(first);
 }
 
@@ -87,8 +87,8 @@ describe('the fingerprint with Express', () => {
       );
       const [a, b] = [new URLSearchParams('a=1&b=2'), new URLSearchParams('b=2&a=1')];
       await expectCompared(send(a), send(b), send(new URLSearchParams('a=1')));
-      await expect(send('{}', json)).resolves.toMatch(/^[0-9a-f]{64}$/);
-      await expect(send(null)).resolves.toMatch(/^[0-9a-f]{64}$/);
+      await expect(send('{}', json)).resolves.toMatch(/^[0-9a-f]{64}\.[0-9a-f]{32}$/);
+      await expect(send(null)).resolves.toMatch(/^[0-9a-f]{64}\.[0-9a-f]{32}$/);
     }));
 
   it.each([
@@ -107,7 +107,7 @@ describe('the fingerprint with Express', () => {
     withExpress([memory.any()], async (send) => {
       const empty = '--x--\r\n';
       await expect(send(empty, 'multipart/form-data; boundary=x')).resolves.toMatch(
-        /^[0-9a-f]{64}$/,
+        /^[0-9a-f]{64}\.[0-9a-f]{32}$/,
       );
     }));
 
@@ -137,8 +137,8 @@ describe('the fingerprint with Fastify', () => {
           send('{"b":2, "a":1.0}', json),
           send('{"a":2}', json),
         );
-        await expect(send('{}', json)).resolves.toMatch(/^[0-9a-f]{64}$/);
-        await expect(send(null)).resolves.toMatch(/^[0-9a-f]{64}$/);
+        await expect(send('{}', json)).resolves.toMatch(/^[0-9a-f]{64}\.[0-9a-f]{32}$/);
+        await expect(send(null)).resolves.toMatch(/^[0-9a-f]{64}\.[0-9a-f]{32}$/);
       },
     ));
 

@@ -15,10 +15,10 @@ function fingerprint(request: Partial<IncomingRequest>, principal?: string): str
 }
 
 describe('the fingerprint of a request', () => {
-  it('is a SHA-256 in hexadecimal that never changes', () => {
+  it('is two digests in hexadecimal, of the content and of the caller, that never change', () => {
     const request = { params: { id: '7' }, query: { a: '1' }, body: { b: 1, a: [true, null] } };
     expect(fingerprint(request)).toBe(
-      '46227cd2d71e208bf2695f032d2ebcbada8f6dd78fcc7e9645af89e30e00f61a',
+      '0b3345d58cabeb65d1d81da59cc9e3b6cbddb8aa112bf707c781e4f79ff2e8e0.f5055825582c5dcc3f3db1b5c3014e44',
     );
   });
 
@@ -162,10 +162,21 @@ describe('a fingerprint of the application', () => {
     ['bytes', Buffer.from('a'), Buffer.from('b')],
   ])('is a digest of %s, at once or later', async (_, answer, other) => {
     const resolved = resolveFingerprint(() => answer)(callOf());
-    expect(resolved).toMatch(/^[0-9a-f]{64}$/);
-    expect(resolved).toBe(contentFingerprint(answer));
-    expect(resolved).not.toBe(contentFingerprint(other));
+    expect(resolved).toMatch(/^[0-9a-f]{64}\.[0-9a-f]{32}$/);
+    expect(resolved).not.toBe(resolveFingerprint(() => other)(callOf()));
     await expect(resolveFingerprint(async () => answer)(callOf())).resolves.toBe(resolved);
+  });
+
+  it('stands for the body, and for nothing else', () => {
+    const of = (request: Partial<IncomingRequest>, scope = 'POST /accounts/:id') =>
+      resolveFingerprint(() => 'a')(callOf(request, { scope }));
+    const one = of({ params: { id: '1' }, body: { seen: 1 } });
+    expect(of({ params: { id: '1' }, body: { seen: 2 } })).toBe(one);
+    expect(of({ params: { id: '2' } })).not.toBe(one);
+    expect(of({ params: { id: '1' }, query: { dry: 'true' } })).not.toBe(one);
+    expect(of({ params: { id: '1' }, hosts: { tenant: 'b' } })).not.toBe(one);
+    expect(of({ params: { id: '1' }, method: 'DELETE' })).not.toBe(one);
+    expect(of({ params: { id: '1' } }, 'POST /users/:id')).not.toBe(one);
   });
 
   it('is the same for members in another order', () => {
@@ -207,7 +218,7 @@ describe('a fingerprint of the application', () => {
     const compared = [{}, { cookie: 'a' }, { authorization: 'a' }].map((headers) =>
       resolveFingerprint(false)(callOf({ headers })),
     );
-    for (const digest of compared) expect(digest).toMatch(/^[0-9a-f]{64}$/);
+    for (const digest of compared) expect(digest).toMatch(/^\.[0-9a-f]{32}$/);
     expect(new Set(compared).size).toBe(compared.length);
   });
 

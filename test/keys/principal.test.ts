@@ -1,7 +1,7 @@
 import { IdempotencyConfigurationError } from '../../src/engine/configuration-error.js';
 import type { IncomingRequest } from '../../src/keys/call.js';
+import { credentialDigests } from '../../src/keys/credentials.js';
 import {
-  credentialDigest,
   defaultPrincipal,
   type PrincipalFunction,
   resolvePrincipal,
@@ -12,7 +12,26 @@ function signedIn(user: unknown): ReturnType<typeof callOf> {
   return callOf({ user: user as IncomingRequest['user'] });
 }
 
+/** As UUIDs of many libraries are. */
+class Uuid {
+  constructor(private readonly text: string) {}
+
+  toString(): string {
+    return this.text;
+  }
+}
+
 describe('the principal without a function', () => {
+  it.each([
+    ['an object without text', { id: {}, sub: 'alice' }],
+    ['a list', { id: ['a'] }],
+    ['an object with empty text', { id: { toString: () => '' } }],
+    ['NaN', { id: NaN }],
+    ['true', { userId: true }],
+  ])('is an error for %s, never nobody', (_, user) => {
+    expect(() => defaultPrincipal(signedIn(user))).toThrow(/principal: request\.user\.(id|userId)/);
+  });
+
   it.each([
     ['user.id', { id: 'alice', sub: 'x' }, 'alice'],
     ['user.sub', { sub: 'alice' }, 'alice'],
@@ -20,13 +39,14 @@ describe('the principal without a function', () => {
     ['zero', { id: 0 }, '0'],
     ['a bigint', { id: 12345678901234567890n }, '12345678901234567890'],
     ['user.sub when the id is empty', { id: '', sub: 'alice' }, 'alice'],
-    ['user.sub when the id is an object', { id: {}, sub: 'alice' }, 'alice'],
+    ['user.userId, as Nest’s own guides have it', { userId: 7, username: 'alice' }, '7'],
+    ['user.id before the others', { userId: 'c', sub: 'b', id: 'a' }, 'a'],
+    ['the digits of an ObjectId', { id: { toHexString: () => '65f0a1' } }, '65f0a1'],
+    ['the text of an object that has one of its own', { id: new Uuid('u-1') }, 'u-1'],
     ['nobody without a user', undefined, undefined],
     ['nobody for null', null, undefined],
     ['nobody for a name', 'alice', undefined],
     ['nobody for a user without both', { name: 'alice' }, undefined],
-    ['nobody for NaN', { id: NaN }, undefined],
-    ['nobody for true', { id: true }, undefined],
   ])('is %s', (_, user, principal) => {
     expect(defaultPrincipal(signedIn(user))).toBe(principal);
     expect(resolvePrincipal(undefined)(signedIn(user))).toBe(principal);
@@ -66,6 +86,7 @@ describe('the principal of a function', () => {
 });
 
 describe('the digest of the credentials', () => {
+  const credentialDigest = credentialDigests(['X-API-Key']);
   const digest = (headers: IncomingRequest['headers']) => credentialDigest(callOf({ headers }));
 
   it('is missing when the principal is known or nothing is sent', () => {
@@ -85,8 +106,18 @@ describe('the digest of the credentials', () => {
     expect(digest({ authorization: 'a' })).toBe(digests[0]);
   });
 
-  it('is that of the token alone where there is one: cookies change between retries', () => {
-    expect(digest({ authorization: 'a', cookie: 'b' })).toBe(digest({ authorization: 'a' }));
+  it('covers all that are there: a token of a service says nothing about the user whose cookie it is', () => {
+    const both = digest({ authorization: 'a', cookie: 'b' });
+    expect(both).not.toBe(digest({ authorization: 'a' }));
+    expect(both).not.toBe(digest({ cookie: 'b' }));
+    expect(both).not.toBe(digest({ authorization: 'a', cookie: 'c' }));
+    expect(digest({ cookie: 'b', authorization: 'a' })).toBe(both);
+  });
+
+  it('covers the headers that are named, and no others', () => {
+    expect(digest({ 'x-api-key': 'a' })).not.toBe(digest({ 'x-api-key': 'b' }));
+    expect(digest({ 'x-api-key': 'a' })).not.toBe(digest({ authorization: 'a' }));
+    expect(digest({ 'x-request-id': 'a' })).toBeUndefined();
   });
 
   it('is that of the cookie beside an empty token, and missing when both are empty', () => {

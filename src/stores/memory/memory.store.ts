@@ -108,7 +108,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     const matches =
       fingerprint === '' || record.fingerprint === '' || fingerprint === record.fingerprint;
     const isBound = record.state !== 'released' || record.steps !== undefined;
-    if (!matches && isBound) return { outcome: 'mismatch' };
+    if (!matches && isBound) return { outcome: 'mismatch', fingerprint: record.fingerprint };
 
     switch (record.state) {
       case 'completed':

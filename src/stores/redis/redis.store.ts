@@ -183,6 +183,7 @@ function acquireResult(answer: readonly unknown[]): AcquireResult {
     case 'held':
       return { outcome, reason: String(answer[1]) };
     case 'mismatch':
+      return { outcome, fingerprint: String(answer[1]) };
     case 'unknown':
       return { outcome };
   }

@@ -49,6 +49,7 @@ export class PostgresRecords extends SqlRecords {
       case 'held':
         return { outcome, reason: textOf(row.content) };
       case 'mismatch':
+        return { outcome, fingerprint: textOf(row.content) };
       case 'unknown':
         return { outcome };
       case 'claimable': {

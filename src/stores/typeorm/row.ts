@@ -25,7 +25,8 @@ export function standing(row: Row, request: AcquireRequest): Refusing | 'claimab
   if (isExpired(row)) return request.mustBeIssued ? { outcome: 'unknown' } : 'claimable';
   const state = row.state as RecordState;
   const isBound = state !== 'released' || asBytes(row.steps).length > 0;
-  if (isBound && isOtherContent(row, request.fingerprint)) return { outcome: 'mismatch' };
+  if (isBound && isOtherContent(row, request.fingerprint))
+    return { outcome: 'mismatch', fingerprint: textOf(row.fingerprint) };
   switch (state) {
     case 'completed':
       return { outcome: 'completed', reply: asBytes(row.reply) };

@@ -180,7 +180,7 @@ export class TypeOrmTransaction implements StoreTransaction {
   private async takenBy({ id, fingerprint }: AcquireRequest): Promise<Refusing> {
     const record = await this.committed.find(id);
     if (record !== undefined && !fingerprintsMatch(record.fingerprint, fingerprint))
-      return { outcome: 'mismatch' };
+      return { outcome: 'mismatch', fingerprint: record.fingerprint };
     if (record?.reply !== undefined) return { outcome: 'completed', reply: record.reply };
     if (record?.state === 'held') return { outcome: 'held', reason: record.reason ?? '' };
     return { outcome: 'in-flight', leaseRemainingMs: 0 };

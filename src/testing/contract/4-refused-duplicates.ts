@@ -60,6 +60,19 @@ export const refusedDuplicates = casesOf(4, {
     await assertReplays(harness.store, request, bytes('reply'));
   },
 
+  'tells whose content the record has, so that a refusal can say what differs': async (harness) => {
+    const { store } = harness;
+    const running = claimOf({ fingerprint: 'content.caller' });
+    await store.acquire(running);
+    const finished = claimOf({ fingerprint: 'content.caller' });
+    await store.acquire(finished);
+    await store.complete({ ...finished, reply: Buffer.from('reply') });
+    for (const { id } of [running, finished]) {
+      const refused = await store.acquire(claimOf({ id, fingerprint: 'content.other' }));
+      assert.deepEqual(refused, { outcome: 'mismatch', fingerprint: 'content.caller' });
+    }
+  },
+
   'answers other content with a mismatch after the lease has run out': async (harness) => {
     const old = await lapsed(harness);
     await assertRefused(harness, old.id, 'other content', 'mismatch');

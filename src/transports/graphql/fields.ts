@@ -44,7 +44,7 @@ function fieldEndpoint(hosted: HostedMethod, boot: Boot): Endpoint | 'safe' | un
     return 'safe';
   }
   if (root !== MUTATION) return undefined;
-  return { kind: 'graphql', scopes: scopeOf(hosted), answersValues: true };
+  return { kind: 'graphql', scopes: [scopeOf(hosted)], answersValues: true };
 }
 
 /** True for what `@Mutation()` has made of a method. */

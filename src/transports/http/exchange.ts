@@ -18,13 +18,6 @@ export interface FrameworkResponse {
   hijack?(): unknown;
 }
 
-interface RoutedRequest extends IncomingRequest {
-  /** Express. */
-  readonly route?: { readonly path?: unknown };
-  /** Fastify. */
-  readonly routeOptions?: { readonly url?: string };
-}
-
 const EXCHANGE = Symbol.for('nestjs-idempotency:exchange');
 /** What has become of a call at the interceptor; every way through it shares that. */
 export interface Entered {
@@ -77,7 +70,7 @@ export class HttpExchange implements TransportCall {
     return (request[EXCHANGE] ??= new HttpExchange(
       request,
       context.getArgByIndex<FrameworkResponse>(1),
-      scopeOf(request, handler),
+      handler.scopeOf?.(request) ?? handler.scope,
     ));
   }
 
@@ -94,10 +87,4 @@ export class HttpExchange implements TransportCall {
   get isSafe(): boolean {
     return isSafeMethod(this.request.method);
   }
-}
-
-function scopeOf(request: RoutedRequest, { scope, scopesByPath }: ProtectedHandler): string {
-  if (scopesByPath === undefined) return scope;
-  const path = request.routeOptions?.url ?? request.route?.path;
-  return (typeof path === 'string' ? scopesByPath.get(path) : undefined) ?? scope;
 }

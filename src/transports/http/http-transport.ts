@@ -17,12 +17,14 @@ import { CurrentOperation } from '../../operation/current-operation.js';
 import { HandlerRun, handlerRuns } from '../../operation/handler-run.js';
 import { type Begun, type CallForm, Operations } from '../../calls/operations.js';
 import type { Transport } from '../../calls/transport.js';
+import { HandlerResolver } from '../../handlers/handler-resolver.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import { encodeRecoveredHttpReply } from '../../calls/recovery-call.js';
 import { ANEW, type Entered, type FrameworkResponse, HttpExchange } from './exchange.js';
 import { HttpOperation, type HttpOperationContext } from './http-operation.js';
 import { problemHeaders } from './headers.js';
 import { replay, seal } from './replayer.js';
+import { UnknownCallers } from './unknown-callers.js';
 
 /** The pipeline ends normally, so that interceptors further out see it complete. */
 const ANSWERED: Entered = { pass: () => of(undefined) };
@@ -34,13 +36,16 @@ export class HttpTransport implements HttpOperationContext, CallForm<HttpExchang
   readonly encodeRecovered = encodeRecoveredHttpReply;
   readonly maxResponseBytes: number;
   private readonly problemBaseUrl: string | undefined;
+  private readonly unknownCallers: UnknownCallers;
   private readonly operations: Operations<HttpExchange>;
 
   constructor(
     private readonly engine: IdempotencyEngine,
     private readonly adapterHost: HttpAdapterHost,
+    resolver: HandlerResolver,
     @Inject(MODULE_OPTIONS_TOKEN) options: IdempotencyModuleOptions,
   ) {
+    this.unknownCallers = new UnknownCallers(resolver.credentials);
     this.maxResponseBytes = options.maxResponseBytes ?? MODULE_DEFAULTS.maxResponseBytes;
     this.problemBaseUrl = options.problemBaseUrl;
     this.operations = new Operations<HttpExchange>(engine, this, options.problemBaseUrl);
@@ -143,6 +148,10 @@ export class HttpTransport implements HttpOperationContext, CallForm<HttpExchang
       seal(exchange);
       return ANSWERED;
     });
+  }
+
+  unknownCaller(exchange: HttpExchange, handler: ProtectedHandler): void {
+    this.unknownCallers.notice(exchange, handler);
   }
 
   refusal(

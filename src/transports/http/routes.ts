@@ -15,6 +15,7 @@ import type {
   HostedMethod,
   Method,
 } from '../../handlers/endpoint.js';
+import { NEUTRAL, type RouteTemplate, scopeOfRequest } from './route-places.js';
 
 /** Nest's metadata key on `@Sse()` handlers. */
 const SSE_METADATA = '__sse__';
@@ -64,13 +65,12 @@ function routeEndpoint(hosted: HostedMethod, boot: Boot): Endpoint | 'safe' | un
     );
     return 'safe';
   }
-  const scopes = new Map(
-    templates.flatMap(({ path, scope }) => [
-      [path, scope],
-      [expressPath(path), scope],
-    ]),
-  );
-  return { kind: 'http', scopes };
+  return {
+    kind: 'http',
+    scopes: [...new Set(templates.map(({ scope }) => scope))],
+    paths: [...new Set(templates.flatMap((template) => template.paths))],
+    scopeOf: scopeOfRequest(templates, boot.config.getVersioning()),
+  };
 }
 
 /** Those of all modules that mount the controller. */
@@ -110,15 +110,6 @@ interface RouteSource {
   readonly applicationId: string;
 }
 
-/** A route of a handler. */
-interface RouteTemplate {
-  readonly method: string;
-  /** With global prefix, module path and URI version, as the HTTP framework knows it. */
-  readonly path: string;
-  /** `METHOD /path`, and version and host where those tell routes apart. */
-  readonly scope: string;
-}
-
 /** The routes of a handler; none when it is not a route. */
 function routeTemplates(source: RouteSource, config: ApplicationConfig): RouteTemplate[] {
   const { controller, handler } = source;
@@ -130,8 +121,8 @@ function routeTemplates(source: RouteSource, config: ApplicationConfig): RouteTe
     versioning?.defaultVersion) as Version | undefined;
   const factory = new RoutePathFactory(config);
   const method = RequestMethod[requestMethod];
-  const suffix =
-    versionSuffix(versioning?.type, methodVersion ?? controllerVersion) + hostSuffix(controller);
+  const versions = versionsOf(versioning?.type, methodVersion ?? controllerVersion);
+  const hosts = hostsOf(controller);
   const templates: RouteTemplate[] = [];
   for (const controllerPath of paths(Reflect.getMetadata(PATH, controller)))
     for (const methodPath of paths(Reflect.getMetadata(PATH, handler)))
@@ -147,7 +138,12 @@ function routeTemplates(source: RouteSource, config: ApplicationConfig): RouteTe
         },
         requestMethod,
       ))
-        templates.push({ method, path, scope: `${method} ${path}${suffix}` });
+        for (const version of versions)
+          for (const host of hosts) {
+            const scope = `${method} ${path}${label('version', version)}${label('host', host)}`;
+            const known = [...new Set([path, expressPath(path)])];
+            templates.push({ method, paths: known, host, version, scope });
+          }
   return templates;
 }
 
@@ -168,13 +164,23 @@ function modulePath({ module, applicationId }: RouteSource): string | undefined 
 }
 
 /** Versions outside the URI share one path. */
-function versionSuffix(type: VersioningType | undefined, version: Version | undefined): string {
-  if (type === undefined || type === VersioningType.URI || version === undefined) return '';
+function versionsOf(
+  type: VersioningType | undefined,
+  version: Version | undefined,
+): (string | undefined)[] {
+  if (type === undefined || type === VersioningType.URI || version === undefined)
+    return [undefined];
   const versions = Array.isArray(version) ? version : [version];
-  return ` version ${versions.map((one) => (one === VERSION_NEUTRAL ? 'neutral' : String(one))).join(', ')}`;
+  return versions.map((one) => (one === VERSION_NEUTRAL ? NEUTRAL : String(one)));
 }
 
-function hostSuffix(controller: NewableFunction): string {
-  const host = Reflect.getMetadata(HOST, controller) as string | RegExp | undefined;
-  return host === undefined ? '' : ` host ${String(host)}`;
+function hostsOf(controller: NewableFunction): (string | undefined)[] {
+  const host = Reflect.getMetadata(HOST, controller) as
+    string | RegExp | readonly (string | RegExp)[] | undefined;
+  if (host === undefined) return [undefined];
+  return (Array.isArray(host) ? host : [host]).map(String);
+}
+
+function label(name: string, value: string | undefined): string {
+  return value === undefined ? '' : ` ${name} ${value}`;
 }

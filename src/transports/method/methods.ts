@@ -31,7 +31,7 @@ function methodEndpoint({ type, name, methodName, method }: HostedMethod, boot: 
   const isProcessor = methodName === 'process' && Reflect.hasMetadata(PROCESSOR, type);
   return {
     kind: 'method',
-    scopes: name,
+    scopes: [name],
     schedule: scheduleOf(method, boot),
     content: isProcessor ? contentOfJob : undefined,
   };

@@ -58,7 +58,7 @@ function messageEndpoint({ name, method }: HostedMethod): Endpoint | undefined {
   const isEvent = isEventHandler(method);
   return {
     kind: 'rpc',
-    scopes: scopeOf(patterns, name),
+    scopes: [scopeOf(patterns, name)],
     answersValues: !isEvent,
     message: {
       patterns,

@@ -6,7 +6,7 @@
 --          a fencing token that the new one has to exceed
 -- returns  {'acquired', attempt, fencing token, 1 when the last owner's lease ran out, steps}
 --          {'completed', reply}    {'in-flight', ms until the lease ends}
---          {'held', reason}        {'mismatch'}        {'unknown'}
+--          {'held', reason}        {'mismatch', the record's fingerprint}        {'unknown'}
 
 local owner, fingerprint = ARGV[1], ARGV[2]
 local lease_ms, retention_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -18,7 +18,7 @@ if not record then
 else
   local matches = fingerprint == '' or record.fingerprint == '' or fingerprint == record.fingerprint
   local is_bound = record.state ~= 'r' or record.steps
-  if not matches and is_bound then return { 'mismatch' } end
+  if not matches and is_bound then return { 'mismatch', record.fingerprint } end
   if record.state == 'c' then return { 'completed', record.content } end
   if record.state == 'h' then return { 'held', record.content } end
   if record.state == 'i' then

@@ -11,7 +11,7 @@
 --              then take-over.sql may claim it; 'ahead': in flight since before the clock was set back,
 --              then bound-lease.sql comes next
 --   amount     when acquired the fencing token, when in flight the milliseconds until the lease ends
---   content    when completed the reply, when held the reason
+--   content    when completed the reply, when held the reason, with a mismatch the record's fingerprint
 -- returns none when there is no record and it had to be issued; else when someone else's claim
 -- came between, which the caller finds out by asking again.
 WITH claimed AS (
@@ -45,6 +45,11 @@ SELECT
     ELSE state
   END,
   least(lease_ends_at - {{now_ms}}, lease_ms),
-  coalesce(reply, reason)
+  CASE
+    WHEN fingerprint <> :fingerprint::bytea
+      AND octet_length(fingerprint) > 0 AND octet_length(:fingerprint::bytea) > 0
+      AND (state <> 'released' OR octet_length(steps) > 0) THEN fingerprint
+    ELSE coalesce(reply, reason)
+  END
 FROM {{table}}
 WHERE id = :id::bytea

@@ -1,0 +1,29 @@
+import { Logger } from '@nestjs/common';
+import type { ProtectedHandler } from '../../handlers/protected-handler.js';
+import type { IdempotentCall } from '../../keys/call.js';
+import type { CredentialDigest } from '../../keys/credentials.js';
+
+const logger = new Logger('Idempotency');
+
+/**
+ * Warns, once for each handler, when a reply is kept for a caller that cannot be told from others: anybody
+ * who repeats key and content gets it. Quiet where the application has said who the caller is, also when
+ * it says nobody.
+ */
+export class UnknownCallers {
+  private readonly told = new WeakSet<ProtectedHandler>();
+
+  constructor(private readonly credentials: CredentialDigest) {}
+
+  notice(call: IdempotentCall, handler: ProtectedHandler): void {
+    if (!handler.isPrincipalAssumed || this.told.has(handler)) return;
+    const keeps = handler.layers.some(
+      ({ policy, perPrincipal }) => policy.keepsReply && perPrincipal,
+    );
+    if (!keeps || this.credentials(call) !== undefined) return;
+    this.told.add(handler);
+    logger.warn(
+      `${handler.scope} keeps replies for callers that cannot be told apart: a request came without request.user and without credentials. Whoever sends the same key and content gets the reply. Name the caller with the option principal, or the header that tells callers apart with credentialHeaders; if everybody may have the reply, set principal: () => undefined.`,
+    );
+  }
+}

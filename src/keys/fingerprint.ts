@@ -134,9 +134,8 @@ export function contentLines(call: IdempotentCall, select?: (body: unknown) => u
   const { request } = call;
   const body = readBody(request);
   const files = isMultipart(request) ? uploadedFiles(request) : undefined;
-  return linesWith(call, select === undefined ? body : select(body), files, [
-    ...(call.args === undefined ? [] : [line('arguments', call.content ?? call.args)]),
-  ]);
+  const args = call.args === undefined ? [] : [line('arguments', call.content ?? call.args)];
+  return linesWith(call, select === undefined ? body : select(body), files, args);
 }
 
 function linesWith(

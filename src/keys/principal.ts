@@ -92,10 +92,11 @@ function identifierText(value: unknown): string | undefined {
 
 /** What an object that stands for an identifier calls itself: an ObjectId, a UUID of a library. */
 function ownText(value: object): string | undefined {
-  const { toHexString } = value as { readonly toHexString?: unknown };
-  let text: unknown;
-  if (typeof toHexString === 'function') text = toHexString.call(value);
-  else if (!Array.isArray(value) && value.toString !== Object.prototype.toString)
-    text = value.toString();
+  if (Array.isArray(value)) return undefined;
+  const methods = value as Readonly<Record<string, unknown>>;
+  const own = methods['toHexString'] ?? methods['toString'];
+  // The one of all objects says the same of all of them.
+  if (typeof own !== 'function' || own === Object.prototype.toString) return undefined;
+  const text: unknown = own.call(value);
   return typeof text === 'string' && text !== '' ? text : undefined;
 }

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { IdempotencyConfigurationError } from '../../src/engine/configuration-error.js';
 import {
-  contentFingerprint,
   type FingerprintDeclaration,
   FingerprintUnavailableError,
   requestFingerprint,

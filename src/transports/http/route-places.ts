@@ -93,7 +93,8 @@ function versionsOf(
       const given = versioning.extractor(request);
       return Array.isArray(given) ? given : [given];
     }
-    default:
+    case VersioningType.URI:
+    case undefined:
       return [];
   }
 }

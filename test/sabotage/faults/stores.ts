@@ -61,7 +61,7 @@ export const STORE_FAULTS: readonly Fault[] = [
     name: 'memory: other content is not told from the first one',
     breaks: ['guarantee 4', 'store memory', 'S3b'],
     file: MEMORY,
-    find: "if (!matches && isBound) return { outcome: 'mismatch' };",
+    find: "if (!matches && isBound) return { outcome: 'mismatch', fingerprint: record.fingerprint };",
     put: '',
     tests: [MEMORY_CONTRACT],
   },

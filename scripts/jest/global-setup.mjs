@@ -1,5 +1,5 @@
 // Gives the run its folder, and lends servers to the tests that ask: each starts at the first request.
-import { build } from 'esbuild';
+import { build, stop } from 'esbuild';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -58,6 +58,8 @@ async function loadLender(folder) {
     packages: 'external',
     logLevel: 'error',
   });
+  // Its service would wait for more.
+  await stop();
   const { Lender } = await import(pathToFileURL(outfile).href);
   rmSync(outfile);
   return new Lender(folder);

@@ -29,7 +29,8 @@ type Send = (body: string | FormData | URLSearchParams | null, type?: string) =>
 
 function sender(port: number): Send {
   return async (body, type) => {
-    const headers: Record<string, string> = type === undefined ? {} : { 'content-type': type };
+    // A connection that is kept alive may be closing.
+    const headers = { connection: 'close', ...(type !== undefined && { 'content-type': type }) };
     const response = await fetch(`http://127.0.0.1:${port}/`, { method: 'POST', body, headers });
     return response.text();
   };

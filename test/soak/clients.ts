@@ -31,6 +31,7 @@ export async function pay(url: string, payment: Payment, work: Work): Promise<Ca
     const response = await fetch(url, {
       method: 'POST',
       headers: {
+        connection: 'close',
         'content-type': 'application/json',
         'idempotency-key': payment.key,
         'x-principal': payment.principal,

@@ -9,7 +9,7 @@ type Shop = Child<Ready>;
 async function throughRoute({ ready }: Shop, key: string): Promise<Answer> {
   const response = await fetch(`http://127.0.0.1:${ready.port}/orders`, {
     method: 'POST',
-    headers: { 'Idempotency-Key': key },
+    headers: { connection: 'close', 'Idempotency-Key': key },
   });
   return (await response.json()) as Answer;
 }

@@ -1,30 +1,24 @@
-import { Client } from 'pg';
 import { type Child, ChildProgram } from '../support/child-program.js';
 import { PLATFORMS } from '../support/http.js';
-import { postgresUrl, startPostgres } from '../support/servers/postgres.js';
-import type { PrivateServer } from '../support/servers/private-server.js';
+import { sharedPostgres, type SharedServer } from '../support/servers/shared.js';
 import type { Entry, Ready } from './support/bookings.js';
 
-let server: PrivateServer;
+const databases: SharedServer[] = [];
 let program: ChildProgram;
 
 beforeAll(async () => {
-  server = await startPostgres();
   program = await ChildProgram.compile('test/transactions/programs/bookings.ts');
-}, 60_000);
+});
 
 afterAll(async () => {
   await program?.stop();
-  await server?.stop();
+  for (const database of databases) await database.stop();
 });
 
-/** A new database on the server. */
-async function createDatabase(name: string): Promise<string> {
-  const client = new Client({ connectionString: postgresUrl(server.port) });
-  await client.connect();
-  await client.query(`CREATE DATABASE ${name}`);
-  await client.end();
-  return postgresUrl(server.port, name);
+async function createDatabase(): Promise<string> {
+  const database = await sharedPostgres();
+  databases.push(database);
+  return database.url;
 }
 
 const DATABASES = [
@@ -40,8 +34,8 @@ describe.each(DATABASES)(
     beforeAll(async () => {
       app = await program.start<Ready>({
         HTTP: platform,
-        MAIN_URL: hasManySessions ? await createDatabase(`main_${platform}`) : '',
-        BILLING_URL: hasManySessions ? await createDatabase(`billing_${platform}`) : '',
+        MAIN_URL: hasManySessions ? await createDatabase() : '',
+        BILLING_URL: hasManySessions ? await createDatabase() : '',
       });
     });
 
@@ -50,7 +44,12 @@ describe.each(DATABASES)(
     const send = async (path: string, entry: Entry) => {
       const response = await fetch(url(path), {
         method: 'POST',
-        headers: { 'Content-Type': 'application/json', 'Idempotency-Key': entry.id },
+        // A connection that is kept alive may be closing.
+        headers: {
+          connection: 'close',
+          'Content-Type': 'application/json',
+          'Idempotency-Key': entry.id,
+        },
         body: JSON.stringify(entry),
       });
       const text = await response.text();
@@ -63,7 +62,9 @@ describe.each(DATABASES)(
     };
 
     const booked = async (prefix: string, source = 'main'): Promise<unknown> =>
-      (await fetch(url(`bookings/${source}/${prefix}`))).json();
+      (
+        await fetch(url(`bookings/${source}/${prefix}`), { headers: { connection: 'close' } })
+      ).json();
 
     it('is in the transaction of the operation, and @Transactional() joins it', async () => {
       const first = await send('joined', { id: 'joined' });

@@ -110,6 +110,8 @@ export async function pay(
   const response = await fetch(url, {
     method: 'POST',
     headers: {
+      // A connection that is kept alive may be closing.
+      connection: 'close',
       'Idempotency-Key': key,
       'Content-Type': 'application/json',
       ...(stopsAt && { [STOP_HEADER]: stopsAt }),
@@ -127,6 +129,7 @@ export async function pay(
 export async function tokenFrom({ ready }: Shop): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${ready.port}/idempotency/tokens`, {
     method: 'POST',
+    headers: { connection: 'close' },
   });
   return ((await response.json()) as { token: string }).token;
 }

@@ -78,6 +78,8 @@ export async function send(
   const response = await fetch(`http://127.0.0.1:${ready.port}/${what}/${id}`, {
     method: 'PUT',
     headers: {
+      // A connection that is kept alive may be closing.
+      connection: 'close',
       'If-Match': '"1"',
       'X-User': user,
       'Content-Type': 'application/json',

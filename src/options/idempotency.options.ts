@@ -99,7 +99,8 @@ export interface IdempotentOptions {
   /**
    * What becomes of an operation that failed after its handler began: `release` lets a retry
    * run, `store` replays the failure, `hold` stops until someone settles it. `error` is
-   * `undefined` when the handler answered with an error status by itself.
+   * `undefined` when the handler answered with an error status by itself. When a handler that has
+   * succeeded fails only to be answered, `release` means that its reply is not kept: it never runs again.
    * @default a 4xx `HttpException` is stored, except 408, 409, 423, 425 and 429; all else is released
    */
   onError?: (error: unknown, status: number) => Awaitable<ErrorDecision>;

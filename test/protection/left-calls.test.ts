@@ -141,6 +141,22 @@ describe.each(TARGETS)('a call that nobody waits for any more: %s', (name) => {
     expect(runs).toBe(1);
   });
 
+  it.each([
+    ['gives up', (source: Observable<unknown>) => source.pipe(timeout(PATIENCE_MS))],
+    ['makes the best of it', giveUp],
+  ])('ends with its handler when somebody %s further in', async (_name, change) => {
+    const inner: NestInterceptor = { intercept: (_context, next) => change(next.handle()) };
+    target = await bootTarget(name, { work, inner });
+    workGate = new Gate();
+    await target.call('k');
+    expect(runs).toBe(1);
+    expect(await target.call('k')).toContain('IDEMPOTENCY_KEY_IN_USE');
+    workGate.open();
+    await eventually(async () => (await target.state('k')) === 'completed');
+    expect(await target.call('k')).toContain('IDEMPOTENCY_REPLY_NOT_KEPT');
+    expect(runs).toBe(1);
+  });
+
   it('is renewed by nobody once it is over', async () => {
     await start(TIME_OUT);
     const gate = (storeGate = new Gate());

@@ -3,6 +3,7 @@ import { CONTENT_FAULTS } from './content.js';
 import { ENGINE_FAULTS } from './engine.js';
 import { KEY_FAULTS } from './keys.js';
 import { PILES_FAULTS } from './piles.js';
+import { PROTECTION_FAULTS } from './protection.js';
 import { SQL_FAULTS } from './sql.js';
 import { STORE_FAULTS } from './stores.js';
 import { STRATEGY_FAULTS } from './strategies.js';
@@ -13,6 +14,7 @@ export const FAULTS: readonly Fault[] = [
   ...ENGINE_FAULTS,
   ...KEY_FAULTS,
   ...TRANSPORT_FAULTS,
+  ...PROTECTION_FAULTS,
   ...STRATEGY_FAULTS,
   ...STORE_FAULTS,
   ...SQL_FAULTS,

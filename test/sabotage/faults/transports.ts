@@ -25,8 +25,8 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     name: 'http: a reply is not recorded at all',
     breaks: ['S1', 'S2', 'strategy unique-key'],
     file: HTTP_OPERATION,
-    find: 'return isFailed ? this.fail(this.error?.thrown, status, reply) : this.complete(reply);',
-    put: 'return isFailed ? this.fail(this.error?.thrown, status, reply) : this.release();',
+    find: 'if (!isFailed) return this.complete(reply);',
+    put: 'if (!isFailed) return this.release();',
     tests: [onExpress('answer-table', 'first calls and retries')],
   },
   {
@@ -36,14 +36,6 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     find: "  'GET', // RFC 9110, section 9.2.1\n  'HEAD',\n",
     put: '',
     tests: [['test/http/boot.test.ts', 'express .*on a class covers the routes that change state']],
-  },
-  {
-    name: 'http: an interceptor that is registered twice meets its own claim',
-    breaks: ['T12'],
-    file: 'src/transports/http/http-transport.ts',
-    find: 'if (exchange.isTaken) return next.handle();',
-    put: '',
-    tests: ['test/http/concurrency.test.ts'],
   },
   {
     name: 'http: the guard does not look at the key',
@@ -129,8 +121,8 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     name: 'http: a reply over the limit frees its key',
     breaks: ['T36', 'design 3.3'],
     file: HTTP_OPERATION,
-    find: '    const reply =\n      body === undefined\n',
-    put: '    if (body === undefined) return this.release();\n    const reply =\n      body === undefined\n',
+    find: 'const reply = this.replyOf(captured, isFailed);',
+    put: 'const reply = this.replyOf(captured, isFailed);\n    if (reply === NOT_KEPT) return this.release();',
     tests: [onExpress('replies', 'are sent whole but not kept')],
   },
   {
@@ -177,8 +169,8 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     name: 'http: a time-out further out frees the key of a handler that runs',
     breaks: ['T6', 'design 3.3'],
     file: HTTP_OPERATION,
-    find: '    if (this.isAnsweredByOther) {\n',
-    put: '    if (this.isAnsweredByOther) {\n      if (!run.hasEnded) return this.release();\n',
+    find: '(run.isSilent && !isHandlers))\n      return this.settleWithoutReply();',
+    put: '(run.isSilent && !isHandlers))\n      return run.hasEnded ? this.settleWithoutReply() : this.release();',
     tests: [onExpress('failures', 'by a time-out')],
   },
   {

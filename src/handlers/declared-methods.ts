@@ -160,14 +160,14 @@ const STREAMS: ReadonlySet<string> = new Set([
 
 /**
  * Refuses a method whose result has no one value: a stream has been read once it is on record, so that
- * the first caller would get nothing. Over HTTP streams are replies like any other.
+ * the first caller would get nothing. Of a route, streams and iterables are replies like any other.
  *
  * @throws {@link IdempotencyConfigurationError}
  */
-export function checkResult({ type, name, methodName, made }: Declared, isRoute: boolean): void {
+export function checkResult({ type, name, methodName, made }: Declared): void {
   const prototype = type.prototype as object;
   const returned: unknown = Reflect.getMetadata('design:returntype', prototype, methodName);
-  const isStream = !isRoute && typeof returned === 'function' && STREAMS.has(returned.name);
+  const isStream = typeof returned === 'function' && STREAMS.has(returned.name);
   if (!isStream && !Reflect.hasMetadata(GENERATOR_METADATA, made)) return;
   throw wrongOption(
     '@Idempotent()',

@@ -199,6 +199,7 @@ export class HandlerResolver {
   ): ProtectedLayer {
     const { strategy, options, plan } = layer;
     const key = resolveKey(plan.key, keys);
+    const fingerprint = this.fingerprintOf(plan, options);
     const policy = policyOf(options, strategy);
     const required = options.required ?? DEFAULTS.required;
     const transaction = plan.transaction === 'never' ? undefined : transactionOfAll;
@@ -214,7 +215,7 @@ export class HandlerResolver {
         ? policy
         : { ...policy, keepsReply: false, retentionMs: policy.leaseMs },
       transaction,
-      fingerprint: key.coversContent ? matchesAll : this.fingerprintOf(plan, options),
+      fingerprint: key.coversContent ? matchesAll : fingerprint,
       recover: options.recover,
       refusals: plan.refusals ?? {},
       begin: plan.begin?.bind(plan),

@@ -247,6 +247,7 @@ export interface PurgingStore {
   purgeExpired(limit: number): Awaitable<number>;
 }
 
+/** True for a store that has to be told to delete what has expired. */
 export function isPurging(store: object): store is PurgingStore {
   return typeof (store as Partial<PurgingStore>).purgeExpired === 'function';
 }

@@ -19,6 +19,7 @@ import {
   eventually,
   expectProblem,
   expectReplay,
+  PATIENT,
   type TestApp,
 } from '../support/http.js';
 import { startRedis } from '../support/servers/redis.js';
@@ -78,7 +79,7 @@ describe.each(PLACES)('encryption over %s', (_name, open) => {
   const start = async (encryption?: EncryptionOptions): Promise<TestApp> => {
     const app = await boot('express', {
       controllers: controllers(place.hasTransactions),
-      idempotency: { store: keptOpen(place.store), encryption },
+      idempotency: { ...PATIENT, store: keptOpen(place.store), encryption },
     });
     apps.push(app);
     return app;

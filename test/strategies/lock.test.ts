@@ -13,7 +13,7 @@ import {
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { ManualClock } from 'nestjs-idempotency/testing';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
-import { boot, eventually, expectProblem, type TestApp } from '../support/http.js';
+import { boot, eventually, expectProblem, PATIENT, type TestApp } from '../support/http.js';
 import { tally } from '../support/engine.js';
 import { sharedRedis } from '../support/servers/shared.js';
 import { POSTGRES } from '../support/sql-databases.js';
@@ -129,6 +129,7 @@ describe.each(PLACES)('strategy lock on $name', ({ start, platform }) => {
       controllers: [Coupons],
       clock,
       idempotency: {
+        ...PATIENT,
         store: await stores.open(),
         principal: ({ request }) => request.headers['x-user'] as string | undefined,
         defaults: { onAbandoned: 'hold' },

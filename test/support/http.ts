@@ -20,6 +20,12 @@ export type Platform = (typeof PLATFORMS)[number];
 
 type ModuleOptions = NonNullable<Parameters<typeof IdempotencyModule.forRoot>[0]>;
 
+/**
+ * For stores that answer: however busy the machine is, and however many calls share a connection, none
+ * of them takes a store for one that is down.
+ */
+export const PATIENT = { storeTimeout: '30s' } as const satisfies ModuleOptions;
+
 /** What the application of a test is made of. */
 export interface AppOptions extends Pick<ModuleMetadata, 'imports' | 'providers'> {
   readonly controllers: Type[];
@@ -305,7 +311,7 @@ export function expectProblem(reply: Reply, status: number, code: string): void 
 }
 
 /** Resolves as soon as the condition is true; fails when that takes too long. */
-export async function eventually(condition: () => unknown, timeoutMs = 5_000): Promise<void> {
+export async function eventually(condition: () => unknown, timeoutMs = 30_000): Promise<void> {
   const end = Date.now() + timeoutMs;
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`Not within ${timeoutMs} ms: ${condition.toString()}`);

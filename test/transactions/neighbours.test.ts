@@ -3,7 +3,7 @@ import { Idempotent } from 'nestjs-idempotency';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { Gate } from 'nestjs-idempotency/testing';
 import type { DataSource } from 'typeorm';
-import { boot, type TestApp } from '../support/http.js';
+import { boot, PATIENT, type TestApp } from '../support/http.js';
 import { MARIADB, type SqlDatabase } from '../support/sql-databases.js';
 
 describe('two databases on one MariaDB', () => {
@@ -22,7 +22,10 @@ describe('two databases on one MariaDB', () => {
     }
     await dataSource.runMigrations();
     const store = new TypeOrmStore({ dataSource, purge: false });
-    const app = await boot('express', { controllers: [Payments], idempotency: { store } });
+    const app = await boot('express', {
+      controllers: [Payments],
+      idempotency: { ...PATIENT, store },
+    });
     apps.push(app);
     return app;
   };

@@ -2,7 +2,7 @@ import { Controller, Post } from '@nestjs/common';
 import { Idempotent, MemoryStore, Operation, type IdempotentOperation } from 'nestjs-idempotency';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import type { DataSource } from 'typeorm';
-import { boot, bootError, PLATFORMS } from '../support/http.js';
+import { boot, bootError, PATIENT, PLATFORMS } from '../support/http.js';
 import { SQLITE, type SqlDatabase } from '../support/sql-databases.js';
 
 @Controller()
@@ -46,7 +46,10 @@ describe.each(PLATFORMS)('the data source of a transaction (%s)', (platform) => 
 
   it('is the one that the option names, for work and record', async () => {
     const store = new TypeOrmStore({ dataSource: main, sources: { billing }, purge: false });
-    const shop = await boot(platform, { controllers: [BillingController], idempotency: { store } });
+    const shop = await boot(platform, {
+      controllers: [BillingController],
+      idempotency: { ...PATIENT, store },
+    });
     try {
       expect((await shop.send('/bills', { key: 'k', body: {} })).status).toBe(201);
       const retry = await shop.send('/bills', { key: 'k', body: {} });
@@ -63,7 +66,7 @@ describe.each(PLATFORMS)('the data source of a transaction (%s)', (platform) => 
     const store = new TypeOrmStore({ dataSource: main, purge: false });
     const error = await bootError(platform, {
       controllers: [BillingController],
-      idempotency: { store },
+      idempotency: { ...PATIENT, store },
     });
     expect(error.message).toMatch(/transaction of BillingController\.bill.*"billing".*sources/);
   });
@@ -80,7 +83,7 @@ describe.each(PLATFORMS)('the data source of a transaction (%s)', (platform) => 
     const store = new TypeOrmStore({ dataSource: main, purge: false });
     const error = await bootError(platform, {
       controllers: [HastyController],
-      idempotency: { store },
+      idempotency: { ...PATIENT, store },
     });
     expect(error.message).toMatch(/transaction of HastyController\.hasty.*onStoreFailure/);
   });

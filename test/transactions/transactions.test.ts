@@ -1,7 +1,7 @@
 import { Controller, Post } from '@nestjs/common';
 import { Idempotent } from 'nestjs-idempotency';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
-import { boot } from '../support/http.js';
+import { boot, PATIENT } from '../support/http.js';
 import { MARIADB, PGLITE, POSTGRES, SQLITE } from '../support/sql-databases.js';
 import { describeOneTransaction } from './support/one-transaction.js';
 
@@ -27,7 +27,7 @@ describe('one transaction on a pool of one', () => {
     }
     const shop = await boot('express', {
       controllers: [StuckController],
-      idempotency: { store: new TypeOrmStore({ dataSource, purge: false }) },
+      idempotency: { ...PATIENT, store: new TypeOrmStore({ dataSource, purge: false }) },
     });
     try {
       expect((await shop.send('/stuck', { key: 'k', body: {} })).status).toBe(500);

@@ -5,7 +5,7 @@ import { RedisStore } from 'nestjs-idempotency/redis';
 import { IdempotencyRecord, TypeOrmResources, TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { FaultInjectingStore } from 'nestjs-idempotency/testing';
 import type { DataSource, EntityTarget, ObjectLiteral } from 'typeorm';
-import { boot, type Platform, type TestApp } from '../../support/http.js';
+import { boot, PATIENT, type Platform, type TestApp } from '../../support/http.js';
 import { sharedRedis, type SharedServer } from '../../support/servers/shared.js';
 import { MARIADB, POSTGRES, type SqlDatabase } from '../../support/sql-databases.js';
 
@@ -46,7 +46,7 @@ export class Instances {
     const opened = order.map((platform, index) =>
       boot(platform, {
         controllers: [controller],
-        idempotency: { store: stores[index], resources },
+        idempotency: { ...PATIENT, store: stores[index], resources },
       }),
     );
     const pair = (await Promise.all(opened)) as [TestApp, TestApp];

@@ -5,6 +5,7 @@ import type { DataSource, EntityTarget, ObjectLiteral } from 'typeorm';
 import {
   type AppOptions,
   boot,
+  PATIENT,
   type Platform,
   PLATFORMS,
   type TestApp,
@@ -59,7 +60,10 @@ export class StrategyShop {
     controller: Type,
     options: AppOptions['idempotency'] = { store: this.store() },
   ): Promise<TestApp> {
-    this.app = await boot(platform, { controllers: [controller], idempotency: options });
+    this.app = await boot(platform, {
+      controllers: [controller],
+      idempotency: { ...PATIENT, ...options },
+    });
     return this.app;
   }
 

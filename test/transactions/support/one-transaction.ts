@@ -9,7 +9,14 @@ import { currentManager, TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
 import { breakCommit, prepareToBreakCommits } from '../../support/break-commit.js';
-import { boot, expectReplay, type Platform, type Reply, type TestApp } from '../../support/http.js';
+import {
+  boot,
+  expectReplay,
+  PATIENT,
+  type Platform,
+  type Reply,
+  type TestApp,
+} from '../../support/http.js';
 import { type SqlDatabase, type SqlDatabaseKind } from '../../support/sql-databases.js';
 
 const CREATE_PAYMENTS =
@@ -105,7 +112,7 @@ export function describeOneTransaction(kind: SqlDatabaseKind, platform: Platform
       }
       return boot(platform, {
         controllers: [PaymentsController],
-        idempotency: { store: new TypeOrmStore({ dataSource: source, purge: false }) },
+        idempotency: { ...PATIENT, store: new TypeOrmStore({ dataSource: source, purge: false }) },
       });
     };
 

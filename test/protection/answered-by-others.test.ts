@@ -186,3 +186,50 @@ describe.each(CASES)('%s on %s, in the place of %s', (_name, platform, path, oth
     expect({ runs, mostAtOnce }).toEqual({ runs: 2, mostAtOnce: 1 });
   });
 });
+
+/** Answers only when it is let. */
+class GatedStore extends MemoryStore {
+  readonly gate = new Gate();
+
+  override acquire(
+    request: Parameters<MemoryStore['acquire']>[0],
+  ): ReturnType<MemoryStore['acquire']> {
+    const answer = super.acquire(request);
+    const late = this.gate.pass().then(() => answer);
+    return late as unknown as ReturnType<MemoryStore['acquire']>;
+  }
+}
+
+describe.each(PLATFORMS)('an answer that comes before the handler has begun, on %s', (platform) => {
+  it('gives the claim back, and nothing runs', async () => {
+    runs = 0;
+    gate = new Gate();
+    gate.open();
+    const store = new GatedStore();
+    let isSlow = true;
+    const configure = onTimeOut((response) => {
+      if (!isSlow) return;
+      response.statusCode = 503;
+      response.end('too slow');
+    });
+    const test = await boot(platform, {
+      controllers: [Payments],
+      idempotency: { store },
+      configure,
+    });
+    try {
+      const service = test.app.get(IdempotencyService);
+      const state = async () => (await service.find({ scope: 'POST /promise', key: 'k' }))?.state;
+      expect((await test.send('/promise', { key: 'k' })).text).toBe('too slow');
+      expect(await state()).toBe('in-flight');
+      store.gate.open();
+      await eventually(async () => (await state()) === 'released');
+      expect(runs).toBe(0);
+      isSlow = false;
+      expect((await test.send('/promise', { key: 'k' })).json()).toEqual({ run: 1 });
+      expect(test.complaints).toEqual([]);
+    } finally {
+      await test.close();
+    }
+  });
+});

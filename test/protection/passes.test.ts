@@ -1,4 +1,6 @@
 import { type NestInterceptor, UnprocessableEntityException } from '@nestjs/common';
+import { APP_INTERCEPTOR } from '@nestjs/core';
+import { IdempotencyInterceptor } from 'nestjs-idempotency';
 import {
   catchError,
   defer,
@@ -122,6 +124,20 @@ describe.each(TARGETS)('an interceptor around a protected handler: %s', (name) =
     expect(await target.call('k')).toBe('ok run 1');
     expect(runs).toBe(1);
   });
+
+  it.each([undefined, 'tries again at once', 'hedges'])(
+    'leads to one run with the interceptor registered for all handlers as well: %s',
+    async (hazard) => {
+      target = await bootTarget(name, {
+        work: pay,
+        outer: hazard === undefined ? undefined : AROUND[hazard]!(),
+        providers: [{ provide: APP_INTERCEPTOR, useClass: IdempotencyInterceptor }],
+      });
+      expect(await target.call('k')).toBe('ok run 1');
+      expect(await target.call('k')).toBe('ok run 1');
+      expect(runs).toBe(1);
+    },
+  );
 
   it('that tries again is refused again while another call runs', async () => {
     target = await bootTarget(name, { work: pay, outer: AROUND['tries again at once']!() });

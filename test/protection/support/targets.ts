@@ -1,4 +1,11 @@
-import { Controller, type NestInterceptor, Post, UseInterceptors } from '@nestjs/common';
+import {
+  Controller,
+  type NestInterceptor,
+  Post,
+  type Provider,
+  type Type,
+  UseInterceptors,
+} from '@nestjs/common';
 import { Mutation, Resolver } from '@nestjs/graphql';
 import { MessagePattern, Payload, Transport } from '@nestjs/microservices';
 import {
@@ -26,6 +33,8 @@ export interface TargetOptions {
   readonly work: () => unknown;
   readonly outer?: NestInterceptor;
   readonly inner?: NestInterceptor;
+  /** More providers of the application. */
+  readonly providers?: readonly Provider[];
   readonly store?: IdempotencyStore;
   readonly options?: Pick<IdempotentOptions, 'lease' | 'onError' | 'transaction' | 'wait'>;
 }
@@ -52,7 +61,7 @@ export function bootTarget(name: TargetName, options: TargetOptions): Promise<Ta
 
 async function bootRoute(
   platform: 'express' | 'fastify',
-  { work, outer, inner, store = new MemoryStore(), options }: TargetOptions,
+  { work, outer, inner, providers = [], store = new MemoryStore(), options }: TargetOptions,
 ): Promise<Target> {
   @Controller()
   class Payments {
@@ -65,6 +74,7 @@ async function bootRoute(
   }
   const test = await boot(platform, {
     controllers: [Payments],
+    providers: [...providers],
     idempotency: { store },
     configure: (app) => outer && app.useGlobalInterceptors(outer),
   });
@@ -84,6 +94,7 @@ async function bootField({
   work,
   outer,
   inner,
+  providers = [],
   store = new MemoryStore(),
   options,
 }: TargetOptions): Promise<Target> {
@@ -97,7 +108,7 @@ async function bootField({
     }
   }
   const test = await bootGraphql({
-    providers: [Payments],
+    providers: [Payments, ...providers],
     idempotency: { store },
     configure: (app) => outer && app.useGlobalInterceptors(outer),
   });
@@ -119,6 +130,7 @@ async function bootMessages({
   work,
   outer,
   inner,
+  providers = [],
   store = new MemoryStore(),
   options,
 }: TargetOptions): Promise<Target> {
@@ -136,6 +148,7 @@ async function bootMessages({
     { transport: Transport.TCP, options: server },
     {
       controllers: [Payments],
+      providers: providers as Type[],
       idempotency: { store },
       configure: (app) => outer && app.useGlobalInterceptors(outer as never),
     },

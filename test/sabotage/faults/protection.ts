@@ -50,7 +50,7 @@ export const PROTECTION_FAULTS: readonly Fault[] = [
     file: VALUE_TRANSPORT,
     find: 'if (passage !== undefined && this.around.getStore() === passage) return next.handle();',
     put: '',
-    tests: ['test/graphql/mutations.test.ts', 'test/messages/contexts.test.ts'],
+    tests: [on('passes', 'messages', 'registered for all handlers')],
   },
   {
     name: 'http: middleware that answers first decides about the operation',
@@ -88,12 +88,12 @@ export const PROTECTION_FAULTS: readonly Fault[] = [
     tests: [on('left-calls', 'messages', 'gives up further in')],
   },
   {
-    name: 'http: a call that nobody waits for keeps its claim',
+    name: 'http: a call runs although somebody has answered it before it began',
     breaks: ['T92', 'design 7.2'],
     file: HTTP_TRANSPORT,
     find: 'exchange.isLeft() ? this.giveBack(begun, exchange) : this.goOn(begun, exchange, handler),',
     put: 'this.goOn(begun, exchange, handler),',
-    tests: [on('left-calls', 'express')],
+    tests: [on('answered-by-others', 'before the handler has begun, on express')],
   },
   {
     name: 'values: a call that nobody waits for runs',

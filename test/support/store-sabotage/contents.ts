@@ -2,6 +2,18 @@ import { asText, recordOf, type NamedSabotage } from './sabotage.js';
 
 export const SABOTAGES_OF_CONTENTS: readonly NamedSabotage[] = [
   [
+    'a mismatch tells the fingerprint of the one who asks',
+    4,
+    (store) => ({
+      acquire: (request) => {
+        const result = store.acquire(request);
+        return result.outcome === 'mismatch'
+          ? { ...result, fingerprint: request.fingerprint }
+          : result;
+      },
+    }),
+  ],
+  [
     'replies are decoded as text',
     7,
     (store) => ({

@@ -1,20 +1,27 @@
 import { ChildProgram } from '../support/child-program.js';
 import { sharedRedis, type SharedServer } from '../support/servers/shared.js';
 import { startSchemas } from './schemas.js';
-import { makeStorms, type StormStore } from './storms.js';
+import { FIRST_SEED, makeStorms, type StormStore } from './storms.js';
 
-/** Of each store. */
-const MS = 150_000;
 /** Nobody starts a server for records in memory. */
 const NOWHERE: Pick<SharedServer, 'url' | 'stop'> = { url: '', stop: async () => undefined };
 
-describe.each<{ store: StormStore; runs: number; start: () => Promise<typeof NOWHERE> }>([
-  { store: 'memory', runs: 8_000, start: async () => NOWHERE },
-  { store: 'Redis', runs: 1_000, start: sharedRedis },
-  { store: 'PostgreSQL', runs: 1_000, start: startSchemas },
+interface Many {
+  readonly store: StormStore;
+  /** Each makes that many runs, as long as there is time. */
+  readonly processes: number;
+  readonly runs: number;
+  readonly ms: number;
+  readonly start: () => Promise<typeof NOWHERE>;
+}
+
+describe.each<Many>([
+  { store: 'memory', processes: 2, runs: 4_000, ms: 300_000, start: async () => NOWHERE },
+  { store: 'Redis', processes: 1, runs: 1_000, ms: 90_000, start: sharedRedis },
+  { store: 'PostgreSQL', processes: 1, runs: 1_000, ms: 90_000, start: startSchemas },
 ])(
-  'many generated applications under random calls, with records in $store,',
-  ({ start, ...given }) => {
+  'ten thousand generated applications under random calls, with records in $store,',
+  ({ store, processes, runs, ms, start }) => {
     let server: typeof NOWHERE;
     let program: ChildProgram;
 
@@ -32,13 +39,26 @@ describe.each<{ store: StormStore; runs: number; start: () => Promise<typeof NOW
       'have one effect for each key and its reply for its caller, answer every call and come to rest',
       async () => {
         const { url } = server;
-        const report = await makeStorms(program, { ...given, url, endsWithinMs: MS });
-        expect(report.violations).toEqual([]);
-        expect(report.runs).toBeGreaterThan(100);
-        expect(report.effects).toBeGreaterThan(report.runs);
-        expect(report.refusedAtBoot).toBeLessThan(report.runs / 2);
+        const reports = await Promise.all(
+          Array.from({ length: processes }, (_, index) => {
+            const firstSeed = FIRST_SEED + index * runs;
+            return makeStorms(program, {
+              store,
+              url,
+              runs,
+              firstSeed,
+              calls: 8,
+              endsWithinMs: ms,
+            });
+          }),
+        );
+        expect(reports.flatMap(({ violations }) => violations)).toEqual([]);
+        for (const report of reports) expect(report.effects).toBeGreaterThan(report.runs);
+        console.info(
+          reports.map(({ violations: _, ...counts }) => JSON.stringify(counts)).join(' '),
+        );
       },
-      MS + 60_000,
+      ms + 60_000,
     );
   },
 );

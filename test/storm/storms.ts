@@ -9,6 +9,8 @@ export interface StormSettings {
   readonly url: string;
   readonly firstSeed: number;
   readonly runs: number;
+  /** To each application, beside retries. */
+  readonly calls: number;
   readonly endsWithinMs: number;
   /** The first seed only, again and again. */
   readonly isAlone: boolean;
@@ -51,7 +53,7 @@ export const LANES = 8;
  * out.
  */
 const { STORM_SEED, STORM_SHRINK, STORM_WITHOUT } = process.env;
-const FIRST_SEED = Date.now() % 1_000_000_000;
+export const FIRST_SEED = Date.now() % 1_000_000_000;
 const TIMES = 5;
 
 export async function makeStorms(
@@ -64,6 +66,7 @@ export async function makeStorms(
     without: STORM_WITHOUT?.split(',') ?? KNOWN_FAULTS,
     isForgetful: false,
     isAlone: false,
+    calls: 14,
     ...given,
     ...(STORM_SEED !== undefined && { firstSeed: Number(STORM_SEED), runs: TIMES, isAlone: true }),
   };

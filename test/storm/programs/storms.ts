@@ -11,7 +11,7 @@ import { LANES, type StormReport, type StormSettings } from '../storms.js';
 
 /** Runs storms in a process of its own, which must live to the end. */
 const settings = JSON.parse(process.env.STORM_SETTINGS!) as StormSettings;
-const { store, url, firstSeed, runs, endsWithinMs, without } = settings;
+const { store, url, firstSeed, runs, calls: asked, endsWithinMs, without } = settings;
 
 const report: StormReport = {
   runs: 0,
@@ -20,7 +20,7 @@ const report: StormReport = {
   refusedAtBoot: 0,
   violations: [],
 };
-const LIMITS = { hasTransactions: store === 'PostgreSQL', calls: 14, without };
+const LIMITS = { hasTransactions: store === 'PostgreSQL', calls: asked, without };
 const running = new Set<number>();
 const unheard = (error: unknown): void => {
   const stack = error instanceof Error ? error.stack : String(error);

@@ -18,7 +18,7 @@ export interface Answer {
   readonly hasLeft: boolean;
 }
 
-const PATIENCE_MS = 8_000;
+const PATIENCE_MS = 20_000;
 const FINAL = (status: number): boolean => ![0, 408, 409, 425, 429, 500, 503].includes(status);
 
 /** Everything that one client does: it may leave, and asks again with the same key. */

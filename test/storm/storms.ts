@@ -30,20 +30,6 @@ export interface StormReport {
   violations: string[];
 }
 
-/**
- * What makes operations break their promises today: storms go without it until that is mended.
- * `STORM_WITHOUT=` has all of it in.
- */
-const KNOWN_FAULTS: readonly string[] = [
-  'subscribe twice',
-  'hedge',
-  'time-out',
-  'stop when the client leaves',
-  'middleware',
-  'credentials',
-  'observable',
-];
-
 /** Applications that are made at a time; with transactions each has a schema of its own. */
 export const LANES = 8;
 
@@ -63,7 +49,7 @@ export async function makeStorms(
   const settings: StormSettings = {
     firstSeed: FIRST_SEED,
     shrinks: STORM_SHRINK !== undefined,
-    without: STORM_WITHOUT?.split(',') ?? KNOWN_FAULTS,
+    without: STORM_WITHOUT?.split(',') ?? [],
     isForgetful: false,
     isAlone: false,
     calls: 14,

@@ -125,6 +125,7 @@ export class HttpOperation implements Entered, RecorderOwner {
         pass.isLeft = !pass.isDone && !pass.hasResult;
         pass.isDone = true;
         inner.unsubscribe();
+        if (this.exchange.raw.destroyed) this.endUnheard();
       };
     });
   }
@@ -152,11 +153,25 @@ export class HttpOperation implements Entered, RecorderOwner {
    * reply that does not come within a lease will not come at all.
    */
   clientGone(): void {
+    this.endUnheard();
     this.context.clock.after(this.handler.policy.leaseMs, () => {
       if (!this.recorder.isCapturing) return;
       const isDone = this.passes.every((pass) => pass.isDone);
       if (isDone && (!this.run.hasStarted || this.run.hasEnded)) this.recorder.cutOff();
       else this.clientGone();
+    });
+  }
+
+  /**
+   * With the client gone, Nest stops listening to an observable of the handler and answers nothing: then
+   * its end is that of the operation.
+   */
+  private endUnheard(): void {
+    const isUnheard = (): boolean =>
+      this.passes.length > 0 && this.passes.every(({ isLeft }) => isLeft);
+    if (!isUnheard()) return;
+    this.run.onEnd(() => {
+      if (this.recorder.isCapturing && isUnheard()) this.recorder.cutOff();
     });
   }
 
@@ -173,9 +188,14 @@ export class HttpOperation implements Entered, RecorderOwner {
     }
   }
 
-  /** What the pipeline ended with, if none of the ways through it came to a result. */
+  /**
+   * What the pipeline ended with, if none of the ways through it came to a result, or still may: a
+   * handler that answers itself does so on its way.
+   */
   private get error(): Pass['error'] {
-    const isGood = this.passes.some(({ hasResult, error }) => hasResult && error === undefined);
+    const isGood = this.passes.some(
+      ({ hasResult, isDone, error }) => error === undefined && (hasResult || !isDone),
+    );
     return isGood ? undefined : this.passes.findLast(({ error }) => error !== undefined)?.error;
   }
 

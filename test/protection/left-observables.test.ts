@@ -1,0 +1,107 @@
+import {
+  BadRequestException,
+  Body,
+  Controller,
+  type NestInterceptor,
+  Post,
+  Res,
+  UseInterceptors,
+} from '@nestjs/common';
+import { Idempotent, IdempotencyService } from 'nestjs-idempotency';
+import { Gate } from 'nestjs-idempotency/testing';
+import { defer, type Observable, retry } from 'rxjs';
+import {
+  boot,
+  eventually,
+  expectProblem,
+  expectReplay,
+  PLATFORMS,
+  requestText,
+  type TestApp,
+} from '../support/http.js';
+
+let runs = 0;
+let refusals = 0;
+let gate: Gate;
+
+const RETRY: NestInterceptor = { intercept: (_context, next) => next.handle().pipe(retry(2)) };
+
+/** Takes the first body for wrong. */
+const moody = {
+  transform(value: unknown): unknown {
+    if (refusals > 0) {
+      refusals -= 1;
+      throw new BadRequestException();
+    }
+    return value;
+  },
+};
+
+@Controller()
+class PaymentsController {
+  @Post('observed')
+  @Idempotent()
+  observed(): Observable<object> {
+    return defer(async () => {
+      runs += 1;
+      await gate.pass();
+      return { run: runs };
+    });
+  }
+
+  @Post('answered')
+  @Idempotent({ onError: () => 'release' })
+  @UseInterceptors(RETRY)
+  async answered(
+    @Res() response: { status(code: number): { send(body: unknown): unknown } },
+    @Body(moody) _body: unknown,
+  ): Promise<void> {
+    runs += 1;
+    await Promise.resolve();
+    response.status(201).send({ run: runs });
+  }
+}
+
+async function connectionsOf({ app }: TestApp): Promise<number> {
+  const server = app.getHttpServer() as {
+    getConnections(told: (error: unknown, count: number) => void): void;
+  };
+  return new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
+}
+
+describe.each(PLATFORMS)('on %s', (platform) => {
+  beforeEach(() => {
+    runs = 0;
+    refusals = 0;
+    gate = new Gate();
+  });
+
+  it('an operation whose client left ends with the observable of its handler', async () => {
+    const app = await boot(platform, { controllers: [PaymentsController] });
+    const find = () =>
+      app.app.get(IdempotencyService).find({ scope: 'POST /observed', key: 'left' });
+    const connection = await app.raw(requestText('/observed', ['Idempotency-Key: left']));
+    await gate.reached();
+    await connection.leave();
+    await eventually(async () => (await connectionsOf(app)) === 0);
+    expect(await find()).toMatchObject({ state: 'in-flight' });
+
+    gate.open();
+    await eventually(async () => (await find())?.state === 'completed');
+    const again = await app.send('/observed', { key: 'left' });
+    expectProblem(again, 409, 'IDEMPOTENCY_REPLY_NOT_KEPT');
+    expect(runs).toBe(1);
+    await app.close();
+  });
+
+  it('a reply that a handler gives itself is kept, though a pipe had refused an earlier way to it', async () => {
+    const app = await boot(platform, { controllers: [PaymentsController] });
+    refusals = 1;
+    const first = await app.send('/answered', { key: 'retried', body: {} });
+    const second = await app.send('/answered', { key: 'retried', body: {} });
+    expect(first.status).toBe(201);
+    expectReplay(first, second);
+    expect(runs).toBe(1);
+    await app.close();
+  });
+});

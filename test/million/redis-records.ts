@@ -51,7 +51,8 @@ export function describeMillion({ amount, isTimed }: { amount: number; isTimed: 
         const end = Math.min(n + PER_SCRIPT - 1, last);
         await to.client.eval(COPY, 1, `idempotency:${id}`, n, end, ms);
       }
-      await to.store.forget(id);
+      // What is forgotten leaves its fencing token behind for a day.
+      await to.client.del(`idempotency:${id}`);
     }
 
     it('are there, and take this much memory', async () => {
@@ -91,7 +92,7 @@ export function describeMillion({ amount, isTimed }: { amount: number; isTimed: 
       const inScripts = [...used.keys()].filter(
         (name) => !around.some((it) => name.startsWith(it)),
       );
-      expect(inScripts.sort()).toEqual(['del', 'get', 'publish', 'set', 'time']);
+      expect(inScripts.sort()).toEqual(['get', 'publish', 'set', 'time']);
     });
   });
 }

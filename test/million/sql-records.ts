@@ -134,7 +134,8 @@ export function describeMillion(given: Amounts & { batch: number; isTimed: boole
     it(
       'are served without a pause while the expired ones are purged, by two nodes in turn',
       async () => {
-        const staying = `purge_at > ${Date.now() + AN_HOUR_MS}`;
+        // What calls forget leaves an empty row behind for a day.
+        const staying = `purge_at > ${Date.now() + AN_HOUR_MS} AND state = 'completed'`;
         const stay = await rows(dataSource, staying);
 
         const nodes: PurgingNode[] = [];

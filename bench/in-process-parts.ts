@@ -26,7 +26,7 @@ const CALL: IdempotentCall = {
   },
 };
 const REPLY = new Uint8Array(160);
-const RETENTION_MS = 1_000;
+const TTL_MS = 1_000;
 
 /** What a call is made of, part by part. */
 export function partsInMemory(): Record<string, Operation> {
@@ -34,9 +34,9 @@ export function partsInMemory(): Record<string, Operation> {
   const key = header();
   const keys = newKeys();
   const acquire = (id: string, owner: string): unknown =>
-    store.acquire({ id, owner, fingerprint: 'f', leaseMs: 30_000, retentionMs: RETENTION_MS });
-  const complete = (id: string, owner: string, retentionMs = RETENTION_MS): unknown =>
-    store.complete({ id, owner, reply: REPLY, retentionMs });
+    store.acquire({ id, owner, fingerprint: 'f', leaseMs: 30_000, ttlMs: TTL_MS });
+  const complete = (id: string, owner: string, ttlMs = TTL_MS): unknown =>
+    store.complete({ id, owner, reply: REPLY, ttlMs });
   acquire('done', 'owner');
   complete('done', 'owner', 3_600_000);
   return {

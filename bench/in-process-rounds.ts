@@ -3,7 +3,7 @@ import { IdempotencyModule, IdempotencyService } from 'nestjs-idempotency';
 import { partsInMemory } from './in-process-parts.js';
 import { newKeys } from './load.js';
 import type { Minimum } from './records/minimum.js';
-import { openRecords, type Records, RETENTION_MS } from './records/records.js';
+import { openRecords, type Records, TTL_MS } from './records/records.js';
 import { type Summary, summarize } from './statistics.js';
 import type { Store } from './subjects.js';
 
@@ -67,7 +67,7 @@ function operationsOn(
   const keys = newKeys();
   const kept = keys();
   const run = (key: string): Promise<unknown> =>
-    service.run({ scope: 'bench', key, ttl: RETENTION_MS }, () => VALUE);
+    service.run({ scope: 'bench', key, ttl: TTL_MS }, () => VALUE);
   return {
     'hand-written, new key': () => runByHand(minimum, keys()),
     'run(), new key': () => run(keys()),

@@ -7,9 +7,12 @@ import floors from './floors.cjs';
 const MOST_LINES = 400;
 /** What is shorter is read together with something else, unless the list says why it is not. */
 const FEWEST_LINES = 40;
+/** Words that the glossary has another one for; nowhere in code, Lua, SQL or documents. */
+const BANNED_WORDS = [{ word: /retention/i, use: 'ttl' }];
 
 const scripts = dirname(fileURLToPath(import.meta.url));
-const source = join(scripts, '../src');
+const root = join(scripts, '..');
+const source = join(root, 'src');
 const shortFiles = JSON.parse(readFileSync(join(scripts, 'short-files.json'), 'utf8'));
 const problems = [];
 
@@ -49,6 +52,17 @@ for (const folder of folders)
   if (!known.includes(folder)) problems.push(`${folder} has no floor in scripts/floors.cjs.`);
 for (const folder of known)
   if (!folders.has(folder)) problems.push(`scripts/floors.cjs: ${folder} is not there any more.`);
+
+for (const folder of ['src', 'docs'])
+  for (const name of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {
+    if (!/\.(ts|lua|sql|md)$/.test(name)) continue;
+    const text = readFileSync(join(root, folder, name), 'utf8').split('\n');
+    for (const { word, use } of BANNED_WORDS)
+      [name, ...text].forEach((line, number) => {
+        if (word.test(line))
+          problems.push(`${folder}/${name}:${number}: docs/glossary.md says "${use}" for this.`);
+      });
+  }
 
 if (problems.length > 0) {
   console.error(problems.join('\n'));

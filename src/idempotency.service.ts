@@ -74,7 +74,7 @@ export interface OperationView {
   /** Milliseconds until the lease of the present owner ends; zero or less when it ran out. */
   readonly leaseRemainingMs: number | undefined;
   /** Milliseconds until the record is forgotten; `undefined` when it is kept until settled. */
-  readonly retentionRemainingMs: number | undefined;
+  readonly ttlRemainingMs: number | undefined;
 }
 
 /** Protects any code, and gives operators a hand on single operations. */
@@ -187,7 +187,7 @@ export class IdempotencyService {
    * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`, with the reason as its `cause`
    */
   async checkStore(): Promise<void> {
-    await this.ask('issue', (store) => store.issue({ id: this.probeId, retentionMs: 1 }));
+    await this.ask('issue', (store) => store.issue({ id: this.probeId, ttlMs: 1 }));
   }
 
   /**
@@ -199,12 +199,12 @@ export class IdempotencyService {
     const record = await this.ask('find', (store) => store.find(id));
     if (record?.state !== 'held') return false;
     const claim = { id, owner: record.owner, from: 'held' as const };
-    const retentionMs = parseDuration('ttl', this.options.defaults?.ttl ?? DEFAULTS.ttl);
+    const ttlMs = parseDuration('ttl', this.options.defaults?.ttl ?? DEFAULTS.ttl);
     if (decision === 'release')
-      return this.ask('release', (store) => store.release({ ...claim, retentionMs }));
+      return this.ask('release', (store) => store.release({ ...claim, ttlMs }));
     const isHttp = decision.status !== undefined || this.handlers.hasScope('http', ref.scope);
     const reply = isHttp ? encodeRecoveredHttpReply(decision) : encodeRecoveredValue(decision);
-    return this.ask('complete', (store) => store.complete({ ...claim, reply, retentionMs }));
+    return this.ask('complete', (store) => store.complete({ ...claim, reply, ttlMs }));
   }
 
   private async ask<T>(
@@ -243,7 +243,7 @@ export class IdempotencyService {
 }
 
 function view(record: RecordView): OperationView {
-  const { state, attempt, fencingToken, reason, leaseRemainingMs, retentionRemainingMs } = record;
+  const { state, attempt, fencingToken, reason, leaseRemainingMs, ttlRemainingMs } = record;
   return {
     state,
     attempt,
@@ -251,6 +251,6 @@ function view(record: RecordView): OperationView {
     steps: [...record.steps.keys()],
     reason,
     leaseRemainingMs,
-    retentionRemainingMs,
+    ttlRemainingMs,
   };
 }

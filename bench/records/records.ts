@@ -9,7 +9,7 @@ import { redisRecords } from './redis.js';
  * Short, so that old records go while new ones come, as in an application that runs for days; longer
  * than anything is under load at a stretch.
  */
-export const RETENTION_MS = 30_000;
+export const TTL_MS = 30_000;
 
 /** One place for records, for this library and for what is written by hand. */
 export interface Records {

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import type { Minimum } from './minimum.js';
-import { type Records, RETENTION_MS } from './records.js';
+import { type Records, TTL_MS } from './records.js';
 
 /** Each with what makes it faster: automatic pipelining pays for plain commands, not for scripts. */
 export function redisRecords(url: string): Records {
@@ -20,7 +20,7 @@ class RedisMinimum implements Minimum {
   constructor(private readonly client: Redis) {}
 
   async claim(key: string): Promise<boolean> {
-    return (await this.client.set(key, CLAIMED, 'PX', RETENTION_MS, 'NX')) === 'OK';
+    return (await this.client.set(key, CLAIMED, 'PX', TTL_MS, 'NX')) === 'OK';
   }
 
   async find(key: string): Promise<unknown> {
@@ -29,6 +29,6 @@ class RedisMinimum implements Minimum {
   }
 
   async keep(key: string, value: unknown): Promise<void> {
-    await this.client.set(key, JSON.stringify(value), 'PX', RETENTION_MS);
+    await this.client.set(key, JSON.stringify(value), 'PX', TTL_MS);
   }
 }

@@ -3,7 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Idempotent, IdempotencyModule, type IdempotencyStore } from 'nestjs-idempotency';
-import { type Records, RETENTION_MS } from '../records/records.js';
+import { type Records, TTL_MS } from '../records/records.js';
 import type { Platform, Subject } from '../subjects.js';
 import { DoNothingInterceptor, HandWrittenInterceptor } from './interceptors.js';
 import { ordersController } from './orders.controller.js';
@@ -25,7 +25,7 @@ function parts(subject: Subject, { store, minimum }: Records): ModuleMetadata {
     case 'replay':
       return {
         imports: [idempotency(store)],
-        controllers: [ordersController(Idempotent({ ttl: RETENTION_MS }))],
+        controllers: [ordersController(Idempotent({ ttl: TTL_MS }))],
       };
   }
 }

@@ -293,13 +293,13 @@ function withStrategyCall(
   { precondition, refuseUnknown, keepForMs = 0, keepsReply = true }: StrategyCall,
 ): OperationRequest {
   const { policy } = request;
-  const retentionMs = Math.max(policy.retentionMs, keepForMs);
+  const ttlMs = Math.max(policy.ttlMs, keepForMs);
   return {
     ...request,
     precondition,
     refuseUnknown,
-    leastRetentionMs: keepForMs,
-    policy: { ...policy, retentionMs, keepsReply: policy.keepsReply && keepsReply },
+    leastTtlMs: keepForMs,
+    policy: { ...policy, ttlMs, keepsReply: policy.keepsReply && keepsReply },
   };
 }
 

@@ -47,7 +47,7 @@ export interface Claim {
   /** Runs the work where it belongs: within the transaction, if there is one. */
   run<T>(work: () => T): T;
   /** Changes how long the reply will be kept, in milliseconds. */
-  setRetention(retentionMs: number): void;
+  setTtl(ttlMs: number): void;
   /** Records the reply. Only when this has settled may the reply leave. */
   complete(reply: Uint8Array): Awaitable<Settlement>;
   /**

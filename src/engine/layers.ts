@@ -172,8 +172,8 @@ class LayeredClaim implements Claim {
     return this.innermostFirst.reduce((within, claim) => () => claim.run(within), inTransaction)();
   }
 
-  setRetention(retentionMs: number): void {
-    for (const claim of this.claims) claim.setRetention(retentionMs);
+  setTtl(ttlMs: number): void {
+    for (const claim of this.claims) claim.setTtl(ttlMs);
   }
 
   saveStep(name: string, value: Uint8Array, options?: SaveStepOptions): Awaitable<boolean> {

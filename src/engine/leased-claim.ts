@@ -87,8 +87,8 @@ export class LeasedClaim implements Claim, LeaseHolder {
     return work();
   }
 
-  setRetention(retentionMs: number): void {
-    if (this.keepsReply) this.record.keepFor(retentionMs);
+  setTtl(ttlMs: number): void {
+    if (this.keepsReply) this.record.keepFor(ttlMs);
   }
 
   complete(reply: Uint8Array): Awaitable<Settlement> {
@@ -293,12 +293,10 @@ export class LeasedClaim implements Claim, LeaseHolder {
       this.close();
     };
     this.lease.detach();
-    const { retentionMs } = this.record;
+    const { ttlMs } = this.record;
     // Promises keep the context that they were made in.
     outside(() =>
-      this.around.inBackground(
-        settleLater(clock, retentionMs, settle, settled, giveUp).finally(left),
-      ),
+      this.around.inBackground(settleLater(clock, ttlMs, settle, settled, giveUp).finally(left)),
     );
   }
 
@@ -322,6 +320,6 @@ export class LeasedClaim implements Claim, LeaseHolder {
 
 /** What outlives a call must not hold on to it: its request may be large. */
 function withoutCall(request: OperationRequest): OperationRequest {
-  const { id, scope, fingerprint, policy, leastRetentionMs } = request;
-  return { id, scope, fingerprint, policy, leastRetentionMs };
+  const { id, scope, fingerprint, policy, leastTtlMs } = request;
+  return { id, scope, fingerprint, policy, leastTtlMs };
 }

@@ -42,12 +42,12 @@ export class LeasedClaims implements ClaimSource {
   claim(asking: Asking): Awaitable<Claimed | Refusing> {
     const { request, owner } = asking;
     const { id, fingerprint, policy } = request;
-    const { leaseMs, retentionMs } = policy;
+    const { leaseMs, ttlMs } = policy;
     const mustBeIssued = request.refuseUnknown !== undefined;
     let result: Awaitable<AcquireResult>;
     try {
       result = this.around.calls.acquire(
-        { id, owner, fingerprint, leaseMs, retentionMs, mustBeIssued },
+        { id, owner, fingerprint, leaseMs, ttlMs, mustBeIssued },
         {
           // Later than that the lease may be over before anything has begun.
           withinMs: leaseMs,

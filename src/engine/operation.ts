@@ -13,7 +13,7 @@ export interface OperationPolicy {
   /** How long a claim survives its owner's silence, in milliseconds. */
   readonly leaseMs: number;
   /** How long a finished operation is answered from its record, in milliseconds. */
-  readonly retentionMs: number;
+  readonly ttlMs: number;
   /** How long a duplicate waits for the first call's reply, in milliseconds; 0 does not wait. */
   readonly waitMs: number;
   /** What a refused caller is told to wait, in milliseconds. */
@@ -40,7 +40,7 @@ export interface OperationRequest {
   readonly fingerprint: string;
   readonly policy: OperationPolicy;
   /** How long the record is kept at least once it is finished, in milliseconds; absent for 0. */
-  readonly leastRetentionMs?: number;
+  readonly leastTtlMs?: number;
   /**
    * Asked before an abandoned operation runs again. Answers with the encoded reply to record
    * when the outcome could be found out.

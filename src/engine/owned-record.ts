@@ -6,7 +6,7 @@ import type { Acquired, AcquireResult } from './store.js';
 
 /** A record as its owner writes it: every verb in the owner's name. `false`: it is not ours. */
 export class OwnedRecord {
-  private currentRetentionMs: number;
+  private currentTtlMs: number;
   private readonly id: string;
   private readonly unsavedSteps = new Map<string, Uint8Array>();
   private successor: string | undefined;
@@ -17,12 +17,12 @@ export class OwnedRecord {
     private owner: string,
   ) {
     this.id = request.id;
-    this.currentRetentionMs = request.policy.retentionMs;
+    this.currentTtlMs = request.policy.ttlMs;
   }
 
   /** How long the reply, or what a release leaves, will be kept, in milliseconds. */
-  get retentionMs(): number {
-    return this.currentRetentionMs;
+  get ttlMs(): number {
+    return this.currentTtlMs;
   }
 
   /** How much of finished steps is not on record yet, in bytes. */
@@ -32,30 +32,28 @@ export class OwnedRecord {
     return bytes;
   }
 
-  /** Changes {@link retentionMs}, as far as the request lets it. */
-  keepFor(retentionMs: number): void {
-    this.currentRetentionMs = Math.max(retentionMs, this.request.leastRetentionMs ?? 0);
+  /** Changes {@link ttlMs}, as far as the request lets it. */
+  keepFor(ttlMs: number): void {
+    this.currentTtlMs = Math.max(ttlMs, this.request.leastTtlMs ?? 0);
   }
 
   extend(withinMs: number): Awaitable<boolean> {
-    const { id, owner, retentionMs } = this;
+    const { id, owner, ttlMs } = this;
     const { leaseMs } = this.request.policy;
-    return this.calls.call('extend', (store) => store.extend({ id, owner, leaseMs, retentionMs }), {
+    return this.calls.call('extend', (store) => store.extend({ id, owner, leaseMs, ttlMs }), {
       withinMs,
     });
   }
 
   complete(reply: Uint8Array): Awaitable<boolean> {
-    const { id, owner, retentionMs } = this;
-    return this.calls.call('complete', (store) =>
-      store.complete({ id, owner, reply, retentionMs }),
-    );
+    const { id, owner, ttlMs } = this;
+    return this.calls.call('complete', (store) => store.complete({ id, owner, reply, ttlMs }));
   }
 
   release(): Awaitable<boolean> {
-    const { id, owner, retentionMs } = this;
+    const { id, owner, ttlMs } = this;
     return this.withStepsSaved(() =>
-      this.calls.call('release', (store) => store.release({ id, owner, retentionMs })),
+      this.calls.call('release', (store) => store.release({ id, owner, ttlMs })),
     );
   }
 
@@ -83,12 +81,9 @@ export class OwnedRecord {
   reclaim(): Awaitable<AcquireResult> {
     const { fingerprint, policy } = this.request;
     const { leaseMs } = policy;
-    const { id, retentionMs } = this;
+    const { id, ttlMs } = this;
     const owner = (this.owner = this.successor ??= newOwner());
-    return this.calls.acquire(
-      { id, owner, fingerprint, leaseMs, retentionMs },
-      { withinMs: leaseMs },
-    );
+    return this.calls.acquire({ id, owner, fingerprint, leaseMs, ttlMs }, { withinMs: leaseMs });
   }
 
   private withStepsSaved(settle: () => Awaitable<boolean>): Awaitable<boolean> {
@@ -122,14 +117,14 @@ export async function giveBack(
   acquired: Acquired | undefined,
 ): Promise<void> {
   const { id, policy } = request;
-  const { retentionMs } = policy;
+  const { ttlMs } = policy;
   try {
     // Released, an abandoned operation would run again without anybody asking what was done.
     if (wantsInquiry(request)) {
       const isFresh = acquired ? !acquired.abandoned : await isFirstClaim(calls, id, owner);
       if (!isFresh) return;
     }
-    await calls.call('release', (store) => store.release({ id, owner, retentionMs }));
+    await calls.call('release', (store) => store.release({ id, owner, ttlMs }));
   } catch {
     // The store is still failing.
   }

@@ -23,7 +23,7 @@ export interface AcquireRequest extends ClaimRef {
   /** How long the claim survives its owner's silence, in milliseconds. */
   readonly leaseMs: number;
   /** How long attempt number, fingerprint and steps outlive the lease, in milliseconds. */
-  readonly retentionMs: number;
+  readonly ttlMs: number;
   /** Claim only a record that was issued before (a token); absent counts as `unknown`. */
   readonly mustBeIssued?: boolean;
   /**
@@ -100,15 +100,15 @@ export type StoredOutcome = Exclude<AcquireResult['outcome'], 'unreadable'>;
 export interface ExtendRequest extends ClaimRef {
   /** The new lease, counted from now, in milliseconds. */
   readonly leaseMs: number;
-  /** As in {@link AcquireRequest.retentionMs}. */
-  readonly retentionMs: number;
+  /** As in {@link AcquireRequest.ttlMs}. */
+  readonly ttlMs: number;
 }
 
 /** Hands over the reply of a finished operation. */
 export interface CompleteRequest extends ClaimRef {
   readonly reply: Uint8Array;
   /** How long the reply is kept, in milliseconds from now. */
-  readonly retentionMs: number;
+  readonly ttlMs: number;
   /** `held` settles a held record (its `owner` comes from `find`); absent means `in-flight`. */
   readonly from?: 'in-flight' | 'held';
 }
@@ -116,7 +116,7 @@ export interface CompleteRequest extends ClaimRef {
 /** Gives a claim back. */
 export interface ReleaseRequest extends ClaimRef {
   /** How long attempt number and steps are kept, in milliseconds from now. */
-  readonly retentionMs: number;
+  readonly ttlMs: number;
   /** As in {@link CompleteRequest.from}. */
   readonly from?: 'in-flight' | 'held';
 }
@@ -137,7 +137,7 @@ export interface SaveStepRequest extends ClaimRef {
 export interface IssueRequest {
   readonly id: string;
   /** How long the record may be claimed, in milliseconds from now. */
-  readonly retentionMs: number;
+  readonly ttlMs: number;
 }
 
 /** What `find` tells about a record that has not expired. */
@@ -159,7 +159,7 @@ export interface RecordView {
   /** Why replies and results of steps could not be opened; they are absent, or not to be used, then. */
   readonly unreadable?: unknown;
   /** Milliseconds until the record is forgotten; absent when it is kept until someone settles it. */
-  readonly retentionRemainingMs?: number;
+  readonly ttlRemainingMs?: number;
 }
 
 /**
@@ -169,7 +169,7 @@ export interface RecordView {
  * `nestjs-idempotency/testing`; run it against a real server.
  *
  * - Expiry is decided by the store's clock when a record is looked at, never by a purge.
- * - A record is forgotten when its retention has passed; a `held` one never is.
+ * - A record is forgotten when its ttl has passed; a `held` one never is.
  * - A verb that fails throws. It may have written all the same: the engine repeats
  *   `complete`, `release` and `hold`, and gives back a claim whose answer got lost.
  */
@@ -211,7 +211,7 @@ export interface IdempotencyStore {
   /** Writes an `issued` record. `false`: there is a record already, nothing changed. */
   issue(request: IssueRequest): Awaitable<boolean>;
 
-  /** The record, or `undefined` when there is none or its retention has passed. */
+  /** The record, or `undefined` when there is none or its ttl has passed. */
   find(id: string): Awaitable<RecordView | undefined>;
 
   /**
@@ -241,9 +241,9 @@ export interface IdempotencyStore {
   close?(): Awaitable<void>;
 }
 
-/** A store whose records stay where they are after their retention, until somebody deletes them. */
+/** A store whose records stay where they are after their ttl, until somebody deletes them. */
 export interface PurgingStore {
-  /** Deletes at most `limit` records whose retention has passed; answers how many. */
+  /** Deletes at most `limit` records whose ttl has passed; answers how many. */
   purgeExpired(limit: number): Awaitable<number>;
 }
 

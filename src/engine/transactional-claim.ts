@@ -85,9 +85,9 @@ interface TransactionalClaimSurroundings {
 /** What a transaction is asked for a record. */
 function acquireOf({ request, owner }: Asking): AcquireRequest {
   const { id, fingerprint, policy, refuseUnknown } = request;
-  const { retentionMs } = policy;
+  const { ttlMs } = policy;
   const mustBeIssued = refuseUnknown !== undefined;
-  return { id, owner, fingerprint, leaseMs: LEASE_MS, retentionMs, mustBeIssued };
+  return { id, owner, fingerprint, leaseMs: LEASE_MS, ttlMs, mustBeIssued };
 }
 
 /**
@@ -106,7 +106,7 @@ export class TransactionalClaim implements Claim {
   private readonly records: Asking[];
   private handlerStartedAtMs: number;
   private phase: 'running' | 'ended' = 'running';
-  private retentionMs: number | undefined;
+  private ttlMs: number | undefined;
 
   constructor(
     private readonly around: TransactionalClaimSurroundings,
@@ -140,8 +140,8 @@ export class TransactionalClaim implements Claim {
     this.handlerStartedAtMs = this.around.clock.now();
   }
 
-  setRetention(retentionMs: number): void {
-    this.retentionMs = retentionMs;
+  setTtl(ttlMs: number): void {
+    this.ttlMs = ttlMs;
   }
 
   run<T>(work: () => T): T {
@@ -179,10 +179,10 @@ export class TransactionalClaim implements Claim {
 
   private writeReply(reply: Uint8Array): Promise<boolean> {
     return this.inAll((asking) => {
-      const { policy, leastRetentionMs = 0 } = asking.request;
-      const retentionMs = Math.max(this.retentionMs ?? policy.retentionMs, leastRetentionMs);
-      const keptMs = asking.request.policy.keepsReply ? retentionMs : 0;
-      return this.transaction.complete({ ...refOf(asking), reply, retentionMs: keptMs });
+      const { policy, leastTtlMs = 0 } = asking.request;
+      const ttlMs = Math.max(this.ttlMs ?? policy.ttlMs, leastTtlMs);
+      const keptMs = asking.request.policy.keepsReply ? ttlMs : 0;
+      return this.transaction.complete({ ...refOf(asking), reply, ttlMs: keptMs });
     });
   }
 

@@ -211,9 +211,7 @@ export class HandlerResolver {
       scope: options.scope === undefined ? plan.scope : isOutermost ? undefined : options.scope,
       scopeSuffix: isOutermost ? '' : `#${strategy}`,
       perPrincipal: plan.perPrincipal ?? true,
-      policy: plan.keepsReply
-        ? policy
-        : { ...policy, keepsReply: false, retentionMs: policy.leaseMs },
+      policy: plan.keepsReply ? policy : { ...policy, keepsReply: false, ttlMs: policy.leaseMs },
       transaction,
       fingerprint: key.coversContent ? matchesAll : fingerprint,
       recover: options.recover,

@@ -176,7 +176,7 @@ export function policyOf(options: IdempotentOptions, strategy: string): Operatio
   return {
     strategy,
     leaseMs: parseDuration('lease', options.lease ?? DEFAULTS.lease),
-    retentionMs: parseDuration('ttl', options.ttl ?? DEFAULTS.ttl),
+    ttlMs: parseDuration('ttl', options.ttl ?? DEFAULTS.ttl),
     waitMs: parseDuration('wait', options.wait ?? DEFAULTS.wait, { zero: true }),
     retryAfterMs: parseDuration('retryAfter', options.retryAfter ?? DEFAULTS.retryAfter, {
       zero: true,

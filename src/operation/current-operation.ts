@@ -74,7 +74,7 @@ export class CurrentOperation implements IdempotentOperation {
   }
 
   setTtl(ttl: number | string): void {
-    this.claim?.setRetention(parseDuration('setTtl()', ttl));
+    this.claim?.setTtl(parseDuration('setTtl()', ttl));
   }
 }
 

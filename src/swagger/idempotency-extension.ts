@@ -37,7 +37,7 @@ export function idempotencyExtension([layer, ...within]: readonly ProtectedLayer
     strategy: policy.strategy,
     key: key.description,
     required,
-    ...(keepsReply && { ttl: durationText(policy.retentionMs), onDuplicate }),
+    ...(keepsReply && { ttl: durationText(policy.ttlMs), onDuplicate }),
     lease: durationText(policy.leaseMs),
     ...(waitMs > 0 && { wait: durationText(waitMs) }),
     retryAfter: durationText(policy.retryAfterMs),

@@ -49,7 +49,7 @@ function refusalsAt(path: string, layer: ProtectedLayer) {
 function sentence({ key, required, policy }: ProtectedLayer): string {
   const { keepsReply, waitMs } = policy;
   const name = `the same key (\`${key.description}\`)`;
-  const ttl = durationText(policy.retentionMs);
+  const ttl = durationText(policy.ttlMs);
   const wait = durationText(waitMs);
   const sentences = [
     !keepsReply

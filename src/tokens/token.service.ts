@@ -120,9 +120,9 @@ export class TokenService {
   }
 
   private async store(id: string): Promise<void> {
-    const { ttlMs: retentionMs, retryAfterMs, problemBaseUrl } = this;
+    const { ttlMs, retryAfterMs, problemBaseUrl } = this;
     try {
-      await this.engine.calls.call('issue', (store) => store.issue({ id, retentionMs }));
+      await this.engine.calls.call('issue', (store) => store.issue({ id, ttlMs }));
     } catch (cause) {
       throw new IdempotencyException('IDEMPOTENCY_STORE_UNAVAILABLE', {
         cause,

@@ -74,7 +74,7 @@ describe.each([REDIS, ...DATABASES])('a clock of $name that is set back by an ho
   it('shows no more of a lease than its own length', async () => {
     const { id, owner } = await setBack();
     expect((await mustFind(stepped.store, id)).leaseRemainingMs).toBeLessThanOrEqual(LEASE_MS);
-    await stepped.store.release({ id, owner, retentionMs: LEASE_MS });
+    await stepped.store.release({ id, owner, ttlMs: LEASE_MS });
   });
 
   it('frees a claim that nobody renews a lease after somebody has asked for it', async () => {
@@ -92,14 +92,10 @@ describe.each([REDIS, ...DATABASES])('a clock of $name that is set back by an ho
     const { id, owner } = await setBack();
     const { store } = stepped;
     expect((await store.acquire(claimOf({ id }))).outcome).toBe('in-flight');
-    expect(await store.extend({ id, owner, leaseMs: 10 * LEASE_MS, retentionMs: 1_000 })).toBe(
-      true,
-    );
+    expect(await store.extend({ id, owner, leaseMs: 10 * LEASE_MS, ttlMs: 1_000 })).toBe(true);
     await sleep(LEASE_MS + 50);
     expect((await store.acquire(claimOf({ id }))).outcome).toBe('in-flight');
-    expect(await store.complete({ id, owner, reply: Buffer.from('x'), retentionMs: 1_000 })).toBe(
-      true,
-    );
+    expect(await store.complete({ id, owner, reply: Buffer.from('x'), ttlMs: 1_000 })).toBe(true);
   });
 
   it('lets an operator forget the claim a lease later', async () => {

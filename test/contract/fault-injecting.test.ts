@@ -22,7 +22,7 @@ const claim = {
   owner: 'owner',
   fingerprint: '',
   leaseMs: 1000,
-  retentionMs: 1000,
+  ttlMs: 1000,
 };
 
 /** One call of every verb that finds something to do, on a store with the claim in flight. */
@@ -36,7 +36,7 @@ const CALLS: readonly (readonly [
   ['release', (store) => store.release(claim)],
   ['hold', (store) => store.hold({ ...claim, reason: 'reason' })],
   ['saveStep', (store) => store.saveStep({ ...claim, name: 'step', value: Buffer.from('value') })],
-  ['issue', (store) => store.issue({ id: 'new', retentionMs: 1000 })],
+  ['issue', (store) => store.issue({ id: 'new', ttlMs: 1000 })],
   ['find', (store) => store.find(claim.id)],
   ['forget', (store) => store.forget('done')],
   ['purgeExpired', (store) => store.purgeExpired(10)],
@@ -48,9 +48,9 @@ const WRITES = CALLS.filter(([verb]) => verb !== 'find');
 function setUp() {
   const clock = new ManualClock();
   const inner = new MemoryStore({ clock });
-  inner.issue({ id: 'done', retentionMs: 1000 });
+  inner.issue({ id: 'done', ttlMs: 1000 });
   inner.acquire(claim);
-  inner.issue({ id: 'expired', retentionMs: 0 });
+  inner.issue({ id: 'expired', ttlMs: 0 });
   const content = (): unknown => [
     inner.size,
     inner.bytes,
@@ -223,7 +223,7 @@ describe('FaultInjectingStore', () => {
     await expect(store.extend(claim)).rejects.toThrow('injected');
     store.heal();
     expect(store.extend(claim)).toBe(true);
-    expect(store.issue({ id: 'new', retentionMs: 1 })).toBe(true);
+    expect(store.issue({ id: 'new', ttlMs: 1 })).toBe(true);
   });
 });
 

@@ -66,7 +66,7 @@ describe('a Redis that has reached its maxmemory', () => {
     const view = await mustFind(store, request.id);
     expect(view).toMatchObject({ state, fencingToken: result.fencingToken });
     // Nor has it become a record without an end, but for one that is held.
-    expect((view.retentionRemainingMs ?? 0) > 0).toBe(state !== 'held');
+    expect((view.ttlRemainingMs ?? 0) > 0).toBe(state !== 'held');
     expect((view.leaseRemainingMs ?? 0) > LONG_MS).toBe(state === 'in-flight');
   });
 });

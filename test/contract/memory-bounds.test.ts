@@ -6,7 +6,7 @@ describe('MemoryStore within maxRecords', () => {
   test('refuses a new record when it is full, and drops none that is alive', () => {
     const { store, ...full } = fullOf(10);
     expect(() => full.acquire('one too many')).toThrow(StoreFullError);
-    expect(() => store.issue({ id: 'one too many', retentionMs: 1000 })).toThrow(StoreFullError);
+    expect(() => store.issue({ id: 'one too many', ttlMs: 1000 })).toThrow(StoreFullError);
     expect(store.find('one too many')).toBeUndefined();
     for (let index = 0; index < 10; index += 1) expect(store.find(`${index}`)).toBeDefined();
     expect(store.size).toBe(10);
@@ -155,7 +155,7 @@ describe('MemoryStore within maxBytes', () => {
       store.saveStep({ ...under.claimOf(id), name: 'step', value });
       store.saveStep({ ...under.claimOf(id), name: 'step', value: Buffer.alloc(50) });
     }
-    store.issue({ id: 'issued', retentionMs: 1000 });
+    store.issue({ id: 'issued', ttlMs: 1000 });
     under.complete('completed');
     for (const id of ['released', 'twice']) store.release(under.claimOf(id));
     store.acquire({ ...under.claimOf('twice'), owner: 'another, longer name' });
@@ -212,16 +212,16 @@ describe('MemoryStore cleans up', () => {
   test('after a lease of 60 days to the millisecond', async () => {
     const { store, clock, ...under } = memoryStore();
     const durationMs = 60 * 86_400_000;
-    store.acquire({ ...under.claimOf('id'), leaseMs: durationMs, retentionMs: durationMs });
+    store.acquire({ ...under.claimOf('id'), leaseMs: durationMs, ttlMs: durationMs });
     await clock.advance(durationMs - 1);
     expect(under.acquire('id')).toEqual({ outcome: 'in-flight', leaseRemainingMs: 1 });
     await clock.advance(1);
     expect(store.find('id')).toMatchObject({
       leaseRemainingMs: 0,
-      retentionRemainingMs: durationMs,
+      ttlRemainingMs: durationMs,
     });
     await clock.advance(durationMs - 1);
-    expect(store.find('id')).toMatchObject({ retentionRemainingMs: 1 });
+    expect(store.find('id')).toMatchObject({ ttlRemainingMs: 1 });
     await clock.advance(1);
     expect(store.find('id')).toBeUndefined();
   });

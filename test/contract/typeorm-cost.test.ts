@@ -106,7 +106,7 @@ describe.each(COSTS)('what TypeOrmStore asks of $name', ({ start, counter, ...ex
 
   it('is 1 for issuing, finding and forgetting', async () => {
     const { id } = claimOf();
-    expect(await cost(() => store.issue({ id, retentionMs: 600_000 }))).toBe(1);
+    expect(await cost(() => store.issue({ id, ttlMs: 600_000 }))).toBe(1);
     expect(await cost(() => store.find(id))).toBe(1);
     expect(await cost(() => store.forget(id))).toBe(1);
   });

@@ -46,8 +46,8 @@ describe.each([POSTGRES, MARIADB, SQLITE])('the purge on $name', ({ start }) => 
   it('deletes what has expired, the oldest first, and nothing else', async () => {
     const kept = await completedOn(store);
     const ids: string[] = [];
-    for (const retentionMs of [900, 300, 1_500, 600, 1_200]) {
-      ids[retentionMs / 300] = (await completedOn(store, { retentionMs })).id;
+    for (const ttlMs of [900, 300, 1_500, 600, 1_200]) {
+      ids[ttlMs / 300] = (await completedOn(store, { ttlMs })).id;
     }
     await sleep(1_600);
     expect(await store.purgeExpired(2)).toBe(2);
@@ -70,7 +70,7 @@ describe.each([POSTGRES, MARIADB, SQLITE])('the purge on $name', ({ start }) => 
   });
 
   it('leaves a record alone that was claimed anew', async () => {
-    const { id } = await completedOn(store, { retentionMs: 1 });
+    const { id } = await completedOn(store, { ttlMs: 1 });
     await sleep(20);
     const anew = claimOf({ id });
     await store.acquire(anew);
@@ -81,11 +81,11 @@ describe.each([POSTGRES, MARIADB, SQLITE])('the purge on $name', ({ start }) => 
   it('goes on by itself from start to close', async () => {
     const tidy = new TypeOrmStore({ dataSource, purge: { everyMs: 30, batch: 2 } });
     await tidy.start((warning) => expect(warning).toBe(''));
-    for (let n = 0; n < 5; n += 1) await completedOn(store, { retentionMs: 1 });
+    for (let n = 0; n < 5; n += 1) await completedOn(store, { ttlMs: 1 });
     for (let tries = 0; tries < 100 && (await rows(dataSource)) > 0; tries += 1) await sleep(20);
     expect(await rows(dataSource)).toBe(0);
     await tidy.close();
-    await completedOn(store, { retentionMs: 1 });
+    await completedOn(store, { ttlMs: 1 });
     await sleep(200);
     expect(await rows(dataSource)).toBe(1);
   });
@@ -97,7 +97,7 @@ describe('the purge on several nodes', () => {
     const dataSource = await database.connect();
     await dataSource.runMigrations();
     const store = new TypeOrmStore({ dataSource });
-    for (let n = 0; n < 2; n += 1) await completedOn(store, { retentionMs: 1 });
+    for (let n = 0; n < 2; n += 1) await completedOn(store, { ttlMs: 1 });
     await sleep(20);
     const runner = dataSource.createQueryRunner();
     const elsewhere = recordsOn(new QueryRunnerSession(runner), 'postgres', { table: TABLE });
@@ -115,7 +115,7 @@ describe('the purge on several nodes', () => {
     const dataSource = await database.connect();
     await dataSource.runMigrations();
     const store = new TypeOrmStore({ dataSource });
-    for (let n = 0; n < 2; n += 1) await completedOn(store, { retentionMs: 1 });
+    for (let n = 0; n < 2; n += 1) await completedOn(store, { ttlMs: 1 });
     await sleep(20);
     const runner = dataSource.createQueryRunner();
     const session = new StandingSession(runner);
@@ -127,7 +127,7 @@ describe('the purge on several nodes', () => {
     expect(await deleted).toBe(1);
     expect(await store.purgeExpired(1)).toBe(1);
 
-    await completedOn(store, { retentionMs: 1 });
+    await completedOn(store, { ttlMs: 1 });
     await sleep(20);
     const killed = new StandingSession(runner);
     const unfinished = recordsOn(killed, 'mariadb', { table: TABLE }).purgeExpired(1);

@@ -34,7 +34,7 @@ describe('on PostgreSQL', () => {
       );
       expect(now).toBe(level);
       const careful = new TypeOrmStore({ dataSource: strict });
-      for (const old of [claimOf(), await completedOn(store, { retentionMs: 1 })]) {
+      for (const old of [claimOf(), await completedOn(store, { ttlMs: 1 })]) {
         await sleep(10);
         const claims = Array.from({ length: 32 }, () => careful.acquire(claimOf({ id: old.id })));
         const outcomes = (await Promise.all(claims)).map(({ outcome }) => outcome);
@@ -121,8 +121,8 @@ describe('on MariaDB', () => {
   });
 
   it('repeats what was ended to end a deadlock', async () => {
-    const one = await completedOn(store, { retentionMs: 1 });
-    const two = await completedOn(store, { retentionMs: 1 });
+    const one = await completedOn(store, { ttlMs: 1 });
+    const two = await completedOn(store, { ttlMs: 1 });
     const [first, second] = [one.id, two.id].sort() as [string, string];
     await sleep(20);
     let purged: Promise<number> | undefined;

@@ -198,11 +198,11 @@ describe('what happens, in the reference', () => {
     expect(oneLine(REFERENCE)).toContain(`${records} records and ${mebibytes} MiB by default`);
   });
 
-  it('has the lease and the retention that the decision on them states', () => {
-    const text = read('docs/decisions/0002-lease-and-retention-are-two-clocks.md');
+  it('has the lease and the ttl that the decision on them states', () => {
+    const text = read('docs/decisions/0002-lease-and-ttl-are-two-clocks.md');
     const inWords = (duration: string) => duration.replace(/(\d)([a-z])/, '$1 $2');
     expect(text).toContain(`lease (${inWords(DEFAULTS.lease)})`);
-    expect(text).toContain(`retention (${inWords(DEFAULTS.ttl)})`);
+    expect(text).toContain(`ttl (${inWords(DEFAULTS.ttl)})`);
   });
 });
 

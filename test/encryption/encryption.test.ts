@@ -131,7 +131,7 @@ describe.each(PLACES)('encryption over %s', (_name, open) => {
     const id = idOf(path, key);
     const { fingerprint } = (await place.store.find(id))!;
     await place.store.forget(id);
-    const claim = { id, owner: 'intruder', leaseMs: 10_000, retentionMs: 100_000 };
+    const claim = { id, owner: 'intruder', leaseMs: 10_000, ttlMs: 100_000 };
     await place.store.acquire({ ...claim, fingerprint });
     expect(await place.store.complete({ ...claim, reply })).toBe(true);
   };

@@ -7,7 +7,7 @@ import {
   type Given,
   newWorld,
   type Process,
-  RETENTION_MS,
+  TTL_MS,
   RETRY_AFTER_MS,
   type World,
 } from '../support/engine.js';
@@ -97,10 +97,10 @@ describe.each(STORES)('over a store that answers %s', (_how, start) => {
     expect(await process.ask({ id: 'K' })).toBe('replay upper');
   });
 
-  test('forgets a reply when its retention has passed, and starts at attempt 1', async () => {
+  test('forgets a reply when its ttl has passed, and starts at attempt 1', async () => {
     const { process, clock } = start();
     await (await process.claim()).complete(bytes('paid'));
-    await clock.advance(RETENTION_MS - 1);
+    await clock.advance(TTL_MS - 1);
     expect(await process.ask()).toBe('replay paid');
     await clock.advance(1);
     const claim = await process.claim();
@@ -110,13 +110,13 @@ describe.each(STORES)('over a store that answers %s', (_how, start) => {
 
   test.each([
     ['shorter', 10_000],
-    ['longer', 60 * RETENTION_MS],
-  ])('keeps a reply for the %s retention that the handler sets', async (_which, retentionMs) => {
+    ['longer', 60 * TTL_MS],
+  ])('keeps a reply for the %s ttl that the handler sets', async (_which, ttlMs) => {
     const { process, clock } = start();
     const claim = await process.claim();
-    claim.setRetention(retentionMs);
+    claim.setTtl(ttlMs);
     await claim.complete(bytes('paid'));
-    await clock.advance(retentionMs - 1);
+    await clock.advance(ttlMs - 1);
     expect(await process.ask()).toBe('replay paid');
     await clock.advance(1);
     await (await process.claim()).release();
@@ -126,7 +126,7 @@ describe.each(STORES)('over a store that answers %s', (_how, start) => {
     const { process, memory } = start();
     const refuseUnknown = 'IDEMPOTENCY_KEY_INVALID';
     expect(await process.ask({ refuseUnknown })).toBe(refuseUnknown);
-    memory.issue({ id: 'payment', retentionMs: RETENTION_MS });
+    memory.issue({ id: 'payment', ttlMs: TTL_MS });
     await (await process.claim({ refuseUnknown })).complete(bytes('paid'));
     expect(await process.ask({ refuseUnknown })).toBe('replay paid');
   });

@@ -117,11 +117,11 @@ describe('replies that wait for the store', () => {
     expect(bytesKept(process)).toBe(0);
   });
 
-  test('are given up with their retention, and make room', async () => {
+  test('are given up with their ttl, and make room', async () => {
     const world = newWorld();
     const process = world.start({ bounds: { maxCompletions: 1 } });
     world.store.always('complete', failBefore());
-    const claim = await process.claim({ retentionMs: 60_000 });
+    const claim = await process.claim({ ttlMs: 60_000 });
     await claim.complete(REPLY);
     await world.advance(70_000);
     expect(bytesKept(process)).toBe(0);

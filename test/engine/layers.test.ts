@@ -17,7 +17,7 @@ expectNothingLeft();
 
 const OUTER = { id: 'outer' };
 const INNER = { id: 'inner' };
-const LOCK = { id: 'lock', fingerprint: '', keepsReply: false, retentionMs: LEASE_MS };
+const LOCK = { id: 'lock', fingerprint: '', keepsReply: false, ttlMs: LEASE_MS };
 const REPLY = bytes('reply');
 
 const begin = (process: Process, ...layers: Given[]) =>

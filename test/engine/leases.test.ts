@@ -102,12 +102,12 @@ describe('the lease of a running handler', () => {
     expect(store.count('extend')).toBe(0);
   });
 
-  test('keeps attempt and steps for the retention after it', async () => {
+  test('keeps attempt and steps for the ttl after it', async () => {
     const world = newWorld();
     const claim = await world.process.claim();
-    claim.setRetention(60_000);
+    claim.setTtl(60_000);
     await world.advance(LEASE_MS / 3);
-    expect(world.record().retentionRemainingMs).toBe(LEASE_MS + 60_000);
+    expect(world.record().ttlRemainingMs).toBe(LEASE_MS + 60_000);
     await claim.release();
   });
 

@@ -2,7 +2,7 @@ import { bytes, expectNothingLeft, LEASE_MS, newWorld, tally } from '../support/
 
 expectNothingLeft();
 
-const LOCK = { id: 'coupon', fingerprint: '', keepsReply: false, retentionMs: LEASE_MS };
+const LOCK = { id: 'coupon', fingerprint: '', keepsReply: false, ttlMs: LEASE_MS };
 const WAITS = { ...LOCK, waitMs: 60_000 };
 
 const ENDS = ['complete', 'fail', 'hold', 'release'] as const;

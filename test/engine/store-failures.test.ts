@@ -240,32 +240,29 @@ describe('a store that fails for good', () => {
     ['throws', throwBefore()],
     ['fails', failBefore()],
     ['hangs', hang()],
-  ])(
-    'and %s hangs no call and loses no reply until its retention has passed',
-    async (_how, fault) => {
-      const world = newWorld();
-      const { process, store } = world;
-      const completing = await process.claim({ id: 'completing', retentionMs: 600_000 });
-      const releasing = await process.claim({ id: 'releasing', retentionMs: 600_000 });
-      const holding = await process.claim({ id: 'holding', retentionMs: 600_000 });
-      for (const verb of VERBS) store.always(verb, fault);
-      const settling = [
-        completing.complete(bytes('paid')),
-        releasing.release(),
-        holding.hold('why'),
-      ].map(async (settlement) => settlement);
-      await within(world, Promise.all(settling));
-      await world.advance(500_000);
-      expect(await process.ask({ id: 'completing' })).toBe('replay paid');
-      expect(await within(world, process.ask({ id: 'releasing' }))).toBe(UNAVAILABLE);
-      expect(await within(world, process.ask({ id: 'holding' }))).toBe(UNAVAILABLE);
-      const drained = follow(process.engine.drain(5_000).then(() => 'given up'));
-      await world.advance(5_000);
-      expect(drained.value).toBe('given up');
-      await world.advance(200_000);
-      expect(process.engine.isIdle).toBe(true);
-    },
-  );
+  ])('and %s hangs no call and loses no reply until its ttl has passed', async (_how, fault) => {
+    const world = newWorld();
+    const { process, store } = world;
+    const completing = await process.claim({ id: 'completing', ttlMs: 600_000 });
+    const releasing = await process.claim({ id: 'releasing', ttlMs: 600_000 });
+    const holding = await process.claim({ id: 'holding', ttlMs: 600_000 });
+    for (const verb of VERBS) store.always(verb, fault);
+    const settling = [
+      completing.complete(bytes('paid')),
+      releasing.release(),
+      holding.hold('why'),
+    ].map(async (settlement) => settlement);
+    await within(world, Promise.all(settling));
+    await world.advance(500_000);
+    expect(await process.ask({ id: 'completing' })).toBe('replay paid');
+    expect(await within(world, process.ask({ id: 'releasing' }))).toBe(UNAVAILABLE);
+    expect(await within(world, process.ask({ id: 'holding' }))).toBe(UNAVAILABLE);
+    const drained = follow(process.engine.drain(5_000).then(() => 'given up'));
+    await world.advance(5_000);
+    expect(drained.value).toBe('given up');
+    await world.advance(200_000);
+    expect(process.engine.isIdle).toBe(true);
+  });
 
   test('keeps answering duplicates of a handler that still runs', async () => {
     const world = newWorld();

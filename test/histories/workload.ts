@@ -11,7 +11,7 @@ import type {
   StoreCall,
 } from './history.js';
 
-const RETENTION_MS = 600_000;
+const TTL_MS = 600_000;
 const CONTENT = 'content';
 
 /** Random owners of one record over these stores, each of which has a client of its own. */
@@ -126,15 +126,13 @@ class RandomRecord {
   ): Promise<AcquireCall['answer']> {
     const { id, leaseMs } = this;
     const call: AcquireCall = { verb: 'acquire', owner, fingerprint, ...begun() };
-    return this.made(call, () =>
-      store.acquire({ id, owner, fingerprint, leaseMs, retentionMs: RETENTION_MS }),
-    );
+    return this.made(call, () => store.acquire({ id, owner, fingerprint, leaseMs, ttlMs: TTL_MS }));
   }
 
   private async extend(store: IdempotencyStore, owner: string): Promise<void> {
     const { id, leaseMs } = this;
     await this.made(ownersCall('extend', owner), () =>
-      store.extend({ id, owner, leaseMs, retentionMs: RETENTION_MS }),
+      store.extend({ id, owner, leaseMs, ttlMs: TTL_MS }),
     );
   }
 
@@ -155,14 +153,14 @@ class RandomRecord {
     const { id } = this;
     const reply = Buffer.from(text);
     await this.made(ownersCall('complete', owner, text, from), () =>
-      store.complete({ id, owner, reply, retentionMs: RETENTION_MS, ...(from && { from }) }),
+      store.complete({ id, owner, reply, ttlMs: TTL_MS, ...(from && { from }) }),
     );
   }
 
   private async release(store: IdempotencyStore, owner: string, from?: 'held'): Promise<void> {
     const { id } = this;
     await this.made(ownersCall('release', owner, '', from), () =>
-      store.release({ id, owner, retentionMs: RETENTION_MS, ...(from && { from }) }),
+      store.release({ id, owner, ttlMs: TTL_MS, ...(from && { from }) }),
     );
   }
 

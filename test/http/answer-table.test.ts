@@ -237,7 +237,7 @@ describe.each(PLATFORMS)('the answers on %s', (platform) => {
       expect(runs).toBe(1);
     });
 
-    it('runs again after the retention, decided when the record is read', async () => {
+    it('runs again after the ttl, decided when the record is read', async () => {
       const first = await send('/payments', 'expiring');
       await storeClock.advance(24 * 3_600_000 - 1);
       expectReplay(first, await send('/payments', 'expiring'));
@@ -441,8 +441,8 @@ describe.each(PLATFORMS)('the answers on %s', (platform) => {
       const { id } = argument as { id: string };
       store.forget(id);
       const claim = { id, owner: 'planter' };
-      store.acquire({ ...claim, fingerprint: '', leaseMs: 1_000, retentionMs: 1_000 });
-      store.complete({ ...claim, reply, retentionMs: 1_000 });
+      store.acquire({ ...claim, fingerprint: '', leaseMs: 1_000, ttlMs: 1_000 });
+      store.complete({ ...claim, reply, ttlMs: 1_000 });
       expectProblem(await send('/payments', key), 500, 'IDEMPOTENCY_RECORD_UNREADABLE');
       expect(runs).toBe(1);
     });

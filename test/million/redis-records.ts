@@ -7,7 +7,7 @@ import { type Filled, fillSmall, firstCall, replay } from './calls.js';
 import { compare, MOST_SLOWDOWN } from './slowdown.js';
 
 const PER_SCRIPT = 50_000;
-/** ARGV: first number, last number, retention in ms. Copies KEYS[1] under ids that look like ours. */
+/** ARGV: first number, last number, ttl in ms. Copies KEYS[1] under ids that look like ours. */
 const COPY = `
   local packed = redis.call('GET', KEYS[1])
   for n = tonumber(ARGV[1]), tonumber(ARGV[2]) do

@@ -13,7 +13,7 @@ export interface Amounts {
   readonly expired: number;
 }
 
-const RETENTION_MS = 86_400_000;
+const TTL_MS = 86_400_000;
 
 /** Where a dialect has numbers from, and bytes that look like a digest. */
 const SERIES = {
@@ -54,14 +54,14 @@ export async function fillBoth(
 /** Copies of a record that the store made, under other ids and ending one after the other. */
 async function fillLarge(dataSource: DataSource, { live, expired }: Amounts): Promise<void> {
   const template = new TypeOrmStore({ dataSource, table: 'template_record', purge: false });
-  await completedOn(template, { retentionMs: RETENTION_MS });
+  await completedOn(template, { ttlMs: TTL_MS });
   const [series, id] = SERIES[dataSource.options.type as keyof typeof SERIES](live + expired);
   // The live ones end within a day, and the others have ended within half of it.
   const apartMs = Math.floor(80_000_000 / live);
   // To be kept while rows come in no order of its own, it would take most of the time.
   const isSqlite = dataSource.options.type === 'sqljs';
   if (isSqlite) await dataSource.query(`DROP INDEX ${LARGE_TABLE}_purge_at`);
-  const shift = `- ${RETENTION_MS} + (n - ${expired}) * ${apartMs}`;
+  const shift = `- ${TTL_MS} + (n - ${expired}) * ${apartMs}`;
   await dataSource.query(
     `INSERT INTO ${LARGE_TABLE}
      SELECT ${id}, state, owner, attempt, fencing_token + n, abandoned, fingerprint,
@@ -101,7 +101,7 @@ async function someIds(dataSource: DataSource, amount: number): Promise<string[]
       take: 1,
     });
     // Far from its end for as long as the test takes.
-    if (found && found.expiresAt! > soon - RETENTION_MS / 2) ids.push(found.id);
+    if (found && found.expiresAt! > soon - TTL_MS / 2) ids.push(found.id);
   }
   return ids;
 }

@@ -7,7 +7,7 @@ import {
   type StoreVerb,
   throwBefore,
 } from '../../src/testing/index.js';
-import { type Call, KEYS, LEASE_MS, Model, RETENTION_MS, WAIT_MS } from './model.js';
+import { type Call, KEYS, LEASE_MS, Model, TTL_MS, WAIT_MS } from './model.js';
 
 const PROCESSES = 3;
 const RUNS = 250;
@@ -24,7 +24,7 @@ const process = fc.nat({ max: PROCESSES - 1 });
 const pick = fc.nat({ max: 9 });
 const duration = fc.oneof(
   fc.integer({ min: 1, max: LEASE_MS }),
-  fc.constantFrom(WAIT_MS, LEASE_MS / 3, LEASE_MS, 2 * LEASE_MS, RETENTION_MS),
+  fc.constantFrom(WAIT_MS, LEASE_MS / 3, LEASE_MS, 2 * LEASE_MS, TTL_MS),
 );
 
 const call = fc

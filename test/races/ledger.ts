@@ -52,7 +52,7 @@ export class Ledger {
     return reply && textOf(reply);
   }
 
-  /** A completed record never changes before its retention has passed. */
+  /** A completed record never changes before its ttl has passed. */
   check(id: string): void {
     const view = this.memory.find(id);
     const kept = this.kept.get(id);
@@ -61,8 +61,8 @@ export class Ledger {
       assert.deepEqual([view?.state, view?.owner], ['completed', kept.owner]);
       assert.equal(this.replyOf(id), kept.reply);
     } else if (view?.state === 'completed') {
-      const { owner, reply = Buffer.of(), retentionRemainingMs = Infinity } = view;
-      this.kept.set(id, { owner, reply: textOf(reply), untilMs: now + retentionRemainingMs });
+      const { owner, reply = Buffer.of(), ttlRemainingMs = Infinity } = view;
+      this.kept.set(id, { owner, reply: textOf(reply), untilMs: now + ttlRemainingMs });
     }
   }
 

@@ -12,7 +12,7 @@ import { bytes, operation, Process, textOf } from '../support/engine.js';
 import { Ledger, LedgerStore } from './ledger.js';
 
 export const LEASE_MS = 9_000;
-export const RETENTION_MS = 30_000;
+export const TTL_MS = 30_000;
 export const WAIT_MS = 4_000;
 /** Time passes in slices of this: so far are the clocks of the processes apart at most. */
 const SLICE_MS = 1_500;
@@ -82,7 +82,7 @@ export class Model {
       id: key,
       fingerprint,
       leaseMs: LEASE_MS,
-      retentionMs: RETENTION_MS,
+      ttlMs: TTL_MS,
       waitMs: call.waits ? WAIT_MS : 0,
       onAbandoned,
       recover: recover && (async () => this.recover(host, recover)),

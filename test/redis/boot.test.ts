@@ -97,7 +97,7 @@ describe.each(APP_CLIENTS)('booting on Redis through $name', ({ open }) => {
     expect((await waiting).told).toBe('replay reply');
     expect(await node.store.find('payment')).toMatchObject({ state: 'completed' });
     expect(await node.store.forget('payment')).toBe(true);
-    expect(await node.store.issue({ id: 'token', retentionMs: 1_000 })).toBe(true);
+    expect(await node.store.issue({ id: 'token', ttlMs: 1_000 })).toBe(true);
     await claimIn(await node.begin({ id: 'released' })).release();
     expect(await claimIn(await node.begin({ id: 'held' })).hold('reason')).toEqual({
       outcome: 'stored',

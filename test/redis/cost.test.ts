@@ -58,7 +58,7 @@ describe.each(APP_CLIENTS)('the commands of RedisStore through $name', ({ open }
     node = start(open(server.port));
     // Every script is known from here on.
     const claim = claimIn(await node.begin({ id: 'known' }));
-    await node.store.extend({ id: 'known', owner: '', leaseMs: 1, retentionMs: 1 });
+    await node.store.extend({ id: 'known', owner: '', leaseMs: 1, ttlMs: 1 });
     await claim.release();
     await claimIn(await node.begin({ id: 'known' })).complete(bytes('reply'));
     await admin.config('RESETSTAT');
@@ -136,7 +136,7 @@ describe('the keys of RedisStore', () => {
   it.each(hostile)('are the prefix and the id, whatever is in them (%j)', async (text) => {
     const client = new Redis(server.port);
     const store = new RedisStore({ client, prefix: text });
-    const request = { id: text, owner: 'owner', leaseMs: 10_000, retentionMs: 10_000 };
+    const request = { id: text, owner: 'owner', leaseMs: 10_000, ttlMs: 10_000 };
     await admin.set('bystander', 'untouched');
     expect(await store.acquire({ ...request, fingerprint: text })).toMatchObject({
       outcome: 'acquired',

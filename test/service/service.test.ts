@@ -480,7 +480,7 @@ describe('the operation', () => {
     expect(await service.find(INVOICE)).toMatchObject({
       state: 'held',
       reason: 'the bank is silent',
-      retentionRemainingMs: undefined,
+      ttlRemainingMs: undefined,
     });
     await clock.advance(365 * 86_400_000);
     await expectRefused(
@@ -492,7 +492,7 @@ describe('the operation', () => {
 
   it('says how long its reply is kept', async () => {
     await invoice((operation) => operation.setTtl('2h'), { ttl: '1m' });
-    expect(await service.find(INVOICE)).toMatchObject({ retentionRemainingMs: 7_200_000 });
+    expect(await service.find(INVOICE)).toMatchObject({ ttlRemainingMs: 7_200_000 });
     const error = await failureOf(invoice(({ setTtl }) => setTtl, { key: 'x' }));
     expect(String(error)).toContain('could not be cloned');
     const wrong = await failureOf(
@@ -612,7 +612,7 @@ describe('find() and forget()', () => {
         steps: ['charge'],
         reason: undefined,
         leaseRemainingMs: 30_000,
-        retentionRemainingMs: expect.any(Number),
+        ttlRemainingMs: expect.any(Number),
       });
       return 'secret-reply';
     });
@@ -621,7 +621,7 @@ describe('find() and forget()', () => {
       state: 'completed',
       attempt: 1,
       leaseRemainingMs: undefined,
-      retentionRemainingMs: 86_400_000,
+      ttlRemainingMs: 86_400_000,
     });
     expect(inspect(found, { depth: 9 })).not.toContain('secret-reply');
     expect(await service.find({ ...INVOICE, principal: 'alice' })).toBeUndefined();
@@ -663,7 +663,7 @@ describe('settle()', () => {
     expect(await service.settle(INVOICE, recoveredReply(value))).toBe(true);
     expect(await service.find(INVOICE)).toMatchObject({
       state: 'completed',
-      retentionRemainingMs: 86_400_000,
+      ttlRemainingMs: 86_400_000,
     });
     expect(await invoice(() => value)).toStrictEqual(value);
     expect(runs).toBe(1);
@@ -903,7 +903,7 @@ describe("the module's defaults", () => {
     await close();
     await start({ defaults: { ttl: '1m', onDuplicate: 'reject' }, problemBaseUrl: 'https://p/' });
     await invoice(() => 'a');
-    expect(await service.find(INVOICE)).toMatchObject({ retentionRemainingMs: 60_000 });
+    expect(await service.find(INVOICE)).toMatchObject({ ttlRemainingMs: 60_000 });
     const refused = await expectRefused(
       invoice(() => 'b'),
       'IDEMPOTENCY_DUPLICATE',

@@ -8,7 +8,7 @@ export function claimOf(given: Partial<AcquireRequest> = {}): AcquireRequest {
     owner: randomUUID(),
     fingerprint: 'fingerprint',
     leaseMs: 600_000,
-    retentionMs: 600_000,
+    ttlMs: 600_000,
     ...given,
   };
 }

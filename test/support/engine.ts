@@ -10,7 +10,7 @@ import { newDeferred } from './deferred.js';
 import { FaultInjectingStore, ManualClock, pass, type StoreVerb } from '../../src/testing/index.js';
 
 export const LEASE_MS = 30_000;
-export const RETENTION_MS = 86_400_000;
+export const TTL_MS = 86_400_000;
 export const STORE_TIMEOUT_MS = 2_000;
 export const RETRY_AFTER_MS = 1_000;
 
@@ -20,7 +20,7 @@ const OWNERS_VERBS: readonly StoreVerb[] = ['acquire', 'extend', 'saveStep', ...
 const POLICY: OperationPolicy = {
   strategy: 'unique-key',
   leaseMs: LEASE_MS,
-  retentionMs: RETENTION_MS,
+  ttlMs: TTL_MS,
   waitMs: 0,
   retryAfterMs: RETRY_AFTER_MS,
   onDuplicate: 'replay',

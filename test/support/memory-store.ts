@@ -9,7 +9,7 @@ const claimOf = (id: string) => ({
   owner: `owner of ${id}`,
   fingerprint: 'fingerprint',
   leaseMs: 1000,
-  retentionMs: 1000,
+  ttlMs: 1000,
 });
 
 /** A memory store with its clock, and shorthands for what tests of its bounds do. */

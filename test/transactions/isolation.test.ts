@@ -80,9 +80,9 @@ describe.each(CASES)('transactions on $name that are $level', ({ name, level, sh
 
   it.each<[string, Given, (store: IdempotencyStore, id: string) => Promise<unknown>]>([
     ['free', {}, () => Promise.resolve()],
-    ['expired', {}, (store, id) => completedOn(store, { id, retentionMs: 1 })],
+    ['expired', {}, (store, id) => completedOn(store, { id, ttlMs: 1 })],
     ['abandoned', {}, async (store, id) => store.acquire(claimOf({ id, leaseMs: 1 }))],
-    ['issued', ONLY_ISSUED, async (store, id) => store.issue({ id, retentionMs: 60_000 })],
+    ['issued', ONLY_ISSUED, async (store, id) => store.issue({ id, ttlMs: 60_000 })],
   ])(
     'have one winner on a key that is %s, whose reply all others get',
     async (name, given, lay) => {
@@ -103,7 +103,7 @@ describe.each(CASES)('transactions on $name that are $level', ({ name, level, sh
   it('have one winner beside claims without a transaction', async () => {
     for (let round = 0; round < ROUNDS; round++) {
       const id = `beside ${round}`;
-      await opened[0]!.store.issue({ id, retentionMs: 60_000 });
+      await opened[0]!.store.issue({ id, ttlMs: 60_000 });
       const calls = nodes.map((node, i) =>
         run(node, { id, ...ONLY_ISSUED, ...(i % 2 === 0 && inTransaction) }),
       );

@@ -28,12 +28,12 @@ export class BoundedRecords {
     return this.usedBytes;
   }
 
-  /** The record, its retention not looked at. */
+  /** The record, its ttl not looked at. */
   get(id: string): MemoryRecord | undefined {
     return this.byId.get(id);
   }
 
-  /** The record, unless its retention has passed: then it is dropped. */
+  /** The record, unless its ttl has passed: then it is dropped. */
   look(id: string, now: number): MemoryRecord | undefined {
     const record = this.byId.get(id);
     if (record === undefined || now < record.expiresAt) return record;
@@ -73,7 +73,7 @@ export class BoundedRecords {
     }
   }
 
-  /** Drops at most `limit` records whose retention has passed; answers how many. */
+  /** Drops at most `limit` records whose ttl has passed; answers how many. */
   dropExpired(limit: number, now: number): number {
     let dropped = 0;
     while (dropped < limit) {
@@ -95,7 +95,7 @@ export class BoundedRecords {
     return new StoreFullError(
       `The memory store is full and nothing in it has expired: ${this.size} of ${this.maxRecords} ` +
         `records (maxRecords), ${this.bytes} of ${this.maxBytes} bytes (maxBytes). ` +
-        'Raise the bound, shorten the retention, or use a store outside this process.',
+        'Raise the bound, shorten the ttl, or use a store outside this process.',
     );
   }
 }

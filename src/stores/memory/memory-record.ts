@@ -66,7 +66,7 @@ export class MemoryRecord implements Queued {
       ...(this.reply && { reply: copyToGive(this.reply) }),
       ...(this.reason !== undefined && { reason: this.reason }),
       ...(this.state === 'in-flight' && { leaseRemainingMs: this.leaseEndsAt - now }),
-      ...(this.expiresAt !== Infinity && { retentionRemainingMs: this.expiresAt - now }),
+      ...(this.expiresAt !== Infinity && { ttlRemainingMs: this.expiresAt - now }),
     };
   }
 }

@@ -44,7 +44,7 @@ export interface MemoryStoreOptions {
    */
   readonly maxBytes?: number;
   /**
-   * What decides when leases and retentions end.
+   * What decides when leases and ttls end.
    *
    * @default systemClock
    */
@@ -56,7 +56,7 @@ export interface MemoryStoreOptions {
  *
  * Every verb answers at once and is one atomic step, for nothing else runs in between.
  * Nothing that has not expired is ever dropped to make room. There are no timers: a record
- * whose retention has passed counts as absent when it is looked at, and its memory is taken
+ * whose ttl has passed counts as absent when it is looked at, and its memory is taken
  * back bit by bit during later calls.
  *
  * @throws StoreFullError from `acquire`, `issue`, `saveStep` and `complete`, which leave
@@ -100,7 +100,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     const record = this.records.look(request.id, now);
     if (record === undefined) {
       if (request.mustBeIssued) return { outcome: 'unknown' };
-      const expiresAt = now + request.leaseMs + request.retentionMs;
+      const expiresAt = now + request.leaseMs + request.ttlMs;
       const fresh = new MemoryRecord(request.id, request.owner, fingerprint, expiresAt);
       this.records.insert(fresh, now);
       return this.claim(fresh, request, 1, now);
@@ -147,7 +147,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     record.steps = undefined;
     record.reason = undefined;
     this.records.book(record, bytes);
-    this.records.keepUntil(record, now + request.retentionMs);
+    this.records.keepUntil(record, now + request.ttlMs);
     this.watchers.wake(record.id);
     return true;
   }
@@ -159,7 +159,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     this.records.book(record, record.bytes - bytesOfText(record.reason ?? ''));
     record.state = 'released';
     record.reason = undefined;
-    this.records.keepUntil(record, now + request.retentionMs);
+    this.records.keepUntil(record, now + request.ttlMs);
     this.watchers.wake(record.id);
     return true;
   }
@@ -195,7 +195,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     const now = this.clock.now();
     this.records.dropExpired(EXPIRED_PER_CALL, now);
     if (this.records.look(request.id, now) !== undefined) return false;
-    this.records.insert(new MemoryRecord(request.id, '', '', now + request.retentionMs), now);
+    this.records.insert(new MemoryRecord(request.id, '', '', now + request.ttlMs), now);
     return true;
   }
 
@@ -254,6 +254,6 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
 
   private lease(record: MemoryRecord, request: ExtendRequest, now: number): void {
     record.leaseEndsAt = now + request.leaseMs;
-    this.records.keepUntil(record, record.leaseEndsAt + request.retentionMs);
+    this.records.keepUntil(record, record.leaseEndsAt + request.ttlMs);
   }
 }

@@ -62,35 +62,29 @@ export class RedisStore implements IdempotencyStore {
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
-    const { id, owner, fingerprint, leaseMs, retentionMs, mustBeIssued, aboveToken = 0 } = request;
+    const { id, owner, fingerprint, leaseMs, ttlMs, mustBeIssued, aboveToken = 0 } = request;
     const issued = mustBeIssued === true ? '1' : '0';
     const answer = await this.run(SCRIPTS.acquire, id, [
       owner,
       fingerprint,
       `${leaseMs}`,
-      `${retentionMs}`,
+      `${ttlMs}`,
       issued,
       `${aboveToken}`,
     ]);
     return acquireResult(answer as unknown[]);
   }
 
-  extend({ id, owner, leaseMs, retentionMs }: ExtendRequest): Promise<boolean> {
-    return this.ask(SCRIPTS.extend, id, [owner, `${leaseMs}`, `${retentionMs}`]);
+  extend({ id, owner, leaseMs, ttlMs }: ExtendRequest): Promise<boolean> {
+    return this.ask(SCRIPTS.extend, id, [owner, `${leaseMs}`, `${ttlMs}`]);
   }
 
-  complete({
-    id,
-    owner,
-    reply,
-    retentionMs,
-    from = 'in-flight',
-  }: CompleteRequest): Promise<boolean> {
-    return this.ask(SCRIPTS.complete, id, [owner, reply, `${retentionMs}`, from]);
+  complete({ id, owner, reply, ttlMs, from = 'in-flight' }: CompleteRequest): Promise<boolean> {
+    return this.ask(SCRIPTS.complete, id, [owner, reply, `${ttlMs}`, from]);
   }
 
-  release({ id, owner, retentionMs, from = 'in-flight' }: ReleaseRequest): Promise<boolean> {
-    return this.ask(SCRIPTS.release, id, [owner, `${retentionMs}`, from]);
+  release({ id, owner, ttlMs, from = 'in-flight' }: ReleaseRequest): Promise<boolean> {
+    return this.ask(SCRIPTS.release, id, [owner, `${ttlMs}`, from]);
   }
 
   hold({ id, owner, reason }: HoldRequest): Promise<boolean> {
@@ -101,8 +95,8 @@ export class RedisStore implements IdempotencyStore {
     return this.ask(SCRIPTS.saveStep, id, [owner, name, value]);
   }
 
-  issue({ id, retentionMs }: IssueRequest): Promise<boolean> {
-    return this.ask(SCRIPTS.issue, id, [`${retentionMs}`]);
+  issue({ id, ttlMs }: IssueRequest): Promise<boolean> {
+    return this.ask(SCRIPTS.issue, id, [`${ttlMs}`]);
   }
 
   async find(id: string): Promise<RecordView | undefined> {
@@ -190,17 +184,8 @@ function acquireResult(answer: readonly unknown[]): AcquireResult {
 }
 
 function recordView(id: string, answer: readonly unknown[]): RecordView {
-  const [
-    state,
-    owner,
-    attempt,
-    token,
-    fingerprint,
-    leaseRemaining,
-    retentionRemaining,
-    content,
-    steps,
-  ] = answer;
+  const [state, owner, attempt, token, fingerprint, leaseRemaining, ttlRemaining, content, steps] =
+    answer;
   const view = {
     id,
     state: String(state) as RecordState,
@@ -209,7 +194,7 @@ function recordView(id: string, answer: readonly unknown[]): RecordView {
     fencingToken: Number(token),
     fingerprint: String(fingerprint),
     steps: stepsOf(steps as readonly Buffer[]),
-    retentionRemainingMs: Number(retentionRemaining) < 0 ? undefined : Number(retentionRemaining),
+    ttlRemainingMs: Number(ttlRemaining) < 0 ? undefined : Number(ttlRemaining),
   };
   switch (view.state) {
     case 'completed':

@@ -52,8 +52,8 @@ export class MysqlRecords extends SqlRecords {
     );
   }
 
-  override async issue({ id, retentionMs }: IssueRequest): Promise<boolean> {
-    const values = { id: bytesOfId(id), retention_ms: retentionMs };
+  override async issue({ id, ttlMs }: IssueRequest): Promise<boolean> {
+    const values = { id: bytesOfId(id), ttl_ms: ttlMs };
     const { insertId } = await this.run(this.mysql.issue, values);
     return insertId === 1;
   }
@@ -139,7 +139,7 @@ export class MysqlRecords extends SqlRecords {
       fingerprint: isNew || fingerprint.length > 0 ? fingerprint : asBytes(row.fingerprint),
       keeps_steps: isNew ? 0 : 1,
       lease_ms: request.leaseMs,
-      retention_ms: request.retentionMs,
+      ttl_ms: request.ttlMs,
       above_token: request.aboveToken ?? 0,
       seen_state: row.state as string,
       seen_token: Number(row.fencing_token),

@@ -1,6 +1,6 @@
 import { wrongOption } from '../../engine/configuration-error.js';
 
-/** How the store itself deletes records whose retention has passed. */
+/** How the store itself deletes records whose ttl has passed. */
 export interface PurgeOptions {
   /**
    * How long the store rests after it has deleted what there was, in milliseconds. Nodes spread

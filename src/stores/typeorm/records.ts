@@ -52,7 +52,7 @@ export class SqlRecords {
     return this.change(this.sql.extend, {
       ...claimValues(request),
       lease_ms: request.leaseMs,
-      retention_ms: request.retentionMs,
+      ttl_ms: request.ttlMs,
     });
   }
 
@@ -60,7 +60,7 @@ export class SqlRecords {
     const isCompleted = await this.change(this.sql.complete, {
       ...claimValues(request),
       reply: request.reply,
-      retention_ms: request.retentionMs,
+      ttl_ms: request.ttlMs,
       from: request.from ?? 'in-flight',
     });
     return isCompleted || this.isSettled(request, 'completed');
@@ -69,7 +69,7 @@ export class SqlRecords {
   release(request: ReleaseRequest): Promise<boolean> {
     return this.change(this.sql.release, {
       ...claimValues(request),
-      retention_ms: request.retentionMs,
+      ttl_ms: request.ttlMs,
       from: request.from ?? 'in-flight',
     });
   }
@@ -87,8 +87,8 @@ export class SqlRecords {
     return this.change(this.sql.saveStep, { ...claimValues(request), step });
   }
 
-  issue({ id, retentionMs }: IssueRequest): Promise<boolean> {
-    return this.change(this.sql.issue, { id: bytesOfId(id), retention_ms: retentionMs });
+  issue({ id, ttlMs }: IssueRequest): Promise<boolean> {
+    return this.change(this.sql.issue, { id: bytesOfId(id), ttl_ms: ttlMs });
   }
 
   async find(id: string): Promise<RecordView | undefined> {
@@ -165,7 +165,7 @@ export function acquireValues(request: AcquireRequest) {
     ...claimValues(request),
     fingerprint: bytesOfText(request.fingerprint),
     lease_ms: request.leaseMs,
-    retention_ms: request.retentionMs,
+    ttl_ms: request.ttlMs,
     above_token: request.aboveToken ?? 0,
     must_be_issued: request.mustBeIssued ? 1 : 0,
   };

@@ -48,9 +48,9 @@ export function isOtherContent(row: Row, fingerprint: string): boolean {
   return known !== '' && fingerprint !== '' && known !== fingerprint;
 }
 
-/** True when the retention has passed: the record counts as absent. */
+/** True when the ttl has passed: the record counts as absent. */
 export function isExpired(row: Row): boolean {
-  return row.retention_remaining_ms !== null && Number(row.retention_remaining_ms) <= 0;
+  return row.ttl_remaining_ms !== null && Number(row.ttl_remaining_ms) <= 0;
 }
 
 export function viewOf(id: string, row: Row): RecordView {
@@ -62,8 +62,8 @@ export function viewOf(id: string, row: Row): RecordView {
     fencingToken: Number(row.fencing_token),
     fingerprint: textOf(row.fingerprint),
     steps: stepsOf(asBytes(row.steps)),
-    ...(row.retention_remaining_ms !== null && {
-      retentionRemainingMs: Number(row.retention_remaining_ms),
+    ...(row.ttl_remaining_ms !== null && {
+      ttlRemainingMs: Number(row.ttl_remaining_ms),
     }),
   };
   switch (view.state) {

@@ -154,7 +154,7 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
     return (this.records ?? (await this.open())).forget(id);
   }
 
-  /** Deletes records whose retention has passed, in one small statement. */
+  /** Deletes records whose ttl has passed, in one small statement. */
   async purgeExpired(limit: number): Promise<number> {
     return (this.records ?? (await this.open())).purgeExpired(limit);
   }

@@ -39,7 +39,7 @@ export const oneWinner = casesOf(1, {
   ) => {
     const { store, tickMs } = harness;
     const { request } = await win(store);
-    await store.complete({ ...request, reply: bytes('old'), retentionMs: tickMs });
+    await store.complete({ ...request, reply: bytes('old'), ttlMs: tickMs });
     await harness.elapse(2 * tickMs);
     const results = await claimAtOnce(harness, CROWD, { id: request.id });
     const winner = theAcquired(results);
@@ -49,7 +49,7 @@ export const oneWinner = casesOf(1, {
 
   'gives a claim that was forgotten, and not purged, to one of 64 at once': async (harness) => {
     const { store, tickMs } = harness;
-    const { request } = await win(store, { leaseMs: tickMs, retentionMs: tickMs });
+    const { request } = await win(store, { leaseMs: tickMs, ttlMs: tickMs });
     await harness.elapse(3 * tickMs);
     const results = await claimAtOnce(harness, CROWD, { id: request.id });
     const winner = theAcquired(results);
@@ -66,7 +66,7 @@ export const oneWinner = casesOf(1, {
 
   'gives an issued record to one of 64 at once': async (harness) => {
     const id = newId();
-    await harness.store.issue({ id, retentionMs: LONG_MS });
+    await harness.store.issue({ id, ttlMs: LONG_MS });
     const results = await claimAtOnce(harness, CROWD, { id, mustBeIssued: true });
     assert.equal(theAcquired(results).attempt, 1);
     assert.deepEqual(tally(results), { acquired: 1, 'in-flight': CROWD - 1 });
@@ -74,9 +74,7 @@ export const oneWinner = casesOf(1, {
 
   'lets one of 64 at once issue a record': async (harness) => {
     const id = newId();
-    const issued = await allAtOnce(harness, CROWD, (store) =>
-      store.issue({ id, retentionMs: LONG_MS }),
-    );
+    const issued = await allAtOnce(harness, CROWD, (store) => store.issue({ id, ttlMs: LONG_MS }));
     assert.equal(issued.filter(Boolean).length, 1);
   },
 
@@ -132,7 +130,7 @@ export const oneWinner = casesOf(1, {
 
   'shows an issued record as such': async ({ store, other }) => {
     const id = newId();
-    assert.equal(await store.issue({ id, retentionMs: LONG_MS }), true);
+    assert.equal(await store.issue({ id, ttlMs: LONG_MS }), true);
     const view = await mustFind(other, id);
     assert.deepEqual(
       [view.id, view.state, view.owner, view.attempt, view.fingerprint, view.steps.size],
@@ -146,7 +144,7 @@ export const oneWinner = casesOf(1, {
 
   'replays an issued record once it is completed': async ({ store, other }) => {
     const id = newId();
-    await store.issue({ id, retentionMs: LONG_MS });
+    await store.issue({ id, ttlMs: LONG_MS });
     const { request } = await win(store, { id, mustBeIssued: true });
     await store.complete({ ...request, reply: bytes('reply') });
     await assertReplays(other, request, bytes('reply'));
@@ -154,7 +152,7 @@ export const oneWinner = casesOf(1, {
 
   'gives an issued record again after it was released': async ({ store, other }) => {
     const id = newId();
-    await store.issue({ id, retentionMs: LONG_MS });
+    await store.issue({ id, ttlMs: LONG_MS });
     const { request } = await win(store, { id, mustBeIssued: true });
     await store.release(request);
     assert.equal((await win(other, { id, mustBeIssued: true })).result.attempt, 2);
@@ -162,24 +160,20 @@ export const oneWinner = casesOf(1, {
 
   'binds an issued record to the fingerprint of its first claim': async ({ store, other }) => {
     const id = newId();
-    await store.issue({ id, retentionMs: LONG_MS });
+    await store.issue({ id, ttlMs: LONG_MS });
     await win(store, { id, fingerprint: 'one' });
     assert.equal((await other.acquire(claimOf({ id, fingerprint: 'two' }))).outcome, 'mismatch');
     assert.equal((await mustFind(other, id)).fingerprint, 'one');
   },
 
-  'does not know an issued record whose retention has passed': async ({
-    store,
-    tickMs,
-    elapse,
-  }) => {
+  'does not know an issued record whose ttl has passed': async ({ store, tickMs, elapse }) => {
     const id = newId();
-    await store.issue({ id, retentionMs: tickMs });
+    await store.issue({ id, ttlMs: tickMs });
     await elapse(2 * tickMs);
     assert.deepEqual(await store.acquire(claimOf({ id, mustBeIssued: true })), {
       outcome: 'unknown',
     });
-    assert.equal(await store.issue({ id, retentionMs: LONG_MS }), true);
+    assert.equal(await store.issue({ id, ttlMs: LONG_MS }), true);
   },
 
   'does not issue what is there already': async (harness) => {
@@ -187,7 +181,7 @@ export const oneWinner = casesOf(1, {
     const done = await completed(harness.store);
     for (const { id } of [inFlight, done]) {
       await assertUnchanged(harness, id, async () => {
-        assert.equal(await harness.other.issue({ id, retentionMs: 3 * LONG_MS }), false);
+        assert.equal(await harness.other.issue({ id, ttlMs: 3 * LONG_MS }), false);
       });
     }
   },

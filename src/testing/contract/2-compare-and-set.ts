@@ -20,10 +20,10 @@ type OwnersVerb = (store: IdempotencyStore, claim: ClaimRef) => Awaitable<boolea
 /** What only the owner of a live lease may do. */
 const OWNERS_VERBS: Readonly<Record<string, OwnersVerb>> = {
   extend: (store, { id, owner }) =>
-    store.extend({ id, owner, leaseMs: 3 * LONG_MS, retentionMs: 3 * LONG_MS }),
+    store.extend({ id, owner, leaseMs: 3 * LONG_MS, ttlMs: 3 * LONG_MS }),
   complete: (store, { id, owner }) =>
-    store.complete({ id, owner, reply: bytes('stale'), retentionMs: 3 * LONG_MS }),
-  release: (store, { id, owner }) => store.release({ id, owner, retentionMs: 3 * LONG_MS }),
+    store.complete({ id, owner, reply: bytes('stale'), ttlMs: 3 * LONG_MS }),
+  release: (store, { id, owner }) => store.release({ id, owner, ttlMs: 3 * LONG_MS }),
   hold: (store, { id, owner }) => store.hold({ id, owner, reason: 'stale' }),
   saveStep: (store, { id, owner }) =>
     store.saveStep({ id, owner, name: 'stale', value: bytes('stale') }),
@@ -86,7 +86,7 @@ function casesOfVerb(name: string, verb: OwnersVerb): ContractCase[] {
 
     [`${name}: is refused on a record that nobody claimed`]: async (harness) => {
       const id = newId();
-      await harness.store.issue({ id, retentionMs: LONG_MS });
+      await harness.store.issue({ id, ttlMs: LONG_MS });
       await assertRefused(harness, { id, owner: '' }, verb);
     },
 
@@ -117,7 +117,7 @@ const together = casesOf(2, {
   'refuses a release that comes after the completion': async (harness) => {
     const done = await completed(harness.store);
     await assertRefused(harness, done, (store, claim) =>
-      store.release({ ...claim, retentionMs: LONG_MS }),
+      store.release({ ...claim, ttlMs: LONG_MS }),
     );
   },
 });

@@ -25,11 +25,11 @@ export const settledStays = casesOf(3, {
     const { store } = harness;
     const { id, owner } = await completed(store);
     await assertUnchanged(harness, id, async () => {
-      assert.equal(await store.release({ id, owner, retentionMs: 3 * LONG_MS }), false);
+      assert.equal(await store.release({ id, owner, ttlMs: 3 * LONG_MS }), false);
       assert.equal(await store.hold({ id, owner, reason: 'late' }), false);
-      assert.equal(await store.extend({ id, owner, leaseMs: 1, retentionMs: 1 }), false);
+      assert.equal(await store.extend({ id, owner, leaseMs: 1, ttlMs: 1 }), false);
       assert.equal(await store.saveStep({ id, owner, name: 'late', value: bytes('') }), false);
-      assert.equal(await store.release({ id, owner, retentionMs: 0, from: 'held' }), false);
+      assert.equal(await store.release({ id, owner, ttlMs: 0, from: 'held' }), false);
       assert.equal((await store.acquire(claimOf({ id, owner }))).outcome, 'completed');
     });
   },
@@ -40,12 +40,9 @@ export const settledStays = casesOf(3, {
     const owner = newOwner();
     await assertUnchanged(harness, id, async () => {
       const reply = bytes('other');
-      assert.equal(await other.complete({ id, owner, reply, retentionMs: LONG_MS }), false);
-      assert.equal(
-        await other.complete({ id, owner, reply, retentionMs: LONG_MS, from: 'held' }),
-        false,
-      );
-      assert.equal(await other.release({ id, owner, retentionMs: LONG_MS }), false);
+      assert.equal(await other.complete({ id, owner, reply, ttlMs: LONG_MS }), false);
+      assert.equal(await other.complete({ id, owner, reply, ttlMs: LONG_MS, from: 'held' }), false);
+      assert.equal(await other.release({ id, owner, ttlMs: LONG_MS }), false);
       assert.equal(await other.hold({ id, owner, reason: 'other' }), false);
       assert.equal((await other.acquire(claimOf({ id, owner }))).outcome, 'completed');
     });
@@ -57,19 +54,16 @@ export const settledStays = casesOf(3, {
     tickMs,
     elapse,
   }) => {
-    const { request } = await win(store, { leaseMs: 4 * tickMs, retentionMs: tickMs });
-    assert.equal(
-      await store.complete({ ...request, reply: bytes('reply'), retentionMs: LONG_MS }),
-      true,
-    );
+    const { request } = await win(store, { leaseMs: 4 * tickMs, ttlMs: tickMs });
+    assert.equal(await store.complete({ ...request, reply: bytes('reply'), ttlMs: LONG_MS }), true);
     await elapse(7 * tickMs);
     await assertReplays(other, request, bytes('reply'));
   },
 
-  'keeps the first reply and its retention when the owner completes again': async (harness) => {
+  'keeps the first reply and its ttl when the owner completes again': async (harness) => {
     const request = await completed(harness.store, bytes('first'));
     await assertUnchanged(harness, request.id, async () => {
-      const again = { ...request, reply: bytes('second'), retentionMs: 3 * LONG_MS };
+      const again = { ...request, reply: bytes('second'), ttlMs: 3 * LONG_MS };
       assert.equal(await harness.other.complete(again), true);
     });
     await assertReplays(harness.store, request, bytes('first'));
@@ -93,14 +87,14 @@ export const settledStays = casesOf(3, {
     });
   },
 
-  'keeps a held record beyond lease, retention and purge': async (harness) => {
+  'keeps a held record beyond lease, ttl and purge': async (harness) => {
     const { store, tickMs } = harness;
-    const { id } = await held(store, 'reason', { leaseMs: 4 * tickMs, retentionMs: tickMs });
+    const { id } = await held(store, 'reason', { leaseMs: 4 * tickMs, ttlMs: tickMs });
     await harness.elapse(7 * tickMs);
     await purge(harness.other, 1000);
     const view = await mustFind(harness.other, id);
     assert.deepEqual([view.state, view.reason], ['held', 'reason']);
-    assert.equal(view.retentionRemainingMs, undefined);
+    assert.equal(view.ttlRemainingMs, undefined);
     assert.equal((await store.acquire(claimOf({ id }))).outcome, 'held');
   },
 
@@ -109,13 +103,13 @@ export const settledStays = casesOf(3, {
     const { id, owner } = await held(store);
     await assertUnchanged(harness, id, async () => {
       const reply = bytes('late');
-      assert.equal(await store.complete({ id, owner, reply, retentionMs: LONG_MS }), false);
+      assert.equal(await store.complete({ id, owner, reply, ttlMs: LONG_MS }), false);
       assert.equal(
-        await store.complete({ id, owner, reply, retentionMs: LONG_MS, from: 'in-flight' }),
+        await store.complete({ id, owner, reply, ttlMs: LONG_MS, from: 'in-flight' }),
         false,
       );
-      assert.equal(await store.release({ id, owner, retentionMs: LONG_MS }), false);
-      assert.equal(await store.extend({ id, owner, leaseMs: 1, retentionMs: 1 }), false);
+      assert.equal(await store.release({ id, owner, ttlMs: LONG_MS }), false);
+      assert.equal(await store.extend({ id, owner, leaseMs: 1, ttlMs: 1 }), false);
       assert.equal(await store.saveStep({ id, owner, name: 'late', value: reply }), false);
     });
   },
@@ -126,13 +120,13 @@ export const settledStays = casesOf(3, {
     const owner = newOwner();
     const reply = bytes('settled');
     await assertUnchanged(harness, id, async () => {
-      const wrong = { id, owner, retentionMs: LONG_MS, from: 'held' as const };
+      const wrong = { id, owner, ttlMs: LONG_MS, from: 'held' as const };
       assert.equal(await store.complete({ ...wrong, reply }), false);
       assert.equal(await store.release(wrong), false);
     });
     const found = await mustFind(harness.other, id);
     assert.equal(
-      await store.complete({ id, owner: found.owner, reply, retentionMs: LONG_MS, from: 'held' }),
+      await store.complete({ id, owner: found.owner, reply, ttlMs: LONG_MS, from: 'held' }),
       true,
     );
   },
@@ -146,7 +140,7 @@ export const settledStays = casesOf(3, {
     await assertReplays(other, request, bytes('settled'));
     const view = await mustFind(other, request.id);
     assert.deepEqual([view.state, view.reason], ['completed', undefined]);
-    assert.ok(view.retentionRemainingMs !== undefined, 'expected a retention again');
+    assert.ok(view.ttlRemainingMs !== undefined, 'expected a ttl again');
   },
 
   'gives a held record that was released to the next claim, with its steps': async (harness) => {
@@ -168,7 +162,7 @@ export const settledStays = casesOf(3, {
     await store.release(released);
     for (const { id, owner } of [inFlight, released, await lapsed(harness)]) {
       await assertUnchanged(harness, id, async () => {
-        const settle = { id, owner, retentionMs: LONG_MS, from: 'held' as const };
+        const settle = { id, owner, ttlMs: LONG_MS, from: 'held' as const };
         assert.equal(await store.complete({ ...settle, reply: bytes('reply') }), false);
         assert.equal(await store.release(settle), false);
       });
@@ -188,7 +182,7 @@ export const settledStays = casesOf(3, {
     const { request: released } = await win(store);
     await store.release(released);
     const issued = { id: newId() };
-    await store.issue({ ...issued, retentionMs: LONG_MS });
+    await store.issue({ ...issued, ttlMs: LONG_MS });
     const records = [
       await completed(store),
       await held(store),
@@ -207,7 +201,7 @@ export const settledStays = casesOf(3, {
   'has nothing to forget where nothing is, or no longer': async ({ store, tickMs, elapse }) => {
     assert.equal(await store.forget(newId()), false);
     const { request } = await win(store);
-    await store.complete({ ...request, reply: bytes('reply'), retentionMs: tickMs });
+    await store.complete({ ...request, reply: bytes('reply'), ttlMs: tickMs });
     await elapse(2 * tickMs);
     assert.equal(await store.forget(request.id), false);
   },

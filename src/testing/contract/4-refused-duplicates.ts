@@ -28,7 +28,7 @@ async function assertRefused(
         id,
         fingerprint,
         leaseMs: durationMs,
-        retentionMs: durationMs,
+        ttlMs: durationMs,
       });
       assert.equal((await harness.store.acquire(claim)).outcome, outcome);
     }

@@ -86,7 +86,7 @@ export const outlivesTheLease = casesOf(6, {
     const { store, other } = harness;
     const { request } = await win(store);
     await saveSteps(harness, request, { charge: 'c-1' });
-    await store.extend({ ...request, leaseMs: LONG_MS, retentionMs: LONG_MS });
+    await store.extend({ ...request, leaseMs: LONG_MS, ttlMs: LONG_MS });
     assertSteps((await mustFind(other, request.id)).steps, { charge: 'c-1' });
   },
 
@@ -180,7 +180,7 @@ export const outlivesTheLease = casesOf(6, {
     const { store, other, tickMs } = harness;
     const id = newId();
     const first = await win(store, { id });
-    await store.complete({ ...first.request, reply: bytes('reply'), retentionMs: tickMs });
+    await store.complete({ ...first.request, reply: bytes('reply'), ttlMs: tickMs });
     await harness.elapse(2 * tickMs);
     while ((await purge(store, 1000)) > 0);
     const second = await win(other, { id });
@@ -231,7 +231,7 @@ export const outlivesTheLease = casesOf(6, {
       // Nor does an issued record in its place make it begin again.
       await store.complete({ ...next.request, reply: bytes('reply') });
       await store.forget(request.id);
-      assert.equal(await other.issue({ id: request.id, retentionMs: LONG_MS }), true);
+      assert.equal(await other.issue({ id: request.id, ttlMs: LONG_MS }), true);
       const issued = await win(store, { id: request.id, mustBeIssued: true });
       assertGrowing([next.result.fencingToken, issued.result.fencingToken]);
     },

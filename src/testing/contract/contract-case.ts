@@ -6,7 +6,7 @@ export const GUARANTEES = {
   2: 'Only the owner of a live lease changes the record; anyone else changes nothing and is told so.',
   3: 'A completed or held record never goes back by itself.',
   4: 'A refused duplicate changes nothing in the record.',
-  5: "Lease and retention are two clocks, both the store's own; durations of weeks work.",
+  5: "Lease and ttl are two clocks, both the store's own; durations of weeks work.",
   6: 'Attempt number, fingerprint and steps outlive the lease; the fencing token only grows.',
   7: 'Replies are opaque bytes, equal on return.',
   8: 'Ids, owners and names are exact and arbitrary.',

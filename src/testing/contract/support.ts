@@ -42,7 +42,7 @@ export function claimOf(given: Partial<AcquireRequest> = {}): AcquireRequest {
     owner: newOwner(),
     fingerprint: 'fingerprint',
     leaseMs: LONG_MS,
-    retentionMs: LONG_MS,
+    ttlMs: LONG_MS,
     ...given,
   };
 }
@@ -173,13 +173,13 @@ export async function assertUnchanged(
   const after = await other.find(id);
   assert.deepEqual(lasting(after), lasting(before));
   assertSameDeadline('lease', before?.leaseRemainingMs, after?.leaseRemainingMs);
-  assertSameDeadline('retention', before?.retentionRemainingMs, after?.retentionRemainingMs);
+  assertSameDeadline('ttl', before?.ttlRemainingMs, after?.ttlRemainingMs);
 }
 
 /** What of a record does not change by waiting. */
 function lasting(view: RecordView | undefined): unknown {
   if (view === undefined) return undefined;
-  const { leaseRemainingMs: _lease, retentionRemainingMs: _retention, ...rest } = view;
+  const { leaseRemainingMs: _lease, ttlRemainingMs: _ttl, ...rest } = view;
   return {
     ...rest,
     steps: new Map(

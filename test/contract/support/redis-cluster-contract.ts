@@ -42,7 +42,7 @@ export function describeClusterContract(casesFor: (name: string) => readonly Con
           await Promise.all(admins.map((admin) => admin.flushall()));
           for (let i = 0; i < 60; i++) {
             const id = createHash('sha256').update(`${i}`).digest('hex');
-            const claim = { id, owner: 'owner', leaseMs: 10_000, retentionMs: 10_000 };
+            const claim = { id, owner: 'owner', leaseMs: 10_000, ttlMs: 10_000 };
             await store.acquire({ ...claim, fingerprint: 'content' });
             await store.saveStep({ ...claim, name: 'charge', value: Buffer.from('result') });
             await store.complete({ ...claim, reply: Buffer.from('reply') });

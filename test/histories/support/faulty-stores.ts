@@ -84,7 +84,7 @@ export const FAULTS: readonly (readonly [name: string, said: RegExp, fault: Faul
         const answer = await store.acquire(request);
         if (answer.outcome !== 'held' || !random.isBelow(0.2)) return answer;
         const owner = owners.get(request.id) ?? '';
-        await store.release({ id: request.id, owner, retentionMs: 600_000, from: 'held' });
+        await store.release({ id: request.id, owner, ttlMs: 600_000, from: 'held' });
         return store.acquire(request);
       },
     }),
@@ -134,7 +134,7 @@ export function faultyStore(fault: Fault, random: Random): IdempotencyStore {
 }
 
 function release(store: IdempotencyStore, id: ClaimRef['id'], owner: string) {
-  return store.release({ id, owner, retentionMs: 600_000 });
+  return store.release({ id, owner, ttlMs: 600_000 });
 }
 
 /** A number that grows is sometimes less than it was. */

@@ -20,7 +20,7 @@ let owners = 0;
 async function ask({ id: given, through, hasOwnKeys }: Race, caller: number): Promise<string> {
   const id = hasOwnKeys ? `${given} ${process.pid} ${caller}` : given;
   const content = { id, fingerprint: 'fingerprint' };
-  const times = { leaseMs: 60_000, retentionMs: 60_000 };
+  const times = { leaseMs: 60_000, ttlMs: 60_000 };
   if (through === 'store') {
     const owner = `${process.pid}-${owners++}`;
     return (await store.acquire({ ...content, ...times, owner })).outcome;

@@ -203,7 +203,7 @@ export const ENGINE_FAULTS: readonly Fault[] = [
         this.around.calls.store.release({
           id: asking.request.id,
           owner: record!.owner,
-          retentionMs: 1_000,
+          ttlMs: 1_000,
         }),
       );
       return result;

@@ -152,11 +152,11 @@ export const SQL_FAULTS: readonly Fault[] = [
     tests: [inMariadb('4: ')],
   },
   {
-    name: 'mariadb: a renewal keeps the old retention',
+    name: 'mariadb: a renewal keeps the old ttl',
     breaks: ['guarantee 5', 'store mysql'],
     file: file('mysql', 'extend'),
-    find: '  expires_at = {{now_ms}} + :lease_ms + :retention_ms,\n',
-    put: '  expires_at = expires_at + 0 * :retention_ms,\n',
+    find: '  expires_at = {{now_ms}} + :lease_ms + :ttl_ms,\n',
+    put: '  expires_at = expires_at + 0 * :ttl_ms,\n',
     tests: [inMariadb('[56]: ')],
   },
   {

@@ -2,30 +2,30 @@ import { recordOf, type NamedSabotage } from './sabotage.js';
 
 export const SABOTAGES_OF_CLOCKS: readonly NamedSabotage[] = [
   [
-    'the lease lasts as long as the retention',
+    'the lease lasts as long as the ttl',
     5,
     (store) => ({
       acquire: (request) =>
         store.acquire({
           ...request,
-          leaseMs: request.leaseMs + request.retentionMs,
-          retentionMs: 0,
+          leaseMs: request.leaseMs + request.ttlMs,
+          ttlMs: 0,
         }),
     }),
   ],
   [
-    'the retention is no longer than the lease',
+    'the ttl is no longer than the lease',
     5,
-    (store) => ({ acquire: (request) => store.acquire({ ...request, retentionMs: 0 }) }),
+    (store) => ({ acquire: (request) => store.acquire({ ...request, ttlMs: 0 }) }),
   ],
   [
-    'the retention counts from the claim',
+    'the ttl counts from the claim',
     5,
     (store) => ({
       acquire: (request) =>
         store.acquire({
           ...request,
-          retentionMs: Math.max(0, request.retentionMs - request.leaseMs),
+          ttlMs: Math.max(0, request.ttlMs - request.leaseMs),
         }),
     }),
   ],
@@ -33,8 +33,7 @@ export const SABOTAGES_OF_CLOCKS: readonly NamedSabotage[] = [
     'durations are cut to 32 bits',
     5,
     (store) => ({
-      complete: (request) =>
-        store.complete({ ...request, retentionMs: request.retentionMs % 2 ** 32 }),
+      complete: (request) => store.complete({ ...request, ttlMs: request.ttlMs % 2 ** 32 }),
     }),
   ],
   [
@@ -45,11 +44,10 @@ export const SABOTAGES_OF_CLOCKS: readonly NamedSabotage[] = [
     }),
   ],
   [
-    'zero counts as the longest retention',
+    'zero counts as the longest ttl',
     5,
     (store) => ({
-      complete: (request) =>
-        store.complete({ ...request, retentionMs: request.retentionMs || 86_400_000 }),
+      complete: (request) => store.complete({ ...request, ttlMs: request.ttlMs || 86_400_000 }),
     }),
   ],
   [
@@ -57,7 +55,7 @@ export const SABOTAGES_OF_CLOCKS: readonly NamedSabotage[] = [
     5,
     (store) => ({
       complete: (request) =>
-        store.complete({ ...request, retentionMs: Math.ceil(request.retentionMs / 1000) * 1000 }),
+        store.complete({ ...request, ttlMs: Math.ceil(request.ttlMs / 1000) * 1000 }),
     }),
   ],
   [

@@ -99,7 +99,7 @@ export function inserting<T extends ClaimRef>(
 ): (request: T) => boolean {
   return (request) => {
     if (store.find(request.id) === undefined) {
-      store.acquire({ ...request, fingerprint: '', leaseMs: 1000, retentionMs: 1000 });
+      store.acquire({ ...request, fingerprint: '', leaseMs: 1000, ttlMs: 1000 });
     }
     return verb(request);
   };

@@ -97,14 +97,14 @@ export const SABOTAGES_OF_SETTLED_RECORDS: readonly NamedSabotage[] = [
     }),
   ],
   [
-    'a replay prolongs the retention',
+    'a replay prolongs the ttl',
     4,
     (store, clock) => ({
       acquire: (request) => {
         const result = store.acquire(request);
         const record = recordOf(store, request.id);
         if (result.outcome === 'completed' && record) {
-          store['records'].keepUntil(record, clock.now() + request.retentionMs);
+          store['records'].keepUntil(record, clock.now() + request.ttlMs);
         }
         return result;
       },

@@ -2,14 +2,14 @@
 -- connection may send the same claim again: it gets the same answer.
 --
 -- KEYS[1]  the record
--- ARGV     owner, fingerprint, lease in ms, retention in ms, '1' when it must have been issued,
+-- ARGV     owner, fingerprint, lease in ms, ttl in ms, '1' when it must have been issued,
 --          a fencing token that the new one has to exceed
 -- returns  {'acquired', attempt, fencing token, 1 when the last owner's lease ran out, steps}
 --          {'completed', reply}    {'in-flight', ms until the lease ends}
 --          {'held', reason}        {'mismatch', the record's fingerprint}        {'unknown'}
 
 local owner, fingerprint = ARGV[1], ARGV[2]
-local lease_ms, retention_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
+local lease_ms, ttl_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 local record, last_token = read()
 local attempt, abandoned, steps = 1, 0, false
 
@@ -41,5 +41,5 @@ write({
   state = 'i', owner = owner, attempt = attempt, token = token, fingerprint = fingerprint,
   lease = now_ms() + lease_ms, lease_ms = lease_ms, steps = steps, size = record and record.size,
   content = abandoned == 1 and ABANDONED or '',
-}, 'PX', lease_ms + retention_ms)
+}, 'PX', lease_ms + ttl_ms)
 return { 'acquired', attempt, token, abandoned, flat(steps) }

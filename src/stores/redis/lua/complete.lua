@@ -1,7 +1,7 @@
 -- Records the reply. Repeated by the same owner it keeps the first one.
 --
 -- KEYS[1]  the record
--- ARGV     owner, reply, retention in ms, the state it is settled from
+-- ARGV     owner, reply, ttl in ms, the state it is settled from
 -- returns  1, or 0 when the claim is no longer alive
 
 local record = read()

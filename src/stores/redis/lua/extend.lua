@@ -1,7 +1,7 @@
 -- Starts the lease anew.
 --
 -- KEYS[1]  the record
--- ARGV     owner, lease in ms, retention in ms
+-- ARGV     owner, lease in ms, ttl in ms
 -- returns  1, or 0 when the claim is no longer alive
 
 local record = read()

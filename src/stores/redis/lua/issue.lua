@@ -1,7 +1,7 @@
 -- Writes an issued record.
 --
 -- KEYS[1]  the record
--- ARGV     retention in ms
+-- ARGV     ttl in ms
 -- returns  1, or 0 when there is a record already
 
 local record, last_token = read()

@@ -13,7 +13,7 @@
 --   content     the reply when completed, the reason when held, 'a' in flight when the owner before
 --               ran out of its lease, else ''
 --
--- Time is always the server's. Retention is the key's own expiry; a held record has none.
+-- Time is always the server's. The ttl is the key's own expiry; a held record has none.
 
 local STATES = { s = 'issued', i = 'in-flight', r = 'released', c = 'completed', h = 'held' }
 
@@ -72,15 +72,15 @@ local function set(record, packed, how, ms)
 end
 
 -- how: 'PX' with milliseconds from now, 'KEEPTTL', or nothing to keep the record without end
-local function write(record, how, retention_ms)
-  if how == 'PX' and tonumber(retention_ms) <= 0 then
+local function write(record, how, ttl_ms)
+  if how == 'PX' and tonumber(ttl_ms) <= 0 then
     redis.call('DEL', KEYS[1])
     return
   end
   local packed = cmsgpack.pack(
     record.state, record.owner, record.attempt, record.token,
     record.fingerprint, record.lease, record.lease_ms, record.steps, record.content)
-  set(record, packed, how, retention_ms)
+  set(record, packed, how, ttl_ms)
 end
 
 local function is_leased(record)

@@ -1,7 +1,7 @@
 -- Gives the claim back. Attempt number and steps stay.
 --
 -- KEYS[1]  the record
--- ARGV     owner, retention in ms, the state it is settled from
+-- ARGV     owner, ttl in ms, the state it is settled from
 -- returns  1, or 0 when the claim is no longer alive
 
 local record = read()

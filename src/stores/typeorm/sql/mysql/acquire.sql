@@ -1,7 +1,7 @@
 -- Claims a record that was not there. One that is there stays as it is.
 --
 -- :id, :owner, :fingerprint
--- :lease_ms, :retention_ms  in milliseconds
+-- :lease_ms, :ttl_ms  in milliseconds
 -- :above_token              the new fencing token has to exceed it
 -- answers with the fencing token as insert id, or 0 when there is a record. Not by the number of
 -- affected rows, whose meaning the client's flag FOUND_ROWS changes.
@@ -13,8 +13,8 @@ INSERT INTO {{table}} (
   last_insert_id(greatest({{now_us}}, :above_token + 1)), false, :fingerprint,
   {{now_ms}} + :lease_ms,
   :lease_ms,
-  {{now_ms}} + :lease_ms + :retention_ms,
-  {{now_ms}} + :retention_ms,
+  {{now_ms}} + :lease_ms + :ttl_ms,
+  {{now_ms}} + :ttl_ms,
   ''
 )
 ON DUPLICATE KEY UPDATE fencing_token = last_insert_id(0) + fencing_token

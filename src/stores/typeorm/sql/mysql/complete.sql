@@ -1,7 +1,7 @@
 -- Records the reply.
 --
 -- :id, :owner, :reply
--- :retention_ms  in milliseconds
+-- :ttl_ms  in milliseconds
 -- :from          the state it is settled from, 'in-flight' or 'held'
 -- changes one row, or none when the claim is no longer alive
 UPDATE {{table}} SET
@@ -10,11 +10,11 @@ UPDATE {{table}} SET
   reason = NULL,
   steps = '',
   lease_ends_at = 0,
-  expires_at = {{now_ms}} + :retention_ms,
+  expires_at = {{now_ms}} + :ttl_ms,
   purge_at = CASE
-    WHEN purge_at BETWEEN {{now_ms}} + :retention_ms - 60000 AND {{now_ms}} + :retention_ms
+    WHEN purge_at BETWEEN {{now_ms}} + :ttl_ms - 60000 AND {{now_ms}} + :ttl_ms
       THEN purge_at
-    ELSE {{now_ms}} + :retention_ms
+    ELSE {{now_ms}} + :ttl_ms
   END
 WHERE id = :id AND owner = :owner
   AND state = :from AND (state = 'held' OR lease_ends_at > {{now_ms}})

@@ -1,11 +1,11 @@
 -- Starts the lease anew.
 --
 -- :id, :owner
--- :lease_ms, :retention_ms  in milliseconds
+-- :lease_ms, :ttl_ms  in milliseconds
 -- changes one row, or none when the claim is no longer alive; none also when the lease ends in that
 -- millisecond already
 UPDATE {{table}} SET
-  expires_at = {{now_ms}} + :lease_ms + :retention_ms,
+  expires_at = {{now_ms}} + :lease_ms + :ttl_ms,
   lease_ms = :lease_ms,
   lease_ends_at = {{now_ms}} + :lease_ms
 WHERE id = :id AND owner = :owner

@@ -6,7 +6,7 @@
 SELECT state, owner, attempt, fencing_token, fingerprint, steps, reply, reason, lease_ends_at,
   least(lease_ends_at - {{now_ms}}, lease_ms) AS lease_remaining_ms,
   lease_ends_at - {{now_ms}} > lease_ms AS is_ahead,
-  expires_at - {{now_ms}} AS retention_remaining_ms
+  expires_at - {{now_ms}} AS ttl_remaining_ms
 FROM {{table}}
 WHERE id = :id
 FOR UPDATE

@@ -1,7 +1,7 @@
 -- Writes an issued record, over one that has expired. The fencing token goes on growing.
 --
 -- :id
--- :retention_ms  in milliseconds
+-- :ttl_ms  in milliseconds
 -- answers with insert id 1, or 0 when there is a record already; see acquire.sql
 --
 -- Assignments run from left to right, and the later ones see what the earlier ones wrote: so
@@ -11,7 +11,7 @@ INSERT INTO {{table}} (
   lease_ends_at, lease_ms, expires_at, purge_at, steps
 ) VALUES (
   :id, 'issued', '', 0, last_insert_id(1) - 1, false, '',
-  0, 0, {{now_ms}} + :retention_ms, {{now_ms}} + :retention_ms, ''
+  0, 0, {{now_ms}} + :ttl_ms, {{now_ms}} + :ttl_ms, ''
 )
 ON DUPLICATE KEY UPDATE
   state = if(expires_at <= {{now_ms}}, 'issued', state),
@@ -20,11 +20,11 @@ ON DUPLICATE KEY UPDATE
   abandoned = if(expires_at <= {{now_ms}}, false, abandoned),
   fingerprint = if(expires_at <= {{now_ms}}, '', fingerprint),
   lease_ends_at = if(expires_at <= {{now_ms}}, 0, lease_ends_at),
-  purge_at = if(expires_at <= {{now_ms}}, {{now_ms}} + :retention_ms, purge_at),
+  purge_at = if(expires_at <= {{now_ms}}, {{now_ms}} + :ttl_ms, purge_at),
   steps = if(expires_at <= {{now_ms}}, '', steps),
   reply = if(expires_at <= {{now_ms}}, NULL, reply),
   reason = if(expires_at <= {{now_ms}}, NULL, reason),
   expires_at = if(
     expires_at <= {{now_ms}},
-    last_insert_id(1) - 1 + {{now_ms}} + :retention_ms,
+    last_insert_id(1) - 1 + {{now_ms}} + :ttl_ms,
     last_insert_id(0) + expires_at)

@@ -1,7 +1,7 @@
 -- Claims a record that is there and free to claim, if it still is what was read.
 --
 -- :id, :owner, :attempt, :abandoned, :fingerprint, :keeps_steps (1 or 0)
--- :lease_ms, :retention_ms  in milliseconds
+-- :lease_ms, :ttl_ms  in milliseconds
 -- :above_token              the new fencing token has to exceed it
 -- :seen_state, :seen_token, :seen_lease  what was read
 -- answers with the fencing token as insert id; changes one row, or none when the record changed
@@ -14,7 +14,7 @@ UPDATE {{table}} SET
   fingerprint = :fingerprint,
   lease_ends_at = {{now_ms}} + :lease_ms,
   lease_ms = :lease_ms,
-  expires_at = {{now_ms}} + :lease_ms + :retention_ms,
+  expires_at = {{now_ms}} + :lease_ms + :ttl_ms,
   steps = if(:keeps_steps, steps, ''),
   reply = NULL,
   reason = NULL

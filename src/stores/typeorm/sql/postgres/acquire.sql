@@ -2,7 +2,7 @@
 -- duplicate only reads: the insert sees the row in the index, takes no lock and writes nothing.
 --
 -- :id, :owner, :fingerprint
--- :lease_ms, :retention_ms  in milliseconds
+-- :lease_ms, :ttl_ms  in milliseconds
 -- :above_token               the new fencing token has to exceed it
 -- :must_be_issued           1: only a record that is there; else 0
 --
@@ -23,8 +23,8 @@ WITH claimed AS (
     greatest({{now_us}}, :above_token::bigint + 1), false, :fingerprint::bytea,
     {{now_ms}} + :lease_ms::bigint,
     :lease_ms::bigint,
-    {{now_ms}} + :lease_ms::bigint + :retention_ms::bigint,
-    {{now_ms}} + :retention_ms::bigint,
+    {{now_ms}} + :lease_ms::bigint + :ttl_ms::bigint,
+    {{now_ms}} + :ttl_ms::bigint,
     ''::bytea
   WHERE :must_be_issued::integer = 0
   ON CONFLICT (id) DO NOTHING

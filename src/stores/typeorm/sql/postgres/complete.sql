@@ -1,7 +1,7 @@
 -- Records the reply.
 --
 -- :id, :owner, :reply
--- :retention_ms  in milliseconds
+-- :ttl_ms  in milliseconds
 -- :from          the state it is settled from, 'in-flight' or 'held'
 -- changes one row, or none when the claim is no longer alive
 UPDATE {{table}} SET
@@ -10,11 +10,11 @@ UPDATE {{table}} SET
   reason = NULL,
   steps = ''::bytea,
   lease_ends_at = 0,
-  expires_at = {{now_ms}} + :retention_ms::bigint,
+  expires_at = {{now_ms}} + :ttl_ms::bigint,
   purge_at = CASE
-    WHEN purge_at BETWEEN {{now_ms}} + :retention_ms::bigint - 60000
-      AND {{now_ms}} + :retention_ms::bigint THEN purge_at
-    ELSE {{now_ms}} + :retention_ms::bigint
+    WHEN purge_at BETWEEN {{now_ms}} + :ttl_ms::bigint - 60000
+      AND {{now_ms}} + :ttl_ms::bigint THEN purge_at
+    ELSE {{now_ms}} + :ttl_ms::bigint
   END
 WHERE id = :id::bytea AND owner = :owner::bytea
   AND state = :from::text AND (state = 'held' OR lease_ends_at > {{now_ms}})

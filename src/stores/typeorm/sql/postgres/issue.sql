@@ -1,14 +1,14 @@
 -- Writes an issued record, over one that has expired. The fencing token goes on growing.
 --
 -- :id
--- :retention_ms  in milliseconds
+-- :ttl_ms  in milliseconds
 -- changes one row, or none when there is a record already
 INSERT INTO {{table}} AS record (
   id, state, owner, attempt, fencing_token, abandoned, fingerprint,
   lease_ends_at, lease_ms, expires_at, purge_at, steps
 )
 SELECT :id::bytea, 'issued', ''::bytea, 0, 0, false, ''::bytea,
-  0, 0, ms + :retention_ms::bigint, ms + :retention_ms::bigint, ''::bytea
+  0, 0, ms + :ttl_ms::bigint, ms + :ttl_ms::bigint, ''::bytea
 FROM (SELECT {{now_ms}} AS ms) AS clock
 ON CONFLICT (id) DO UPDATE SET
   state = excluded.state,

@@ -1,4 +1,4 @@
--- Deletes records whose retention has passed, the oldest first. Nodes take turns: while one is at
+-- Deletes records whose ttl has passed, the oldest first. Nodes take turns: while one is at
 -- it, another deletes none. A row that someone is just claiming is left to them.
 --
 -- :limit  how many at most

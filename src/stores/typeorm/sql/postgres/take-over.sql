@@ -1,7 +1,7 @@
 -- Claims a record that is there and released, issued, expired, or whose lease ran out.
 --
 -- :id, :owner, :fingerprint
--- :lease_ms, :retention_ms  in milliseconds
+-- :lease_ms, :ttl_ms  in milliseconds
 -- :above_token               the new fencing token has to exceed it
 -- :must_be_issued           1: not one that has expired; else 0
 -- returns one row, or none when the record is not free to claim
@@ -23,7 +23,7 @@ UPDATE {{table}} AS record SET
   END,
   lease_ends_at = clock.us / 1000 + :lease_ms::bigint,
   lease_ms = :lease_ms::bigint,
-  expires_at = clock.us / 1000 + :lease_ms::bigint + :retention_ms::bigint,
+  expires_at = clock.us / 1000 + :lease_ms::bigint + :ttl_ms::bigint,
   steps = CASE WHEN record.expires_at > clock.us / 1000 THEN record.steps ELSE ''::bytea END,
   reply = NULL,
   reason = NULL

@@ -2,7 +2,7 @@
 -- gets the record written over itself, byte for byte, which SQLite notices: no page is written.
 --
 -- :id, :owner, :fingerprint
--- :lease_ms, :retention_ms  in milliseconds
+-- :lease_ms, :ttl_ms  in milliseconds
 -- :above_token             the new fencing token has to exceed it
 -- :must_be_issued           1: only a record that is there; else 0
 --
@@ -46,8 +46,8 @@ SELECT :id,
   END,
   CASE WHEN is_claimable THEN ms + :lease_ms ELSE min(lease_ends_at, ms + lease_ms) END,
   CASE WHEN is_claimable THEN :lease_ms ELSE lease_ms END,
-  CASE WHEN is_claimable THEN ms + :lease_ms + :retention_ms ELSE expires_at END,
-  ms + :retention_ms,
+  CASE WHEN is_claimable THEN ms + :lease_ms + :ttl_ms ELSE expires_at END,
+  ms + :ttl_ms,
   CASE WHEN is_claimable AND is_new THEN x'' ELSE steps END,
   CASE WHEN is_claimable THEN NULL ELSE reply END,
   CASE WHEN is_claimable THEN NULL ELSE reason END
@@ -71,4 +71,4 @@ RETURNING
   state = 'in-flight' AND owner = :owner AND fencing_token >= {{now_us}} AS claimed,
   attempt, fencing_token, abandoned, steps, state, fingerprint, reply, reason,
   lease_ends_at - {{now_ms}} AS lease_remaining_ms,
-  expires_at - {{now_ms}} AS retention_remaining_ms
+  expires_at - {{now_ms}} AS ttl_remaining_ms

@@ -1,7 +1,7 @@
 -- Records the reply.
 --
 -- :id, :owner, :reply
--- :retention_ms  in milliseconds
+-- :ttl_ms  in milliseconds
 -- :from          the state it is settled from, 'in-flight' or 'held'
 -- returns one row, or none when the claim is no longer alive
 WITH clock AS (SELECT {{now_ms}} AS ms)
@@ -11,8 +11,8 @@ UPDATE {{table}} SET
   reason = NULL,
   steps = x'',
   lease_ends_at = 0,
-  expires_at = (SELECT ms FROM clock) + :retention_ms,
-  purge_at = (SELECT ms FROM clock) + :retention_ms
+  expires_at = (SELECT ms FROM clock) + :ttl_ms,
+  purge_at = (SELECT ms FROM clock) + :ttl_ms
 WHERE id = :id AND owner = :owner
   AND state = :from AND (state = 'held' OR lease_ends_at > (SELECT ms FROM clock))
 RETURNING 1 AS changed

@@ -1,14 +1,14 @@
 -- Writes an issued record, over one that has expired. The fencing token goes on growing.
 --
 -- :id
--- :retention_ms  in milliseconds
+-- :ttl_ms  in milliseconds
 -- returns one row, or none when there is a record already
 WITH clock AS (SELECT {{now_ms}} AS ms)
 INSERT INTO {{table}} (
   id, state, owner, attempt, fencing_token, abandoned, fingerprint,
   lease_ends_at, lease_ms, expires_at, purge_at, steps
 )
-SELECT :id, 'issued', x'', 0, 0, 0, x'', 0, 0, ms + :retention_ms, ms + :retention_ms, x''
+SELECT :id, 'issued', x'', 0, 0, 0, x'', 0, 0, ms + :ttl_ms, ms + :ttl_ms, x''
 FROM clock
 WHERE true
 ON CONFLICT (id) DO UPDATE SET

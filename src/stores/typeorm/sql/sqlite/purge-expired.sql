@@ -1,4 +1,4 @@
--- Deletes records whose retention has passed, the oldest first.
+-- Deletes records whose ttl has passed, the oldest first.
 --
 -- :limit  how many at most
 -- returns one row for each that was deleted

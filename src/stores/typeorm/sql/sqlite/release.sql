@@ -1,7 +1,7 @@
 -- Gives the claim back. Attempt number and steps stay.
 --
 -- :id, :owner
--- :retention_ms  in milliseconds
+-- :ttl_ms  in milliseconds
 -- :from          the state it is settled from, 'in-flight' or 'held'
 -- returns one row, or none when the claim is no longer alive
 WITH clock AS (SELECT {{now_ms}} AS ms)
@@ -9,8 +9,8 @@ UPDATE {{table}} SET
   state = 'released',
   reason = NULL,
   lease_ends_at = 0,
-  expires_at = (SELECT ms FROM clock) + :retention_ms,
-  purge_at = (SELECT ms FROM clock) + :retention_ms
+  expires_at = (SELECT ms FROM clock) + :ttl_ms,
+  purge_at = (SELECT ms FROM clock) + :ttl_ms
 WHERE id = :id AND owner = :owner
   AND state = :from AND (state = 'held' OR lease_ends_at > (SELECT ms FROM clock))
 RETURNING 1 AS changed

@@ -9,7 +9,7 @@ interface Floors {
 }
 
 describe('the map of the source', () => {
-  const rows = tableBelow('src/README.md', 'The way of a call');
+  const rows = tableBelow('src/README.md', 'The path of a call');
   const source = join(root, 'src');
 
   /** The folders of `src` that files of one import, and whether Nest or rxjs is among it. */

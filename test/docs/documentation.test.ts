@@ -68,6 +68,9 @@ const TECHNICAL_WORDS = [
   /held/,
 ];
 
+/** More than that is a paragraph: it belongs below the table. */
+const MOST_WORDS_IN_A_CELL = 22;
+
 describe('the documents', () => {
   it('link to files and headings that exist', () => {
     const broken: string[] = [];
@@ -96,6 +99,16 @@ describe('the documents', () => {
     expect(isUnlinked(/leases?/i, 'its lease, or [lease](glossary.md)')).toBe(true);
   });
 
+  it('keep what stands in a cell of a table short', () => {
+    const long = [...documents(), 'src/README.md', 'sample-app/README.md'].flatMap((document) =>
+      cells(document)
+        .filter((cell) => words(cell) > MOST_WORDS_IN_A_CELL)
+        .map((cell) => `${document}: ${cell}`),
+    );
+    expect(long).toEqual([]);
+    expect(words('a `b c` [d](e.md) f')).toBe(5);
+  });
+
   it('are all in the index', () => {
     const index = read('docs/README.md');
     const pages = documents().filter((name) => /^docs.[^/\\]+\.md$/.test(name));
@@ -110,6 +123,18 @@ describe('the documents', () => {
       .replaceAll(/^#+ .*$/gm, '')
       .replaceAll(/`[^`\n]+`/g, '')
       .replaceAll(/\[[^\][]*\]\((?!\S*glossary\.md)[^)]*\)/g, '');
+  }
+
+  function cells(document: string): string[] {
+    const rows = read(document)
+      .replaceAll(/^ *```.*?^ *```$/gms, '')
+      .split('\n')
+      .filter((line) => line.startsWith('|'));
+    return rows.flatMap((row) => row.split(/(?<!\\)\|/).map((cell) => cell.trim()));
+  }
+
+  function words(cell: string): number {
+    return cell.split(/\s+/).filter((word) => word !== '').length;
   }
 
   function isUnlinked(word: RegExp, text: string): boolean {

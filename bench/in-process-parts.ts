@@ -1,4 +1,5 @@
-import { header, type IdempotentCall, MemoryStore, requestFingerprint } from 'nestjs-idempotency';
+import { header, type IdempotentCall, MemoryStore } from 'nestjs-idempotency';
+import { requestFingerprint } from 'nestjs-idempotency/contracts';
 import type { Operation } from './in-process-rounds.js';
 import { newKeys } from './load.js';
 

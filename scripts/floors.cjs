@@ -23,6 +23,6 @@ exports.FLOORS = [
   ['transports'],
   ['decorators'],
   ['.'],
-  ['bullmq', 'client', 'opentelemetry', 'swagger', 'terminus', 'testing/contract'],
+  ['bullmq', 'client', 'contracts', 'opentelemetry', 'swagger', 'terminus', 'testing/contract'],
   ['testing'],
 ];

@@ -1,92 +1,61 @@
 export { IdempotencyModule } from './idempotency.module.js';
-export type { IdempotencyModuleExtras } from './options/module-definition.js';
-export {
-  DEFAULTS,
-  type ErrorDecision,
-  type IdempotencyModuleOptions,
-  type IdempotencyStrategies,
-  type IdempotentDeclaration,
-  type IdempotentOptions,
-  MODULE_DEFAULTS,
-  type StoreFactory,
-} from './options/idempotency.options.js';
 export { CORS_ALLOWED_HEADERS, CORS_EXPOSED_HEADERS } from './idempotency.cors.js';
-export { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './options/module-definition.js';
-export {
-  IdempotencyException,
-  type IdempotencyExceptionOptions,
-  type IdempotencyProblem,
-  isIdempotencyError,
-} from './operation/idempotency.exception.js';
 export {
   IdempotencyService,
   type OperationRef,
   type OperationView,
   type RunOptions,
 } from './idempotency.service.js';
-export type { EncryptionOptions } from './encryption/encryption-options.js';
 export { Idempotent } from './decorators/idempotent.decorator.js';
-export { SkipIdempotency } from './decorators/skip-idempotency.decorator.js';
-export type { CoverageEntry } from './handlers/coverage.js';
 export { Operation } from './decorators/operation.decorator.js';
-export { IdempotencyGuard } from './transports/idempotency.guard.js';
-export { IdempotencyInterceptor } from './transports/idempotency.interceptor.js';
-export type { IdempotentOperation } from './operation/idempotent-operation.js';
-export { type AbandonedCall, type RecoveredReply, recoveredReply } from './operation/recovery.js';
-export { type Clock, type CancelTimer, systemClock } from './engine/clock.js';
+export { SkipIdempotency } from './decorators/skip-idempotency.decorator.js';
+export type { EncryptionOptions } from './encryption/encryption-options.js';
 export {
   IdempotencyConfigurationError,
   isIdempotencyConfigurationError,
 } from './engine/configuration-error.js';
 export type { Duration } from './engine/duration.js';
-export type * from './engine/events.js';
-export { type IdempotencyErrorCode, type Refusal, REFUSALS } from './engine/refusals.js';
-export type { Precondition, Unmet } from './engine/resource.js';
+export { EVENT_TYPES, type IdempotencyEvent } from './engine/events.js';
+export type { IdempotencyErrorCode } from './engine/refusals.js';
+export type { CoverageEntry } from './handlers/coverage.js';
+export type { IdempotentCall, IncomingRequest } from './keys/call.js';
+export { header } from './keys/header-source.js';
+export { ifMatch } from './keys/if-match.js';
+export type { KeyDeclaration } from './keys/key-source.js';
+export {
+  arg,
+  body,
+  keySource,
+  messageId,
+  param,
+  payload,
+  principal,
+  query,
+} from './keys/key-sources.js';
+export { signature, type SignatureOptions } from './keys/signature.js';
+export { tick } from './keys/tick.js';
+export {
+  IdempotencyException,
+  type IdempotencyProblem,
+  isIdempotencyError,
+} from './operation/idempotency.exception.js';
+export type { IdempotentOperation } from './operation/idempotent-operation.js';
+export { type AbandonedCall, recoveredReply } from './operation/recovery.js';
 export type {
-  Expectation,
-  Resource,
-  ResourceRequest,
-  Resources,
-  ResourceValue,
-} from './engine/resource.js';
-export type * from './engine/store.js';
-export type { StoreCall, StoreCallName } from './engine/store-calls.js';
-export type { OperationManager, OperationManagers } from './engine/transaction.js';
-export { StoreFullError } from './engine/store.js';
-export * from './keys/index.js';
-export { CHANNEL_PREFIX, STORE_CALL_CHANNEL } from './observability/idempotency-events.js';
-export type {
-  ErrorReply,
-  HeaderField,
-  HttpReply,
-  NotKept,
-  Reply,
-  ValueReply,
-} from './replies/reply.js';
-export { MemoryStore } from './stores/memory/index.js';
-export { IdempotencyStrategy } from './strategies/strategy-registry.js';
-export type {
-  IdempotencyStrategyContract,
-  PublishedAnswers,
-  PublishedRefusal,
-  StrategyCall,
-  StrategyContext,
-  StrategyPlan,
-} from './strategies/strategy.js';
+  ErrorDecision,
+  IdempotencyModuleOptions,
+  IdempotencyStrategies,
+  IdempotentDeclaration,
+  IdempotentOptions,
+} from './options/idempotency.options.js';
+export { IDEMPOTENCY_STORE, type IdempotencyModuleExtras } from './options/module-definition.js';
 export type {
   QueueStrategyOptions,
-  RowId,
-  State,
   StateOptions,
   TokenStrategyOptions,
   Transitions,
   VersionOptions,
 } from './options/strategy-options.js';
-export { TokenController } from './transports/http/token.controller.js';
-export {
-  TOKEN_CONTROLLER_DEFAULTS,
-  TOKEN_DEFAULTS,
-  type TokenControllerOptions,
-  type TokenOptions,
-} from './options/token-options.js';
-export { type IssuedToken, type TokenRequest, TokenService } from './tokens/token.service.js';
+export type { TokenControllerOptions, TokenOptions } from './options/token-options.js';
+export { MemoryStore, type MemoryStoreOptions } from './stores/memory/memory.store.js';
+export { type IssuedToken, TokenService } from './tokens/token.service.js';

@@ -1,4 +1,4 @@
-import type { Awaitable } from 'nestjs-idempotency';
+import type { Awaitable } from 'nestjs-idempotency/contracts';
 
 /**
  * What one writes in ten minutes: claims a key and keeps a value. No lease, no comparison of

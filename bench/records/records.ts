@@ -1,4 +1,4 @@
-import type { IdempotencyStore } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import type { Store } from '../subjects.js';
 import { memoryRecords } from './memory.js';
 import type { Minimum } from './minimum.js';

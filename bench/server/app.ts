@@ -2,7 +2,8 @@ import { type INestApplication, type ModuleMetadata, UseInterceptors } from '@ne
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { Idempotent, IdempotencyModule, type IdempotencyStore } from 'nestjs-idempotency';
+import { Idempotent, IdempotencyModule } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { type Records, TTL_MS } from '../records/records.js';
 import type { Platform, Subject } from '../subjects.js';
 import { DoNothingInterceptor, HandWrittenInterceptor } from './interceptors.js';

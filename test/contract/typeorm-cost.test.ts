@@ -1,4 +1,4 @@
-import type { AcquireRequest } from 'nestjs-idempotency';
+import type { AcquireRequest } from 'nestjs-idempotency/contracts';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';

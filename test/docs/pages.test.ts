@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import * as keys from '../../src/keys/index.js';
+import * as frontDoor from '../../src/index.js';
 import { GUARANTEES } from '../../src/testing/contract/contract-case.js';
 import * as testing from '../../src/testing/index.js';
 import { codeNames, read, root, tableBelow } from './markdown.js';
@@ -46,7 +46,7 @@ describe('the situations on the page that chooses a strategy', () => {
     const named = codeNames(STRATEGIES_PAGE, 'Situations', 'key').flatMap(
       (code) => code.match(/\w+(?=\()/g) ?? [],
     );
-    expect(named.filter((name) => !(name in keys))).toEqual([]);
+    expect(named.filter((name) => !(name in frontDoor))).toEqual([]);
     expect(named).toContain('header');
   });
 

@@ -10,17 +10,19 @@ import {
   Idempotent,
   IdempotencyModule,
   type IdempotencyService,
-  IdempotencyStrategy,
-  type IdempotencyStrategyContract,
   type IdempotentOperation,
   Operation,
   param,
   principal,
   recoveredReply,
   signature,
+} from 'nestjs-idempotency';
+import {
+  IdempotencyStrategy,
+  type IdempotencyStrategyContract,
   type StrategyContext,
   type StrategyPlan,
-} from 'nestjs-idempotency';
+} from 'nestjs-idempotency/contracts';
 
 interface PayDto {
   readonly orderId: string;

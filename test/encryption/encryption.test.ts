@@ -2,11 +2,11 @@ import { Body, Controller, Post } from '@nestjs/common';
 import {
   type EncryptionOptions,
   IdempotencyService,
-  type IdempotencyStore,
   Idempotent,
   type IdempotentOperation,
   Operation,
 } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { Redis } from 'ioredis';

@@ -9,11 +9,8 @@ import {
   ResolveReference,
 } from '@nestjs/graphql';
 import { Exclude } from 'class-transformer';
-import {
-  Idempotent,
-  IdempotencyInterceptor,
-  isIdempotencyConfigurationError,
-} from 'nestjs-idempotency';
+import { Idempotent, isIdempotencyConfigurationError } from 'nestjs-idempotency';
+import { IdempotencyInterceptor } from 'nestjs-idempotency/contracts';
 import { bootErrorOf, bootGraphql } from './support/graphql-app.js';
 
 let runs = 0;

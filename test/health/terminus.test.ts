@@ -1,7 +1,7 @@
 import { Controller, Get } from '@nestjs/common';
 import { HealthCheck, HealthCheckService, TerminusModule } from '@nestjs/terminus';
 import { Redis } from 'ioredis';
-import type { IdempotencyStore } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { IdempotencyHealthIndicator } from 'nestjs-idempotency/terminus';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';

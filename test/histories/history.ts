@@ -1,4 +1,4 @@
-import type { AcquireResult, RecordView } from 'nestjs-idempotency';
+import type { AcquireResult, RecordView } from 'nestjs-idempotency/contracts';
 
 /** One call of a store: when it was made and when it was answered, by the clock of this process. */
 interface Timed {

@@ -1,4 +1,4 @@
-import type { Acquired } from 'nestjs-idempotency';
+import type { Acquired } from 'nestjs-idempotency/contracts';
 import type { AcquireCall, FindCall, History, OwnersCall, StoreCall } from './history.js';
 
 /** A call that made its caller the owner. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Awaitable, IdempotencyStore } from 'nestjs-idempotency';
+import type { Awaitable, IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Random } from '../support/random.js';
 import type {

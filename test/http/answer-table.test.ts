@@ -28,8 +28,8 @@ import {
   MemoryStore,
   type IdempotentOperation,
   Operation,
-  REFUSALS,
 } from 'nestjs-idempotency';
+import { REFUSALS } from 'nestjs-idempotency/contracts';
 import { failBefore, FaultInjectingStore, Gate, ManualClock } from 'nestjs-idempotency/testing';
 import {
   boot,

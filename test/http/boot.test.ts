@@ -29,8 +29,6 @@ import {
   IdempotencyModule,
   type IdempotencyModuleOptions,
   IdempotencyService,
-  IdempotencyStrategy,
-  type IdempotencyStrategyContract,
   Idempotent,
   type IdempotentOperation,
   type IdempotentDeclaration,
@@ -40,9 +38,13 @@ import {
   Operation,
   param,
   signature,
+} from 'nestjs-idempotency';
+import {
+  IdempotencyStrategy,
+  type IdempotencyStrategyContract,
   type StrategyContext,
   type StrategyPlan,
-} from 'nestjs-idempotency';
+} from 'nestjs-idempotency/contracts';
 import { failBefore, FaultInjectingStore, unprotected } from 'nestjs-idempotency/testing';
 import { EMPTY, type Observable } from 'rxjs';
 import {

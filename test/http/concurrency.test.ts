@@ -1,13 +1,12 @@
 import { Controller, Post, Scope } from '@nestjs/common';
 import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
 import {
-  IdempotencyGuard,
-  IdempotencyInterceptor,
   IdempotencyService,
   Idempotent,
   MemoryStore,
   type IdempotencyEvent,
 } from 'nestjs-idempotency';
+import { IdempotencyGuard, IdempotencyInterceptor } from 'nestjs-idempotency/contracts';
 import { FaultInjectingStore, Gate, ManualClock } from 'nestjs-idempotency/testing';
 import {
   boot,

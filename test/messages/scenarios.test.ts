@@ -7,12 +7,8 @@ import {
   Transport,
 } from '@nestjs/microservices';
 import { Redis } from 'ioredis';
-import {
-  Idempotent,
-  type IdempotencyEvent,
-  type IdempotencyStore,
-  payload,
-} from 'nestjs-idempotency';
+import { Idempotent, type IdempotencyEvent, payload } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { Gate } from 'nestjs-idempotency/testing';
 import { currentManager, IdempotencyRecord, TypeOrmStore } from 'nestjs-idempotency/typeorm';

@@ -1,4 +1,4 @@
-import type { IdempotencyStore } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { setImmediate } from 'node:timers/promises';
 import { claimOf, completedOn } from '../support/claims.js';
 

@@ -73,7 +73,12 @@ describe('the tarball', () => {
   });
 });
 
-const ENTRIES = ['nestjs-idempotency', 'nestjs-idempotency/client', 'nestjs-idempotency/testing'];
+const ENTRIES = [
+  'nestjs-idempotency',
+  'nestjs-idempotency/contracts',
+  'nestjs-idempotency/client',
+  'nestjs-idempotency/testing',
+];
 const DRIVERS = [
   'typeorm',
   'ioredis',
@@ -188,8 +193,10 @@ describe('the entry points', () => {
     const different = evaluate(
       'module',
       `import { createRequire } from 'node:module';
-       const imported = await import('nestjs-idempotency');
-       const required = createRequire(process.cwd() + '/x.js')('nestjs-idempotency');
+       const require = createRequire(process.cwd() + '/x.js');
+       const [root, contracts] = ['nestjs-idempotency', 'nestjs-idempotency/contracts'];
+       const imported = { ...(await import(root)), ...(await import(contracts)) };
+       const required = { ...require(root), ...require(contracts) };
        const differ = Object.keys(imported).filter((name) =>
          typeof imported[name] === 'symbol' && imported[name] !== required[name]);
        const same = Object.keys(imported).filter((name) =>
@@ -234,6 +241,7 @@ describe('the entry points', () => {
 
 const DECLARATIONS = [
   'index.d.ts',
+  'contracts/index.d.ts',
   'client/index.d.ts',
   'swagger/index.d.ts',
   'testing/index.d.ts',

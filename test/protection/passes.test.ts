@@ -1,6 +1,6 @@
 import { type NestInterceptor, UnprocessableEntityException } from '@nestjs/common';
 import { APP_INTERCEPTOR } from '@nestjs/core';
-import { IdempotencyInterceptor } from 'nestjs-idempotency';
+import { IdempotencyInterceptor } from 'nestjs-idempotency/contracts';
 import {
   catchError,
   defer,

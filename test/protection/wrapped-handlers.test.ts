@@ -12,15 +12,8 @@ import {
 } from '@nestjs/common';
 import { APP_INTERCEPTOR, DiscoveryModule, DiscoveryService, RouterModule } from '@nestjs/core';
 import { EventPattern, MessagePattern } from '@nestjs/microservices';
-import {
-  arg,
-  IdempotencyInterceptor,
-  IdempotencyModule,
-  Idempotent,
-  messageId,
-  param,
-  payload,
-} from 'nestjs-idempotency';
+import { arg, IdempotencyModule, Idempotent, messageId, param, payload } from 'nestjs-idempotency';
+import { IdempotencyInterceptor } from 'nestjs-idempotency/contracts';
 import {
   type AppOptions,
   boot,

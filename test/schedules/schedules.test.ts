@@ -14,13 +14,13 @@ import {
   IdempotencyException,
   IdempotencyModule,
   IdempotencyService,
-  type IdempotencyStore,
   Idempotent,
   type IdempotentOptions,
   isIdempotencyConfigurationError,
   MemoryStore,
   tick,
 } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { FaultInjectingStore, failBefore, Gate } from 'nestjs-idempotency/testing';
 
 interface Job {

@@ -10,8 +10,6 @@ import {
 } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import {
-  CHANNEL_PREFIX,
-  IDEMPOTENCY_CLOCK,
   type IdempotencyErrorCode,
   type IdempotencyEvent,
   IdempotencyException,
@@ -20,15 +18,19 @@ import {
   IdempotencyService,
   Idempotent,
   type IdempotentOperation,
-  isFingerprintUnavailableError,
   isIdempotencyConfigurationError,
   isIdempotencyError,
-  isInvalidKeyError,
   MemoryStore,
   Operation,
   recoveredReply,
   type RunOptions,
 } from 'nestjs-idempotency';
+import {
+  CHANNEL_PREFIX,
+  IDEMPOTENCY_CLOCK,
+  isFingerprintUnavailableError,
+  isInvalidKeyError,
+} from 'nestjs-idempotency/contracts';
 import {
   failBefore,
   FaultInjectingStore,

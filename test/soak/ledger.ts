@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import type { IdempotencyStore } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { DataSource, type EntityManager } from 'typeorm';

@@ -10,12 +10,8 @@ import { HttpAdapterHost, LazyModuleLoader, NestFactory, RouterModule } from '@n
 import { GraphQLModule } from '@nestjs/graphql';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import {
-  IdempotencyModule,
-  IdempotencyService,
-  type IdempotencyStore,
-  type IdempotentOptions,
-} from 'nestjs-idempotency';
+import { IdempotencyModule, IdempotencyService, type IdempotentOptions } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { HandedServer } from '../messages/support/handed-server.js';
 import type { Random } from '../support/random.js';
 import type { Business } from './business.js';

@@ -1,4 +1,5 @@
-import { isIdempotencyConfigurationError, type IdempotencyStore } from 'nestjs-idempotency';
+import { isIdempotencyConfigurationError } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

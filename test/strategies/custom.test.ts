@@ -3,13 +3,15 @@ import {
   header,
   Idempotent,
   IdempotencyConfigurationError,
+  type IdempotentDeclaration,
+} from 'nestjs-idempotency';
+import {
   IdempotencyStrategy,
   type IdempotencyStrategyContract,
-  type IdempotentDeclaration,
   type KeySource,
   type StrategyContext,
   type StrategyPlan,
-} from 'nestjs-idempotency';
+} from 'nestjs-idempotency/contracts';
 import {
   boot,
   bootError,

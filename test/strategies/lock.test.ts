@@ -4,12 +4,11 @@ import {
   Idempotent,
   type IdempotentOperation,
   IdempotencyService,
-  type IdempotencyStore,
   MemoryStore,
   Operation,
   param,
-  systemClock,
 } from 'nestjs-idempotency';
+import { type IdempotencyStore, systemClock } from 'nestjs-idempotency/contracts';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { ManualClock } from 'nestjs-idempotency/testing';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';

@@ -78,6 +78,7 @@ export class ChildProgram {
       alias: {
         'nestjs-idempotency': join(ROOT, 'src/index.ts'),
         'nestjs-idempotency/bullmq': join(ROOT, 'src/bullmq/index.ts'),
+        'nestjs-idempotency/contracts': join(ROOT, 'src/contracts/index.ts'),
         'nestjs-idempotency/redis': join(ROOT, 'src/stores/redis/index.ts'),
         'nestjs-idempotency/typeorm': join(ROOT, 'src/stores/typeorm/index.ts'),
       },

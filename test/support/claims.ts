@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { AcquireRequest, IdempotencyStore } from 'nestjs-idempotency';
+import type { AcquireRequest, IdempotencyStore } from 'nestjs-idempotency/contracts';
 
 /** A claim by a new owner on a new record that nothing ends, as far as it is not said otherwise. */
 export function claimOf(given: Partial<AcquireRequest> = {}): AcquireRequest {

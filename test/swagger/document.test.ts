@@ -1,6 +1,6 @@
 import type { INestApplication } from '@nestjs/common';
 import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
-import { DEFAULTS, REFUSALS } from 'nestjs-idempotency';
+import { DEFAULTS, REFUSALS } from 'nestjs-idempotency/contracts';
 import { boot, PLATFORMS, type TestApp } from '../support/http.js';
 import {
   complaintsOf,

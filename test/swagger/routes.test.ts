@@ -22,12 +22,14 @@ import {
   Idempotent,
   IdempotencyModule,
   type IdempotencyModuleOptions,
-  IdempotencyStrategy,
-  type IdempotencyStrategyContract,
   isIdempotencyConfigurationError,
   keySource,
-  type StrategyPlan,
 } from 'nestjs-idempotency';
+import {
+  IdempotencyStrategy,
+  type IdempotencyStrategyContract,
+  type StrategyPlan,
+} from 'nestjs-idempotency/contracts';
 import { IdempotencyQueueModule } from 'nestjs-idempotency/bullmq';
 import { createIdempotentDocument } from 'nestjs-idempotency/swagger';
 import { HandlerRegistry } from '../../src/handlers/handler-registry.js';

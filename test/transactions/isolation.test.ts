@@ -1,4 +1,4 @@
-import type { IdempotencyStore } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import type { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EntityManager } from 'typeorm';

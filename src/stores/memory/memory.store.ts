@@ -27,6 +27,7 @@ import {
 /** More go than come, so a backlog of expired records shrinks with every call. */
 const EXPIRED_PER_CALL = 2;
 
+/** How much a {@link MemoryStore} holds, and its clock. */
 export interface MemoryStoreOptions {
   /**
    * How many records the store holds at most; 1 to 8 388 608. When it is reached and nothing

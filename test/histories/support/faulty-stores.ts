@@ -1,9 +1,5 @@
-import {
-  type AcquireResult,
-  type ClaimRef,
-  type IdempotencyStore,
-  MemoryStore,
-} from 'nestjs-idempotency';
+import { MemoryStore } from 'nestjs-idempotency';
+import type { AcquireResult, ClaimRef, IdempotencyStore } from 'nestjs-idempotency/contracts';
 import type { Random } from '../../support/random.js';
 
 /** Puts one fault into a good store: the verbs it returns replace those of the store. */

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
-import { type IdempotencyStore, MemoryStore } from 'nestjs-idempotency';
+import { MemoryStore } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { CreateIdempotencyRecords1763700000000, TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { DataSource } from 'typeorm';

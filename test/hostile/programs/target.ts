@@ -19,12 +19,12 @@ import {
   Idempotent,
   IdempotencyModule,
   IdempotencyService,
-  type IdempotencyStore,
   type IdempotentOperation,
   Operation,
   param,
   signature,
 } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { CreateIdempotencyRecords1763700000000, TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { setTimeout as sleep } from 'node:timers/promises';

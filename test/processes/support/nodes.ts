@@ -1,4 +1,4 @@
-import type { IdempotencyStore } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { systemClock } from '../../../src/engine/clock.js';
 import { IdempotencyEngine } from '../../../src/engine/engine.js';
 import type { IdempotencyEvent } from '../../../src/engine/events.js';

@@ -1,4 +1,4 @@
-import type { IdempotencyStore } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';

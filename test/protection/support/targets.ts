@@ -12,11 +12,11 @@ import {
   header,
   IdempotencyService,
   Idempotent,
-  type IdempotencyStore,
   type IdempotentOptions,
   MemoryStore,
   payload,
 } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { firstValueFrom } from 'rxjs';
 import { bootGraphql } from '../../graphql/support/graphql-app.js';
 import { connectProducer, startConsumer } from '../../messages/support/consumer.js';

@@ -1,6 +1,6 @@
 import type { Type } from '@nestjs/common';
 import { Redis } from 'ioredis';
-import type { IdempotencyStore } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { IdempotencyRecord, TypeOrmResources, TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { FaultInjectingStore } from 'nestjs-idempotency/testing';

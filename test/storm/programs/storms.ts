@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { Redis } from 'ioredis';
-import { type AcquireRequest, type AcquireResult, MemoryStore } from 'nestjs-idempotency';
+import { MemoryStore } from 'nestjs-idempotency';
+import type { AcquireRequest, AcquireResult } from 'nestjs-idempotency/contracts';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { DataSource } from 'typeorm';

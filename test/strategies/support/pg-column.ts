@@ -1,4 +1,4 @@
-import type { Expectation, Resource, ResourceValue } from 'nestjs-idempotency';
+import type { Expectation, Resource, ResourceValue } from 'nestjs-idempotency/contracts';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Pool, PoolClient } from 'pg';
 

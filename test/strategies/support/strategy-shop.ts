@@ -1,5 +1,5 @@
 import type { Type } from '@nestjs/common';
-import type { IdempotencyStore } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import type { DataSource, EntityTarget, ObjectLiteral } from 'typeorm';
 import {

@@ -1,4 +1,4 @@
-import type { Expectation, Resource, ResourceValue } from 'nestjs-idempotency';
+import type { Expectation, Resource, ResourceValue } from 'nestjs-idempotency/contracts';
 
 /** A column of one row, in memory. */
 export class Column implements Resource {

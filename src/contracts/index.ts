@@ -1,0 +1,117 @@
+// What every author needs: time, waiting, refusals, events.
+export type { Awaitable } from '../engine/awaitable.js';
+export { type CancelTimer, type Clock, systemClock } from '../engine/clock.js';
+export type {
+  ClaimedEvent,
+  CompletionFailedEvent,
+  ExecutedEvent,
+  HeldEvent,
+  LeaseLostEvent,
+  RejectedEvent,
+  ReleasedEvent,
+  ReplayedEvent,
+  StepNotSavedEvent,
+  StoredEvent,
+  TakenOverEvent,
+  UnprotectedEvent,
+  WaitedEvent,
+} from '../engine/events.js';
+export { type Refusal, REFUSALS } from '../engine/refusals.js';
+export type { StoreCall, StoreCallName } from '../engine/store-calls.js';
+export { CHANNEL_PREFIX, STORE_CALL_CHANNEL } from '../observability/idempotency-events.js';
+export type { IdempotencyExceptionOptions } from '../operation/idempotency.exception.js';
+export { DEFAULTS, MODULE_DEFAULTS, type StoreFactory } from '../options/idempotency.options.js';
+export { IDEMPOTENCY_CLOCK } from '../options/module-definition.js';
+export { IdempotencyGuard } from '../transports/idempotency.guard.js';
+export { IdempotencyInterceptor } from '../transports/idempotency.interceptor.js';
+
+// Stores.
+export {
+  type Acquired,
+  type AcquireRequest,
+  type AcquireResult,
+  type ClaimRef,
+  type Completed,
+  type CompleteRequest,
+  type ExtendRequest,
+  type Held,
+  type HoldRequest,
+  type IdempotencyStore,
+  type InFlight,
+  isPurging,
+  isStoreFull,
+  type IssueRequest,
+  type Mismatch,
+  type PurgingStore,
+  type RecordState,
+  type RecordView,
+  type Refusing,
+  type ReleaseRequest,
+  type SaveStepRequest,
+  type Steps,
+  type StoredOutcome,
+  StoreFullError,
+  type Unknown,
+  type Unreadable,
+} from '../engine/store.js';
+export type { OperationManager, OperationManagers } from '../engine/transaction.js';
+export type {
+  ErrorReply,
+  HeaderField,
+  HttpReply,
+  NotKept,
+  Reply,
+  ValueReply,
+} from '../replies/reply.js';
+
+// Rows of the strategies `version` and `state`.
+export type {
+  Expectation,
+  Precondition,
+  Resource,
+  ResourceRequest,
+  Resources,
+  ResourceValue,
+  Unmet,
+} from '../engine/resource.js';
+export type { RowId, State } from '../options/strategy-options.js';
+
+// Strategies.
+export type { RecoveredReply } from '../operation/recovery.js';
+export type {
+  IdempotencyStrategyContract,
+  PublishedAnswers,
+  PublishedRefusal,
+  StrategyCall,
+  StrategyContext,
+  StrategyPlan,
+} from '../strategies/strategy.js';
+export { IdempotencyStrategy } from '../strategies/strategy-registry.js';
+export type { TokenRequest } from '../tokens/token.service.js';
+
+// Sources of keys, fingerprints.
+export type { Identifier } from '../keys/call.js';
+export { canonicalJson, NotComparableError } from '../keys/canonical-json.js';
+export {
+  type FingerprintDeclaration,
+  type FingerprintFunction,
+  requestFingerprint,
+} from '../keys/fingerprint.js';
+export { IfMatchSource } from '../keys/if-match.js';
+export { directKey, type DirectKey, MAX_KEY_LENGTH } from '../keys/key-part.js';
+export {
+  type BodyPath,
+  type DottedBodyPath,
+  InvalidKeyError,
+  isInvalidKeyError,
+  type KeyContext,
+  type KeyFunction,
+  type KeyPlace,
+  type KeySource,
+  type Schedule,
+} from '../keys/key-source.js';
+export type { PrincipalFunction } from '../keys/principal.js';
+export {
+  FingerprintUnavailableError,
+  isFingerprintUnavailableError,
+} from '../keys/request-body.js';

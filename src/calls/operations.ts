@@ -37,8 +37,6 @@ export type RefusalReason = Partial<Pick<Refused, 'retryAfterMs' | 'cause' | 'un
 export interface CallForm<Call extends TransportCall> {
   /** What an application gave as the reply of an operation, in the form that is replayed. */
   encodeRecovered(reply: RecoveredReply): Uint8Array;
-  /** Tells the caller what an exception alone cannot, such as headers. */
-  refused?(call: Call, exception: IdempotencyException): void;
   /** Told of a call of whom nobody knows who makes it. */
   unknownCaller?(call: Call, handler: ProtectedHandler): void;
   /** True when the present code is part of the operation with this record already. */
@@ -134,7 +132,6 @@ export class Operations<Call extends TransportCall> {
       this.unparsed.add(call.scope);
       logger.warn(`${code} on ${call.scope}: ${messageOf(reason.cause)}`);
     }
-    this.form.refused?.(call, exception);
     return exception;
   }
 

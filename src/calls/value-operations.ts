@@ -5,7 +5,7 @@ import type { Beginning, OperationPolicy, OperationRequest } from '../engine/ope
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
 import { CurrentOperation, type OperationIdentity } from '../operation/current-operation.js';
 import { HandlerRun, handlerRuns } from '../operation/handler-run.js';
-import { IdempotencyException } from '../operation/idempotency.exception.js';
+import { IdempotencyException, restoredRefusal } from '../operation/idempotency.exception.js';
 import type { IdempotentOperation } from '../operation/idempotent-operation.js';
 import type {
   IdempotencyModuleOptions,
@@ -270,9 +270,10 @@ export class ValueOperations {
       if (restored !== undefined) return restored;
     }
     const { response, status } = (kept ?? {}) as Partial<KeptHttpError>;
-    return response !== undefined && status !== undefined
-      ? new HttpException(response, status)
-      : kept;
+    if (response === undefined || status === undefined) return kept;
+    const refusal = restoredRefusal(response, status);
+    refusal?.documentAt(this.problemBaseUrl);
+    return refusal ?? new HttpException(response, status);
   }
 
   private refusal(

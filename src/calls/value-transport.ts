@@ -77,7 +77,9 @@ export abstract class ValueTransport<Call extends TransportCall> {
 
   /** An error as the caller gets it. */
   protected shown(error: unknown, call: Call): unknown {
-    if (this.errors === undefined || !isIdempotencyError(error)) return error;
+    if (!isIdempotencyError(error)) return error;
+    error.documentAt(this.valueOperations.problemBaseUrl);
+    if (this.errors === undefined) return error;
     return this.errors.refusal(error, call);
   }
 }

@@ -34,9 +34,10 @@ export interface IdempotencyExceptionOptions {
 }
 
 /**
- * Every refusal of this library. Catch it in a filter to answer in another shape, with a
- * `Content-Type` that fits it: the one of problem details is on the response already. Tell it from
- * others with {@link isIdempotencyError}, which also knows it across copies of the package.
+ * Every refusal of this library. Over HTTP it leaves as problem details (RFC 9457), unless a filter of
+ * the application answers in another shape; the code stands in the header `Idempotency-Error` either
+ * way. Tell it from others with {@link isIdempotencyError}, which also knows it across copies of the
+ * package.
  */
 export class IdempotencyException extends HttpException {
   readonly code: IdempotencyErrorCode;
@@ -69,6 +70,16 @@ export class IdempotencyException extends HttpException {
       options.retryAfterMs === undefined ? undefined : Math.ceil(options.retryAfterMs / 1000);
   }
 
+  /**
+   * Where this refusal is documented, for one that was made by code that does not know.
+   *
+   * @internal
+   */
+  documentAt(problemBaseUrl: string | undefined): void {
+    if (problemBaseUrl === undefined || !this.problem.type.startsWith('urn:')) return;
+    Object.assign(this.problem, { type: problemType(this.code, problemBaseUrl) });
+  }
+
   /** The problem details that are sent. */
   get problem(): IdempotencyProblem {
     return this.getResponse() as IdempotencyProblem;
@@ -78,6 +89,30 @@ export class IdempotencyException extends HttpException {
 /** True for a refusal of this library, whichever copy of it (ESM, CJS) made it. */
 export function isIdempotencyError(error: unknown): error is IdempotencyException {
   return typeof error === 'object' && error !== null && BRAND in error;
+}
+
+/**
+ * A refusal that was on record as the error of some work.
+ *
+ * @internal
+ * @returns `undefined` for what is not one
+ */
+export function restoredRefusal(
+  response: unknown,
+  status: number,
+): IdempotencyException | undefined {
+  if (typeof response !== 'object' || response === null) return undefined;
+  const { type, title, code, retryable, detail, ...others } =
+    response as Partial<IdempotencyProblem>;
+  const isKnown = typeof code === 'string' && Object.hasOwn(REFUSALS, code);
+  if (!isKnown || typeof retryable !== 'boolean' || type === undefined || title === undefined)
+    return undefined;
+  const { status: _, ...members } = others;
+  return new IdempotencyException(code, {
+    status,
+    detail,
+    members: members as IdempotencyExceptionOptions['members'],
+  });
 }
 
 function problemType(code: IdempotencyErrorCode, baseUrl: string | undefined): string {

@@ -5,6 +5,7 @@ import type { ProtectedHandler } from '../handlers/protected-handler.js';
 import { IdempotencyException } from '../operation/idempotency.exception.js';
 import type { PublishedRefusal } from '../strategies/strategy.js';
 import {
+  ERROR_HEADER,
   PROBLEM_CONTENT_TYPE,
   REPLAYED_HEADER,
   RETRY_AFTER_HEADER,
@@ -97,6 +98,13 @@ const RETRY_AFTER: Header = {
   schema: { type: 'integer', minimum: 0 },
 };
 
+function errorHeader(codes: readonly IdempotencyErrorCode[]): Header {
+  return {
+    description: 'The code of the refusal.',
+    schema: { type: 'string', enum: [...codes] },
+  };
+}
+
 /** How the refusals of a document are described. */
 export interface Problems {
   readonly document: OpenAPIObject;
@@ -137,7 +145,10 @@ function problemResponse(
   const isRetryable = codes.some((code) => REFUSALS[code].retryable);
   return {
     description: codes.map((code) => `${REFUSALS[code].title} (\`${code}\`)`).join(', '),
-    ...(isRetryable && { headers: { [RETRY_AFTER_HEADER]: RETRY_AFTER } }),
+    headers: {
+      [ERROR_HEADER]: errorHeader(codes),
+      ...(isRetryable && { [RETRY_AFTER_HEADER]: RETRY_AFTER }),
+    },
     content: {
       [PROBLEM_CONTENT_TYPE]: {
         schema: { $ref: `#/components/schemas/${NAME}` },

@@ -10,7 +10,7 @@ const STEP_TIMEOUT_MS = 3 * 60_000;
 const START_TIMEOUT_MS = 120_000;
 
 /** The environment as a user's shell has it: nothing of this run of npm and Jest reaches it. */
-function plainEnvironment(): NodeJS.ProcessEnv {
+export function plainEnvironment(): NodeJS.ProcessEnv {
   const foreign =
     /^(NODE_OPTIONS|NODE_ENV|JEST_.*|INIT_CWD|npm_(package|lifecycle)_.*|npm_config_local_prefix)$/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));

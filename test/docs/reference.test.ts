@@ -4,7 +4,7 @@ import { DEFAULTS as CLIENT_DEFAULTS } from '../../src/client/options.js';
 import { EVENT_TYPES } from '../../src/engine/events.js';
 import { REFUSALS } from '../../src/engine/refusals.js';
 import { isDeterministic } from '../../src/calls/failure.js';
-import { EXPOSE_HEADER } from '../../src/transports/http/headers.js';
+import { EXPOSE_HEADER, LINK_HEADER } from '../../src/transports/http/headers.js';
 import { CORS_ALLOWED_HEADERS, CORS_EXPOSED_HEADERS } from '../../src/idempotency.cors.js';
 import { DEFAULTS, MODULE_DEFAULTS } from '../../src/options/idempotency.options.js';
 import * as frontDoor from '../../src/index.js';
@@ -147,7 +147,7 @@ describe('the answers in the reference', () => {
     const named = (direction: string) =>
       rows.filter((row) => row['direction'] === direction).map(({ header }) => header);
     expect([...named('request'), 'Content-Type']).toEqual(CORS_ALLOWED_HEADERS);
-    expect(named('reply')).toEqual([...CORS_EXPOSED_HEADERS, EXPOSE_HEADER]);
+    expect(named('reply')).toEqual([...CORS_EXPOSED_HEADERS, EXPOSE_HEADER, LINK_HEADER]);
   });
 
   it('list the statuses below 500 that are not kept', () => {

@@ -72,7 +72,6 @@ class OwnShape implements ExceptionFilter {
 
   catch(error: IdempotencyException, context: ArgumentsHost): void {
     const response: unknown = context.switchToHttp().getResponse();
-    this.host.httpAdapter.setHeader(response, 'Content-Type', 'application/json');
     const body = { failed: true, why: error.code, again: error.retryable };
     this.host.httpAdapter.reply(response, body, 418);
   }
@@ -577,6 +576,7 @@ describe.each(PLATFORMS)('options of the module on %s', (platform) => {
       reply.headers['access-control-expose-headers']?.split(/, ?/);
     expect(exposed(await test.send('/gated', { key: 'cors', headers }))).toEqual([
       'X-Own',
+      'Idempotency-Error',
       'Retry-After',
     ]);
     gate.open();

@@ -8,6 +8,10 @@ export const EXPOSE_HEADER = 'Access-Control-Expose-Headers';
 export const RETRY_AFTER_HEADER = 'Retry-After';
 /** Marks a replay (practice of several providers). */
 export const REPLAYED_HEADER = 'Idempotent-Replayed';
+/** Where a refusal is documented (RFC 8288). */
+export const LINK_HEADER = 'Link';
+/** The code of a refusal, also where a filter of the application gives it a body of its own. */
+export const ERROR_HEADER = 'Idempotency-Error';
 
 /**
  * Never recorded: hop-by-hop fields (RFC 9110, section 7.6.1), fields that frame one message or
@@ -55,15 +59,19 @@ export function recordableHeaders(
 }
 
 /**
- * `Access-Control-Expose-Headers` with this name in it, where the reply goes to a script of another
+ * `Access-Control-Expose-Headers` with these names in it, where the reply goes to a script of another
  * origin, which sees no other headers (Fetch standard); `undefined` where nothing needs to change.
  */
-export function exposing(headers: OutgoingHttpHeaders, name: string): string | undefined {
+export function exposing(
+  headers: OutgoingHttpHeaders,
+  ...names: readonly string[]
+): string | undefined {
   if (headers['access-control-allow-origin'] === undefined) return undefined;
   const exposed = String(headers['access-control-expose-headers'] ?? '');
-  const names = exposed.toLowerCase().split(/\s*,\s*/);
-  if (names.includes(name.toLowerCase())) return undefined;
-  return exposed === '' ? name : `${exposed}, ${name}`;
+  const known = exposed.toLowerCase().split(/\s*,\s*/);
+  const missing = names.filter((name) => !known.includes(name.toLowerCase()));
+  if (missing.length === 0) return undefined;
+  return [...(exposed === '' ? [] : [exposed]), ...missing].join(', ');
 }
 
 function isSame(value: OutgoingHttpHeader, before: OutgoingHttpHeader | undefined): boolean {
@@ -74,20 +82,27 @@ function isSame(value: OutgoingHttpHeader, before: OutgoingHttpHeader | undefine
 export const PROBLEM_CONTENT_TYPE = 'application/problem+json';
 
 /**
- * Headers of a refusal beside the body that Nest's filters send.
+ * Headers of a refusal, whatever its body will be.
  *
  * @param base what is on the response already
  */
 export function problemHeaders(
-  exception: IdempotencyException,
+  { code, problem, retryAfterSeconds }: IdempotencyException,
   base: OutgoingHttpHeaders,
 ): [name: string, value: string][] {
-  const headers: [string, string][] = [['Content-Type', PROBLEM_CONTENT_TYPE]];
-  if (exception.retryAfterSeconds === undefined) return headers;
-  headers.push([RETRY_AFTER_HEADER, String(exception.retryAfterSeconds)]);
-  const exposed = exposing(base, RETRY_AFTER_HEADER);
+  const headers: [string, string][] = [[ERROR_HEADER, code]];
+  if (retryAfterSeconds !== undefined)
+    headers.push([RETRY_AFTER_HEADER, String(retryAfterSeconds)]);
+  const exposed = exposing(base, ...headers.map(([name]) => name));
   if (exposed !== undefined) headers.push([EXPOSE_HEADER, exposed]);
+  // A URN leads nowhere.
+  if (!problem.type.startsWith('urn:'))
+    headers.push([LINK_HEADER, withLink(base['link'], `<${problem.type}>; rel="describedby"`)]);
   return headers;
+}
+
+function withLink(given: OutgoingHttpHeader | undefined, link: string): string {
+  return given === undefined ? link : `${String(given)}, ${link}`;
 }
 
 /** Writes a refusal where no filter will: in place of a reply whose claim was lost. */
@@ -100,6 +115,7 @@ export function writeProblem(
   for (const [name, value] of problemHeaders(exception, base)) raw.setHeader(name, value);
   const body = Buffer.from(JSON.stringify(exception.problem));
   raw.statusCode = exception.getStatus();
+  raw.setHeader('Content-Type', PROBLEM_CONTENT_TYPE);
   raw.setHeader('Content-Length', body.length);
   raw.end(body);
 }

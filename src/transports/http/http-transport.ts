@@ -1,4 +1,10 @@
-import { type CallHandler, type ExecutionContext, Inject, Injectable } from '@nestjs/common';
+import {
+  type CallHandler,
+  type ExecutionContext,
+  Inject,
+  Injectable,
+  type OnModuleInit,
+} from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import { AsyncResource } from 'node:async_hooks';
 import { Observable, of, type Subscriber, throwError } from 'rxjs';
@@ -22,7 +28,7 @@ import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import { encodeRecoveredHttpReply } from '../../calls/recovery-call.js';
 import { ANEW, type Entered, type FrameworkResponse, HttpExchange } from './exchange.js';
 import { HttpOperation, type HttpOperationContext } from './http-operation.js';
-import { problemHeaders } from './headers.js';
+import { prepareRefusals } from './refusals.js';
 import { replay, seal } from './replayer.js';
 import { UnknownCallers } from './unknown-callers.js';
 
@@ -31,7 +37,9 @@ const ANSWERED: Entered = { pass: () => of(undefined) };
 
 /** Calls that come in over HTTP: their replies are what went out on the wire. */
 @Injectable()
-export class HttpTransport implements HttpOperationContext, CallForm<HttpExchange>, Transport {
+export class HttpTransport
+  implements HttpOperationContext, CallForm<HttpExchange>, Transport, OnModuleInit
+{
   readonly kind = 'http';
   readonly encodeRecovered = encodeRecoveredHttpReply;
   readonly maxResponseBytes: number;
@@ -49,6 +57,14 @@ export class HttpTransport implements HttpOperationContext, CallForm<HttpExchang
     this.maxResponseBytes = options.maxResponseBytes ?? MODULE_DEFAULTS.maxResponseBytes;
     this.problemBaseUrl = options.problemBaseUrl;
     this.operations = new Operations<HttpExchange>(engine, this, options.problemBaseUrl);
+  }
+
+  /** Not before: an application that is made for a test gets its adapter after its providers. */
+  onModuleInit(): void {
+    // A microservice has none.
+    const { httpAdapter } = this.adapterHost as { readonly httpAdapter?: object | null };
+    const { problemBaseUrl } = this;
+    if (httpAdapter) prepareRefusals(httpAdapter, { problemBaseUrl });
   }
 
   get clock(): IdempotencyEngine['clock'] {
@@ -165,12 +181,6 @@ export class HttpTransport implements HttpOperationContext, CallForm<HttpExchang
 
   setHeader(response: FrameworkResponse, name: string, value: string): void {
     this.adapterHost.httpAdapter.setHeader(response, name, value);
-  }
-
-  /** Its headers go on the response for whichever filter answers it. */
-  refused({ response }: HttpExchange, exception: IdempotencyException): void {
-    for (const [name, value] of problemHeaders(exception, response.getHeaders()))
-      this.setHeader(response, name, value);
   }
 
   private goOn(

@@ -1,9 +1,5 @@
-import { Controller, Header, Inject, Post, Req, Res, type Type, UseGuards } from '@nestjs/common';
-import { HttpAdapterHost } from '@nestjs/core';
+import { Controller, Header, Inject, Post, Req, type Type, UseGuards } from '@nestjs/common';
 import { wrongOption } from '../../engine/configuration-error.js';
-import type { FrameworkResponse } from './exchange.js';
-import { problemHeaders } from './headers.js';
-import { isIdempotencyError } from '../../operation/idempotency.exception.js';
 import type { IncomingRequest } from '../../keys/call.js';
 import {
   TOKEN_CONTROLLER_DEFAULTS,
@@ -14,25 +10,12 @@ import { type IssuedToken, TokenService } from '../../tokens/token.service.js';
 /** Gives clients their tokens: `POST`, with `{ "purpose": "…" }` where the handler has one. */
 @Controller(TOKEN_CONTROLLER_DEFAULTS.path)
 export class TokenController {
-  constructor(
-    @Inject(TokenService) private readonly tokens: TokenService,
-    @Inject(HttpAdapterHost) private readonly adapterHost: HttpAdapterHost,
-  ) {}
+  constructor(@Inject(TokenService) private readonly tokens: TokenService) {}
 
   @Post()
   @Header('Cache-Control', 'no-store')
-  async issue(
-    @Req() request: IncomingRequest,
-    @Res({ passthrough: true }) response: FrameworkResponse,
-  ): Promise<IssuedToken> {
-    try {
-      return await this.tokens.issueTo(request, purposeOf(request.body));
-    } catch (error) {
-      if (isIdempotencyError(error))
-        for (const [name, value] of problemHeaders(error, response.getHeaders()))
-          this.adapterHost.httpAdapter.setHeader(response, name, value);
-      throw error;
-    }
+  issue(@Req() request: IncomingRequest): Promise<IssuedToken> {
+    return this.tokens.issueTo(request, purposeOf(request.body));
   }
 }
 

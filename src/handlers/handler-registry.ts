@@ -7,7 +7,7 @@ import {
 } from '@nestjs/common';
 import { ApplicationConfig, DiscoveryService, ModuleRef, ModulesContainer } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
-import { type Awaitable, chain } from '../engine/awaitable.js';
+import type { Awaitable } from '../engine/awaitable.js';
 import { IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import type { CallKind } from '../keys/call.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
@@ -67,6 +67,8 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   private readonly owners = new ScopeOwners();
   private readonly endpoints: Endpoints;
   private readonly checks: (() => Promise<void>)[] = [];
+  /** Classes that were met after boot, until they are found to be right. */
+  private readonly late = new Map<NewableFunction, Promise<unknown>>();
   private isComplete = false;
   private isBooted = false;
 
@@ -158,21 +160,15 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   ofMethod(made: object, instance: unknown): Awaitable<MethodProtection> {
     // Other modules may call it while the application boots.
     this.discover();
-    const found = this.protectionOf(made, instance);
-    if (found !== undefined) return found;
+    const known = (): MethodProtection | undefined => this.protectionOf(made, instance);
     const type = isClass(constructorOf(instance));
-    try {
-      if (type !== undefined) this.registerLate(type);
-    } catch (cause) {
-      throw unresolved(type!.name, cause);
-    }
-    const late = this.protectionOf(made, instance);
-    if (late === undefined)
-      throw notProtected(
-        type === undefined ? 'A method' : type.name,
-        'its object is not of a class that declares the method. Call it on an instance of that class.',
-      );
-    return chain(this.check(), () => late);
+    const isRegistered = this.late.size === 0 || type === undefined || !this.late.has(type);
+    const found = isRegistered ? known() : undefined;
+    if (found !== undefined) return found;
+    this.discoverAgain();
+    if (type !== undefined) this.registerProvider(type);
+    const registered = type && this.late.get(type);
+    return Promise.resolve(registered).then(() => known() ?? undeclared(type));
   }
 
   /** True for the scope of a handler of this kind. */
@@ -266,24 +262,39 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     }
     for (const wrapper of this.discovery.getProviders()) {
       const type = classOf(wrapper);
-      if (type === undefined) continue;
-      this.checkOnlyProvider(type, wrapper);
-      this.registerProvider(type);
+      if (type !== undefined) this.registerProvider(type, wrapper);
     }
   }
 
-  private registerProvider(type: NewableFunction): void {
-    if (this.seen.has(type)) return;
-    this.seen.add(type);
-    this.endpoints.checkProvider(type);
-    for (const declared of this.declared(type))
-      this.register(declared, this.endpoints.ofProvider({ ...declared, modules: [] }));
+  private registerProvider(type: NewableFunction, wrapper?: InstanceWrapper): void {
+    const register = (): void => {
+      if (wrapper !== undefined) this.checkOnlyProvider(type, wrapper);
+      if (this.seen.has(type)) return;
+      this.seen.add(type);
+      this.endpoints.checkProvider(type);
+      for (const declared of this.declared(type))
+        this.register(declared, this.endpoints.ofProvider({ ...declared, modules: [] }));
+    };
+    if (!this.isBooted) return register();
+    if (!this.seen.has(type) || this.late.has(type)) this.registerLate(type, register);
   }
 
-  /** An object whose class no module declares. */
-  private registerLate(type: NewableFunction): void {
-    this.discoverAgain();
-    this.registerProvider(type);
+  /** What is wrong with a class stays wrong: no later call may find the part of it that was right. */
+  private registerLate(type: NewableFunction, register: () => void): void {
+    const registered = (async () => {
+      try {
+        register();
+        await this.check();
+      } catch (cause) {
+        throw unresolved(type.name, cause);
+      }
+    })();
+    const all = Promise.all([this.late.get(type), registered]);
+    this.late.set(type, all);
+    const isRight = (): void => {
+      if (this.late.get(type) === all) this.late.delete(type);
+    };
+    all.then(isRight, () => undefined);
   }
 
   /** Two objects of one class may work for different places: with one scope they share records. */
@@ -322,6 +333,9 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
       const { handler, check } = this.resolver.resolve(declaration);
       this.checks.push(check);
       if (endpoint.answersValues === true) checkSerializer(name, type, method, this.config);
+      const given = layers[0]?.scope ?? classOptions.scope;
+      if (given !== undefined) this.owners.named(type, name, given);
+      else for (const scope of scopes) this.owners.claim(type, name, scope);
       const handlers =
         this.handlers.get(kind) ?? new Map<unknown, Map<unknown, ProtectedHandler>>();
       this.handlers.set(kind, handlers);
@@ -331,9 +345,6 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
       const all = this.scopes.get(kind) ?? new Set<string>();
       this.scopes.set(kind, all);
       for (const scope of [handler.scope, ...scopes, ...ofStrategies]) all.add(scope);
-      const given = layers[0]?.scope ?? classOptions.scope;
-      if (given !== undefined) this.owners.named(type, name, given);
-      else for (const scope of scopes) this.owners.claim(type, name, scope);
     }
   }
 }
@@ -363,6 +374,13 @@ function byClass(
     if (handler !== undefined) return handler;
   }
   return undefined;
+}
+
+function undeclared(type: NewableFunction | undefined): never {
+  throw notProtected(
+    type?.name ?? 'A method',
+    'its object is not of a class that declares the method. Call it on an instance of that class.',
+  );
 }
 
 function unresolved(name: string, cause: unknown): unknown {

@@ -89,6 +89,62 @@ describe('an object that is made after the application has booted is protected',
     await expectProtected(new Logged());
   });
 
+  test('unless an eager class of its name has the scope: then it is refused, again and again', async () => {
+    const late = (() => {
+      @Injectable()
+      class Charges {
+        @Idempotent({ key: arg(0) })
+        charge(id: string): Promise<string> {
+          runs.push(`late ${id}`);
+          return Promise.resolve(`charged late ${id}`);
+        }
+      }
+      return Charges;
+    })();
+    @Injectable()
+    class Innocent {
+      @Idempotent({ key: arg(0) })
+      charge(id: string): Promise<string> {
+        runs.push(`innocent ${id}`);
+        return Promise.resolve(id);
+      }
+    }
+    @Module({ providers: [late, Innocent] })
+    class Lazy {}
+    const ref = await start([Charges]);
+    const lazy = await ref.get(LazyModuleLoader, { strict: false }).load(() => Lazy);
+    for (const _call of ['first', 'second']) {
+      const refusal: unknown = await lazy
+        .get(late)
+        .charge('A')
+        .catch((error: unknown) => error);
+      expect(isIdempotencyError(refusal) && refusal.code).toBe('IDEMPOTENCY_NOT_PROTECTED');
+      expect((refusal as Error).message).toMatch(/scope of Charges.charge.+no other handler has/s);
+    }
+    expect(runs).toEqual([]);
+    await expectProtected(ref.get(Charges, { strict: false }));
+    await lazy.get(Innocent).charge('B');
+    expect(runs).toEqual(['A', 'innocent B']);
+  });
+
+  test('unless a lazy module has two providers of its class: then it is refused', async () => {
+    class Regional extends Charges {}
+    @Module({
+      providers: [
+        { provide: 'eu', useFactory: () => new Regional() },
+        { provide: 'us', useFactory: () => new Regional() },
+      ],
+    })
+    class Lazy {}
+    const ref = await start([]);
+    const lazy = await ref.get(LazyModuleLoader, { strict: false }).load(() => Lazy);
+    for (const name of ['eu', 'us', 'eu'])
+      await expect(lazy.get<Regional>(name).charge('A')).rejects.toThrow(
+        /two providers of Regional/,
+      );
+    expect(runs).toEqual([]);
+  });
+
   test('and its options are checked then', async () => {
     class Wrong {
       @Idempotent({ key: arg(0), ttl: 'a while' as '1s' })

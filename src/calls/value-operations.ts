@@ -313,8 +313,11 @@ function runOf(call: ValueCall, claim: Claim | undefined, fn: unknown): HandlerR
   return new HandlerRun(call.method ?? fn, operation, claim, handlerRuns.getStore()?.alive);
 }
 
+/** Code that is no method. */
+const NOWHERE = { instance: undefined, name: '' };
+
 /** Where no handler is led to, the work is the handler. */
 async function workOf<T>({ method }: ValueCall, run: HandlerRun, fn: Work<T>): Promise<T> {
   const work = (): unknown => fn(run.operation);
-  return (method === undefined ? run.follow(work) : work()) as T | Promise<T>;
+  return (method === undefined ? run.follow(work, NOWHERE) : work()) as T | Promise<T>;
 }

@@ -1,5 +1,5 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
-import { isObservable, type Observable, ReplaySubject } from 'rxjs';
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
+import { isObservable, Observable, ReplaySubject, type Subscription } from 'rxjs';
 import { isPending } from '../engine/awaitable.js';
 import type { Claim } from '../engine/claim.js';
 import { IdempotencyException } from './idempotency.exception.js';
@@ -21,6 +21,8 @@ export interface MethodPlace {
 class HandlerWork {
   hasStarted = false;
   hasEnded = false;
+  /** The handler has returned an observable. */
+  isObserved = false;
   /** The handler's observable has emitted a value, so that its reply can be there before its end. */
   hasEmitted = false;
   failure: { readonly error: unknown } | undefined;
@@ -29,15 +31,18 @@ class HandlerWork {
 
   constructor(private readonly claim: Claim | undefined) {}
 
-  /** Calls the handler, or gives what it has returned to who came first. */
-  do(call: () => unknown): unknown {
-    if (this.hasStarted) {
-      if (this.outcome === undefined) throw this.failure?.error;
-      return this.outcome.returned;
-    }
+  /**
+   * Calls the handler, or gives what it has returned to who came first.
+   *
+   * @param mayRepeat a handler that has failed may be called again: whoever stands right around it tries
+   *   again, within the same attempt
+   */
+  do(call: () => unknown, mayRepeat: boolean): unknown {
+    const repeats = mayRepeat && this.failure !== undefined;
+    if (this.hasStarted && !repeats) return this.joined();
     // The reply has left already, without this call: it must not run without a claim.
     if (this.claim?.isRunning === false) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
-    this.hasStarted = true;
+    this.begin();
     let result: unknown;
     try {
       result = call();
@@ -50,9 +55,23 @@ class HandlerWork {
     return returned;
   }
 
+  private begin(): void {
+    this.hasStarted = true;
+    this.hasEnded = false;
+    this.hasEmitted = false;
+    this.failure = undefined;
+    this.outcome = undefined;
+  }
+
+  private joined(): unknown {
+    if (this.outcome === undefined) throw this.failure?.error;
+    return this.outcome.returned;
+  }
+
+  /** Called back now if it has ended, and at its end if it is called again. */
   onEnd(listener: () => void): void {
+    this.whenEnded.push(listener);
     if (this.hasEnded) listener();
-    else this.whenEnded.push(listener);
   }
 
   private awaited(result: PromiseLike<unknown>): Promise<unknown> {
@@ -77,6 +96,7 @@ class HandlerWork {
    */
   private observed(source: Observable<unknown>): Observable<unknown> {
     const relay = new ReplaySubject<unknown>();
+    this.isObserved = true;
     source.subscribe({
       next: (value) => {
         this.hasEmitted = true;
@@ -103,12 +123,11 @@ class HandlerWork {
 
 /**
  * One way to the handler, and what becomes of it there. Knows whether the handler's first line was
- * reached, and whether it has come to its end.
+ * reached, and whether it has come to its end. Within the handler another one is current.
  */
 export class HandlerRun {
   /** On this way; the work may have been begun on another. */
   private isReached = false;
-  private place: MethodPlace | undefined;
 
   constructor(
     readonly handler: unknown,
@@ -117,6 +136,8 @@ export class HandlerRun {
     /** The run that this one was begun in. */
     private readonly outer?: HandlerRun,
     private readonly work = new HandlerWork(claim),
+    /** Where the handler is at work; absent on the way there. */
+    private readonly place?: MethodPlace,
   ) {}
 
   /** Another way to the same work, for interceptors that go on twice. */
@@ -131,6 +152,11 @@ export class HandlerRun {
 
   get hasEnded(): boolean {
     return this.work.hasEnded;
+  }
+
+  /** Frameworks stop listening to an observable when its client leaves, and answer nothing. */
+  get isObserved(): boolean {
+    return this.work.isObserved;
   }
 
   /** The handler is at work, and whatever answers now is not its reply. */
@@ -152,7 +178,7 @@ export class HandlerRun {
   /** True between the interceptor and the handler. */
   get isOnItsWay(): boolean {
     const current = handlerRuns.getStore();
-    return current?.work === this.work && !current.isReached;
+    return current?.work === this.work && current.place === undefined;
   }
 
   /**
@@ -189,19 +215,46 @@ export class HandlerRun {
     return isAlive ? this : this.outer?.alive;
   }
 
-  /** True for the call that this run is about, once. Direct and nested calls are others. */
+  /** True for the call that this run is about. What the handler calls itself is something else. */
   expects(handler: unknown): boolean {
-    return this.handler === handler && !this.isReached;
+    return this.handler === handler && this.place === undefined;
   }
 
-  /** Calls the handler and follows it to its end, whoever listens. */
-  follow(call: () => unknown, place?: Omit<MethodPlace, 'method'>): unknown {
+  /**
+   * Calls the handler and follows it to its end, whoever listens. Interceptors right around it may come
+   * twice: the second call gets what the first one ends with, or runs when that has failed.
+   */
+  follow(call: () => unknown, at: Omit<MethodPlace, 'method'>): unknown {
+    const { handler, operation, claim, outer, isReached } = this;
     this.isReached = true;
-    this.place = place && { ...place, method: this.handler };
-    return this.work.do(call);
+    // Without a claim there is nothing that a second call could share.
+    const work = isReached && claim === undefined ? new HandlerWork(claim) : this.work;
+    const within = new HandlerRun(handler, operation, claim, outer, work, {
+      ...at,
+      method: handler,
+    });
+    return handlerRuns.run(within, () => work.do(call, isReached));
   }
 
-  /** Calls back when the handler has ended. */
+  /**
+   * Does what leads to the handler within this run, also where interceptors go on only when they are
+   * subscribed to, or later. Whoever listens is told outside of it.
+   */
+  lead(on: () => Observable<unknown>): Observable<unknown> {
+    const { claim } = this;
+    return new Observable((subscriber) => {
+      const outside = new AsyncResource('IdempotencyInterceptor');
+      const listener = {
+        next: (value: unknown) => outside.runInAsyncScope(() => subscriber.next(value)),
+        error: (error: unknown) => outside.runInAsyncScope(() => subscriber.error(error)),
+        complete: () => outside.runInAsyncScope(() => subscriber.complete()),
+      };
+      const begin = (): Subscription => handlerRuns.run(this, () => on().subscribe(listener));
+      return claim === undefined ? begin() : claim.run(begin);
+    });
+  }
+
+  /** Calls back when the handler has ended; more than once if it is called again. */
   onEnd(listener: () => void): void {
     this.work.onEnd(listener);
   }

@@ -1,4 +1,4 @@
-import { Controller, type INestApplication, type NestInterceptor, Post } from '@nestjs/common';
+import { Controller, type INestApplication, type NestInterceptor, Post, Res } from '@nestjs/common';
 import connectTimeout from 'connect-timeout';
 import type { FastifyInstance } from 'fastify';
 import { IdempotencyService, Idempotent, MemoryStore } from 'nestjs-idempotency';
@@ -184,6 +184,66 @@ describe.each(CASES)('%s on %s, in the place of %s', (_name, platform, path, oth
     fails = false;
     expect((await send()).json()).toEqual({ run: 2 });
     expect({ runs, mostAtOnce }).toEqual({ runs: 2, mostAtOnce: 1 });
+  });
+});
+
+/** As far as the two platforms agree. */
+interface AnyResponse {
+  readonly raw?: ServerResponse;
+  status(code: number): { send(body: unknown): unknown };
+  header(name: string, value: string): unknown;
+}
+
+/** How handlers answer by themselves. */
+const ANSWERS: Readonly<Record<string, (response: AnyResponse, value: object) => unknown>> = {
+  'the framework’s response': (response, value) => response.status(201).send(value),
+  'a header first': (response, value) => {
+    response.header('x-run', '1');
+    return response.status(201).send(value);
+  },
+  'Node’s response': (response, value) => {
+    const raw = response.raw ?? (response as unknown as ServerResponse);
+    raw.setHeader('x-run', '1');
+    raw.writeHead(201, { 'content-type': 'application/json' });
+    raw.write('[');
+    raw.end(`${JSON.stringify(value)}]`);
+    return undefined;
+  },
+};
+
+describe.each(
+  PLATFORMS.flatMap((platform) => Object.keys(ANSWERS).map((way) => [platform, way] as const)),
+)('a handler on %s that answers by %s, after another has answered', (platform, way) => {
+  it('does its work to the end, which is that of the operation', async () => {
+    runs = 0;
+    fails = false;
+    gate = new Gate();
+    let finished = 0;
+    @Controller()
+    class Answering {
+      @Idempotent()
+      @Post('answering')
+      async pay(@Res() response: AnyResponse): Promise<void> {
+        const value = await work();
+        ANSWERS[way]!(response, value);
+        await new Promise((resolve) => setImmediate(resolve));
+        finished += 1;
+      }
+    }
+    const test = await boot(platform, {
+      controllers: [Answering],
+      configure: around((source) => source.pipe(timeout(PATIENCE_MS))),
+    });
+    const service = test.app.get(IdempotencyService);
+    expect((await test.send('/answering', { key: 'k' })).status).toBe(500);
+    gate.open();
+    await eventually(
+      async () =>
+        (await service.find({ scope: 'POST /answering', key: 'k' }))?.state === 'completed',
+    );
+    expectProblem(await test.send('/answering', { key: 'k' }), 409, 'IDEMPOTENCY_REPLY_NOT_KEPT');
+    expect({ runs, finished }).toEqual({ runs: 1, finished: 1 });
+    await test.close();
   });
 });
 

@@ -9,7 +9,7 @@ import {
 } from '@nestjs/common';
 import { Idempotent, IdempotencyService } from 'nestjs-idempotency';
 import { Gate } from 'nestjs-idempotency/testing';
-import { defer, type Observable, retry } from 'rxjs';
+import { defer, delay, type Observable, retry } from 'rxjs';
 import {
   boot,
   eventually,
@@ -37,16 +37,54 @@ const moody = {
   },
 };
 
+function pay(): Observable<object> {
+  return defer(async () => {
+    runs += 1;
+    await gate.pass();
+    return { run: runs };
+  });
+}
+
+const SUBSCRIBES_TWICE: NestInterceptor = {
+  intercept(_context, next) {
+    const handled = next.handle();
+    handled.subscribe({ error: () => undefined });
+    return handled;
+  },
+};
+
+/** Has the result, and keeps it until the client has left. */
+const HESITATES: NestInterceptor = {
+  intercept: (_context, next) => next.handle().pipe(delay(50)),
+};
+
 @Controller()
 class PaymentsController {
   @Post('observed')
   @Idempotent()
   observed(): Observable<object> {
-    return defer(async () => {
-      runs += 1;
-      await gate.pass();
-      return { run: runs };
-    });
+    return pay();
+  }
+
+  @Post('subscribed-twice')
+  @Idempotent()
+  @UseInterceptors(SUBSCRIBES_TWICE)
+  subscribedTwice(): Observable<object> {
+    return pay();
+  }
+
+  @Post('refused-before')
+  @Idempotent()
+  @UseInterceptors(RETRY)
+  refusedBefore(@Body(moody) _body: unknown): Observable<object> {
+    return pay();
+  }
+
+  @Post('hesitating')
+  @Idempotent()
+  @UseInterceptors(HESITATES)
+  hesitating(): Observable<object> {
+    return pay();
   }
 
   @Post('answered')
@@ -76,20 +114,41 @@ describe.each(PLATFORMS)('on %s', (platform) => {
     gate = new Gate();
   });
 
-  it('an operation whose client left ends with the observable of its handler', async () => {
+  it.each([
+    ['alone', '/observed'],
+    ['subscribed to twice', '/subscribed-twice'],
+    ['that was not reached at first', '/refused-before'],
+  ])(
+    'an operation whose client left ends with the observable of its handler, %s',
+    async (_name, path) => {
+      const app = await boot(platform, { controllers: [PaymentsController] });
+      refusals = 1;
+      const find = () =>
+        app.app.get(IdempotencyService).find({ scope: `POST ${path}`, key: 'left' });
+      const connection = await app.raw(requestText(path, ['Idempotency-Key: left']));
+      await gate.reached();
+      await connection.leave();
+      await eventually(async () => (await connectionsOf(app)) === 0);
+      expect(await find()).toMatchObject({ state: 'in-flight' });
+
+      gate.open();
+      await eventually(async () => (await find())?.state === 'completed');
+      const again = await app.send(path, { key: 'left' });
+      expectProblem(again, 409, 'IDEMPOTENCY_REPLY_NOT_KEPT');
+      expect(runs).toBe(1);
+      await app.close();
+    },
+  );
+
+  it('an operation whose client left while its result was on its way out ends as well', async () => {
     const app = await boot(platform, { controllers: [PaymentsController] });
     const find = () =>
-      app.app.get(IdempotencyService).find({ scope: 'POST /observed', key: 'left' });
-    const connection = await app.raw(requestText('/observed', ['Idempotency-Key: left']));
+      app.app.get(IdempotencyService).find({ scope: 'POST /hesitating', key: 'left' });
+    const connection = await app.raw(requestText('/hesitating', ['Idempotency-Key: left']));
     await gate.reached();
-    await connection.leave();
-    await eventually(async () => (await connectionsOf(app)) === 0);
-    expect(await find()).toMatchObject({ state: 'in-flight' });
-
     gate.open();
+    await connection.leave();
     await eventually(async () => (await find())?.state === 'completed');
-    const again = await app.send('/observed', { key: 'left' });
-    expectProblem(again, 409, 'IDEMPOTENCY_REPLY_NOT_KEPT');
     expect(runs).toBe(1);
     await app.close();
   });

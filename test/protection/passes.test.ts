@@ -181,4 +181,39 @@ describe.each(TARGETS)('an interceptor around a protected handler: %s', (name) =
       expect(await target.call('k')).toMatch(/^failed/);
     expect(runs).toBe(1);
   });
+
+  it.each([
+    ['that tries again', AROUND['tries again at once']!],
+    ['that tries again later', AROUND['tries again later']!],
+  ])('further in %s has a handler that failed run again, in the same attempt', async (_, inner) => {
+    const work = async (): Promise<string> => {
+      const run = await pay();
+      if (runs === 1) throw new Error('the provider is down');
+      return run;
+    };
+    target = await bootTarget(name, { work, inner: inner() });
+    const claims: string[] = [];
+    target.service.events$.subscribe(({ type }) => claims.push(type));
+    expect(await target.call('k')).toBe('ok run 2');
+    expect(await target.call('k')).toBe('ok run 2');
+    expect({ runs, mostAtOnce }).toEqual({ runs: 2, mostAtOnce: 1 });
+    expect(claims).toEqual(['claimed', 'executed', 'stored', 'replayed']);
+  });
+
+  it.each([
+    'tries again after a time-out',
+    'tries again what has come out',
+    'goes on again when it fails',
+    'hedges',
+    'subscribes twice',
+    'subscribes to two at once',
+  ])(
+    'further in that %s does not have it run beside itself, or after a success',
+    async (hazard) => {
+      target = await bootTarget(name, { work: pay, inner: AROUND[hazard]!() });
+      expect(await target.call('k')).toBe('ok run 1');
+      expect(await target.call('k')).toBe('ok run 1');
+      expect({ runs, mostAtOnce }).toEqual({ runs: 1, mostAtOnce: 1 });
+    },
+  );
 });

@@ -9,7 +9,7 @@ import { decodeReply, encodeHttpReply, NOT_KEPT } from '../../replies/codec.js';
 import type { Reply } from '../../replies/reply.js';
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
 import { decideOnFailure, isDeterministic, statusOf } from '../../calls/failure.js';
-import { type HandlerRun, handlerRuns } from '../../operation/handler-run.js';
+import type { HandlerRun } from '../../operation/handler-run.js';
 import type { Endings } from '../../calls/operations.js';
 import type { ErrorDecision } from '../../options/idempotency.options.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
@@ -31,6 +31,9 @@ export interface HttpOperationContext {
   refusal(code: IdempotencyErrorCode, retryAfterMs?: number, cause?: unknown): IdempotencyException;
   setHeader(response: FrameworkResponse, name: string, value: string): void;
 }
+
+/** How long a client that has left is answered after the handler's end, where it may not be at all. */
+const ANSWERS_WITHIN_MS = 1_000;
 
 /** One way through what lies behind the interceptor. */
 interface Pass {
@@ -98,12 +101,12 @@ export class HttpOperation implements Entered, RecorderOwner {
     const pass: Pass = { error: undefined, hasResult: false, isDone: false, isLeft: false };
     this.passes.push(pass);
     const run = this.passes.length === 1 ? this.run : this.run.again();
-    const result = this.claim.run(() => handlerRuns.run(run, () => next.handle()));
     const { answer } = this.endings;
-    const source =
+    const source = run.lead(() =>
       answer === undefined
-        ? result
-        : result.pipe(concatMap((value) => this.answered(answer, value)));
+        ? next.handle()
+        : next.handle().pipe(concatMap((value) => this.answered(answer, value))),
+    );
     return new Observable((subscriber) => {
       const inner = source.subscribe({
         next: (value) => {
@@ -155,10 +158,7 @@ export class HttpOperation implements Entered, RecorderOwner {
   clientGone(): void {
     this.endUnheard();
     this.context.clock.after(this.handler.policy.leaseMs, () => {
-      if (!this.recorder.isCapturing) return;
-      const isDone = this.passes.every((pass) => pass.isDone);
-      if (isDone && (!this.run.hasStarted || this.run.hasEnded)) this.recorder.cutOff();
-      else this.clientGone();
+      if (!this.cutOff() && this.recorder.isCapturing) this.clientGone();
     });
   }
 
@@ -167,12 +167,32 @@ export class HttpOperation implements Entered, RecorderOwner {
    * its end is that of the operation.
    */
   private endUnheard(): void {
-    const isUnheard = (): boolean =>
-      this.passes.length > 0 && this.passes.every(({ isLeft }) => isLeft);
-    if (!isUnheard()) return;
-    this.run.onEnd(() => {
-      if (this.recorder.isCapturing && isUnheard()) this.recorder.cutOff();
+    const { run, context } = this;
+    run.onEnd(() => {
+      if (this.isUnheard) this.cutOff();
+      // An interceptor further out has what was emitted, and may be about to answer.
+      else if (run.isObserved) context.clock.after(ANSWERS_WITHIN_MS, () => void this.cutOff());
     });
+  }
+
+  /** Settles without a reply, unless one may still come; true if it did. */
+  private cutOff(): boolean {
+    const { run, recorder } = this;
+    const isOver = this.passes.every(({ isDone }) => isDone) && (!run.hasStarted || run.hasEnded);
+    if (!isOver || !recorder.isCapturing) return false;
+    recorder.cutOff();
+    return true;
+  }
+
+  /** Of all ways through it some were left, and none had an end that is the handler's. */
+  private get isUnheard(): boolean {
+    const { failure } = this.run;
+    return (
+      this.passes.some(({ isLeft }) => isLeft) &&
+      this.passes.every(
+        ({ isLeft, error }) => isLeft || (error !== undefined && error.thrown !== failure?.error),
+      )
+    );
   }
 
   /** Status and headers go on the response, the value through whatever lies further out. */
@@ -215,8 +235,8 @@ export class HttpOperation implements Entered, RecorderOwner {
     if (!run.hasStarted) return this.release();
     // The handler's own end settles the claim, when somebody else has answered.
     const isHandlers = run.isCurrent;
-    if (this.passes.every(({ isLeft }) => isLeft) || (run.isSilent && !isHandlers))
-      return this.settleWithoutReply();
+    if (!isHandlers && !run.hasEnded) this.recorder.ignore(() => run.isCurrent);
+    if (this.isUnheard || (run.isSilent && !isHandlers)) return this.settleWithoutReply();
     if (captured.kind === 'cut-off') return this.settleWithoutReply();
     const status = captured.kind === 'reply' ? captured.status : 500;
     const reply = this.replyOf(captured, isFailed);

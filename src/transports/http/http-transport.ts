@@ -20,7 +20,7 @@ import {
 import { decodeReply, UnreadableReplyError } from '../../replies/codec.js';
 import type { Reply } from '../../replies/reply.js';
 import { CurrentOperation } from '../../operation/current-operation.js';
-import { HandlerRun, handlerRuns } from '../../operation/handler-run.js';
+import { HandlerRun } from '../../operation/handler-run.js';
 import { type Begun, type CallForm, Operations } from '../../calls/operations.js';
 import type { Transport } from '../../calls/transport.js';
 import { HandlerResolver } from '../../handlers/handler-resolver.js';
@@ -239,6 +239,6 @@ export class HttpTransport
     { method }: ProtectedHandler,
   ): Observable<unknown> {
     const run = new HandlerRun(method, new CurrentOperation(exchange, undefined), undefined);
-    return handlerRuns.run(run, () => next.handle());
+    return run.lead(() => next.handle());
   }
 }

@@ -71,6 +71,8 @@ export class ResponseRecorder implements Recorder {
   private looksSent = false;
   private hasEnded = false;
   private clientGone = false;
+  /** True for whoever is not to know that another has answered. */
+  private isIgnored = (): boolean => false;
 
   constructor(
     private readonly response: ServerResponse,
@@ -106,7 +108,17 @@ export class ResponseRecorder implements Recorder {
     return this.phase === 'capturing' && this.headers !== undefined;
   }
 
+  /**
+   * Somebody has answered in the place of the handler. What that still writes goes nowhere, as with a
+   * client that has left: an error would end its work half way, and pass for its failure.
+   */
+  ignore(isHandler: () => boolean): void {
+    this.isIgnored = isHandler;
+    if (!this.isNativeApi) this.fixHeaders();
+  }
+
   writeHead(args: HeadArguments): unknown {
+    if (this.isIgnored()) return this.response;
     if (this.areHeadersFixed) this.refuseHeaders((copy) => copy.writeHead(200));
     // Node calls this itself while the reply goes out.
     if (this.phase !== 'capturing') return this.callOriginal('writeHead', args);
@@ -126,17 +138,20 @@ export class ResponseRecorder implements Recorder {
   }
 
   changeHeader(method: HeaderMethod, args: readonly unknown[]): unknown {
+    if (this.isIgnored()) return this.response;
     if (this.areHeadersFixed)
       this.refuseHeaders((copy) => Reflect.apply(copy[method], copy, args) as unknown);
     return this.changeOriginal(method, args);
   }
 
   flushHeaders(): void {
+    if (this.isIgnored()) return;
     if (this.phase === 'capturing') this.captureHead();
     else if (this.phase !== 'settling') this.callOriginal('flushHeaders', []);
   }
 
   write(args: ChunkArguments): unknown {
+    if (this.isIgnored()) return this.swallow(args);
     if (this.isOver) return this.refuseMore(args);
     if (this.phase === 'passing' || this.phase === 'streaming')
       return this.callOriginal('write', args);
@@ -150,6 +165,7 @@ export class ResponseRecorder implements Recorder {
   }
 
   end(args: ChunkArguments): unknown {
+    if (this.isIgnored() && this.swallow(args)) return this.response;
     if (this.isOver) {
       this.refuseMore(args);
       return this.response;
@@ -282,6 +298,12 @@ export class ResponseRecorder implements Recorder {
   private giveUp(error: unknown): void {
     this.onLost(error);
     this.callOriginal('destroy', []);
+  }
+
+  private swallow(args: ChunkArguments): true {
+    const { done } = normalize(args);
+    if (done) process.nextTick(done);
+    return true;
   }
 
   /** A piece that comes too late is told so, where Node would tell the whole process. */

@@ -32,8 +32,6 @@ type HeaderFields = Readonly<Record<string, string | undefined>>;
 
 /** What both platforms can be told in their own way. */
 interface AnyResponse {
-  readonly headersSent?: boolean;
-  readonly sent?: boolean;
   status(code: number): { send(body: unknown): unknown };
 }
 
@@ -157,8 +155,6 @@ function onResponse(making: Making): Type {
       @Res() response: AnyResponse,
     ): Promise<void> {
       const paid = await business.pay({ place: plan.name, ...whoAsks(headers), amount });
-      // Somebody has answered in its place.
-      if (response.headersSent === true || response.sent === true) return;
       // What cannot be serialised would fail here, in the handler.
       response.status(201).send({ ...paid, big: undefined });
     }

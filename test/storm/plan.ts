@@ -119,7 +119,7 @@ export function planOf(seed: number, { hasTransactions, calls, without = [] }: L
   const onClass = random.isBelow(0.3) ? some(OUTER_LAYERS, 1) : [];
   const handlers = Array.from({ length: random.between(1, 4) }, (_, index): HandlerPlan => {
     const form = formFor(random, platform === 'express' && index === 0, wanted(FORMS));
-    const inner = random.isBelow(0.3) ? retryingNothingThatGoesOn(some(INNER_LAYERS, 2)) : [];
+    const inner = random.isBelow(0.3) ? some(INNER_LAYERS, 2) : [];
     return {
       form,
       name: `h${index}`,
@@ -144,11 +144,6 @@ export function planOf(seed: number, { hasTransactions, calls, without = [] }: L
     handlers,
     calls: callsOf(random, handlers.length, calls),
   };
-}
-
-/** An application that gives up on its handler and calls it again runs it twice by itself. */
-function retryingNothingThatGoesOn(layers: InnerLayer[]): InnerLayer[] {
-  return layers.includes('time-out') ? layers.filter((layer) => layer !== 'retry') : layers;
 }
 
 function formFor(random: Random, mayBeMutation: boolean, forms: readonly Form[]): Form {

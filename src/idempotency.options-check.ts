@@ -92,7 +92,7 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
       'allowMemoryStore',
       allowMemoryStore,
       'true or false',
-      'Leave it out for false.',
+      'Leave it out to use false.',
     );
   if (coverage !== undefined && !COVERAGE.includes(coverage))
     throw wrongOption(

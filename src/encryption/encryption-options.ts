@@ -1,17 +1,17 @@
 import { wrongOption } from '../engine/configuration-error.js';
 import { KEY_BYTES } from './xaes-256-gcm.js';
 
-/** How what operations leave behind is sealed before a store sees it. */
+/** How replies and step results are encrypted before a store sees them. */
 export interface EncryptionOptions {
   /**
-   * Keys of 32 bytes each: as bytes, or as text in base64 or hexadecimal (`openssl rand -base64 32`).
-   * The first one seals; all of them open. To rotate, put the new key first, and remove an old one
-   * when the records that it sealed have expired.
+   * Keys of 32 bytes each: as bytes, or as text in base64 or hexadecimal
+   * (`openssl rand -base64 32`). The first one encrypts; all of them decrypt. To rotate, put the
+   * new key first, and remove an old one when the records that it encrypted have expired.
    */
   readonly keys: readonly (Uint8Array | string)[];
   /**
-   * Whether content that is not sealed is read as well: for the time in which records from before
-   * are still there. Whoever can write to the store can put such content there.
+   * Whether unencrypted content is read as well: for as long as there are records from before you
+   * switched encryption on. Anybody who can write to the store could plant such content.
    * @default false
    */
   readonly acceptPlain?: boolean;
@@ -21,7 +21,7 @@ const OPTIONS: readonly string[] = ['keys', 'acceptPlain'] satisfies (keyof Encr
 const HEXADECIMAL = /^[0-9a-f]{64}$/i;
 /** With or without padding, in either alphabet (RFC 4648, sections 4 and 5). */
 const BASE64 = /^[A-Za-z0-9+/_-]{43}=?$/;
-const REMEDY = 'Make one with `openssl rand -base64 32`, and keep it where secrets are kept.';
+const REMEDY = 'Make one with `openssl rand -base64 32`, and keep it with your other secrets.';
 
 /** @throws {@link IdempotencyConfigurationError}, which shows no key */
 export function checkEncryption(options: EncryptionOptions): void {
@@ -41,7 +41,7 @@ export function checkEncryption(options: EncryptionOptions): void {
       'encryption.acceptPlain',
       typeof acceptPlain,
       'true or false',
-      'Leave it out for false.',
+      'Leave it out to use false.',
     );
   keysOf(options);
 }
@@ -70,7 +70,7 @@ function bytesOf(key: unknown): Uint8Array | undefined {
   return BASE64.test(key) ? Buffer.from(key, 'base64') : undefined;
 }
 
-/** What was given, without giving it away. */
+/** Describes what was given without revealing it. */
 function described(key: unknown): string {
   if (key instanceof Uint8Array) return `${key.length} bytes`;
   return typeof key === 'string' ? `text of ${key.length} characters` : typeof key;

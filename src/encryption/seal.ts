@@ -3,19 +3,19 @@ import { type EncryptionOptions, keysOf } from './encryption-options.js';
 import { Xaes256Gcm } from './xaes-256-gcm.js';
 
 /**
- * Layout of sealed bytes: this byte (what is not sealed begins with another), one of format
- * version, four that name the key, then nonce, ciphertext and tag.
+ * Layout of sealed bytes: this byte (unsealed content begins with another one), one byte for the
+ * format's version, four that name the key, then nonce, ciphertext and tag.
  */
 const SEALED = 0x53;
 const VERSION = 1;
 const KEY_ID_BYTES = 4;
 const HEAD_BYTES = 2 + KEY_ID_BYTES;
 
-/** What sealed bytes belong to: they cannot be opened as anything else. */
+/** What sealed bytes belong to. They cannot be opened as anything else. */
 export type Binding =
   readonly [id: string, part: 'reply'] | readonly [id: string, part: 'step', name: string];
 
-/** Content of a record that cannot be opened. */
+/** The content of a record cannot be decrypted. */
 export class UnreadableContentError extends Error {
   override readonly name = 'UnreadableContentError';
 }
@@ -25,7 +25,7 @@ interface Key {
   readonly cipher: Xaes256Gcm;
 }
 
-/** Closes what a record keeps, and opens it again. */
+/** Seals (encrypts) what a record keeps, and opens it again. */
 export class Seal {
   private readonly keys: readonly Key[];
   private readonly acceptsPlain: boolean;
@@ -56,7 +56,7 @@ export class Seal {
     const keys = this.keys.filter((key) => key.head.equals(head));
     if (keys.length === 0)
       throw new UnreadableContentError(
-        'The record was sealed with a key that is not among `encryption.keys`.',
+        'The record was encrypted with a key that is not in `encryption.keys`.',
       );
     let cause: unknown;
     for (const { cipher } of keys) {
@@ -67,13 +67,13 @@ export class Seal {
       }
     }
     throw new UnreadableContentError(
-      'The content of the record was changed, or belongs to another record.',
+      'The content of the record was changed, or it belongs to another record.',
       { cause },
     );
   }
 }
 
-/** Says nothing of the key itself. */
+/** Reveals nothing about the key itself. */
 function keyIdOf(key: Uint8Array): Buffer {
   const digest = createHash('sha256').update('nestjs-idempotency:key-id').update(key).digest();
   return digest.subarray(0, KEY_ID_BYTES);

@@ -20,7 +20,7 @@ import type {
 } from '../engine/transaction.js';
 import type { Seal } from './seal.js';
 
-/** A store that sees replies and results of steps only sealed, each for its own record. */
+/** Wraps a store, which then sees replies and step results only sealed, each for its own record. */
 export class SealedStore implements IdempotencyStore {
   readonly watch: IdempotencyStore['watch'];
 
@@ -76,7 +76,7 @@ export class SealedStore implements IdempotencyStore {
   }
 }
 
-/** As {@link SealedStore}, for records in the transaction of the work. */
+/** Like {@link SealedStore}, for records in the transaction of the work. */
 class SealedTransaction implements StoreTransaction {
   readonly manager: StoreTransaction['manager'];
 
@@ -132,7 +132,7 @@ function openedResult(seal: Seal, id: string, result: AcquireResult): AcquireRes
   try {
     if (result.outcome === 'completed')
       return { ...result, reply: seal.open(result.reply, [id, 'reply']) };
-    // Most claims are the first, and the first one has no steps.
+    // Most claims are first claims, which have no steps.
     if (result.outcome === 'acquired' && result.steps.size > 0)
       return { ...result, steps: openedSteps(seal, id, result.steps) };
     return result;
@@ -142,7 +142,7 @@ function openedResult(seal: Seal, id: string, result: AcquireResult): AcquireRes
   }
 }
 
-/** Operators see a record that cannot be opened as well, without what is in it. */
+/** Operators also see a record that cannot be opened, but not its content. */
 function openedView(seal: Seal, { reply, ...record }: RecordView): RecordView {
   const { id } = record;
   try {

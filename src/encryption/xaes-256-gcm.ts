@@ -10,8 +10,8 @@ export const NONCE_BYTES = 24;
 export const TAG_BYTES = 16;
 
 /**
- * AES-256-GCM with a nonce so long that random ones never meet: the first half of it derives a key
- * of its own for every message. Source: XAES-256-GCM (https://c2sp.org/XAES-256-GCM). Plain
+ * AES-256-GCM with a nonce so long that two random ones are never the same: its first half derives
+ * a separate key for every message. Source: XAES-256-GCM (https://c2sp.org/XAES-256-GCM). Plain
  * AES-256-GCM allows 2^32 messages with random nonces under one key (NIST SP 800-38D, section 8.3).
  */
 export class Xaes256Gcm {

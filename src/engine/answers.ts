@@ -3,11 +3,11 @@ import type { OperationRequest, Refused, Replay, Unprotected } from './operation
 import { type IdempotencyErrorCode, REFUSALS } from './refusals.js';
 import { isOtherCaller } from './waiting.js';
 
-/** What a call that does not own its operation is told, with the event that says so. */
+/** Answers calls that do not own their operation, and publishes the event for each answer. */
 export class Answers {
   constructor(private readonly events: EventSink) {}
 
-  /** The operation has been done already. */
+  /** The operation has already finished. */
   duplicate(request: OperationRequest, reply: Uint8Array): Replay | Refused {
     return request.policy.onDuplicate === 'reject'
       ? this.refuse(request, 'IDEMPOTENCY_DUPLICATE')
@@ -38,10 +38,10 @@ export class Answers {
     return { outcome: 'refused', code, retryAfterMs, cause, unmet };
   }
 
-  /** Nobody can say what the record says. */
+  /** The record could not be read. */
   storeFailed(request: OperationRequest, cause: unknown): Refused | Unprotected {
     const { policy, refuseUnknown } = request;
-    // A key that has to be on record may be made up.
+    // A key that must be on record could be invented.
     if (policy.onStoreFailure === 'reject' || refuseUnknown !== undefined) {
       return this.refuse(request, 'IDEMPOTENCY_STORE_UNAVAILABLE', { cause });
     }

@@ -1,4 +1,4 @@
-/** A value, or a promise of it. Stores that work in memory answer at once. */
+/** A value, or a promise of one. Stores that work in memory answer at once. */
 export type Awaitable<T> = T | PromiseLike<T>;
 
 /** True for everything that has to be awaited. */
@@ -10,17 +10,17 @@ export function isPending<T>(value: Awaitable<T>): value is PromiseLike<T> {
   );
 }
 
-/** Goes on at once with a value that is there, later with one that is not. */
+/** Continues at once with a value, and later with a promise. */
 export function chain<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
   return isPending(value) ? Promise.resolve(value).then(next) : next(value);
 }
 
-/** A failure as a value, where it has to be decided what it means. */
+/** A failure as a value, for code that decides what it means. */
 export class Failure {
   constructor(readonly cause: unknown) {}
 }
 
-/** What `run` answers, or how it failed; at once where it does so at once. */
+/** What `run` returns, or how it failed; without a promise if `run` needs none. */
 export function attempt<T>(run: () => Awaitable<T>): Awaitable<T | Failure> {
   try {
     const value = run();

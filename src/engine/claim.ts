@@ -2,17 +2,19 @@ import type { Awaitable } from './awaitable.js';
 import type { Steps } from './store.js';
 import type { OperationManager } from './transaction.js';
 
-/** How the end of an operation was taken. */
+/** What came of settling an operation. */
 export type Settlement =
-  /** On record: the reply may leave. */
+  /** The reply is on record and may be sent. */
   | { readonly outcome: 'stored' }
-  /** The store failed; recording goes on in the background and the reply may leave. */
+  /** The store failed. Recording continues in the background, and the reply may be sent. */
   | { readonly outcome: 'deferred' }
   /** Another owner finished first: its reply is the operation's. */
   | { readonly outcome: 'superseded'; readonly reply: Uint8Array }
-  /** The claim was lost and there is no reply to give: nothing was changed. */
+  /** The claim was lost and there is no reply. Nothing was changed. */
   | { readonly outcome: 'lost' }
-  /** The transaction failed: work and record are not there, or both if only its answer is not. */
+  /**
+   * The transaction failed: neither work nor record exists, or both do if only the answer was lost.
+   */
   | { readonly outcome: 'undone'; readonly cause: unknown };
 
 export interface SaveStepOptions {
@@ -31,40 +33,43 @@ export interface Claim {
   readonly isRunning: boolean;
   /** False for a lock: there is no record to keep a reply in. */
   readonly keepsReply: boolean;
-  /** Aborted when the claim is lost: another owner may be at work. */
+  /** Aborted when the claim is lost, because another owner may be running. */
   readonly signal: AbortSignal;
   /**
-   * Whether the claim still is this owner's. Costs nothing while the lease runs; the store is asked
-   * when it has run out by the owner's own clock, which is how a process finds out that it was paused.
+   * Whether this owner still has the claim. Costs nothing while the lease lasts. Once it has
+   * expired by the owner's own clock, the store is asked: that is how a process finds out that it
+   * was paused.
    *
    * @throws when the store does not answer
    */
   confirm(): Awaitable<boolean>;
-  /** The handler runs from now on. */
+  /** The handler begins to run. */
   handOver(): void;
   /** What work in a transaction writes with; absent without one. */
   readonly manager?: OperationManager | undefined;
-  /** Runs the work where it belongs: within the transaction, if there is one. */
+  /** Runs the work, within the transaction if there is one. */
   run<T>(work: () => T): T;
   /** Changes how long the reply will be kept, in milliseconds. */
   setTtl(ttlMs: number): void;
-  /** Records the reply. Only when this has settled may the reply leave. */
+  /** Records the reply. Do not send the reply before this has settled. */
   complete(reply: Uint8Array): Awaitable<Settlement>;
   /**
-   * Records the reply of an operation that failed. What it wrote in a transaction is undone;
-   * without one it stays.
+   * Records the reply of an operation that failed. If there is a transaction, what the operation
+   * wrote is undone.
    */
   fail(reply: Uint8Array): Awaitable<Settlement>;
-  /** Gives the claim back, so that the next call runs. Finished steps stay. */
+  /** Releases the claim, so that the next call runs. Finished steps stay. */
   release(): Awaitable<void>;
-  /** Puts the operation into an operator's hands. `lost`: the claim was not ours any more. */
+  /**
+   * Holds the operation until an operator settles it. `lost`: this owner no longer had the claim.
+   */
   hold(reason: string): Awaitable<Settlement>;
   /**
-   * Remembers the result of a finished step. `false`: the claim is lost. A store that fails is
-   * asked again before the claim is given back, because the step must not run twice.
+   * Remembers the result of a finished step. `false`: the claim is lost. If the store fails, saving
+   * is retried before the claim is released, because the step must not run twice.
    *
-   * @param options `orFail` for what must be on record before it is used: then a store that
-   * fails is an error, and nothing is saved later
+   * @param options `orFail` for a result that must be on record before it is used: if the store
+   *   fails, this throws, and nothing is saved later
    */
   saveStep(name: string, value: Uint8Array, options?: SaveStepOptions): Awaitable<boolean>;
 }

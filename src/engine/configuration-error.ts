@@ -4,15 +4,17 @@ const BRAND = Symbol.for('nestjs-idempotency:configuration-error');
 export interface ConfigurationProblem {
   /** The option as the application writes it, such as `ttl` or `defaults.wait`. */
   readonly option: string;
-  /** The value that was found there. Shown shortened; objects by their kind only. */
+  /**
+   * The value that was found there. The message shortens it, and shows only the kind of an object.
+   */
   readonly given: unknown;
   /** What the option takes, to follow the words "Accepted:". */
   readonly accepted: string;
-  /** What to do, as a sentence. */
+  /** How to fix it, as a sentence. */
   readonly remedy: string;
 }
 
-/** An option has a value that it does not take. Stops the application at boot. */
+/** An option has a value that is not accepted. Stops the application at boot. */
 export class IdempotencyConfigurationError extends Error {
   override readonly name = 'IdempotencyConfigurationError';
   /** The option as the application writes it. */
@@ -24,7 +26,7 @@ export class IdempotencyConfigurationError extends Error {
     const { option, given, accepted, remedy } = problem;
     super(`Idempotency option "${option}" is ${describe(given)}. Accepted: ${accepted}. ${remedy}`);
     this.option = option;
-    // Not shown where errors are logged: the value may be a secret.
+    // Not enumerable, so that no log shows it: the value may be a secret.
     Object.defineProperty(this, 'problem', { value: problem });
     Object.defineProperty(this, BRAND, { value: true });
   }
@@ -34,18 +36,18 @@ export class IdempotencyConfigurationError extends Error {
  * What is wrong with an option.
  *
  * @param accepted what the option takes, to follow the words "Accepted:"
- * @param remedy what to do, as a sentence
+ * @param remedy how to fix it, as a sentence
  */
 export function wrongOption(
   option: string,
   given: unknown,
   accepted: string,
-  remedy = `Correct the ${option}, or leave it out for the default.`,
+  remedy = `Correct the ${option}, or leave it out to use the default.`,
 ): IdempotencyConfigurationError {
   return new IdempotencyConfigurationError({ option, given, accepted, remedy });
 }
 
-/** True for errors of this class, also from another copy of this package (ESM beside CJS). */
+/** True for errors of this class, even from another copy of this package (ESM beside CJS). */
 export function isIdempotencyConfigurationError(
   error: unknown,
 ): error is IdempotencyConfigurationError {
@@ -54,7 +56,10 @@ export function isIdempotencyConfigurationError(
 
 const LONGEST_SHOWN = 60;
 
-/** Names a value in a few words, whatever its size: `"10 parsecs"`, `a list of 3`, `a Map object`. */
+/**
+ * Describes a value in a few words, whatever its size: `"10 parsecs"`, `a list of 3`,
+ * `a Map object`.
+ */
 export function describe(given: unknown): string {
   if (typeof given === 'string') {
     return given.length > LONGEST_SHOWN

@@ -1,16 +1,17 @@
-/** What may wait to be told to the store, for the whole process. */
+/** Limits what may wait to be recorded, for the whole process. */
 export interface DeferredBounds {
-  /** How many ends of operations may wait; beyond that, nothing new is claimed. */
+  /** How many finished operations may wait; beyond that, nothing new is claimed. */
   readonly maxCompletions: number;
-  /** How many bytes of replies may wait; beyond that, tombstones do. */
+  /** How many bytes of replies may wait; beyond that, only tombstones are kept. */
   readonly maxBytes: number;
-  /** The reply that says that there is none: what a duplicate is told in place of what was not kept. */
+  /** Recorded in place of a reply that was not kept; duplicates are told so. */
   readonly tombstone: Uint8Array;
 }
 
 /**
- * Ends of operations that the store could not be told yet. An operation whose end is forgotten would
- * run again, so that none is: what is bounded is the bytes, and then the operations that begin.
+ * Finished operations that are not on record yet. If one were forgotten, it would run again, so
+ * none is dropped. Instead, this limits the bytes of their replies, and then which new operations
+ * may begin.
  */
 export class DeferredCompletions {
   private count = 0;
@@ -18,18 +19,21 @@ export class DeferredCompletions {
 
   constructor(readonly bounds: DeferredBounds) {}
 
-  /** True when nothing more may begin: what is under way already comes on top of the bounds. */
+  /**
+   * True when nothing more may begin. Operations that are already running may still exceed the
+   * limit.
+   */
   get isFull(): boolean {
     return this.count >= this.bounds.maxCompletions || this.bytes > this.bounds.maxBytes;
   }
 
-  /** Makes room for a reply as it is, or for its tombstone. */
+  /** Reserves room for a reply, or if there is none, for its tombstone. */
   add(reply: Uint8Array): DeferredReply {
     const hasRoom = this.bytes + reply.byteLength <= this.bounds.maxBytes;
     return new DeferredReply(hasRoom ? reply : this.bounds.tombstone, this);
   }
 
-  /** Books what waits, and answers with a function that takes it off again. */
+  /** Counts what waits, and returns a function that takes it off again. */
   book(bytes: number): () => void {
     this.count += 1;
     this.bytes += bytes;
@@ -40,7 +44,7 @@ export class DeferredCompletions {
   }
 }
 
-/** The reply of one operation, for as long as it waits for the store. */
+/** The reply of one operation while it waits for the store. */
 export class DeferredReply {
   private takeOff: () => void;
 

@@ -21,8 +21,8 @@ export interface DurationRules {
  * A duration in whole milliseconds, rounded.
  *
  * @param option the option as the application writes it, for the error
- * @throws {@link IdempotencyConfigurationError} when the value is no duration, is negative, is
- *   longer than 36500 days, or is zero where that has no meaning
+ * @throws {@link IdempotencyConfigurationError} if the value is not a duration, is negative, is
+ *   longer than 36500 days, or is zero where zero has no meaning
  */
 export function parseDuration(
   option: string,

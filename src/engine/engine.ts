@@ -15,24 +15,24 @@ import { type StoreCalls, StoreUnavailableError } from './store-calls.js';
 import { TransactionalClaims } from './transactional-claim.js';
 
 const TOO_MUCH_WAITS =
-  'Too many ends of operations wait for the idempotency store already (maxDeferredCompletions).';
+  'Too many finished operations are already waiting for the idempotency store (maxDeferredCompletions).';
 
 /** Longer than any drain. In milliseconds. */
 const LONG_MS = 2 ** 31 - 1;
 
-/** A duplicate that has to look again after something changed. */
+/** Tells a duplicate to look again, because something changed. */
 const LOOK_AGAIN = Symbol('look again');
 type Look = Beginning | typeof LOOK_AGAIN;
 
-/** Where a waiting duplicate stands. */
+/** How far a waiting duplicate has got. */
 interface Waiting {
   readonly startedAtMs: number;
   round: number;
 }
 
 /**
- * The protocol: who may run an operation, who is answered from its record, who waits and who
- * is refused. Knows neither where a call came from nor where records live.
+ * The protocol: decides which call runs an operation, which is answered from its record, which
+ * waits and which is refused. It knows neither where a call came from nor where records live.
  */
 export class IdempotencyEngine implements LeasedClaimSurroundings {
   private readonly locals = new Map<string, LocalCall>();
@@ -55,18 +55,18 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     this.transactions = new TransactionalClaims(this);
   }
 
-  /** True when no call of this process owns or asks for a record, or still has to tell its end. */
+  /** True when no call of this process owns a record, asks for one, or still has to settle one. */
   get isIdle(): boolean {
     return this.locals.size === 0 && this.background.size === 0;
   }
 
-  /** Decides what becomes of a call. Answers without a promise when the store does. */
+  /** Decides what happens to a call. Answers without a promise if the store does. */
   begin(request: OperationRequest): Awaitable<Beginning> {
     const look = this.look(request, undefined);
     return isPending(look) || look === LOOK_AGAIN ? this.lookAgain(request, look) : look;
   }
 
-  /** An answer that the caller of the engine has found. */
+  /** Refuses a call for a reason that the engine's caller found. */
   refuse(
     request: OperationRequest,
     code: IdempotencyErrorCode,
@@ -76,14 +76,14 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   }
 
   /**
-   * Waits until every operation has come to its end and the store knows of it, or the time is over.
-   * The process lives as long.
+   * Waits until every operation has ended and is on record, or until the time is over. Keeps the
+   * process alive for that long.
    *
-   * @returns how many are left
+   * @returns how many operations are left
    */
   async drain(timeoutMs: number): Promise<number> {
     if (this.isIdle) return 0;
-    // Timers of the engine do not keep the process, and the last client may have gone.
+    // The engine's timers do not keep the process alive, and the last client may have disconnected.
     const keepsProcess = setInterval(() => undefined, LONG_MS);
     await new Promise<void>((resolve) => {
       const end = (): void => {
@@ -116,7 +116,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     });
   }
 
-  /** What ends in one way may go on in the background: it has said so by then. */
+  /** An operation that has ended may continue in the background. By now it is counted there. */
   private lookWhetherIdle(): void {
     if (this.whenIdle.size > 0)
       queueMicrotask(() => {
@@ -206,7 +206,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     return this.answers.storeFailed(request, cause);
   }
 
-  /** The last owner fell silent: find out, hold, or run again. */
+  /** The last owner stopped renewing its lease: find out what it did, hold, or run again. */
   private async recover(request: OperationRequest, claim: LeasedClaim): Promise<Look> {
     const { attempt, steps } = claim;
     let decision;
@@ -260,7 +260,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     }
   }
 
-  /** What the record says to a call that does not own it. */
+  /** Answers a call that does not own the record. */
   private consider(
     request: OperationRequest,
     result: Refusing,

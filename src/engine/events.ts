@@ -22,14 +22,14 @@ export interface ClaimedEvent extends EventBase {
   readonly fencingToken: number;
 }
 
-/** The claim before this one ran out of its lease. */
+/** The lease of the previous claim expired. */
 export interface TakenOverEvent extends EventBase {
   readonly type: 'taken-over';
   readonly attempt: number;
   readonly fencingToken: number;
 }
 
-/** The handler of the owner came to its end, well or not. */
+/** The owner's handler ended, with success or an error. */
 export interface ExecutedEvent extends EventBase {
   readonly type: 'executed';
   readonly attempt: number;
@@ -43,7 +43,7 @@ export interface StoredEvent extends EventBase {
   readonly attempt: number;
 }
 
-/** The claim was given back; the next call runs. */
+/** The claim was released; the next call runs. */
 export interface ReleasedEvent extends EventBase {
   readonly type: 'released';
   readonly attempt: number;
@@ -61,7 +61,7 @@ export interface ReplayedEvent extends EventBase {
   readonly type: 'replayed';
 }
 
-/** A duplicate waited for the first call; `replayed`, `claimed` or `rejected` says for what. */
+/** A duplicate waited for the first call; `replayed`, `claimed` or `rejected` follows. */
 export interface WaitedEvent extends EventBase {
   readonly type: 'waited';
   readonly durationMs: number;
@@ -83,7 +83,7 @@ export interface LeaseLostEvent extends EventBase {
   readonly attempt: number;
 }
 
-/** The store could not be told how the operation ended; it is being retried. */
+/** The store could not record how the operation ended. This is being retried. */
 export interface CompletionFailedEvent extends EventBase {
   readonly type: 'completion-failed';
   readonly attempt: number;
@@ -91,8 +91,8 @@ export interface CompletionFailedEvent extends EventBase {
   readonly verb: 'complete' | 'release' | 'hold';
   readonly cause: unknown;
   /**
-   * With `complete`: what is kept of the reply. `tombstone`: the store has no room for it, or too much
-   * waits for the store already; retries get `IDEMPOTENCY_REPLY_NOT_KEPT`.
+   * With `complete`: what is kept of the reply. `tombstone`: the store has no room for it, or too
+   * much is already waiting for the store. Retries get `IDEMPOTENCY_REPLY_NOT_KEPT`.
    */
   readonly keeps?: 'reply' | 'tombstone';
 }
@@ -103,7 +103,7 @@ export interface UnprotectedEvent extends EventBase {
   readonly cause: unknown;
 }
 
-/** A finished step could not be saved; it is saved again before the claim is given back. */
+/** A finished step could not be saved. Saving is retried before the claim is released. */
 export interface StepNotSavedEvent extends EventBase {
   readonly type: 'step-not-saved';
   readonly attempt: number;
@@ -136,7 +136,7 @@ export type OwnersEvent =
   | Pick<CompletionFailedEvent, 'type' | 'verb' | 'cause' | 'keeps'>
   | Pick<StepNotSavedEvent, 'type' | 'cause'>;
 
-/** The `type` of every event: also the last part of its diagnostics channel's name. */
+/** The `type` of every event, which is also the last part of its diagnostics channel's name. */
 export const EVENT_TYPES = [
   'claimed',
   'taken-over',
@@ -155,7 +155,7 @@ export const EVENT_TYPES = [
 
 /** Where the engine reports to. Must not throw. */
 export interface EventSink {
-  /** False while nobody listens: events are not even built then. */
+  /** False while nobody listens. Then no events are built. */
   readonly hasListeners: boolean;
   emit(event: IdempotencyEvent): void;
 }

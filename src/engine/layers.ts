@@ -8,9 +8,9 @@ import type { OperationManager } from './transaction.js';
 import { TransactionalClaim } from './transactional-claim.js';
 
 /**
- * Begins an operation of several layers, outermost first, or one with preconditions. The work
- * runs when every layer has claimed its record and no precondition objects; whatever else comes
- * of a layer is the answer of all, and no claim is left behind.
+ * Begins an operation of several layers, outermost first, or one with preconditions. The work runs
+ * if every layer has claimed its record and no precondition refuses. If a layer has another answer,
+ * that is the answer of all layers, and every claim is settled.
  */
 export async function beginLayers(
   engine: IdempotencyEngine,
@@ -22,7 +22,7 @@ export async function beginLayers(
     const beginning = await begin(engine, claims, { ...layer, within });
     if (beginning.outcome === 'unprotected') continue;
     if (beginning.outcome !== 'execute') return end(engine, claims, layer, beginning);
-    // A record that has joined a transaction has the claim of that transaction.
+    // A record that joined a transaction shares the claim of that transaction.
     if (beginning.claim !== within) claims.push(beginning.claim);
   }
   return claims.length === 0 ? { outcome: 'unprotected' } : prepare(engine, claims, layers);
@@ -41,7 +41,7 @@ async function begin(
   }
 }
 
-/** An inner layer has its answer already: the outer ones take it over, or are given back. */
+/** An inner layer already has its answer. The outer ones record the same reply, or are released. */
 async function end(
   engine: IdempotencyEngine,
   claims: readonly Claim[],
@@ -59,7 +59,7 @@ async function end(
     : beginning;
 }
 
-/** Asks the preconditions, in the transaction in which the work is going to run. */
+/** Checks the preconditions, in the transaction in which the work will run. */
 async function prepare(
   engine: IdempotencyEngine,
   claims: readonly Claim[],
@@ -88,7 +88,10 @@ async function prepare(
   return { outcome: 'execute', claim };
 }
 
-/** What is compared and set belongs to the work: both are in the store's transaction, or their own. */
+/**
+ * Rows that are compared and set belong to the work: both are in the store's transaction, or in one
+ * of their own.
+ */
 async function transactionOf(
   claim: Claim,
   preconditions: readonly Precondition[],
@@ -98,9 +101,9 @@ async function transactionOf(
 }
 
 /**
- * The claims of all layers for one run of the work, with what else ends when it ends. It is known
- * by the outermost one that keeps its reply; a lock is there to exclude others, so the fencing
- * token is the lock's.
+ * The claims of all layers for one run of the work, and its preconditions and transaction. Its id
+ * and attempt are those of the outermost layer that keeps a reply. The fencing token is the lock's,
+ * because the lock is what excludes others.
  */
 class LayeredClaim implements Claim {
   private readonly known: Claim;
@@ -109,9 +112,9 @@ class LayeredClaim implements Claim {
 
   /**
    * @param claims outermost first
-   * @param preconditions that have a last word when the work has succeeded
-   * @param work the work's own transaction, which no record is part of. A process that dies between
-   *   its end and the record's leaves work that is done, and no reply on record
+   * @param preconditions those that may still refuse after the work has succeeded
+   * @param work the work's own transaction, which contains no record. If the process dies after
+   *   it and before the record, the work is done but no reply is on record
    */
   constructor(
     private readonly claims: readonly Claim[],
@@ -181,8 +184,8 @@ class LayeredClaim implements Claim {
   }
 
   /**
-   * The work has succeeded: its preconditions say their last word, its own transaction commits, and
-   * then the records are settled.
+   * The work has succeeded: its preconditions conclude, its own transaction commits, and then the
+   * records are settled.
    */
   async complete(reply: Uint8Array): Promise<Settlement> {
     try {
@@ -192,7 +195,8 @@ class LayeredClaim implements Claim {
       await this.release();
       return { outcome: 'undone', cause };
     }
-    // Work that is not committed yet is undone when a claim was lost: somebody else is at it.
+    // If a claim was lost, work that is not committed yet is undone, because another owner may be
+    // running.
     if (this.isInTransaction && this.signal.aborted) {
       await this.release();
       return { outcome: 'lost' };
@@ -206,7 +210,7 @@ class LayeredClaim implements Claim {
     return this.settleRecords((claim) => claim.complete(reply));
   }
 
-  /** The work has failed: what it wrote in a transaction is undone, its reply is kept. */
+  /** The work has failed: what it wrote in a transaction is undone, and its reply is kept. */
   async fail(reply: Uint8Array): Promise<Settlement> {
     await this.work?.rollback();
     return this.settleRecords((claim) => claim.fail(reply));
@@ -224,7 +228,7 @@ class LayeredClaim implements Claim {
     return settlement;
   }
 
-  /** From the inside out: what an inner record ended with is what those around it have to tell. */
+  /** From the inside out: the outer records end as the inner one did. */
   private async settleRecords(
     settle: (claim: Claim) => Awaitable<Settlement>,
   ): Promise<Settlement> {
@@ -241,7 +245,7 @@ class LayeredClaim implements Claim {
           await claim.complete(settlement.reply);
           break;
         case 'lost':
-          // A lock that was lost does not undo what was done: others are told by the record.
+          // A lost lock does not undo what was done. Other calls learn about it from the record.
           await (hasLostRecord ? claim.release() : settle(claim));
           break;
         case 'undone':

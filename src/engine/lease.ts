@@ -7,22 +7,23 @@ const RENEW_AFTER = 1 / 3;
 const RETRY_AFTER = 1 / 10;
 
 /**
- * Runs code outside of the call that it came from. What goes on after a reply has left would keep the
- * call's context alive as well: the request with its body, and whatever the application has put there.
+ * Runs code outside the context of its call. Work that continues after the reply was sent would
+ * otherwise keep that context in memory: the request with its body, and whatever the application
+ * put there.
  */
 export const outside = AsyncLocalStorage.snapshot();
 
-/** What a lease tells its claim and asks of it. */
+/** What a lease needs from its claim. */
 export interface LeaseHolder {
-  /** Asks the store to start the lease anew, and waits no longer than that. */
+  /** Asks the store to restart the lease, and waits no longer than `withinMs`. */
   extend(withinMs: number): Awaitable<boolean>;
-  /** Another owner may be at work. Called once. */
+  /** Another owner may be running. Called once. */
   leaseLost(): void;
 }
 
 /** Keeps the lease of one claim alive, and knows when it is lost. */
 export class Lease {
-  /** True from the moment on in which another owner may be at work; for ever. */
+  /** True once another owner may be running. Never false again. */
   isLost = false;
   private phase: 'kept' | 'settling' | 'stopped' = 'kept';
   private hasFailed = false;
@@ -31,7 +32,7 @@ export class Lease {
   private cancelTimer: CancelTimer | undefined;
   private abortController: AbortController | undefined;
 
-  /** @param renewedAtMs when the claim was asked for: the store counts from then or later */
+  /** @param renewedAtMs when the store was asked for the claim; it counts from then or later */
   constructor(
     private readonly clock: Clock,
     private readonly leaseMs: number,
@@ -59,7 +60,7 @@ export class Lease {
     });
   }
 
-  /** From now on it is for the settling verb to find out whether the lease is still there. */
+  /** From now on, the settling verb finds out whether the lease is still valid. */
   startSettling(): void {
     if (this.phase === 'kept') this.phase = 'settling';
   }
@@ -72,14 +73,14 @@ export class Lease {
     this.holder.leaseLost();
   }
 
-  /** The record was claimed again, just to settle it. What was lost stays lost for the handler. */
+  /** The record was claimed again, only to settle it. For the handler, the claim stays lost. */
   regain(renewedAtMs: number): void {
     this.phase = 'settling';
     this.renewedAtMs = renewedAtMs;
     this.schedule(this.leaseMs * RENEW_AFTER);
   }
 
-  /** The call has been answered, and the lease outlives it. */
+  /** The call has been answered, but the lease continues. */
   detach(): void {
     this.isDetached = true;
     if (this.phase !== 'stopped') this.schedule(this.dueAtMs - this.clock.now());
@@ -105,10 +106,10 @@ export class Lease {
   private async renew(): Promise<void> {
     const { remainingMs } = this;
     const isKept = this.phase === 'kept';
-    // A store that was down for a whole lease has let the claim expire.
+    // The store was down for a whole lease, so the claim has expired.
     if (isKept && this.hasFailed && remainingMs <= 0) return this.lose();
     const askedAtMs = this.clock.now();
-    // After a pause of the process the store is asked all the same: its clock decides.
+    // After a pause of the process, ask the store anyway: its clock decides.
     const withinMs = remainingMs > 0 ? remainingMs : this.leaseMs;
     const answer = await attempt(() => this.holder.extend(withinMs));
     if (this.phase === 'stopped') return;
@@ -123,7 +124,7 @@ export class Lease {
     }
   }
 
-  /** Sooner than after a success, and once at the very end of the lease. */
+  /** Shorter than after a success, and once at the very end of the lease. */
   private pauseAfterFailure(): number {
     const pauseMs = this.leaseMs * RETRY_AFTER;
     return this.phase === 'kept' ? Math.min(pauseMs, this.remainingMs) : pauseMs;
@@ -134,10 +135,10 @@ const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
 
 /**
- * Repeats a settling verb until the store answers, with growing pauses. Meanwhile the owner
- * keeps renewing its lease, so that nobody runs what has been done.
+ * Repeats a settling verb until the store answers, with growing pauses. In the meantime the owner
+ * keeps renewing its lease, so that nobody runs the operation again.
  *
- * @param giveUpAfterMs after this nothing of the record would be left
+ * @param giveUpAfterMs when the record would have expired anyway
  */
 export async function settleLater<T>(
   clock: Clock,

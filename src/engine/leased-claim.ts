@@ -19,21 +19,21 @@ export interface LeasedClaimSurroundings {
   readonly calls: StoreCalls;
   readonly clock: Clock;
   readonly events: EventSink;
-  /** What waits to be told to the store. */
+  /** Finished operations that still have to be recorded. */
   readonly deferred: DeferredCompletions;
-  /** Duplicates in this process find the call, unless another one has taken its place. */
+  /** From now on, duplicates in this process find the call, unless another one has replaced it. */
   opened(id: string, local: LocalCall): void;
-  /** Duplicates in this process do not find the call any more. */
+  /** From now on, duplicates in this process no longer find the call. */
   closed(id: string, local: LocalCall): void;
-  /** Keeps background work known, so that a shutdown can wait for it. */
+  /** Registers background work, so that a shutdown can wait for it. */
   inBackground(work: Promise<void>): void;
 }
 
 const NO_STEPS: Steps = new Map();
 
 /**
- * The owner's side of an operation: keeps the lease alive, then settles the record once. A lock is a
- * claim whose completion releases: whatever its end is, the record is free for the next one.
+ * The owner's side of an operation: keeps the lease alive, then settles the record once. A lock is
+ * a claim whose completion releases: however it ends, the record is free for the next call.
  */
 export class LeasedClaim implements Claim, LeaseHolder {
   readonly id: string;
@@ -58,7 +58,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
   ) {
     this.id = request.id;
     this.keepsReply = request.policy.keepsReply;
-    // Every holder of a lock is the first: what those before it did is not its concern.
+    // Every holder of a lock is attempt 1: earlier holders ran other operations.
     this.attempt = this.keepsReply ? acquired.attempt : 1;
     this.steps = this.keepsReply ? acquired.steps : NO_STEPS;
     this.fencingToken = acquired.fencingToken;
@@ -155,8 +155,8 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   /**
-   * Lets the lease run out: what the owner before this one did could not be found out. The next
-   * call takes over in turn, and asks again.
+   * Lets the lease expire, because nobody could find out what the previous owner did. The next call
+   * takes over and asks again.
    */
   abandon(): void {
     this.isRunning = false;
@@ -170,7 +170,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
 
   leaseLost(): void {
     this.emit({ type: 'lease-lost' });
-    // While it settles, the settlement decides what duplicates in this process get.
+    // While the claim is being settled, the settlement decides what duplicates in this process get.
     if (this.isRunning) this.leave();
   }
 
@@ -194,7 +194,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
     return attempt(() => this.recordReply(reply));
   }
 
-  /** There is no room for the reply; there may be for the fact that there was one. */
+  /** There is no room for the reply, but there may be room for a tombstone. */
   private completeWithTombstone(cause: unknown): Awaitable<Settlement> {
     const { tombstone } = this.around.deferred.bounds;
     return chain(this.tryToRecord(tombstone), (settlement) => {
@@ -205,7 +205,10 @@ export class LeasedClaim implements Claim, LeaseHolder {
     });
   }
 
-  /** The reply leaves; the store is told later. Nothing here may know the reply but as `waiting`. */
+  /**
+   * The reply is sent now and recorded later. Only `waiting` may refer to the reply here, so that
+   * it can be dropped.
+   */
   private defer(waiting: DeferredReply, cause: unknown): Settlement {
     this.emitFailure('complete', cause, waiting.kind);
     // Duplicates in this process are answered from memory until the store has it.
@@ -236,8 +239,8 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   /**
-   * The lease ran out before the reply was there. If nobody took over, the record is claimed
-   * once more just to record what was done; if somebody finished, theirs is the reply.
+   * The lease expired before the reply was ready. If nobody took over, the record is claimed once
+   * more, only to record what was done. If somebody else finished, theirs is the reply.
    */
   private async reclaim(reply: Uint8Array): Promise<Settlement> {
     this.lease.lose();
@@ -245,7 +248,8 @@ export class LeasedClaim implements Claim, LeaseHolder {
     const result = await this.record.reclaim();
     if (result.outcome === 'completed') return { outcome: 'superseded', reply: result.reply };
     if (result.outcome === 'acquired') this.lease.regain(askedAtMs);
-    // In flight may mean: by an earlier try of this claim, which the store answered too late.
+    // In flight may mean that an earlier try of this claim succeeded, but the store answered too
+    // late.
     else if (result.outcome !== 'in-flight') return LOST;
     return (await this.record.complete(reply)) ? STORED : LOST;
   }
@@ -266,7 +270,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
     this.close();
   }
 
-  /** One try of a settling verb. A failure is told before it is decided upon. */
+  /** Tries a settling verb once, and reports a failure before anything is decided about it. */
   private try<T>(verb: 'release' | 'hold', run: () => Awaitable<T>): Awaitable<T | Failure> {
     return chain(attempt(run), (result) => {
       if (result instanceof Failure) this.emitFailure(verb, result.cause);
@@ -294,7 +298,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
     };
     this.lease.detach();
     const { ttlMs } = this.record;
-    // Promises keep the context that they were made in.
+    // Promises keep the context in which they were made.
     outside(() =>
       this.around.inBackground(settleLater(clock, ttlMs, settle, settled, giveUp).finally(left)),
     );
@@ -306,7 +310,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
     this.around.events.emit({ ...facts, ...subject, attempt: this.attempt });
   }
 
-  /** Whoever waits in this process asks the store from now on. */
+  /** From now on, calls that wait in this process ask the store. */
   private leave(): void {
     this.around.closed(this.id, this.local);
     this.local.end();
@@ -318,7 +322,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 }
 
-/** What outlives a call must not hold on to it: its request may be large. */
+/** An object that outlives its call must not keep it in memory: the request may be large. */
 function withoutCall(request: OperationRequest): OperationRequest {
   const { id, scope, fingerprint, policy, leastTtlMs } = request;
   return { id, scope, fingerprint, policy, leastTtlMs };

@@ -7,7 +7,7 @@ import type { Acquired, AcquireResult, Refusing } from './store.js';
 import { StoreUnavailableError } from './store-calls.js';
 import type { LocalCall } from './waiting.js';
 
-/** A call that asks for a record, and what the store will know it by. */
+/** A call that asks for a record, and the owner's name that it uses. */
 export interface Asking {
   readonly request: OperationRequest;
   readonly local: LocalCall;
@@ -21,21 +21,24 @@ export interface Asking {
 export interface Claimed {
   readonly outcome: 'claimed';
   readonly claim: Claim;
-  /** The same claim, when the owner before it fell silent: somebody may have to be asked. */
+  /**
+   * The same claim, if the previous owner stopped renewing its lease: then `recover` may have to be
+   * asked.
+   */
   readonly takenOver: LeasedClaim | undefined;
 }
 
-/** One way of owning a record: by a lease, or by the transaction of the work. */
+/** One way to own a record: with a lease, or with the transaction of the work. */
 export interface ClaimSource {
   /**
-   * `undefined` for a call that nobody waits for any more: nothing is claimed.
+   * `undefined` for a call that nobody waits for any more. Then nothing is claimed.
    *
    * @throws {@link StoreUnavailableError}
    */
   claim(asking: Asking): Awaitable<Claimed | Refusing | undefined>;
 }
 
-/** Claims that live as long as their owner renews them. */
+/** Claims that last as long as their owner renews them. */
 export class LeasedClaims implements ClaimSource {
   constructor(private readonly around: LeasedClaimSurroundings) {}
 
@@ -49,7 +52,8 @@ export class LeasedClaims implements ClaimSource {
       result = this.around.calls.acquire(
         { id, owner, fingerprint, leaseMs, ttlMs, mustBeIssued },
         {
-          // Later than that the lease may be over before anything has begun.
+          // An answer that comes later is useless: the lease may have expired before anything
+          // began.
           withinMs: leaseMs,
           // Nobody waits for this claim any more: the caller has been refused.
           whenLate: (late) => {
@@ -77,16 +81,16 @@ export class LeasedClaims implements ClaimSource {
     }
     const { request, local, owner, askedAtMs } = asking;
     if (this.around.clock.now() - askedAtMs >= request.policy.leaseMs) {
-      // The process stood still before it read the answer: another owner may be at work.
+      // The process was paused before it read the answer, so another owner may be running.
       this.giveBack(asking, result);
-      throw new StoreUnavailableError('The claim was over before its answer was read.');
+      throw new StoreUnavailableError('The claim had expired before its answer was read.');
     }
     const claim = new LeasedClaim(this.around, local, request, owner, result, askedAtMs);
     return { outcome: 'claimed', claim, takenOver: result.abandoned ? claim : undefined };
   }
 
   private failed(asking: Asking, cause: unknown): never {
-    // The claim may have been written although the answer got lost.
+    // The claim may have been written although the answer was lost.
     this.giveBack(asking, undefined);
     throw cause;
   }
@@ -96,7 +100,7 @@ export class LeasedClaims implements ClaimSource {
   }
 }
 
-/** The claim that an answer brought, of use or not. */
+/** The claim in an answer, whether it can be used or not. */
 function claimedBy(result: AcquireResult): Acquired | undefined {
   if (result.outcome === 'unreadable') return result.claimed;
   return result.outcome === 'acquired' ? result : undefined;

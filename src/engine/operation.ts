@@ -6,11 +6,11 @@ import type { Precondition, Unmet } from './resource.js';
 /** What a takeover of an abandoned operation means: run again, or wait for an operator. */
 export type AbandonedDecision = 'rerun' | 'hold';
 
-/** How one kind of operation is to be treated. Complete, read-only, made at boot. */
+/** How one kind of operation is treated. Complete, read-only, made at boot. */
 export interface OperationPolicy {
   /** Name of the strategy; events carry it. */
   readonly strategy: string;
-  /** How long a claim survives its owner's silence, in milliseconds. */
+  /** How long a claim lasts after its owner stops renewing it, in milliseconds. */
   readonly leaseMs: number;
   /** How long a finished operation is answered from its record, in milliseconds. */
   readonly ttlMs: number;
@@ -21,13 +21,13 @@ export interface OperationPolicy {
   readonly onDuplicate: 'replay' | 'reject';
   readonly onAbandoned: AbandonedDecision;
   readonly onStoreFailure: 'reject' | 'proceed';
-  /** False for mutual exclusion only: nothing is recorded, and the next call runs. */
+  /** False for a lock: nothing is recorded, and the next call runs. */
   readonly keepsReply: boolean;
 }
 
-/** What is known of an operation whose last owner fell silent. */
+/** An operation whose last owner stopped renewing its lease. */
 export interface AbandonedOperation {
-  /** The attempt that is about to run; the one that fell silent is the one before. */
+  /** The attempt that is about to run. The abandoned attempt is the one before. */
   readonly attempt: number;
   readonly steps: Steps;
 }
@@ -39,22 +39,27 @@ export interface OperationRequest {
   readonly scope: string;
   readonly fingerprint: string;
   readonly policy: OperationPolicy;
-  /** How long the record is kept at least once it is finished, in milliseconds; absent for 0. */
+  /** The least time that a finished record is kept, in milliseconds; absent for 0. */
   readonly leastTtlMs?: number;
   /**
-   * Asked before an abandoned operation runs again. Answers with the encoded reply to record
-   * when the outcome could be found out.
+   * Asked before an abandoned operation runs again. Returns the encoded reply to record if it found
+   * out the outcome.
    */
   readonly recover?: (abandoned: AbandonedOperation) => Awaitable<AbandonedDecision | Uint8Array>;
-  /** When given, record and work are one transaction, on the data source of this name. */
+  /** If given, record and work are one transaction, on the data source with this name. */
   readonly transaction?: { readonly source: string | undefined };
-  /** The claim of an outer layer whose transaction the record is to be part of. */
+  /** The claim of an outer layer. The record becomes part of its transaction. */
   readonly within?: Claim;
-  /** False once nobody waits for the answer any more; such a call claims nothing. */
+  /** False once nobody waits for the answer any more. Such a call claims nothing. */
   readonly isWanted?: () => boolean;
-  /** True once the code that waited for the answer has gone on without it: nothing must run for it. */
+  /**
+   * True once the code that waited for the answer has continued without it. Then nothing may run
+   * for it.
+   */
   readonly isLeft?: () => boolean;
-  /** When given, only a record that was issued before may be claimed; else this is the refusal. */
+  /**
+   * If given, only a record that was issued before may be claimed. Otherwise this is the refusal.
+   */
   readonly refuseUnknown?: IdempotencyErrorCode;
   readonly precondition?: Precondition;
 }
@@ -75,14 +80,14 @@ export interface Replay {
 export interface Refused {
   readonly outcome: 'refused';
   readonly code: IdempotencyErrorCode;
-  /** Only where a retry with the same key may succeed. In milliseconds. */
+  /** Only if a retry with the same key may succeed. In milliseconds. */
   readonly retryAfterMs?: number;
   readonly cause?: unknown;
-  /** What an unmet precondition knows beside its code. */
+  /** What an unmet precondition says beyond its code. */
   readonly unmet?: Unmet;
 }
 
-/** Run the handler without protection: the store failed, and the policy says to go on. */
+/** Run the handler without protection: the store failed, and the policy says to proceed. */
 export interface Unprotected {
   readonly outcome: 'unprotected';
 }

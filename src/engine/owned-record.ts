@@ -4,7 +4,10 @@ import type { OperationRequest } from './operation.js';
 import type { StoreCalls } from './store-calls.js';
 import type { Acquired, AcquireResult } from './store.js';
 
-/** A record as its owner writes it: every verb in the owner's name. `false`: it is not ours. */
+/**
+ * A record as its owner writes it: every verb uses the owner's name. `false`: the record is not
+ * ours.
+ */
 export class OwnedRecord {
   private currentTtlMs: number;
   private readonly id: string;
@@ -20,19 +23,19 @@ export class OwnedRecord {
     this.currentTtlMs = request.policy.ttlMs;
   }
 
-  /** How long the reply, or what a release leaves, will be kept, in milliseconds. */
+  /** How long the reply, or what a release leaves behind, will be kept, in milliseconds. */
   get ttlMs(): number {
     return this.currentTtlMs;
   }
 
-  /** How much of finished steps is not on record yet, in bytes. */
+  /** How many bytes of finished steps are not on record yet. */
   get unsavedBytes(): number {
     let bytes = 0;
     for (const value of this.unsavedSteps.values()) bytes += value.byteLength;
     return bytes;
   }
 
-  /** Changes {@link ttlMs}, as far as the request lets it. */
+  /** Changes {@link ttlMs}, as far as the request allows. */
   keepFor(ttlMs: number): void {
     this.currentTtlMs = Math.max(ttlMs, this.request.leastTtlMs ?? 0);
   }
@@ -69,14 +72,14 @@ export class OwnedRecord {
     return this.calls.call('saveStep', (store) => store.saveStep({ id, owner, name, value }));
   }
 
-  /** Saves it before anybody else can run: a finished step must not run twice. */
+  /** Saves the step before anybody else can run, because a finished step must not run twice. */
   saveStepLater(name: string, value: Uint8Array): void {
     this.unsavedSteps.set(name, value);
   }
 
   /**
-   * Claims the record once more. Under the same name at every try: an earlier one may have
-   * claimed although its answer got lost, and then the record is ours already.
+   * Claims the record once more, with the same name at every try. An earlier try may have claimed
+   * it although its answer was lost; then the record is already ours.
    */
   reclaim(): Awaitable<AcquireResult> {
     const { fingerprint, policy } = this.request;
@@ -99,16 +102,15 @@ export class OwnedRecord {
   }
 }
 
-/** True when an operation whose owner fell silent must not simply run again. A lock is just free. */
+/** True if an abandoned operation must not simply run again. An abandoned lock is just free. */
 export function wantsInquiry({ recover, policy }: OperationRequest): boolean {
   return policy.keepsReply && (recover !== undefined || policy.onAbandoned === 'hold');
 }
 
 /**
- * Gives back a claim that nobody will use. Best effort: without it the claim runs out with its
- * lease.
+ * Releases a claim that nobody will use. Best effort: if this fails, the claim ends with its lease.
  *
- * @param acquired the store's answer, when it came late; absent when it never came
+ * @param acquired the store's answer, if it came late; absent if it never came
  */
 export async function giveBack(
   calls: StoreCalls,
@@ -119,7 +121,8 @@ export async function giveBack(
   const { id, policy } = request;
   const { ttlMs } = policy;
   try {
-    // Released, an abandoned operation would run again without anybody asking what was done.
+    // If it were released, an abandoned operation would run again without anybody asking what was
+    // done.
     if (wantsInquiry(request)) {
       const isFresh = acquired ? !acquired.abandoned : await isFirstClaim(calls, id, owner);
       if (!isFresh) return;
@@ -135,7 +138,9 @@ async function isFirstClaim(calls: StoreCalls, id: string, owner: string): Promi
   return record?.owner === owner && record.attempt === 1;
 }
 
-/** Random once per process; the counter makes owners unique within it at no cost per call. */
+/**
+ * Random, once per process. The counter makes owners unique within the process at no cost per call.
+ */
 const processId = randomBytes(12).toString('base64url');
 let claims = 0;
 

@@ -1,8 +1,8 @@
-/** One row of the table of everything that a caller can be refused with. */
+/** One row of the table of refusals. */
 export interface Refusal {
   /** HTTP status code. */
   readonly status: number;
-  /** Short, the same for every occurrence (RFC 9457, section 3.1.3). */
+  /** A short title, the same for every occurrence (RFC 9457, section 3.1.3). */
   readonly title: string;
   /** True when the same call, repeated unchanged, may succeed later. */
   readonly retryable: boolean;
@@ -11,8 +11,8 @@ export interface Refusal {
 }
 
 /**
- * Code, status, title and advice of every refusal: the one table that exceptions, problem
- * details, documentation and tests read.
+ * Code, status, title and advice of every refusal. Exceptions, problem details, documentation and
+ * tests all read this table.
  */
 export const REFUSALS = {
   IDEMPOTENCY_KEY_REQUIRED: {
@@ -20,7 +20,7 @@ export const REFUSALS = {
     title: 'Idempotency key required',
     retryable: false,
     detail:
-      'This operation needs an idempotency key. Send a new unique key with every new operation, and the same key with every retry of it.',
+      'This operation needs an idempotency key. Send a new, unique key with each operation, and the same key with every retry.',
   },
   IDEMPOTENCY_KEY_INVALID: {
     status: 400,
@@ -54,26 +54,27 @@ export const REFUSALS = {
     status: 400,
     title: 'Purpose unknown',
     retryable: false,
-    detail: 'There are no tokens for this purpose. Ask for one of the purposes that there are.',
+    detail:
+      'There are no tokens for this purpose. Ask for one of the purposes that the server knows.',
   },
   IDEMPOTENCY_VERSION_REQUIRED: {
     status: 428,
     title: 'Version required',
     retryable: false,
     detail:
-      'This operation needs the version that it is based on. Read the resource, and send its version.',
+      'This operation needs the version that it is based on. Read the resource and send its version.',
   },
   IDEMPOTENCY_VERSION_CONFLICT: {
     status: 409,
     title: 'Version conflict',
     retryable: false,
-    detail: 'The resource has changed since this version. Read it again, and decide anew.',
+    detail: 'The resource has changed since this version. Read it again and decide again.',
   },
   IDEMPOTENCY_STATE_CONFLICT: {
     status: 409,
     title: 'State conflict',
     retryable: false,
-    detail: 'The resource is in a state from which this is not possible.',
+    detail: 'The current state of the resource does not allow this.',
   },
   IDEMPOTENCY_RESOURCE_NOT_FOUND: {
     status: 404,
@@ -85,47 +86,47 @@ export const REFUSALS = {
     status: 409,
     title: 'Duplicate operation',
     retryable: false,
-    detail: 'This operation has been done already and is not repeated.',
+    detail: 'This operation has already been done and is not repeated.',
   },
   IDEMPOTENCY_OUTCOME_UNKNOWN: {
     status: 409,
     title: 'Outcome unknown',
     retryable: false,
     detail:
-      'The outcome of this operation is not known and has to be settled by an operator. Do not repeat it under another key.',
+      'The outcome of this operation is unknown. An operator must settle it. Do not repeat it with another key.',
   },
   IDEMPOTENCY_REPLY_NOT_KEPT: {
     status: 409,
     title: 'Reply not kept',
     retryable: false,
-    detail: 'This operation has finished, but its reply was not kept. It is not run again.',
+    detail: 'This operation has finished, but its reply was not kept. It does not run again.',
   },
   IDEMPOTENCY_RECORD_UNREADABLE: {
     status: 500,
     title: 'Record unreadable',
     retryable: false,
-    detail: 'This operation has finished, but its record cannot be read. It is not run again.',
+    detail: 'This operation has finished, but its record cannot be read. It does not run again.',
   },
   IDEMPOTENCY_FINGERPRINT_UNAVAILABLE: {
     status: 500,
     title: 'Request content not available',
     retryable: false,
     detail:
-      'The content of this request could not be read for comparison with a retry, so the operation was not run.',
+      'The operation was not run, because the content of this request could not be compared with that of a retry.',
   },
   IDEMPOTENCY_CONTENT_NOT_PARSED: {
     status: 415,
     title: 'Content type not supported',
     retryable: false,
     detail:
-      'This operation does not read content of this type, so it could not be compared with a retry and was not run.',
+      'This operation does not read content of this type. It was not run, because a retry could not be compared with it.',
   },
   IDEMPOTENCY_NOT_PROTECTED: {
     status: 500,
     title: 'Operation not protected',
     retryable: false,
     detail:
-      'This operation could not be protected from running twice, so it was not run. Its server has logged why.',
+      'This operation was not run, because it could not be protected from running twice. The reason is in the log of the server.',
   },
   IDEMPOTENCY_STORE_UNAVAILABLE: {
     status: 503,

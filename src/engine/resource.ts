@@ -6,18 +6,18 @@ import type { OperationManager } from './transaction.js';
 /** What a version or a state is: text or a number. */
 export type ResourceValue = string | number | bigint;
 
-/** What a column has to hold before it is set; absent means anything. */
+/** What a column must hold before it is set; absent means anything. */
 export type Expectation =
   { readonly oneOf: readonly ResourceValue[] } | { readonly below: ResourceValue };
 
 /**
- * One column of one kind of row, which the strategies `version` and `state` compare and set. Shipped
- * for TypeORM's entities; an application writes its own for anything else.
+ * One column of one kind of row, which the strategies `version` and `state` compare and set. There
+ * is one for TypeORM's entities; an application implements its own for anything else.
  *
  * Both verbs run within the transaction of the work.
  */
 export interface Resource {
-  /** Named in errors, such as `Goods.version`. */
+  /** Its name in errors, such as `Goods.version`. */
   readonly name: string;
   /**
    * Called once when the application boots.
@@ -26,20 +26,20 @@ export interface Resource {
    */
   check?(): Awaitable<void>;
   /**
-   * False for a number that the column has no room for: the call is refused with 400. Absent, every
-   * number is tried.
+   * False for a number that does not fit the column: then the call is refused with 400. If absent,
+   * every number is tried.
    */
   canHold?(value: ResourceValue): Awaitable<boolean>;
   /**
    * What the column holds, with the row locked until the transaction ends (`SELECT … FOR UPDATE`);
-   * `undefined` when there is no such row.
+   * `undefined` if there is no such row.
    *
-   * @param id the parts of the row's key, as the call had them
+   * @param id the parts of the row's key, as the call sent them
    */
   readForUpdate(id: readonly string[]): Awaitable<ResourceValue | null | undefined>;
   /**
    * Sets the column in one statement if it holds what is expected. `false`: it does not, or there
-   * is no such row; nothing was changed.
+   * is no such row. Then nothing was changed.
    */
   compareAndSet(
     id: readonly string[],
@@ -48,8 +48,8 @@ export interface Resource {
   ): Awaitable<boolean>;
   /**
    * Runs the work in a transaction that commits when it resolves and rolls back when it rejects.
-   * What it is called with becomes `op.manager`. Absent where the transaction is the store's own
-   * (`TypeOrmStore`), which holds the record as well.
+   * Its argument becomes `op.manager`. Absent if the transaction belongs to the store
+   * (`TypeOrmStore`) and contains the record as well.
    */
   transaction?<T>(work: (manager?: OperationManager) => Promise<T>): Promise<T>;
 }
@@ -59,7 +59,7 @@ export interface ResourceRequest {
   /** An entity of an object-relational mapper, as it was declared. */
   readonly entity: unknown;
   readonly kind: 'version' | 'state';
-  /** The property of the column; absent for the only one there is. */
+  /** The property of the column; absent if there is only one. */
   readonly column: string | undefined;
   /** How many parts the key of a row has. */
   readonly idParts: number;
@@ -89,31 +89,31 @@ export function hasResources(value: unknown): value is Resources {
 /** Why the work may not begin. */
 export interface Unmet {
   readonly code: IdempotencyErrorCode;
-  /** Replaces the status of the table, where the form of the call decides it. */
+  /** Replaces the status in the table, if it depends on the form of the call. */
   readonly status?: number;
-  /** Replaces the advice of the table where more is known. */
+  /** Replaces the advice in the table, if more is known. */
   readonly detail?: string;
   /** More members for the problem details, such as the current state. */
   readonly members?: Readonly<Record<string, string | number>>;
 }
 
-/** What has to be true before the work may begin. Made for one call. */
+/** What must be true before the work may begin. Made for one call. */
 export interface Precondition {
-  /** Asked by the owner, within the transaction. A refusal gives the claim back. */
+  /** Called by the owner, within the transaction. A refusal releases the claim. */
   check(): Awaitable<Unmet | undefined>;
-  /** The last part of work that succeeded, within the transaction. */
+  /** Called after the work has succeeded, within the transaction. */
   conclude?(): Awaitable<void>;
-  /** Where the work's transaction comes from when the store's records cannot be part of one. */
+  /** Where the work's transaction comes from if the store's records cannot be part of one. */
   readonly transactions?: WorkTransactions;
 }
 
-/** A transaction of the work alone: the record is not part of it. */
+/** A transaction of the work alone, without the record. */
 export interface WorkTransaction {
-  /** What the work writes with, where it has such a thing. */
+  /** What the work writes with, if it has a manager. */
   readonly manager?: OperationManager;
   /** Runs code within the transaction. */
   run<T>(work: () => T): T;
-  /** @throws when nothing of the work is there, or when that is not known */
+  /** @throws if nothing of the work was committed, or if that is not known */
   commit(): Promise<void>;
   /** Never throws. */
   rollback(): Promise<void>;
@@ -126,8 +126,8 @@ export interface WorkTransactions {
 /** Runs `work` within a transaction: commits when it resolves, rolls back when it rejects. */
 type RunInTransaction = <T>(work: (manager?: OperationManager) => Promise<T>) => Promise<T>;
 
-/** What a transaction is made to fail with when its work is to be undone. */
-const UNDONE = new Error('The work is undone.');
+/** Makes a transaction fail, so that its work is undone. */
+const UNDONE = new Error('The work must be undone.');
 
 /** Turns a transaction that runs a function into one that begins here and ends elsewhere. */
 export function beginWork(transaction: RunInTransaction): Promise<WorkTransaction> {
@@ -137,7 +137,7 @@ export function beginWork(transaction: RunInTransaction): Promise<WorkTransactio
       new Promise((commit, undo) =>
         resolve({
           manager,
-          // Whatever the transaction has put into its context is there for the work as well.
+          // The work sees whatever the transaction put into its async context.
           run: AsyncLocalStorage.snapshot(),
           async commit() {
             commit();

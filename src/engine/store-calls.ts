@@ -2,12 +2,12 @@ import { attempt, type Awaitable, chain, Failure, isPending } from './awaitable.
 import type { Clock } from './clock.js';
 import type { AcquireRequest, AcquireResult, IdempotencyStore } from './store.js';
 
-/** The store threw, or did not answer in time. Whether it has written is not known. */
+/** The store threw, or did not answer in time. It may have written all the same. */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
 }
 
-/** What the store is asked for: its verbs, and the ends of transactions. */
+/** What a store can be asked for: its verbs, and the ends of transactions. */
 export type StoreCallName =
   | 'acquire'
   | 'extend'
@@ -22,34 +22,36 @@ export type StoreCallName =
   | 'commit'
   | 'rollback';
 
-/** One call of the store that has come to its end. */
+/** One finished call of the store. */
 export interface StoreCall {
   readonly verb: StoreCallName;
-  /** How long it took, in milliseconds; until it was given up, where it did not answer in time. */
+  /** How long it took, in milliseconds. If it did not answer in time, until it was given up. */
   readonly durationMs: number;
   /** The store threw, or did not answer in time. */
   readonly hasFailed: boolean;
 }
 
-/** Told of every call of the store. Must not throw. */
+/** Receives every call of the store. Must not throw. */
 export interface StoreCallSink {
-  /** False while nobody listens: nothing is measured then. */
+  /** False while nobody listens. Then nothing is measured. */
   readonly hasStoreListeners: boolean;
   emitStoreCall(call: StoreCall): void;
 }
 
 interface CallOptions<T> {
-  /** After this the answer is of no use any more, in milliseconds; at most the time-out. */
+  /** How long the answer is of use, in milliseconds; at most the timeout. */
   readonly withinMs?: number;
-  /** How long the store was asked to wait itself, on top of the time-out, in milliseconds. */
+  /** How long the store itself may wait, in addition to the timeout, in milliseconds. */
   readonly waitMs?: number;
-  /** Told the answer that came after all. */
+  /** Called with an answer that came too late. */
   readonly whenLate?: (answer: T) => void;
 }
 
-/** Bounds every call of the store in time, and turns every failure into one error. */
+/** Limits how long every call of the store may take, and turns every failure into one error. */
 export class StoreCalls {
-  /** The greatest fencing token that the store has handed out here: those to come have to exceed it. */
+  /**
+   * The highest fencing token that this process has got from the store. Later ones must exceed it.
+   */
   private greatestToken = 0;
 
   constructor(
@@ -60,7 +62,7 @@ export class StoreCalls {
     private readonly sink?: StoreCallSink,
   ) {}
 
-  /** Asks for a record; the token of the claim is greater than any that this process has seen. */
+  /** Asks for a record. The claim's token is higher than any that this process has seen. */
   acquire(
     request: Omit<AcquireRequest, 'aboveToken'>,
     options: CallOptions<AcquireResult> = {},
@@ -76,7 +78,7 @@ export class StoreCalls {
   }
 
   /**
-   * Runs one verb. A store that answers at once is not slowed down by a promise.
+   * Runs one verb. If the store answers at once, no promise slows it down.
    *
    * @throws {@link StoreUnavailableError}
    */

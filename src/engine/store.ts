@@ -8,11 +8,14 @@ export type RecordState = 'issued' | 'in-flight' | 'released' | 'completed' | 'h
 /** Results of finished steps, by the name of the step. */
 export type Steps = ReadonlyMap<string, Uint8Array>;
 
-/** Names the record and the claim on it. A claim is alive while `owner` matches and the lease runs. */
+/**
+ * Names the record and the claim on it. A claim is alive while `owner` matches and the lease has
+ * not expired.
+ */
 export interface ClaimRef {
   /** `sha256(scope, principal, key)` in hexadecimal: the only form of a key that a store sees. */
   readonly id: string;
-  /** Unique to one claim; never used twice. */
+  /** Unique to one claim. Never used twice. */
   readonly owner: string;
 }
 
@@ -20,15 +23,15 @@ export interface ClaimRef {
 export interface AcquireRequest extends ClaimRef {
   /** Digest of what a retry must repeat; the empty string matches everything. */
   readonly fingerprint: string;
-  /** How long the claim survives its owner's silence, in milliseconds. */
+  /** How long the claim lasts after its owner stops renewing it, in milliseconds. */
   readonly leaseMs: number;
   /** How long attempt number, fingerprint and steps outlive the lease, in milliseconds. */
   readonly ttlMs: number;
   /** Claim only a record that was issued before (a token); absent counts as `unknown`. */
   readonly mustBeIssued?: boolean;
   /**
-   * The fencing token has to be greater than this, the greatest that the caller knows: the store's
-   * clock, from which tokens are made, may have been set back.
+   * The fencing token must be higher than this, the highest that the caller knows. The store makes
+   * tokens from its clock, which may have been set back.
    */
   readonly aboveToken?: number;
 }
@@ -39,11 +42,11 @@ export interface Acquired {
   /** 1 for the first claim of the record, one more for each later one. */
   readonly attempt: number;
   /**
-   * Grows with every claim of this id, also after the record was forgotten, and is greater than
+   * Grows with every claim of this id, even after the record was forgotten, and is higher than
    * {@link AcquireRequest.aboveToken}.
    */
   readonly fencingToken: number;
-  /** True when the claim before this one ran out of its lease: nobody knows what it did. */
+  /** True if the lease of the previous claim expired: nobody knows what its owner did. */
   readonly abandoned: boolean;
   readonly steps: Steps;
 }
@@ -57,18 +60,18 @@ export interface Completed {
 /** Somebody else owns the record. */
 export interface InFlight {
   readonly outcome: 'in-flight';
-  /** Until the lease of the present owner ends unless it is renewed, in milliseconds. */
+  /** How long the present owner's lease still lasts unless it is renewed, in milliseconds. */
   readonly leaseRemainingMs: number;
 }
 
-/** The record belongs to other content. Told before anything else about the record. */
+/** The record belongs to other content. Reported before anything else about the record. */
 export interface Mismatch {
   readonly outcome: 'mismatch';
-  /** The record's. */
+  /** The record's fingerprint. */
   readonly fingerprint: string;
 }
 
-/** The outcome is not known; an operator has to settle it. */
+/** The outcome is unknown, and an operator must settle it. */
 export interface Held {
   readonly outcome: 'held';
   readonly reason: string;
@@ -79,11 +82,13 @@ export interface Unknown {
   readonly outcome: 'unknown';
 }
 
-/** There is a record, but what it keeps cannot be opened: a key is gone, or somebody changed it. */
+/**
+ * There is a record, but its content cannot be decrypted: a key is gone, or somebody changed it.
+ */
 export interface Unreadable {
   readonly outcome: 'unreadable';
   readonly cause: unknown;
-  /** The claim that was made all the same, to be given back; absent when there is none. */
+  /** The claim that was made all the same and must be released; absent if there is none. */
   readonly claimed: Acquired | undefined;
 }
 
@@ -93,10 +98,10 @@ export type Refusing = Completed | InFlight | Mismatch | Held | Unknown | Unread
 /** The record is the caller's, or somebody else's. */
 export type AcquireResult = Acquired | Refusing;
 
-/** What a store knows itself; that content cannot be opened is known to whoever opens it. */
+/** The outcomes of a store itself. `unreadable` comes from the code that decrypts content. */
 export type StoredOutcome = Exclude<AcquireResult['outcome'], 'unreadable'>;
 
-/** Asks for the lease to start anew. */
+/** Asks for the lease to restart. */
 export interface ExtendRequest extends ClaimRef {
   /** The new lease, counted from now, in milliseconds. */
   readonly leaseMs: number;
@@ -104,7 +109,7 @@ export interface ExtendRequest extends ClaimRef {
   readonly ttlMs: number;
 }
 
-/** Hands over the reply of a finished operation. */
+/** Records the reply of a finished operation. */
 export interface CompleteRequest extends ClaimRef {
   readonly reply: Uint8Array;
   /** How long the reply is kept, in milliseconds from now. */
@@ -113,7 +118,7 @@ export interface CompleteRequest extends ClaimRef {
   readonly from?: 'in-flight' | 'held';
 }
 
-/** Gives a claim back. */
+/** Releases a claim. */
 export interface ReleaseRequest extends ClaimRef {
   /** How long attempt number and steps are kept, in milliseconds from now. */
   readonly ttlMs: number;
@@ -121,13 +126,13 @@ export interface ReleaseRequest extends ClaimRef {
   readonly from?: 'in-flight' | 'held';
 }
 
-/** Puts an operation into an operator's hands. */
+/** Holds an operation until an operator settles it. */
 export interface HoldRequest extends ClaimRef {
   /** Shown to operators. Never to clients. */
   readonly reason: string;
 }
 
-/** Hands over the result of a finished step. */
+/** Saves the result of a finished step. */
 export interface SaveStepRequest extends ClaimRef {
   readonly name: string;
   readonly value: Uint8Array;
@@ -140,25 +145,27 @@ export interface IssueRequest {
   readonly ttlMs: number;
 }
 
-/** What `find` tells about a record that has not expired. */
+/** What `find` returns about a record that has not expired. */
 export interface RecordView {
   readonly id: string;
   readonly state: RecordState;
-  /** The present or last owner; empty for a record that was only issued. */
+  /** The current or last owner; empty for a record that was only issued. */
   readonly owner: string;
   readonly attempt: number;
   readonly fencingToken: number;
   readonly fingerprint: string;
   readonly steps: Steps;
-  /** Only when `completed`. */
+  /** Only if `completed`. */
   readonly reply?: Uint8Array;
-  /** Only when `held`. */
+  /** Only if `held`. */
   readonly reason?: string;
-  /** Only when `in-flight`: milliseconds until the lease ends; zero or less when it ran out. */
+  /** Only if `in-flight`: milliseconds until the lease ends; zero or less once it has expired. */
   readonly leaseRemainingMs?: number;
-  /** Why replies and results of steps could not be opened; they are absent, or not to be used, then. */
+  /**
+   * Why reply and step results could not be decrypted. Then they are absent or must not be used.
+   */
   readonly unreadable?: unknown;
-  /** Milliseconds until the record is forgotten; absent when it is kept until someone settles it. */
+  /** Milliseconds until the record is forgotten; absent if it is kept until someone settles it. */
   readonly ttlRemainingMs?: number;
 }
 
@@ -168,99 +175,101 @@ export interface RecordView {
  * The numbered guarantees that an implementation must keep are the contract suite in
  * `nestjs-idempotency/testing`; run it against a real server.
  *
- * - Expiry is decided by the store's clock when a record is looked at, never by a purge.
- * - A record is forgotten when its ttl has passed; a `held` one never is.
- * - A verb that fails throws. It may have written all the same: the engine repeats
- *   `complete`, `release` and `hold`, and gives back a claim whose answer got lost.
+ * - Whether a record has expired is decided by the store's clock when the record is read, never
+ *   by a purge.
+ * - A record is forgotten once its ttl has passed. A `held` record never is.
+ * - A verb that fails throws. It may have written all the same, so the engine repeats `complete`,
+ *   `release` and `hold`, and releases a claim whose answer was lost.
  */
 export interface IdempotencyStore {
   /**
-   * Claims a record that is free, released, issued, or whose lease ran out.
+   * Claims a record that is free, released, issued, or whose lease has expired.
    *
-   * An in-flight, completed or held record is left as it is and reported. Another
-   * fingerprint than the record's is a `mismatch`, also when the lease ran out. A released
-   * record without steps takes the new fingerprint and starts again at attempt 1 when that
-   * differs; with steps it stays bound to its fingerprint.
+   * An in-flight, completed or held record is reported and not changed. A fingerprint that differs
+   * from the record's is a `mismatch`, even if the lease has expired. A released record without
+   * steps takes a different fingerprint and starts again at attempt 1; with steps it stays bound to
+   * its fingerprint.
    */
   acquire(request: AcquireRequest): Awaitable<AcquireResult>;
 
-  /** Starts the lease anew. `false`: the claim is no longer alive, nothing changed. */
+  /** Restarts the lease. `false`: the claim is no longer alive, nothing changed. */
   extend(request: ExtendRequest): Awaitable<boolean>;
 
   /**
-   * Records the reply. `false`: the claim is no longer alive, nothing changed. Repeated by
-   * the same owner it answers `true` and keeps the first reply.
+   * Records the reply. `false`: the claim is no longer alive, nothing changed. If the same owner
+   * repeats it, it returns `true` and keeps the first reply.
    */
   complete(request: CompleteRequest): Awaitable<boolean>;
 
   /**
-   * Gives the claim back: the next `acquire` wins at once, as the next attempt. `false`: the
-   * claim is no longer alive, nothing changed.
+   * Releases the claim: the next `acquire` wins at once, as the next attempt. `false`: the claim is
+   * no longer alive, nothing changed.
    */
   release(request: ReleaseRequest): Awaitable<boolean>;
 
   /**
-   * Stops everything on this record until an operator settles it. `false`: the claim is no
-   * longer alive, nothing changed. Repeated by the same owner it answers `true`.
+   * Stops everything on this record until an operator settles it. `false`: the claim is no longer
+   * alive, nothing changed. If the same owner repeats it, it returns `true`.
    */
   hold(request: HoldRequest): Awaitable<boolean>;
 
-  /** Remembers a finished step over attempts. `false`: the claim is no longer alive. */
+  /** Remembers a finished step across attempts. `false`: the claim is no longer alive. */
   saveStep(request: SaveStepRequest): Awaitable<boolean>;
 
-  /** Writes an `issued` record. `false`: there is a record already, nothing changed. */
+  /** Writes an `issued` record. `false`: there already is a record, nothing changed. */
   issue(request: IssueRequest): Awaitable<boolean>;
 
-  /** The record, or `undefined` when there is none or its ttl has passed. */
+  /** The record, or `undefined` if there is none or its ttl has passed. */
   find(id: string): Awaitable<RecordView | undefined>;
 
-  /**
-   * Deletes the record, unless its lease is alive. `true` when there was one to delete.
-   */
+  /** Deletes the record, unless its lease is alive. `true` if there was one to delete. */
   forget(id: string): Awaitable<boolean>;
 
   /**
-   * Calls `onChange` when the record may have left `in-flight`. Optional: without it waiting
-   * duplicates poll. May be called too often, must not be relied on for correctness.
+   * Calls `onChange` when the record may have left `in-flight`. Optional: without it, waiting
+   * duplicates poll. It may be called too often, and correctness must not depend on it.
    *
    * @returns a function that stops the watch
    */
   watch?(id: string, onChange: () => void): () => void;
 
-  /** True when records are gone with the process. Such a store must be allowed in production. */
+  /**
+   * True if records are lost when the process ends. In production, such a store must be allowed
+   * explicitly.
+   */
   readonly isVolatile?: boolean;
 
   /**
-   * Called once when the application boots. A store that cannot be reached yet only warns.
+   * Called once when the application boots. A store whose server cannot be reached yet only warns.
    *
-   * @throws for a server that can never keep records
+   * @throws if the server can never keep records
    */
   start?(warn: (warning: string) => void): Awaitable<void>;
 
-  /** Lets go of what the store itself opened. Called when the application shuts down. */
+  /** Closes what the store itself opened. Called when the application shuts down. */
   close?(): Awaitable<void>;
 }
 
-/** A store whose records stay where they are after their ttl, until somebody deletes them. */
+/** A store whose expired records stay there until somebody deletes them. */
 export interface PurgingStore {
-  /** Deletes at most `limit` records whose ttl has passed; answers how many. */
+  /** Deletes at most `limit` records whose ttl has passed, and returns how many. */
   purgeExpired(limit: number): Awaitable<number>;
 }
 
-/** True for a store that has to be told to delete what has expired. */
+/** True for a store that does not delete expired records by itself. */
 export function isPurging(store: object): store is PurgingStore {
   return typeof (store as Partial<PurgingStore>).purgeExpired === 'function';
 }
 
 /**
- * Thrown by a store that has no room left for what it was given. A call that wants to begin is answered
- * 503, as for a store that is down; in the place of a reply the engine keeps a tombstone.
+ * Thrown by a store that has no room left. A new call gets 503, as if the store were down. In place
+ * of a reply the engine records a tombstone.
  */
 export class StoreFullError extends Error {
   override readonly name = 'StoreFullError';
 }
 
-/** True for an error of this class, or one that was caused by it; also from another copy of this package. */
+/** True for an error of this class or one caused by it, even from another copy of this package. */
 export function isStoreFull(error: unknown): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause)
     if (cause.name === 'StoreFullError') return true;

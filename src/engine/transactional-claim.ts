@@ -14,7 +14,10 @@ import type {
 import type { OperationManager, StoreTransaction, TransactionalStore } from './transaction.js';
 import type { LocalCall } from './waiting.js';
 
-/** Claims that live as long as a transaction: the lock of the record's row is the lease. */
+/**
+ * Claims that last as long as a transaction. The lock on the record's row takes the place of a
+ * lease.
+ */
 export class TransactionalClaims implements ClaimSource {
   constructor(private readonly around: TransactionalClaimSurroundings) {}
 
@@ -26,7 +29,7 @@ export class TransactionalClaims implements ClaimSource {
   /** Begins the transaction. */
   private async open(asking: Asking): Promise<Claimed | Refusing | undefined> {
     const transaction = await this.begin(asking);
-    // The connection was long in coming, and others wait for it.
+    // The connection took too long to get, and other calls wait for it.
     if (asking.request.isLeft?.() === true) {
       await rollBack(this.around.calls, transaction);
       return undefined;
@@ -45,7 +48,7 @@ export class TransactionalClaims implements ClaimSource {
     }
   }
 
-  /** Puts one more record into a transaction. Its owner rolls it back if that fails. */
+  /** Adds one more record to a transaction. If that fails, the owner rolls the transaction back. */
   private async join(within: TransactionalClaim, asking: Asking): Promise<Claimed | Refusing> {
     const result = await this.acquire(within.transaction, asking);
     if (result.outcome !== 'acquired') return result;
@@ -71,7 +74,7 @@ export class TransactionalClaims implements ClaimSource {
 
 const NEVER_ABORTED = new AbortController().signal;
 
-/** Nothing outlives the transaction, so its claims need no end of their own: ten years. */
+/** Claims end with the transaction, so their lease never matters: ten years. */
 const LEASE_MS = 10 * 365 * 24 * 60 * 60 * 1000;
 
 /** What a claim needs of the engine. */
@@ -82,7 +85,7 @@ interface TransactionalClaimSurroundings {
   closed(id: string, local: LocalCall): void;
 }
 
-/** What a transaction is asked for a record. */
+/** The request that a transaction gets for a record. */
 function acquireOf({ request, owner }: Asking): AcquireRequest {
   const { id, fingerprint, policy, refuseUnknown } = request;
   const { ttlMs } = policy;
@@ -91,8 +94,8 @@ function acquireOf({ request, owner }: Asking): AcquireRequest {
 }
 
 /**
- * The owner's side of an operation whose records and work are one transaction. A row's lock is
- * its lease: it needs no renewal, and a process that dies leaves nothing behind.
+ * The owner's side of an operation whose records and work are one transaction. The lock on a row
+ * takes the place of a lease. It needs no renewal, and a process that dies leaves nothing behind.
  */
 export class TransactionalClaim implements Claim {
   readonly id: string;
@@ -127,7 +130,7 @@ export class TransactionalClaim implements Claim {
     return this.phase === 'running';
   }
 
-  /** Another record was acquired in the transaction: all of them end together. */
+  /** Adds a record that was acquired in the transaction. All of them end together. */
   add(asking: Asking): void {
     this.records.push(asking);
   }
@@ -192,8 +195,8 @@ export class TransactionalClaim implements Claim {
   }
 
   /**
-   * Writes the end of the operation and commits: all of it is there, or nothing. When the database
-   * does not answer in time, which of both is decided there, and a retry finds out.
+   * Records how the operation ended, and commits everything or nothing. If the database does not
+   * answer in time, it decides which of the two, and a retry finds out.
    */
   private async settle(
     event: OwnersEvent,
@@ -218,7 +221,7 @@ export class TransactionalClaim implements Claim {
 
   private async commit(write: () => Promise<boolean>): Promise<void> {
     try {
-      if (!(await write())) throw new Error('The record is not in the transaction any more.');
+      if (!(await write())) throw new Error('The record is no longer in the transaction.');
       await this.transaction.commit();
     } catch (cause) {
       await this.transaction.rollback();
@@ -252,8 +255,8 @@ function refOf({ request, owner }: Asking): ClaimRef {
 }
 
 /**
- * Undoes a transaction, so that a client that retries at once finds the key free. A database that
- * does not answer in time is not waited for: it does that when it answers again.
+ * Undoes a transaction, so that a client that retries at once finds the key free. If the database
+ * does not answer in time, nobody waits for it: it rolls back once it answers again.
  */
 async function rollBack(calls: StoreCalls, transaction: StoreTransaction): Promise<void> {
   await attempt(() => calls.call('rollback', () => transaction.rollback()));

@@ -2,12 +2,12 @@ import type { CancelTimer, Clock } from './clock.js';
 import type { IdempotencyStore, Refusing } from './store.js';
 
 /**
- * - `acquiring`: the store is being asked.
- * - `answered`: the store's answer is there, and the record is not ours.
- * - `failed`: the store could not be asked.
+ * - `acquiring`: the store is being asked for the record.
+ * - `answered`: the store has answered, and the record is not ours.
+ * - `failed`: the store could not be reached.
  * - `running`: the record is ours and the handler runs.
  * - `replied`: the handler's reply is known here, whether or not the store has it yet.
- * - `gone`: the claim ended without a reply; the record has to be looked at again.
+ * - `gone`: the claim ended without a reply, so waiting calls must look at the record again.
  */
 type Phase =
   | { readonly name: 'acquiring' }
@@ -21,24 +21,24 @@ const ACQUIRING: Phase = { name: 'acquiring' };
 const RUNNING: Phase = { name: 'running' };
 const GONE: Phase = { name: 'gone' };
 
-/** Stands in a fingerprint between the content and the caller, where that is a part of it. */
+/** Separates the content from the caller in a fingerprint that contains the caller. */
 export const CALLER = '.';
 
-/** True when two fingerprints are of the same content, sent by different callers. */
+/** True if two fingerprints are of the same content, sent by different callers. */
 export function isOtherCaller(a: string, b: string): boolean {
   const [content, caller] = a.split(CALLER);
   const [otherContent, otherCaller] = b.split(CALLER);
   return content === otherContent && caller !== otherCaller;
 }
 
-/** True when a call with one fingerprint may be answered from a record with the other. */
+/** True if a call with one fingerprint may be answered from a record with the other. */
 export function fingerprintsMatch(a: string, b: string): boolean {
   return a === b || a === '' || b === '';
 }
 
 /**
  * The one call of this process that talks to the store about a record. Duplicates in the same
- * process share it: they neither ask the store nor poll, and are woken when its phase changes.
+ * process wait for it: they neither ask the store nor poll, and are woken when its phase changes.
  */
 export class LocalCall {
   phase: Phase = ACQUIRING;
@@ -64,7 +64,7 @@ export class LocalCall {
     this.enter({ name: 'replied', reply });
   }
 
-  /** Whoever can still find this call would wait in vain: it has to be closed before. */
+  /** Close the call first: a duplicate that still found it would wait in vain. */
   end(): void {
     this.enter(GONE);
   }
@@ -90,7 +90,7 @@ export class LocalCall {
 
 const FIRST_POLL_MS = 25;
 const LONGEST_POLL_MS = 500;
-/** With a store that calls back, polling is only the net below. */
+/** With a store that calls back, polling is only the fallback. */
 const POLL_BESIDE_WATCH_MS = 1_000;
 
 interface Round {
@@ -100,8 +100,8 @@ interface Round {
 }
 
 /**
- * Waiting for owners in other processes. All duplicates of a record that wait in this process
- * share one round: one watch, one timer, and afterwards one question to the store.
+ * Waits for owners in other processes. All duplicates of a record that wait in this process share
+ * one round: one watch, one timer, and then one request to the store.
  */
 export class Rounds {
   private readonly rounds = new Map<string, Round>();
@@ -112,8 +112,8 @@ export class Rounds {
   ) {}
 
   /**
-   * @param round how often the caller has waited before; pauses grow with it
-   * @param leaseRemainingMs the end of the present lease is worth a look
+   * @param round how often the caller has already waited; pauses grow with it
+   * @param leaseRemainingMs when to look again at the latest, because the current lease ends then
    * @returns a function that leaves the round
    */
   join(id: string, round: number, leaseRemainingMs: number, wake: () => void): () => void {
@@ -129,7 +129,7 @@ export class Rounds {
     const round: Round = { waiters: new Set() };
     const end = (): void => this.end(id, round);
     round.unwatch = this.watch(id, end);
-    // The first pause is short in any case: the change may have come just before the watch.
+    // The first pause is always short, because the change may have come just before the watch.
     const pauseMs =
       round.unwatch !== undefined && number > 0
         ? POLL_BESIDE_WATCH_MS
@@ -147,7 +147,7 @@ export class Rounds {
     for (const wake of round.waiters) wake();
   }
 
-  /** A watch that fails leaves polling. */
+  /** If the watch fails, polling remains. */
   private watch(id: string, onChange: () => void): (() => void) | undefined {
     try {
       return this.store.watch?.(id, onChange);

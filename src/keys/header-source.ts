@@ -9,7 +9,7 @@ export const KEY_HEADER = 'Idempotency-Key';
 export const IF_MATCH_HEADER = 'If-Match';
 
 const NEW_KEY =
-  'Names the operation: a new one for every new operation, and the same one for every retry of it.';
+  'Names the operation. Send a new one with each operation, and the same one with every retry.';
 
 /** `token` of RFC 9110, section 5.6.2. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;

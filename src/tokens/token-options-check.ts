@@ -44,7 +44,7 @@ function checkSecrets(mode: 'stored' | 'signed', secrets: unknown): void {
       "Add mode: 'signed', or remove the secrets.",
     );
   }
-  const remedy = 'Make one with `openssl rand -base64 32`, and keep it where secrets are kept.';
+  const remedy = 'Make one with `openssl rand -base64 32`, and keep it with your other secrets.';
   const accepted = `a list of at least one secret, each of ${MIN_SECRET_BYTES} bytes or more`;
   if (!Array.isArray(secrets) || secrets.length === 0)
     throw wrongOption('tokens.secrets', secrets, accepted, remedy);

@@ -1,8 +1,11 @@
 import { HttpException, Inject, Injectable } from '@nestjs/common';
+import { isObservable } from 'rxjs';
+import { chain } from '../engine/awaitable.js';
 import type { Claim, Settlement } from '../engine/claim.js';
 import { IdempotencyEngine } from '../engine/engine.js';
 import type { Beginning, OperationPolicy, OperationRequest } from '../engine/operation.js';
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
+import { observableReturned } from '../handlers/not-protected.js';
 import { CurrentOperation, type OperationIdentity } from '../operation/current-operation.js';
 import { HandlerRun, handlerRuns } from '../operation/handler-run.js';
 import { IdempotencyException, restoredRefusal } from '../operation/idempotency.exception.js';
@@ -313,11 +316,17 @@ function runOf(call: ValueCall, claim: Claim | undefined, fn: unknown): HandlerR
   return new HandlerRun(call.method ?? fn, operation, claim, handlerRuns.getStore()?.alive);
 }
 
+function settledValue(value: unknown): unknown {
+  if (!isObservable(value)) return value;
+  throw observableReturned('The function given to IdempotencyService.run()');
+}
+
 /** Code that is no method. */
 const NOWHERE = { instance: undefined, name: '' };
 
 /** Where no handler is led to, the work is the handler. */
 async function workOf<T>({ method }: ValueCall, run: HandlerRun, fn: Work<T>): Promise<T> {
   const work = (): unknown => fn(run.operation);
-  return (method === undefined ? run.follow(work, NOWHERE) : work()) as T | Promise<T>;
+  if (method !== undefined) return work() as T | Promise<T>;
+  return run.follow(() => chain(work(), settledValue), NOWHERE) as T | Promise<T>;
 }

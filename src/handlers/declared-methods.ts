@@ -1,5 +1,6 @@
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
-import { wrongOption } from '../engine/configuration-error.js';
+import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
+import type { CallKind } from '../keys/call.js';
 import {
   DECORATED_METADATA,
   GENERATOR_METADATA,
@@ -160,21 +161,48 @@ const STREAMS: ReadonlySet<string> = new Set([
 
 /**
  * Refuses a method whose result has no one value: a stream has been read once it is on record, so that
- * the first caller would get nothing. Of a route, streams and iterables are replies like any other.
+ * the first caller would get nothing. Of a route, streams and iterables are replies like any other; what
+ * frameworks call may answer with an observable, which they subscribe to.
  *
  * @throws {@link IdempotencyConfigurationError}
  */
-export function checkResult({ type, name, methodName, made }: Declared): void {
+export function checkResult({ type, name, methodName, made }: Declared, kind: CallKind): void {
+  if (kind === 'http') return;
   const prototype = type.prototype as object;
   const returned: unknown = Reflect.getMetadata('design:returntype', prototype, methodName);
-  const isStream = typeof returned === 'function' && STREAMS.has(returned.name);
-  if (!isStream && !Reflect.hasMetadata(GENERATOR_METADATA, made)) return;
-  throw wrongOption(
+  const typeName = typeof returned === 'function' ? returned.name : '';
+  if (STREAMS.has(typeName)) {
+    throw manyValues(
+      `${name}, which returns a ${typeName}`,
+      'Return what the stream is made from, and open it outside of the protected method.',
+    );
+  }
+  if (kind === 'method' && isObservableType(returned)) {
+    throw manyValues(
+      `${name}, which returns an Observable`,
+      'Return a promise instead: lastValueFrom(observable).',
+    );
+  }
+  if (Reflect.hasMetadata(GENERATOR_METADATA, made)) {
+    throw manyValues(
+      `${name}, a generator`,
+      'Return the values as a list, or protect what is done for each of them with IdempotencyService.run().',
+    );
+  }
+}
+
+/** Also of another copy of RxJS, and a `Subject`. */
+function isObservableType(type: unknown): boolean {
+  for (let owner = type; typeof owner === 'function'; owner = Object.getPrototypeOf(owner))
+    if (owner.name === 'Observable') return true;
+  return false;
+}
+
+function manyValues(given: string, remedy: string): IdempotencyConfigurationError {
+  return wrongOption(
     '@Idempotent()',
-    isStream ? `${name}, which returns a ${returned.name}` : `${name}, a generator`,
+    given,
     'methods that return a value or a promise, and routes that return a StreamableFile',
-    isStream
-      ? 'Return what the stream is made from, and open it outside of the protected method.'
-      : 'Return the values as a list, or protect what is done for each of them with IdempotencyService.run().',
+    remedy,
   );
 }

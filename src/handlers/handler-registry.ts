@@ -327,7 +327,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     const layers = Reflect.getMetadata(OPTIONS_METADATA, method) as readonly IdempotentOptions[];
     checkAcknowledge(name, layers, endpoints);
     for (const endpoint of endpoints) {
-      if (endpoint.kind !== 'http') checkResult(declared);
+      checkResult(declared, endpoint.kind);
       const { kind, scopes } = endpoint;
       const declaration = { ...endpoint, name, method: made, classOptions, layers };
       const { handler, check } = this.resolver.resolve(declaration);

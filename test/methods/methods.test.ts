@@ -21,7 +21,7 @@ import {
   MemoryStore,
 } from 'nestjs-idempotency';
 import { Gate, unprotected } from 'nestjs-idempotency/testing';
-import { type Observable, of } from 'rxjs';
+import { defer, type Observable } from 'rxjs';
 
 interface Order {
   readonly id: string;
@@ -64,8 +64,20 @@ class Invoices {
 
   @Idempotent({ key: arg(0) })
   observe(id: string): Observable<string> | Promise<string> {
-    runs.push(id);
-    return of('first', 'last');
+    runs.push(`begun ${id}`);
+    return defer(async () => {
+      runs.push(`done ${id}`);
+      return id;
+    });
+  }
+
+  @Idempotent({ key: arg(0) })
+  async observeLater(id: string): Promise<Observable<string>> {
+    await Promise.resolve();
+    return defer(async () => {
+      runs.push(`done ${id}`);
+      return id;
+    });
   }
 
   @Idempotent({ key: arg(0), onDuplicate: 'reject' })
@@ -186,12 +198,24 @@ describe('a protected method of a provider', () => {
     expect(runs).toEqual(['fail 1', 'fail 2', 'fail 2']);
   });
 
-  test('answers with the last value of an observable', async () => {
-    const { invoices } = await start();
-    expect(await invoices.observe('A')).toBe('last');
-    expect(await invoices.observe('A')).toBe('last');
-    expect(runs).toEqual(['A']);
-  });
+  test.each(['observe', 'observeLater'] as const)(
+    'that answers with an observable is refused, and not called again: %s',
+    async (name) => {
+      const { invoices, ref } = await start();
+      const idempotency = ref.get(IdempotencyService, { strict: false });
+      for (const id of ['A', 'A', 'B']) {
+        const refusal: unknown = await Promise.resolve(invoices[name](id)).catch(
+          (error: unknown) => error,
+        );
+        expect(isIdempotencyError(refusal) && refusal.code).toBe('IDEMPOTENCY_NOT_PROTECTED');
+        expect((refusal as Error).message).toMatch(/Observable.+lastValueFrom/);
+      }
+      expect(runs).toEqual(name === 'observe' ? ['begun A'] : []);
+      const found = await idempotency.find({ scope: `Invoices.${name}`, key: 'A' });
+      expect(found?.state).not.toBe('in-flight');
+      expect(found?.state).not.toBe('completed');
+    },
+  );
 
   test('may call others: each has its own key', async () => {
     const { invoices } = await start();

@@ -10,6 +10,7 @@ import {
   SkipIdempotency,
 } from 'nestjs-idempotency';
 import { Readable } from 'node:stream';
+import { BehaviorSubject, Observable, of } from 'rxjs';
 
 let runs: string[];
 beforeEach(() => {
@@ -338,5 +339,24 @@ describe('the decorator refuses', () => {
       }
     }
     expect(await bootError([Shop])).toMatch(/Shop\.read, which returns a Readable/);
+  });
+
+  test('at boot, a method that returns an observable', async () => {
+    class Shop {
+      @Idempotent({ key })
+      pay(_id: string): Observable<number> {
+        return of(1);
+      }
+    }
+    class Listening {
+      @Idempotent({ key })
+      pay(_id: string): BehaviorSubject<number> {
+        return new BehaviorSubject(1);
+      }
+    }
+    expect(await bootError([Shop])).toMatch(
+      /Shop\.pay, which returns an Observable.+lastValueFrom/s,
+    );
+    expect(await bootError([Listening])).toMatch(/Listening\.pay, which returns an Observable/);
   });
 });

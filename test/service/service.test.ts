@@ -40,6 +40,7 @@ import {
 } from 'nestjs-idempotency/testing';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { inspect } from 'node:util';
+import { defer, lastValueFrom, of } from 'rxjs';
 import {
   boot,
   eventually,
@@ -304,6 +305,17 @@ describe('an error in run()', () => {
     expect(await failureOf(invoice(fail))).toBe(error);
     await expectRefused(invoice(fail), 'IDEMPOTENCY_REPLY_NOT_KEPT');
     expect(runs).toBe(1);
+  });
+
+  it('says that an observable is no value, before anybody has subscribed to it', async () => {
+    await start();
+    const work = (): unknown => defer(() => of(++runs));
+    const refused = service.run({ scope: 's', key: 'k' }, work);
+    await expect(refused).rejects.toThrow(/run\(\) has returned an Observable.+lastValueFrom/);
+    expect(runs).toBe(0);
+    expect(
+      await service.run({ scope: 's', key: 'k' }, () => lastValueFrom(defer(() => of(++runs)))),
+    ).toBe(1);
   });
 });
 

@@ -1,12 +1,12 @@
 import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
-import { isObservable, lastValueFrom } from 'rxjs';
+import { isObservable } from 'rxjs';
 import { type Outcome, ValueTransport } from '../../calls/value-transport.js';
 import { ValueOperations } from '../../calls/value-operations.js';
 import { chain } from '../../engine/awaitable.js';
 import { IdempotencyEngine } from '../../engine/engine.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
-import { notProtected } from '../../handlers/not-protected.js';
+import { notProtected, observableReturned } from '../../handlers/not-protected.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import { handlerRuns } from '../../operation/handler-run.js';
 import { adopt, type CalledMethod, type MethodCaller, started, stopped } from './instances.js';
@@ -18,6 +18,9 @@ export class MethodTransport
   extends ValueTransport<MethodCall>
   implements MethodCaller, OnModuleInit, OnApplicationShutdown
 {
+  /** Methods that have answered with an observable: none of them is called again. */
+  private readonly observed = new WeakSet<object>();
+
   constructor(
     engine: IdempotencyEngine,
     operations: ValueOperations,
@@ -67,14 +70,18 @@ export class MethodTransport
 
   private async protect(
     handler: ProtectedHandler,
-    { instance, name, args }: CalledMethod,
+    { method, instance, name, args }: CalledMethod,
     run: () => unknown,
   ): Promise<unknown> {
+    if (this.observed.has(method)) throw observableReturned(handler.name);
     const call = new MethodCall(handler.scope, args, handler.content?.(args));
-    const work = async (): Promise<unknown> => {
-      const value = await handlerRuns.getStore()!.follow(run, { instance, name });
-      return isObservable(value) ? lastValueFrom(value, { defaultValue: undefined }) : value;
+    const value = (returned: unknown): unknown => {
+      if (!isObservable(returned)) return returned;
+      this.observed.add(method);
+      throw observableReturned(handler.name);
     };
+    const work = async (): Promise<unknown> =>
+      handlerRuns.getStore()!.follow(() => chain(run(), value), { instance, name });
     let outcome: Outcome;
     try {
       return await this.run(

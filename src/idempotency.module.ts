@@ -1,4 +1,5 @@
 import {
+  type ConfigurableModuleAsyncOptions,
   type DynamicModule,
   Inject,
   Logger,
@@ -23,10 +24,9 @@ import { HandlerRegistry } from './handlers/handler-registry.js';
 import { HandlerResolver } from './handlers/handler-resolver.js';
 import { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './options/module-definition.js';
 import {
-  type ASYNC_OPTIONS_TYPE,
   ConfigurableModuleClass,
+  type IdempotencyModuleExtras,
   MODULE_OPTIONS_TOKEN,
-  type OPTIONS_TYPE,
 } from './options/module-definition.js';
 import {
   type IdempotencyModuleOptions,
@@ -130,7 +130,9 @@ export class IdempotencyModule
    * global modules and `imports` provide.
    */
   static override forRoot(
-    options: typeof OPTIONS_TYPE & Pick<ModuleMetadata, 'imports'> = {},
+    options: IdempotencyModuleOptions &
+      IdempotencyModuleExtras &
+      Pick<ModuleMetadata, 'imports'> = {},
   ): DynamicModule {
     const { imports = [], ...own } = options;
     const definition = super.forRoot(own);
@@ -147,7 +149,10 @@ export class IdempotencyModule
   }
 
   /** Registers the module with options from `useFactory`, `useClass` or `useExisting`. */
-  static override forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+  static override forRootAsync(
+    options: ConfigurableModuleAsyncOptions<IdempotencyModuleOptions, 'createIdempotencyOptions'> &
+      IdempotencyModuleExtras,
+  ): DynamicModule {
     const definition = super.forRootAsync(options);
     return {
       ...definition,

@@ -1,9 +1,12 @@
 // What every author needs: time, waiting, refusals, events.
 export type { Awaitable } from '../engine/awaitable.js';
 export { type CancelTimer, type Clock, systemClock } from '../engine/clock.js';
+export type { ConfigurationProblem } from '../engine/configuration-error.js';
+export type { DurationUnit } from '../engine/duration.js';
 export type {
   ClaimedEvent,
   CompletionFailedEvent,
+  EventBase,
   ExecutedEvent,
   HeldEvent,
   LeaseLostEvent,
@@ -54,7 +57,13 @@ export {
   type Unknown,
   type Unreadable,
 } from '../engine/store.js';
-export type { OperationManager, OperationManagers } from '../engine/transaction.js';
+export type {
+  OperationManager,
+  OperationManagers,
+  StoreTransaction,
+  TransactionalStore,
+  TransactionRequest,
+} from '../engine/transaction.js';
 export type {
   ErrorReply,
   HeaderField,
@@ -73,10 +82,13 @@ export type {
   Resources,
   ResourceValue,
   Unmet,
+  WorkTransaction,
+  WorkTransactions,
 } from '../engine/resource.js';
 export type { RowId, State } from '../options/strategy-options.js';
 
 // Strategies.
+export type { AbandonedDecision } from '../engine/operation.js';
 export type { RecoveredReply } from '../operation/recovery.js';
 export type {
   IdempotencyStrategyContract,
@@ -90,14 +102,15 @@ export { IdempotencyStrategy } from '../strategies/strategy-registry.js';
 export type { TokenRequest } from '../tokens/token.service.js';
 
 // Sources of keys, fingerprints.
-export type { Identifier } from '../keys/call.js';
+export type { CallKind, CallKinds, Identifier } from '../keys/call.js';
 export { canonicalJson, NotComparableError } from '../keys/canonical-json.js';
 export {
   type FingerprintDeclaration,
   type FingerprintFunction,
   requestFingerprint,
 } from '../keys/fingerprint.js';
-export { IfMatchSource } from '../keys/if-match.js';
+export type { CredentialDigest } from '../keys/credentials.js';
+export { type ExpectedTags, IfMatchSource } from '../keys/if-match.js';
 export { directKey, type DirectKey, MAX_KEY_LENGTH } from '../keys/key-part.js';
 export {
   type BodyPath,
@@ -112,6 +125,7 @@ export {
 } from '../keys/key-source.js';
 export type { PrincipalFunction } from '../keys/principal.js';
 export {
+  type FingerprintProblem,
   FingerprintUnavailableError,
   isFingerprintUnavailableError,
 } from '../keys/request-body.js';

@@ -1,8 +1,15 @@
 import { wrongOption } from './configuration-error.js';
 
-const MS_PER_UNIT = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+/** Milliseconds, seconds, minutes, hours, days. */
+export type DurationUnit = 'ms' | 's' | 'm' | 'h' | 'd';
 
-type DurationUnit = keyof typeof MS_PER_UNIT;
+const MS_PER_UNIT = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+} as const satisfies Record<DurationUnit, number>;
 
 /** Milliseconds, or a number with its unit: `250`, `'250ms'`, `'10s'`, `'5m'`, `'1.5h'`, `'30d'`. */
 export type Duration = number | `${number}${DurationUnit}`;

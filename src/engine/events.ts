@@ -1,7 +1,8 @@
 import type { OperationRequest } from './operation.js';
 import type { IdempotencyErrorCode } from './refusals.js';
 
-interface EventBase {
+/** What every event of an operation names. */
+export interface EventBase {
   /** `METHOD /route/template`, or the scope that was given. */
   readonly scope: string;
   /** Name of the strategy. */
@@ -10,7 +11,6 @@ interface EventBase {
   readonly id: string;
 }
 
-/** What every event of an operation names. */
 export function subjectOf({ scope, id, policy }: OperationRequest): EventBase {
   return { scope, strategy: policy.strategy, id };
 }

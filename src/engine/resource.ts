@@ -119,6 +119,7 @@ export interface WorkTransaction {
   rollback(): Promise<void>;
 }
 
+/** Where transactions of the work alone come from. */
 export interface WorkTransactions {
   begin(): Promise<WorkTransaction>;
 }

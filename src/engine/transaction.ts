@@ -36,6 +36,7 @@ export interface StoreTransaction {
   run<T>(work: () => T): T;
 }
 
+/** Which transaction to begin. */
 export interface TransactionRequest {
   /** Name of the data source; absent for the store's own. */
   readonly source: string | undefined;

@@ -189,7 +189,7 @@ export class FingerprintUnavailableError extends Error {
 }
 
 /** What could not be read, and what would help. */
-interface FingerprintProblem {
+export interface FingerprintProblem {
   /** The part of the request. */
   readonly what: string;
   /** What is wrong with it, as a clause. */

@@ -33,16 +33,16 @@ export interface IdempotencyStrategies {
   queue: QueueStrategyOptions;
 }
 
-/** `true` stands for a strategy that has no options of its own. */
-type OwnOptions<Declared> = Declared extends object ? Declared : unknown;
-
-/** What `@Idempotent()` takes: the common options, and those of the strategy that is named. */
+/**
+ * What `@Idempotent()` takes: the common options, and those of the strategy that is named. `true`
+ * stands for a strategy that has no options of its own.
+ */
 export type IdempotentDeclaration =
   | (IdempotentOptions & { readonly strategy?: 'unique-key' })
   | {
       [Name in keyof IdempotencyStrategies]: IdempotentOptions & {
         readonly strategy: Name;
-      } & OwnOptions<IdempotencyStrategies[Name]>;
+      } & (IdempotencyStrategies[Name] extends object ? IdempotencyStrategies[Name] : unknown);
     }[keyof IdempotencyStrategies];
 
 /** Options that every strategy has, and the module's `defaults` for them. */

@@ -23,7 +23,7 @@ export interface IdempotencyModuleExtras {
   tokenController?: boolean | TokenControllerOptions;
 }
 
-export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, OPTIONS_TYPE, ASYNC_OPTIONS_TYPE } =
+export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } =
   new ConfigurableModuleBuilder<IdempotencyModuleOptions>()
     .setClassMethodName('forRoot')
     .setFactoryMethodName('createIdempotencyOptions')

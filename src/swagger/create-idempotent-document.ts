@@ -12,10 +12,6 @@ import type { OpenAPIObject, Operation } from './open-api.js';
 import { describeOperation, describeTokenRoute } from './operations.js';
 import { declareProblem } from './responses.js';
 
-type Create = typeof SwaggerModule.createDocument;
-
-/** Methods that only read: they ignore a key. */
-
 /**
  * As `SwaggerModule.createDocument()`, with what `@Idempotent()` means to clients: where the key is
  * sent, how long a reply is kept, how a replay is told, and every refusal. What the application says
@@ -32,8 +28,8 @@ type Create = typeof SwaggerModule.createDocument;
  */
 export function createIdempotentDocument(
   app: INestApplication,
-  config: Parameters<Create>[1],
-  options?: Parameters<Create>[2],
+  config: Parameters<typeof SwaggerModule.createDocument>[1],
+  options?: Parameters<typeof SwaggerModule.createDocument>[2],
 ): OpenAPIObject {
   const [registry, moduleOptions] = providersOf(app);
   const handlers = registry.httpHandlers();

@@ -19,4 +19,4 @@ export {
   throwBefore,
 } from './faults.js';
 export { ManualClock } from './manual-clock.js';
-export { assertCovered, unprotected } from './protection.js';
+export { assertCovered, type Covered, unprotected } from './protection.js';

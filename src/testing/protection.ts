@@ -2,7 +2,7 @@ import { bypass } from '../operation/handler-run.js';
 import type { CoverageEntry } from '../handlers/coverage.js';
 
 /** What knows the handlers of an application: its `IdempotencyService`. */
-interface Covered {
+export interface Covered {
   coverage(): readonly CoverageEntry[];
 }
 

@@ -1,3 +1,9 @@
 export { RedisStore, type RedisStoreOptions } from './redis.store.js';
 export type { IoredisClient } from './ioredis-connection.js';
-export type { NodeRedisClient } from './node-redis-connection.js';
+export type {
+  CommandOptions,
+  NodeRedisClient,
+  NodeRedisCluster,
+  NodeRedisSingle,
+  NodeRedisSubscriber,
+} from './node-redis-connection.js';

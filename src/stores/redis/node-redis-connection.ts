@@ -9,13 +9,15 @@ import {
 /** The part of node-redis (`redis` 5 and 6; client and cluster) that the store uses. */
 export type NodeRedisClient = NodeRedisSingle | NodeRedisCluster;
 
-interface NodeRedisSingle {
+/** A client of one server, or of Sentinel. */
+export interface NodeRedisSingle {
   readonly options?: object;
   sendCommand(args: (string | Buffer)[], options?: CommandOptions): Promise<unknown>;
   duplicate(): NodeRedisSubscriber;
 }
 
-interface NodeRedisCluster {
+/** A client of a Cluster. */
+export interface NodeRedisCluster {
   readonly _options?: object;
   sendCommand(
     firstKey: string | undefined,
@@ -27,7 +29,8 @@ interface NodeRedisCluster {
   duplicate(): NodeRedisSubscriber;
 }
 
-interface NodeRedisSubscriber {
+/** The connection that a store hears of changes on. */
+export interface NodeRedisSubscriber {
   connect(): Promise<unknown>;
   on(event: 'error', listener: () => void): unknown;
   subscribe(channel: string, listener: () => void): Promise<unknown>;
@@ -35,7 +38,8 @@ interface NodeRedisSubscriber {
   destroy(): unknown;
 }
 
-interface CommandOptions {
+/** What the store asks of a command. */
+export interface CommandOptions {
   readonly typeMapping?: Record<number, unknown>;
 }
 

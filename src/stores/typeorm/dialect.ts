@@ -10,6 +10,7 @@ export type Statements<D extends Dialect = Dialect> = Readonly<
   Record<keyof (typeof SQL)[D], Statement>
 >;
 
+/** Where the records are. */
 export interface TableName {
   readonly table: string;
   readonly schema?: string;

@@ -3,10 +3,10 @@ import { type Awaitable, isPending } from '../engine/awaitable.js';
 import type { ErrorDecision } from '../options/idempotency.options.js';
 import type { ProtectedHandler } from '../handlers/protected-handler.js';
 
-/** Conditions that pass: time-out, conflict, locked, too early, too many requests. */
+/** Conditions that may pass: timeout, conflict, locked, too early, too many requests. */
 const PASSING_CONDITIONS: ReadonlySet<number> = new Set([408, 409, 423, 425, 429]);
 
-/** True for a status that repeats when the same call is repeated. */
+/** True for a status that a repeat of the same call gets again. */
 export function isDeterministic(status: number): boolean {
   return status < 500 && !PASSING_CONDITIONS.has(status);
 }
@@ -17,8 +17,8 @@ export function statusOf(error: unknown): number {
 }
 
 /**
- * What becomes of an operation that failed after its handler began. An `onError` that fails
- * itself, or answers with anything else, decides nothing, so the operation is held.
+ * Decides what happens to an operation that failed after its handler began. If `onError` itself
+ * fails, or returns anything else, nothing is decided and the operation is held.
  */
 export function decideOnFailure(
   { onError }: Pick<ProtectedHandler, 'onError'>,

@@ -18,37 +18,37 @@ import { recovery } from './recovery-call.js';
 /** A call on its way through a transport. */
 export interface TransportCall extends IdempotentCall {
   principal: string | undefined;
-  /** The handler's; with several layers, that of the operation as soon as it is known. */
+  /** The handler's scope; with several layers, that of the operation as soon as it is known. */
   scope: string;
-  /** The outermost layer's, as soon as it is known. */
+  /** The outermost layer's key, as soon as it is known. */
   key: string | undefined;
   /** False once nobody waits for the answer any more. */
   readonly isWanted?: () => boolean;
-  /** True once the pipeline has gone on without it; nothing must run for such a call. */
+  /** True once the pipeline has continued without this call. Then nothing may run for it. */
   readonly isLeft?: () => boolean;
-  /** Where interceptors may come more than once. */
+  /** Present if interceptors may subscribe more than once. */
   passage?: Passage;
 }
 
-/** Why a call is refused, beside the code. */
+/** Why a call is refused, beyond the code. */
 export type RefusalReason = Partial<Pick<Refused, 'retryAfterMs' | 'cause' | 'unmet'>>;
 
-/** What a transport says of its calls. */
+/** What a transport says about its calls. */
 export interface CallForm<Call extends TransportCall> {
-  /** What an application gave as the reply of an operation, in the form that is replayed. */
+  /** Encodes the reply that the application gave for an operation, in the form that is replayed. */
   encodeRecovered(reply: RecoveredReply): Uint8Array;
-  /** Told of a call of whom nobody knows who makes it. */
+  /** Called for a call whose caller cannot be identified. */
   unknownCaller?(call: Call, handler: ProtectedHandler): void;
-  /** True when the present code is part of the operation with this record already. */
+  /** True if the current code is already part of the operation with this record. */
   joins?(id: string): boolean;
 }
 
-/** The call belongs to an operation that is running around it. */
+/** The call is part of an operation that is already running. */
 interface Joined {
   readonly outcome: 'joined';
 }
 
-/** What the strategies of a call have to say of its end. */
+/** What the strategies of a call contribute to its end. */
 export type Endings = Pick<StrategyCall, 'headers' | 'answer' | 'onError' | 'onRefused'>;
 
 /** What the engine has decided, and how the call ends. */
@@ -60,16 +60,18 @@ const logger = new Logger('Idempotency');
 
 const JOINED: Begun = { beginning: { outcome: 'joined' } };
 
-/** What one layer makes of a call. */
+/** The operation that one layer makes from a call. */
 interface LayerOperation {
   readonly key: string;
   readonly request: OperationRequest;
   readonly own?: StrategyCall;
 }
 
-/** Makes operations of calls: their keys, fingerprints and preconditions. The same for every transport. */
+/**
+ * Makes operations from calls: keys, fingerprints and preconditions. The same for every transport.
+ */
 export class Operations<Call extends TransportCall> {
-  /** The scopes of which it was told that callers send content that nobody reads. */
+  /** The scopes that were already logged because nothing parses the content that callers send. */
   private readonly unparsed = new Set<string>();
 
   constructor(
@@ -79,7 +81,7 @@ export class Operations<Call extends TransportCall> {
   ) {}
 
   /**
-   * Keys that are sent in the head are there and well formed. No I/O.
+   * Checks that keys in the head are present and well formed. No I/O.
    *
    * @throws {@link IdempotencyException}
    */
@@ -94,7 +96,8 @@ export class Operations<Call extends TransportCall> {
   }
 
   /**
-   * Asks the engine what becomes of the call; `undefined` for a call that has no key and needs none.
+   * Asks the engine what happens to the call; `undefined` for a call that has no key and needs
+   * none.
    *
    * @throws {@link IdempotencyException}
    */
@@ -107,7 +110,7 @@ export class Operations<Call extends TransportCall> {
     });
   }
 
-  /** A refusal that the engine does not know of. */
+  /** A refusal that does not come from the engine. */
   refuse(
     call: Call,
     { policy }: Pick<ProtectedLayer, 'policy'>,
@@ -122,12 +125,15 @@ export class Operations<Call extends TransportCall> {
     return this.exception(call, code, reason);
   }
 
-  /** The error that answers the call. What no caller can mend is told to whoever runs the application. */
+  /**
+   * The error that answers the call. If no caller can fix the cause, it is logged for operators.
+   */
   exception(call: Call, code: IdempotencyErrorCode, reason: RefusalReason): IdempotencyException {
     const exception = exceptionOf(code, reason, this.problemBaseUrl);
     if (exception.getStatus() === 500)
       logger.error(`${code} on ${call.scope}: ${messageOf(reason.cause)}`);
-    // Callers send what they like: once is enough for whoever wants to read such content.
+    // Callers may send anything, so one warning is enough for operators who want to read such
+    // content.
     else if (code === 'IDEMPOTENCY_CONTENT_NOT_PARSED' && !this.unparsed.has(call.scope)) {
       this.unparsed.add(call.scope);
       logger.warn(`${code} on ${call.scope}: ${messageOf(reason.cause)}`);
@@ -160,7 +166,7 @@ export class Operations<Call extends TransportCall> {
       if (operation !== undefined) operations.push(operation);
     }
     if (operations.length === 0) return undefined;
-    // A lock is no operation: what the call is known by lies around or within it.
+    // A lock is not an operation, so another layer gives the call its identity.
     const known = operations.find(({ request }) => request.policy.keepsReply) ?? operations[0]!;
     call.key = known.key;
     if (known !== operations[0]) call.scope = known.request.scope;
@@ -172,7 +178,9 @@ export class Operations<Call extends TransportCall> {
     };
   }
 
-  /** What a layer makes of the call; `undefined` when it has no key, and needs none. */
+  /**
+   * The operation that a layer makes from the call; `undefined` if it has no key and needs none.
+   */
   private operation(
     call: Call,
     layer: ProtectedLayer,
@@ -236,7 +244,7 @@ export class Operations<Call extends TransportCall> {
     return this.refuse(call, layer, layer.refusals.missing ?? 'IDEMPOTENCY_KEY_REQUIRED');
   }
 
-  /** Runs a part that may fail in ways that have an answer of their own, at once or later. */
+  /** Runs a part whose failures may have their own refusals, at once or later. */
   private orRefuse<T>(call: Call, layer: ProtectedLayer, run: () => Awaitable<T>): Awaitable<T> {
     const refuse = (cause: unknown): never => {
       const code = refusalOf(cause, layer);
@@ -251,13 +259,13 @@ export class Operations<Call extends TransportCall> {
   }
 }
 
-/** The exception for a refusal, whatever carries it to the caller. */
+/** The exception for a refusal, for every transport. */
 export function exceptionOf(
   code: IdempotencyErrorCode,
   { retryAfterMs, cause, unmet }: RefusalReason,
   problemBaseUrl: string | undefined,
 ): IdempotencyException {
-  // A strategy with a refusal of its own says the same of every key that is none.
+  // A strategy with its own refusal gives the same answer for every invalid key.
   const isAboutKey = code === 'IDEMPOTENCY_KEY_INVALID' && isInvalidKeyError(cause);
   return new IdempotencyException(code, {
     retryAfterMs,
@@ -271,7 +279,7 @@ export function exceptionOf(
 
 type Headers = Readonly<Record<string, string>>;
 
-/** Of several strategies, the outermost that has something to say; the headers of all. */
+/** Of several strategies, the outermost that has something to contribute; the headers of all. */
 function endingsOf(own: readonly StrategyCall[]): Endings {
   const hasHeaders = own.some(({ headers }) => headers !== undefined);
   return {
@@ -284,7 +292,7 @@ function endingsOf(own: readonly StrategyCall[]): Endings {
   };
 }
 
-/** What the strategy has to say of this call, over what it says of all. */
+/** What the strategy says about this call takes precedence over what it says about all calls. */
 function withStrategyCall(
   request: OperationRequest,
   { precondition, refuseUnknown, keepForMs = 0, keepsReply = true }: StrategyCall,
@@ -300,7 +308,7 @@ function withStrategyCall(
   };
 }
 
-/** What a key source or a fingerprint that failed means to the caller. */
+/** The refusal for a key source or a fingerprint that failed. */
 function refusalOf(error: unknown, { refusals }: ProtectedLayer): IdempotencyErrorCode | undefined {
   if (isInvalidKeyError(error)) return refusals.invalid ?? 'IDEMPOTENCY_KEY_INVALID';
   if (!isFingerprintUnavailableError(error)) return undefined;

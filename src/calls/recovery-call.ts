@@ -15,7 +15,7 @@ interface KnownIdentity {
   readonly principal: string | undefined;
 }
 
-/** Makes the engine's question out of the application's `recover`. */
+/** Turns the application's `recover` into the function that the engine calls. */
 export function recovery(
   recover: NonNullable<IdempotentOptions['recover']>,
   identity: KnownIdentity,

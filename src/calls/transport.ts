@@ -4,7 +4,7 @@ import type { Awaitable } from '../engine/awaitable.js';
 import type { ProtectedHandler } from '../handlers/protected-handler.js';
 import type { CallKind } from '../keys/call.js';
 
-/** What calls of one kind come in through, within Nest's pipeline. */
+/** Receives calls of one kind, within Nest's pipeline. */
 export interface Transport {
   readonly kind: CallKind;
   /** The guard's part: refuses what can be refused without any I/O. */

@@ -28,39 +28,41 @@ import { type Endings, exceptionOf } from './operations.js';
 import type { Passage } from './passage.js';
 import { encodeRecoveredValue, recovery } from './recovery-call.js';
 
-/** How values go on record, and come back, where more of them is kept than they hold. */
+/** How values are recorded and restored, if more is kept than the values themselves. */
 export interface ValueForm {
   keep(value: unknown): unknown;
   restore(kept: unknown): unknown;
 }
 
-/** How errors go on record, come back and refuse calls, where callers get them in a form of their own. */
+/**
+ * How errors are recorded, restored and thrown as refusals, if callers get them in a special form.
+ */
 export interface ErrorForm<Call = unknown> {
-  /** `undefined` for an error that is kept as everywhere. */
+  /** `undefined` for an error that is kept in the default form. */
   keep(error: unknown): unknown;
-  /** `undefined` for what is not of this form. */
+  /** `undefined` for anything that does not have this form. */
   restore(kept: unknown): Error | undefined;
-  /** How a refusal looks. */
+  /** What a refusal looks like. */
   refusal(exception: IdempotencyException, call: Call): Error;
 }
 
-/** The forms of errors that any code may end with, whatever it was called by. */
+/** The forms of errors that any code may end with, whatever called it. */
 export const ERROR_FORMS = Symbol.for('nestjs-idempotency:error-forms');
 
-/** What is known of a call while its work runs. */
+/** What is known about a call while its work runs. */
 export interface ValueCall extends OperationIdentity {
   readonly policy: OperationPolicy;
   readonly onError: IdempotentOptions['onError'];
   readonly endings?: Endings;
-  /** The handler that the work leads to: work that does not come so far leaves nothing behind. */
+  /** The handler that the work leads to. If the work does not reach it, no record remains. */
   readonly method?: unknown;
   readonly values?: ValueForm;
   readonly errors?: Pick<ErrorForm, 'keep' | 'restore'>;
-  /** Who waits for it, where that may change. */
+  /** Who waits for it, if that may change. */
   readonly passage?: Passage;
 }
 
-/** A call that did not come in through a transport: code runs it under a key that it names. */
+/** A call that did not come through a transport: code runs it with a key that it names. */
 export interface DirectCall extends ValueCall {
   readonly id: string;
   readonly key: string;
@@ -71,13 +73,15 @@ export interface DirectCall extends ValueCall {
 
 type Work<T> = (operation: IdempotentOperation) => T | PromiseLike<T>;
 
-/** An `HttpException` on record: what it takes to throw an equal one. */
+/** An `HttpException` on record: enough to throw an equal one. */
 interface KeptHttpError {
   readonly response: string | object;
   readonly status: number;
 }
 
-/** The one path of values: wherever a call came from, what its work returns is recorded and replayed. */
+/**
+ * The path of values: wherever a call came from, what its work returns is recorded and replayed.
+ */
 @Injectable()
 export class ValueOperations {
   readonly problemBaseUrl: string | undefined;
@@ -99,7 +103,7 @@ export class ValueOperations {
   }
 
   /**
-   * Does what the engine has decided.
+   * Carries out what the engine has decided.
    *
    * @throws {@link IdempotencyException} for every refusal, and what `fn` throws
    */
@@ -140,7 +144,7 @@ export class ValueOperations {
       isAnswering = answer !== undefined;
       if (answer !== undefined) value = (await answer(value, run.operation)).value as T;
     } catch (error) {
-      // What the strategy makes of it is part of the work.
+      // The strategy's answer is part of the work.
       await this.failed(call, claim, run, error, isAnswering);
       throw error;
     }
@@ -149,7 +153,7 @@ export class ValueOperations {
       await claim.release();
       return value;
     }
-    // Somebody has answered in the place of the handler.
+    // Something else answered in place of the handler.
     if (run.isSilent) {
       this.settleAtEnd(call, claim, run);
       return value;
@@ -158,7 +162,10 @@ export class ValueOperations {
     return this.winnerOr(await claim.complete(reply), value, call);
   }
 
-  /** What was thrown is the caller's; what becomes of the operation is decided by its handler. */
+  /**
+   * The caller gets what was thrown. What happens to the operation depends on how its handler
+   * ended.
+   */
   private async failed(
     call: ValueCall,
     claim: Claim,
@@ -172,7 +179,10 @@ export class ValueOperations {
     await this.fail(call, claim, error, isOfWork || run.failure !== undefined);
   }
 
-  /** The handler goes on although its caller has been answered: its own end settles the claim. */
+  /**
+   * The handler is still running although its caller has been answered. When it ends, the claim is
+   * settled.
+   */
   private settleAtEnd(call: ValueCall, claim: Claim, run: HandlerRun): void {
     run.onEnd(() => {
       if (!claim.isRunning) return;
@@ -185,17 +195,20 @@ export class ValueOperations {
     });
   }
 
-  /** A value that cannot be kept is the caller's mistake: the work may be repeated, so it is held. */
+  /**
+   * A value that cannot be kept is a mistake of the application. The work was done, so the
+   * operation is held.
+   */
   private async encode({ values }: ValueCall, claim: Claim, value: unknown): Promise<Uint8Array> {
     try {
       return encodeValueReply(values === undefined ? value : values.keep(value));
     } catch (error) {
-      await claim.hold('the value returned cannot be kept');
+      await claim.hold('the returned value cannot be kept');
       throw error;
     }
   }
 
-  /** @param mayRunAgain false for a handler that has succeeded: what failed is its reply */
+  /** @param mayRunAgain false for a handler that has succeeded, because only its reply failed */
   private async fail(
     call: ValueCall,
     claim: Claim,
@@ -235,7 +248,7 @@ export class ValueOperations {
   }
 
   /**
-   * What is on record, with errors as they were thrown.
+   * Reads what is on record, with errors as they were thrown.
    *
    * @throws {@link IdempotencyException} `IDEMPOTENCY_RECORD_UNREADABLE`
    */
@@ -291,7 +304,10 @@ export class ValueOperations {
     });
   }
 
-  /** An error that cannot be kept leaves the tombstone: the operation is not run again. */
+  /**
+   * For an error that cannot be kept, the record becomes a tombstone: the operation does not run
+   * again.
+   */
   private encodedError(error: unknown, { errors }: ValueCall): Uint8Array {
     try {
       return encodeErrorReply(errors?.keep(error) ?? this.keepable(error));
@@ -300,7 +316,9 @@ export class ValueOperations {
     }
   }
 
-  /** V8 keeps errors with name, message and stack; others need what they answer with as well. */
+  /**
+   * V8 serializes errors with name, message and stack. Some errors need more, such as their status.
+   */
   private keepable(error: unknown): unknown {
     for (const form of this.forms) {
       const kept = form.keep(error);
@@ -324,7 +342,7 @@ function settledValue(value: unknown): unknown {
 /** Code that is no method. */
 const NOWHERE = { instance: undefined, name: '' };
 
-/** Where no handler is led to, the work is the handler. */
+/** If the work leads to no handler, it is the handler itself. */
 async function workOf<T>({ method }: ValueCall, run: HandlerRun, fn: Work<T>): Promise<T> {
   const work = (): unknown => fn(run.operation);
   if (method !== undefined) return work() as T | Promise<T>;

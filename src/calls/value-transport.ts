@@ -12,15 +12,15 @@ import { Passage } from './passage.js';
 import type { Transport } from './transport.js';
 import type { ErrorForm, ValueForm, ValueOperations } from './value-operations.js';
 
-/** What the engine has made of a call; `undefined` for a call without a key. */
+/** What the engine decided about a call; `undefined` for a call without a key. */
 export type Outcome = Begun['beginning'] | undefined;
 
-/** A transport whose replies are values. It says what is special about its calls, and nothing else. */
+/** A transport whose replies are values. A subclass only says what is special about its calls. */
 export abstract class ValueTransport<Call extends TransportCall> {
   readonly encodeRecovered = encodeRecoveredValue;
-  /** How values are kept; absent where they are kept as they are. */
+  /** How values are kept; absent if they are kept as they are. */
   protected readonly values?: ValueForm;
-  /** How errors are kept, and how refusals look; absent where both are as they are thrown. */
+  /** How errors are kept and what refusals look like; absent if both stay as they are thrown. */
   protected readonly errors?: ErrorForm<Call>;
   private readonly operations: Operations<Call>;
 
@@ -31,10 +31,10 @@ export abstract class ValueTransport<Call extends TransportCall> {
     this.operations = new Operations(engine, this, valueOperations.problemBaseUrl);
   }
 
-  /** True when the present code is part of the operation with this record already. */
+  /** True if the current code is already part of the operation with this record. */
   joins?(id: string): boolean;
 
-  /** What becomes of operations that fail: what the application says, or else the transport. */
+  /** What happens to operations that fail: the application decides, or else the transport. */
   protected decision(onError: IdempotentOptions['onError']): IdempotentOptions['onError'] {
     return onError;
   }
@@ -42,8 +42,8 @@ export abstract class ValueTransport<Call extends TransportCall> {
   /**
    * Claims, then runs the work, replays or refuses.
    *
-   * @param told called with what the engine has decided, before that is done
-   * @param joined the work, where it is a part of an operation that is running
+   * @param told called with what the engine has decided, before it is carried out
+   * @param joined the work, if it is part of an operation that is already running
    * @throws {@link IdempotencyException} for every refusal, and what the work throws
    */
   protected async run(
@@ -75,7 +75,7 @@ export abstract class ValueTransport<Call extends TransportCall> {
       : this.valueOperations.goOn(beginning, running, work);
   }
 
-  /** An error as the caller gets it. */
+  /** An error in the form that the caller gets. */
   protected shown(error: unknown, call: Call): unknown {
     if (!isIdempotencyError(error)) return error;
     error.documentAt(this.valueOperations.problemBaseUrl);
@@ -84,7 +84,7 @@ export abstract class ValueTransport<Call extends TransportCall> {
   }
 }
 
-/** One whose calls come to handlers through Nest's pipeline. */
+/** A value transport whose calls reach handlers through Nest's pipeline. */
 export abstract class ValueInterceptor<Call extends TransportCall>
   extends ValueTransport<Call>
   implements Transport
@@ -96,14 +96,14 @@ export abstract class ValueInterceptor<Call extends TransportCall>
   /** How a call is read. */
   protected abstract read(context: ExecutionContext, handler: ProtectedHandler): Call;
 
-  /** Claims, then runs, replays or refuses; what the handler emits leaves once it is on record. */
+  /** Claims, then runs, replays or refuses. What the handler emits is sent once it is on record. */
   intercept(
     context: ExecutionContext,
     next: CallHandler,
     handler: ProtectedHandler,
   ): Observable<unknown> {
     const passage = this.passages.get(context);
-    // Registered globally as well: the first one has claimed.
+    // The interceptor is registered globally too: the first one has claimed.
     if (passage !== undefined && this.around.getStore() === passage) return next.handle();
     const scope = new AsyncResource('IdempotencyInterceptor');
     const answer = (current: Passage): Promise<unknown> =>
@@ -136,12 +136,12 @@ export abstract class ValueInterceptor<Call extends TransportCall>
     return listening;
   }
 
-  /** How what a handler emits becomes the value of its reply. */
+  /** Turns what a handler emits into the value of its reply. */
   protected collected(emitted: Observable<unknown>): Promise<unknown> {
     return lastValueFrom(emitted, { defaultValue: undefined });
   }
 
-  /** What the caller gets of the value of a reply. */
+  /** Turns the value of a reply into what the caller gets. */
   protected emitted(value: unknown): Observable<unknown> {
     return of(value);
   }

@@ -17,17 +17,17 @@ import { changesState } from '../transports/index.js';
 type Handler = (this: unknown, ...args: unknown[]) => unknown;
 
 /**
- * Makes a handler safe to retry: the work happens once, every retry gets the first reply. On a
- * method of a provider it does the same for every call: the method then answers with a promise.
+ * Makes a handler safe to retry: the work happens once, and every retry gets the first reply. It
+ * also works on a method of a provider, which then returns a promise.
  *
- * On a controller it covers the routes that change state (not GET, HEAD and other safe methods) and the handlers
- * of events, on a resolver of GraphQL the mutations; options of a handler are merged over those of
- * its class, and those over the module's `defaults`.
+ * On a controller class it covers the handlers of events and the routes that change state (not GET,
+ * HEAD and other safe methods). On a GraphQL resolver it covers the mutations. Options of a handler
+ * override those of its class, which override the module's `defaults`.
  *
- * Several on one handler are layers around it, outermost first: `unique-key` around `version`,
- * `lock` around anything. The handler runs when all of them let it.
+ * You can stack several on one handler, outermost first: `unique-key` around `version`, `lock`
+ * around anything. The handler runs if all of them allow it.
  *
- * @throws {@link IdempotencyConfigurationError} when the application boots, for a wrong option
+ * @throws {@link IdempotencyConfigurationError} when the application boots, for an invalid option
  *
  * @example
  * ```ts
@@ -77,12 +77,12 @@ function decorateMethod(
     // Frameworks protect the handlers that they call; a method of a provider protects itself.
     return callerOf(this, name).call({ method: handler, name, instance: this, args }, call);
   };
-  // Nest and stack traces show it.
+  // Nest and stack traces show this name.
   Object.defineProperty(handler, 'name', { value: original.name, configurable: true });
-  // What decorators below this one have left on the method.
+  // Copies what decorators below this one left on the method.
   for (const key of Reflect.getMetadataKeys(original))
     Reflect.defineMetadata(key, Reflect.getMetadata(key, original), handler);
-  // Checked at boot: a subscription of GraphQL may be one, because it needs no protection.
+  // Checked at boot, because a GraphQL subscription may be a generator: it needs no protection.
   if (isGenerator(original)) Reflect.defineMetadata(GENERATOR_METADATA, true, handler);
   descriptor.value = handler;
   const within = (Reflect.getMetadata(OPTIONS_METADATA, original) ?? []) as IdempotentOptions[];
@@ -117,7 +117,7 @@ function protectable(
   }
   if (Reflect.hasMetadata(SKIPPED_METADATA, value)) {
     throw unprotectable(
-      `${place}, which carries @SkipIdempotency() too`,
+      `${place}, which has @SkipIdempotency() too`,
       'Remove one of the two decorators.',
     );
   }
@@ -133,7 +133,7 @@ function unprotectable(given: string, remedy: string): IdempotencyConfigurationE
   );
 }
 
-/** Also inherited ones: the class that is decorated gets its own protected version of them. */
+/** Includes inherited methods: the decorated class gets its own protected versions of them. */
 function* stateChangingMethods(prototype: object): Generator<[string, PropertyDescriptor]> {
   const seen = new Set<string>(['constructor']);
   for (let owner: object | null = prototype; owner !== null && owner !== Object.prototype;) {

@@ -3,7 +3,7 @@ import { handlerRuns } from '../operation/handler-run.js';
 import type { IdempotentOperation } from '../operation/idempotent-operation.js';
 
 /**
- * The operation that the handler works on, as an {@link IdempotentOperation}; `undefined` on a
+ * The operation that the handler is running, as an {@link IdempotentOperation}; `undefined` on a
  * handler without `@Idempotent()`.
  *
  * @example

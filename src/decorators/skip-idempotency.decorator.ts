@@ -2,10 +2,11 @@ import { type IdempotencyConfigurationError, wrongOption } from '../engine/confi
 import { METHOD_METADATA, OPTIONS_METADATA, SKIPPED_METADATA } from '../options/metadata.js';
 
 /**
- * Says that a handler may run twice: `@Idempotent()` on its class passes it over, and `coverage()`
- * counts it as decided. On a class it says so of all its handlers.
+ * Says that a handler may run twice: `@Idempotent()` on its class skips it, and `coverage()` lists
+ * it as `skipped`. On a class, this applies to all its handlers.
  *
- * @throws {@link IdempotencyConfigurationError} beside an `@Idempotent()` of the same method or class
+ * @throws {@link IdempotencyConfigurationError} if the same method or class has `@Idempotent()`
+ *   too
  *
  * @example
  * ```ts
@@ -27,8 +28,8 @@ export function SkipIdempotency(): MethodDecorator & ClassDecorator {
 function contradiction(place: object): IdempotencyConfigurationError {
   return wrongOption(
     '@SkipIdempotency()',
-    `${(place as { readonly name: string }).name}, which carries @Idempotent() too`,
+    `${(place as { readonly name: string }).name}, which has @Idempotent() too`,
     'one of the two decorators',
-    'Remove the one that is not meant.',
+    'Remove one of them.',
   );
 }

@@ -24,11 +24,14 @@ export interface CoverageEntry {
   /** `ClassName.methodName`. */
   readonly name: string;
   /**
-   * `idempotent` with `@Idempotent()`, `skipped` with `@SkipIdempotency()`; `none` for a handler that
-   * changes state and says neither.
+   * `idempotent` with `@Idempotent()`, `skipped` with `@SkipIdempotency()`; `none` for a handler
+   * that changes state and has neither.
    */
   readonly protection: 'idempotent' | 'skipped' | 'none';
-  /** The namespaces of its keys; for a handler without protection, what it answers, such as `POST /payments`. */
+  /**
+   * The namespaces of its keys. For a handler without protection, what it handles, such as
+   * `POST /payments`.
+   */
   readonly scopes: readonly string[];
   /** Outermost first; empty without protection. */
   readonly strategies: readonly string[];
@@ -66,8 +69,8 @@ export class Coverage implements OnApplicationBootstrap {
     throw wrongOption(
       'coverage',
       mode,
-      'with handlers of which each that changes state is protected',
-      `Put @Idempotent(), or @SkipIdempotency() where it may run twice, on ${names.join('; ')}.`,
+      'if every handler that changes state is protected',
+      `Add @Idempotent(), or @SkipIdempotency() if it may run twice, to ${names.join('; ')}.`,
     );
   }
 

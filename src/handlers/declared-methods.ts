@@ -16,7 +16,9 @@ export interface Declared {
   /** `ClassName.methodName`. */
   readonly name: string;
   readonly methodName: string | symbol;
-  /** As the class has it now: decorators above `@Idempotent()` may have wrapped it once more. */
+  /**
+   * The method as the class has it now: decorators above `@Idempotent()` may have wrapped it again.
+   */
   readonly method: Method;
   /** What `@Idempotent()` made of it. */
   readonly made: object;
@@ -25,8 +27,8 @@ export interface Declared {
 /**
  * The protected methods of a class, its own and those that it inherits.
  *
- * @throws {@link IdempotencyConfigurationError} for a method that is meant to be protected, and is
- *   not: nobody would notice before something runs twice
+ * @throws {@link IdempotencyConfigurationError} for a method that should be protected but is not:
+ *   nobody would notice before something runs twice
  */
 export function declaredMethods(
   type: NewableFunction,
@@ -43,8 +45,8 @@ export function declaredMethods(
 }
 
 /**
- * Refuses an object that has put something else in the place of a method that its class protects,
- * such as `this.pay = this.pay.bind(this)`: frameworks call what they find on the object.
+ * Refuses an object that has replaced a protected method of its class, such as with
+ * `this.pay = this.pay.bind(this)`: frameworks call what they find on the object.
  *
  * @throws {@link IdempotencyConfigurationError}
  */
@@ -57,14 +59,17 @@ export function checkInstance(type: NewableFunction, instance: unknown): void {
     if (typeof method !== 'function' || !Reflect.hasMetadata(METHOD_METADATA, method)) continue;
     throw wrongOption(
       '@Idempotent()',
-      `${type.name}.${String(name)}, which the object replaces by a function of its own`,
-      'methods that stay as their class declares them',
-      'Do not assign to the method (this.pay = this.pay.bind(this)): bind it where it is handed on, or copy its metadata onto the function that takes its place.',
+      `${type.name}.${String(name)}, which the object replaces with its own function`,
+      'methods that objects do not replace',
+      'Do not assign to the method (this.pay = this.pay.bind(this)). Bind it where you pass it on, or copy its metadata to the function that replaces it.',
     );
   }
 }
 
-/** The class of a controller or provider, also of one that is given or made by a factory. */
+/**
+ * The class of a controller or provider, including one that is given as a value or made by a
+ * factory.
+ */
 export function classOf({
   metatype,
   isNotMetatype,
@@ -73,7 +78,7 @@ export function classOf({
   return isClass(isNotMetatype ? constructorOf(instance) : metatype);
 }
 
-/** The class of an object, also of one behind a proxy. */
+/** The class of an object, including one behind a proxy. */
 export function constructorOf(instance: unknown): unknown {
   if (typeof instance !== 'object' || instance === null) return undefined;
   return (Object.getPrototypeOf(instance) as { constructor?: unknown } | null)?.constructor;
@@ -85,7 +90,10 @@ export function isClass(type: unknown): NewableFunction | undefined {
   return typeof prototype === 'object' && prototype !== null ? type : undefined;
 }
 
-/** Every method of a class by its name, symbols too; the one that is called, not those it overrides. */
+/**
+ * Every method of a class by its name or symbol: the one that is called, not those that it
+ * overrides.
+ */
 export function* methodsOf(type: NewableFunction): Generator<[string | symbol, Method]> {
   const seen = new Set<string | symbol>(['constructor']);
   for (const prototype of prototypesOf(type)) {
@@ -127,30 +135,32 @@ function protectedMethod(
     throw wrongOption(
       '@Idempotent()',
       given,
-      'a method that no decorator above it replaces without copying its metadata',
+      'a method whose outer decorators copy its metadata',
       'Put @Idempotent() above that decorator.',
     );
   }
   if (overridden.some(isDecorated)) {
     throw wrongOption(
       '@Idempotent()',
-      `${given}, which overrides a protected method without the decorator`,
-      'overrides that say for themselves whether they are protected',
-      'Put @Idempotent() on the override (it may call super: that is one operation), or @SkipIdempotency() if it may run twice.',
+      `${given}, which overrides a protected method and has no decorator`,
+      'overrides with their own decorator',
+      'Put @Idempotent() on the override (if it calls super, that is still one operation), or @SkipIdempotency() if it may run twice.',
     );
   }
   if (Reflect.hasMetadata(OPTIONS_METADATA, target) && changesState(method)) {
     throw wrongOption(
       '@Idempotent()',
       given,
-      'a method of the class that carries the decorator',
-      'The class inherits it, but has a method of its own: decorate the class, or the method.',
+      'a method of the class that has the decorator',
+      'The class inherits the decorator, but overrides the method. Decorate the class or the method.',
     );
   }
   return undefined;
 }
 
-/** Return types, as TypeScript's `emitDecoratorMetadata` names them, that have no one value. */
+/**
+ * Return types, as TypeScript's `emitDecoratorMetadata` names them, that are not a single value.
+ */
 const STREAMS: ReadonlySet<string> = new Set([
   'Readable',
   'Duplex',
@@ -160,9 +170,9 @@ const STREAMS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Refuses a method whose result has no one value: a stream has been read once it is on record, so that
- * the first caller would get nothing. Of a route, streams and iterables are replies like any other; what
- * frameworks call may answer with an observable, which they subscribe to.
+ * Refuses a method whose result is not a single value: recording a stream would consume it, so the
+ * first caller would get nothing. For routes, streams and iterables are ordinary replies. Other
+ * handlers that frameworks call may return an observable, to which the framework subscribes.
  *
  * @throws {@link IdempotencyConfigurationError}
  */
@@ -174,7 +184,7 @@ export function checkResult({ type, name, methodName, made }: Declared, kind: Ca
   if (STREAMS.has(typeName)) {
     throw manyValues(
       `${name}, which returns a ${typeName}`,
-      'Return what the stream is made from, and open it outside of the protected method.',
+      'Return what the stream is made from, and open the stream outside the protected method.',
     );
   }
   if (kind === 'method' && isObservableType(returned)) {
@@ -186,12 +196,12 @@ export function checkResult({ type, name, methodName, made }: Declared, kind: Ca
   if (Reflect.hasMetadata(GENERATOR_METADATA, made)) {
     throw manyValues(
       `${name}, a generator`,
-      'Return the values as a list, or protect what is done for each of them with IdempotencyService.run().',
+      'Return the values as a list, or protect the work for each of them with IdempotencyService.run().',
     );
   }
 }
 
-/** Also of another copy of RxJS, and a `Subject`. */
+/** True for an `Observable`, even from another copy of RxJS, and for a `Subject`. */
 function isObservableType(type: unknown): boolean {
   for (let owner = type; typeof owner === 'function'; owner = Object.getPrototypeOf(owner))
     if (owner.name === 'Observable') return true;

@@ -6,25 +6,28 @@ import type { Schedule } from '../keys/key-source.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
 import { OPTIONS_METADATA } from '../options/metadata.js';
 
-/** Which of the scopes of a handler a request belongs to. */
+/** Tells which of a handler's scopes a request belongs to. */
 export type ScopeOfRequest = (request: IncomingRequest) => string;
 
-/** One way on which calls come to a method. */
+/** One way in which calls reach a method. */
 export interface Endpoint {
   readonly kind: CallKind;
-  /** The namespaces of its keys, the first of which stands for all; one, unless it is several routes. */
+  /**
+   * The namespaces of its keys, the first of which represents all. There is one, unless it has
+   * several routes.
+   */
   readonly scopes: readonly string[];
-  /** Of its routes, in the forms that HTTP frameworks know them in. */
+  /** The paths of its routes, in the forms that HTTP frameworks use. */
   readonly paths?: readonly string[];
-  /** Which of the scopes a request belongs to; absent when there is one. */
+  /** Which of the scopes a request belongs to; absent if there is only one. */
   readonly scopeOf?: ScopeOfRequest;
-  /** Callers get values of the handler, which a serializer further out would change. */
+  /** Callers get the handler's values, which an outer serializer would change. */
   readonly answersValues?: boolean;
-  /** What is known of it as a handler of messages. */
+  /** What is known about it as a handler of messages. */
   readonly message?: MessageEndpoint;
   /** The timer that calls it. */
   readonly schedule?: Schedule;
-  /** What of its arguments a retry must repeat, where that is not all of them. */
+  /** Which part of its arguments a retry must repeat, if not all of them. */
   readonly content?: (args: readonly unknown[]) => unknown;
 }
 
@@ -34,16 +37,16 @@ export interface MessageEndpoint {
   readonly patterns: readonly string[];
   /** Nobody waits for a reply. */
   readonly isEvent: boolean;
-  /** Nest's number of the only transport it is for; `undefined` for all of them. */
+  /** Nest's number of its only transport; `undefined` if it handles all of them. */
   readonly transport: unknown;
 }
 
 export type Method = (...args: never[]) => unknown;
 
-/** A method of a class, as endpoints are found for it. */
+/** A method of a class, for which endpoints are looked up. */
 export interface HostedMethod {
   readonly type: NewableFunction;
-  /** Those that mount the class. */
+  /** The modules that mount the class. */
   readonly modules: readonly (NewableFunction | undefined)[];
   /** `ClassName.methodName`. */
   readonly name: string;
@@ -51,41 +54,47 @@ export interface HostedMethod {
   readonly method: Method;
 }
 
-/** What is known of the application while it boots. */
+/** What is known about the application while it boots. */
 export interface Boot {
   readonly config: ApplicationConfig;
   /** Nest's id of the application, which it puts into some metadata keys. */
   readonly applicationId: string;
   warn(warning: string): void;
-  /** A provider of this module. Not before the application is there. */
+  /** A provider of this module. Not available before the application is created. */
   get<T>(type: Type<T>): T;
 }
 
-/** Finds the endpoints of one transport. Knows classes and their metadata only. */
+/** Finds the endpoints of one transport. It only knows classes and their metadata. */
 export interface EndpointReader {
   readonly kind: CallKind;
-  /** What its handlers are called in lists. */
+  /** The word for its handlers in lists. */
   readonly word: CallKinds[CallKind];
-  /** The kind of classes that it looks at. Of several for providers, the first that finds one counts. */
+  /**
+   * The kind of classes that it reads. If several readers read providers, the first that finds an
+   * endpoint wins.
+   */
   readonly hosts: 'controllers' | 'providers';
   /**
-   * The endpoint of a method: `undefined` when it has none, `safe` when it needs no protection.
+   * The endpoint of a method: `undefined` if it has none, `safe` if it needs no protection.
    *
    * @throws {@link IdempotencyConfigurationError} for one that cannot be protected
    */
   read(hosted: HostedMethod, boot: Boot): Endpoint | 'safe' | undefined;
-  /** What a method without protection answers, such as `POST /payments`; nothing where it answers no such calls. */
+  /**
+   * What a method without protection handles, such as `POST /payments`; nothing if it handles no
+   * such calls.
+   */
   answers?(hosted: HostedMethod, boot: Boot): readonly string[];
   /** True for a method that a decorator on its class covers. */
   changesState?(method: object): boolean;
-  /** True for the class of a provider that may carry the decorator itself. */
+  /** True for a provider class that may have the decorator itself. */
   isHost?(type: NewableFunction): boolean;
 }
 
 /** The readers of all transports. */
 export const ENDPOINT_READERS = Symbol.for('nestjs-idempotency:endpoint-readers');
 
-/** On which ways calls come to the protected methods of an application. */
+/** Finds out how calls reach the protected methods of an application. */
 export class Endpoints implements Boot {
   private readonly logger = new Logger('Idempotency');
   private readonly ofProviders: readonly EndpointReader[];
@@ -112,7 +121,7 @@ export class Endpoints implements Boot {
   }
 
   /**
-   * Of a controller's method. Nothing for one that needs no protection.
+   * The endpoints of a controller's method. None if it needs no protection.
    *
    * @throws {@link IdempotencyConfigurationError}
    */
@@ -125,7 +134,7 @@ export class Endpoints implements Boot {
   }
 
   /**
-   * Of a provider's method. Nothing for one that needs no protection.
+   * The endpoints of a provider's method. None if it needs no protection.
    *
    * @throws {@link IdempotencyConfigurationError}
    */
@@ -137,7 +146,7 @@ export class Endpoints implements Boot {
     throw notAHandler(hosted.name);
   }
 
-  /** True for the class of a provider that frameworks call themselves. */
+  /** True for a provider class that frameworks call themselves. */
   isHost(type: NewableFunction): boolean {
     return this.ofProviders.some((reader) => reader.isHost?.(type) === true);
   }
@@ -146,7 +155,10 @@ export class Endpoints implements Boot {
   readonly changesState = (method: object): boolean =>
     this.readers.some((reader) => reader.changesState?.(method) === true);
 
-  /** @throws {@link IdempotencyConfigurationError} for a class that only its methods could carry it for */
+  /**
+   * @throws {@link IdempotencyConfigurationError} for a class whose methods must have the
+   *   decorator instead
+   */
   checkProvider(type: NewableFunction): void {
     if (!Reflect.hasMetadata(OPTIONS_METADATA, type) || this.isHost(type)) return;
     throw wrongOption(
@@ -158,7 +170,10 @@ export class Endpoints implements Boot {
   }
 }
 
-/** @throws {@link IdempotencyConfigurationError} for `acknowledge` where there is nothing to acknowledge */
+/**
+ * @throws {@link IdempotencyConfigurationError} for `acknowledge` on a handler that has nothing
+ *   to acknowledge
+ */
 export function checkAcknowledge(
   name: string,
   layers: readonly IdempotentOptions[],
@@ -169,8 +184,8 @@ export function checkAcknowledge(
   throw wrongOption(
     `acknowledge of ${name}`,
     given,
-    'nothing on what handles no messages',
-    'Remove the option.',
+    'nothing',
+    'Only handlers of messages take this option. Remove it.',
   );
 }
 

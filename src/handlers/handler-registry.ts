@@ -34,18 +34,20 @@ import type { ProtectedHandler } from './protected-handler.js';
 import { ScopeOwners } from './scopes.js';
 import { checkSerializer } from './serializer-check.js';
 
-/** By what `@Idempotent()` made, then by class: a method may be inherited by several classes. */
+/**
+ * By the function that `@Idempotent()` made, then by class: several classes may inherit a method.
+ */
 type HandlersByMethod = Map<unknown, Map<unknown, ProtectedHandler>>;
 
-/** What a call of a method of an object is. */
+/** How a call of a method is protected. */
 export type MethodProtection =
   | ProtectedHandler
-  /** It does not change state: nothing to protect. */
+  /** It does not change state, so there is nothing to protect. */
   | 'safe'
-  /** A route, a message or a field, which only its framework may call. */
+  /** A handler of a route, a message or a field, which only its framework may call. */
   | 'framework';
 
-/** A context of a handler without the decorator, or of one that needs no protection. */
+/** The context of a handler that has no decorator or needs no protection. */
 const UNPROTECTED = null;
 
 /** All protected handlers of an application, found and checked before the first call. */
@@ -53,12 +55,12 @@ const UNPROTECTED = null;
 export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   /** By the kind of their calls. */
   private readonly handlers = new Map<string, HandlersByMethod>();
-  /** What contexts were found to be, by the function that the framework calls and its class. */
+  /** What was found for each context, by the function that the framework calls and its class. */
   private readonly contexts = new Map<
     string,
     Map<unknown, Map<unknown, ProtectedHandler | typeof UNPROTECTED>>
   >();
-  /** Those of routes, by the function that the framework calls. */
+  /** The handlers of routes, by the function that the framework calls. */
   private readonly routes: HandlersByMethod = new Map();
   private readonly safe = new WeakSet<object>();
   private readonly seen = new Set<NewableFunction>();
@@ -83,7 +85,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     this.endpoints = new Endpoints(readers, config, modules, moduleRef);
   }
 
-  /** @throws {@link IdempotencyConfigurationError} for the first wrong declaration */
+  /** @throws {@link IdempotencyConfigurationError} for the first invalid declaration */
   async onModuleInit(): Promise<void> {
     this.discover();
     this.isBooted = true;
@@ -91,7 +93,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   }
 
   /**
-   * Others may have replaced methods in hooks of theirs.
+   * Checks again, because other hooks may have replaced methods.
    *
    * @throws {@link IdempotencyConfigurationError} for a method that has lost its protection
    */
@@ -104,12 +106,12 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   }
 
   /**
-   * How the handler of a context is protected; `undefined` when it carries no `@Idempotent()`, or
-   * needs no protection. What a framework calls is known by its metadata, which instrumentation
-   * copies onto the functions that it puts around handlers.
+   * How the handler of a context is protected; `undefined` if it has no `@Idempotent()` or needs no
+   * protection. The function that a framework calls is recognised by its metadata, which
+   * instrumentation copies to the functions that it wraps around handlers.
    *
-   * @throws {@link IdempotencyException} `IDEMPOTENCY_NOT_PROTECTED` for one that carries it, and cannot
-   *   be protected
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_NOT_PROTECTED` for a handler that has it
+   *   but cannot be protected
    */
   of(context: ExecutionContext): ProtectedHandler | undefined {
     const kind = context.getType<string>();
@@ -119,15 +121,15 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     return (known === undefined ? this.find(kind, callback, type) : known) ?? undefined;
   }
 
-  /** True when there are handlers of this kind. */
+  /** True if there are handlers of this kind. */
   has(kind: CallKind): boolean {
     this.discover();
     return this.handlers.has(kind);
   }
 
   /**
-   * All that handle requests, by their methods and then by their classes. Before the application
-   * has booted, its prefix and versions may still change: what is found then is not kept.
+   * All handlers of requests, by method and then by class. Before the application has booted, its
+   * prefix and versions may still change, so what is found then is not kept.
    */
   httpHandlers(): ReadonlyMap<unknown, ReadonlyMap<unknown, ProtectedHandler>> {
     if (this.isBooted) return this.routes;
@@ -137,28 +139,29 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     return early.routes;
   }
 
-  /** All of them. */
+  /** All handlers. */
   *all(): Generator<ProtectedHandler> {
     this.discover();
     for (const byMethod of this.handlers.values())
       for (const byType of byMethod.values()) yield* byType.values();
   }
 
-  /** All that calls of one kind come to. */
+  /** All handlers of one kind of calls. */
   *ofKind(kind: CallKind): Generator<ProtectedHandler> {
     this.discover();
     for (const byType of this.handlers.get(kind)?.values() ?? []) yield* byType.values();
   }
 
   /**
-   * What a call of a method means. Objects that were made after the application has booted (by lazy
-   * modules, factories, `ModuleRef.create()`) are resolved and checked when they are met.
+   * How a call of a method is protected. Objects that were made after boot (by lazy modules,
+   * factories, `ModuleRef.create()`) are resolved and checked at their first call.
    *
-   * @param made what `@Idempotent()` made of the method
-   * @throws {@link IdempotencyException} `IDEMPOTENCY_NOT_PROTECTED` for what cannot be protected
+   * @param made the function that `@Idempotent()` made from the method
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_NOT_PROTECTED` for a method that cannot be
+   *   protected
    */
   ofMethod(made: object, instance: unknown): Awaitable<MethodProtection> {
-    // Other modules may call it while the application boots.
+    // Other modules may call the method while the application boots.
     this.discover();
     const known = (): MethodProtection | undefined => this.protectionOf(made, instance);
     const type = isClass(constructorOf(instance));
@@ -171,7 +174,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     return Promise.resolve(registered).then(() => known() ?? undeclared(type));
   }
 
-  /** True for the scope of a handler of this kind. */
+  /** True if a handler of this kind has the scope. */
   hasScope(kind: CallKind, scope: string): boolean {
     return this.scopes.get(kind)?.has(scope) === true;
   }
@@ -186,7 +189,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     if (made !== undefined) {
       found = this.handlerOf(kind, made, type);
       if (found === undefined && this.isBooted) {
-        // A controller of a module that was loaded later.
+        // It may be a controller of a module that was loaded later.
         this.discoverAgain();
         found = this.handlerOf(kind, made, type);
       }
@@ -194,7 +197,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
         const name = `${type.name}.${(callback as { readonly name: string }).name}`;
         throw notProtected(
           name,
-          `no handler of ${name} is known for calls of the kind '${kind}'. Declare its class as a controller or provider of a module, and protect other kinds of calls with IdempotencyService.run().`,
+          `${name} is not known as a handler of ${kind} calls. Declare its class as a controller or provider of a module, and protect other kinds of calls with IdempotencyService.run().`,
         );
       }
     }
@@ -202,7 +205,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     return found;
   }
 
-  /** `undefined` when it is not known. */
+  /** `undefined` if it is not known. */
   private handlerOf(
     kind: string,
     made: object,
@@ -210,7 +213,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   ): ProtectedHandler | typeof UNPROTECTED | undefined {
     if (this.safe.has(made)) return UNPROTECTED;
     const handler = byClass(this.handlers.get(kind)?.get(made), type.prototype as object);
-    // Methods of providers protect themselves, whatever calls them.
+    // Provider methods protect themselves, whatever calls them.
     return handler ?? byClass(this.handlers.get('method')?.get(made), type.prototype as object);
   }
 
@@ -246,7 +249,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     this.discoverAgain();
   }
 
-  /** Everything that Nest knows and that is not registered yet. */
+  /** Registers everything that Nest knows and that is not registered yet. */
   private discoverAgain(): void {
     const controllers = new Map<NewableFunction, InstanceWrapper[]>();
     for (const wrapper of this.discovery.getControllers()) {
@@ -297,7 +300,9 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     all.then(isRight, () => undefined);
   }
 
-  /** Two objects of one class may work for different places: with one scope they share records. */
+  /**
+   * Two objects of one class may do different work, but with one scope they would share records.
+   */
   private checkOnlyProvider(type: NewableFunction, wrapper: InstanceWrapper): void {
     const other = this.providers.get(type);
     if (wrapper.isAlias || other === wrapper) return;
@@ -310,8 +315,8 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
       throw wrongOption(
         `scope of ${name}`,
         `two providers of ${type.name}`,
-        'one provider of the class, or a `scope` that says that its providers share records',
-        'Export the provider from one module and import that, give each provider a class of its own (class Eu extends Charges), or give the method a `scope`.',
+        'one provider of the class, or a `scope` if its providers are to share records',
+        'Export the provider from one module and import that module, give each provider its own class (class Eu extends Charges), or give the method a `scope`.',
       );
     }
   }
@@ -359,7 +364,7 @@ function add(
   handlers.set(method, byType.set(type, handler));
 }
 
-/** The handler of a class or of the nearest one that it inherits from. */
+/** The handler of a class, or of its nearest ancestor that has one. */
 function byClass(
   handlers: ReadonlyMap<unknown, ProtectedHandler> | undefined,
   prototype: object | null,
@@ -379,11 +384,11 @@ function byClass(
 function undeclared(type: NewableFunction | undefined): never {
   throw notProtected(
     type?.name ?? 'A method',
-    'its object is not of a class that declares the method. Call it on an instance of that class.',
+    'the class of its object does not declare it. Call it on an instance of its class.',
   );
 }
 
 function unresolved(name: string, cause: unknown): unknown {
   if (!(cause instanceof IdempotencyConfigurationError)) return cause;
-  return notProtected(name, `its declaration is wrong: ${cause.message}`, cause);
+  return notProtected(name, `its declaration is invalid: ${cause.message}`, cause);
 }

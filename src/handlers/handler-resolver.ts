@@ -41,7 +41,7 @@ export interface HandlerDeclaration extends Endpoint {
   readonly layers: readonly IdempotentOptions[];
 }
 
-/** A protected handler, and what its strategies want to see when everything is there. */
+/** A protected handler, and the checks of its strategies that run once everything is available. */
 export interface ResolvedHandler {
   readonly handler: ProtectedHandler;
   readonly check: () => Promise<void>;
@@ -52,18 +52,18 @@ export type ResolvedRun = Pick<ProtectedLayer, 'policy' | 'transaction'>;
 
 const MOST_RUNS = 1_000;
 
-/** One decorator, with everything that lies under it. */
+/** One decorator, with the defaults and options that it overrides. */
 interface Layer {
   readonly strategy: string;
   readonly options: IdempotentOptions;
   readonly plan: StrategyPlan;
 }
 
-/** Makes the complete read-only form of options, once, when the application boots. */
+/** Resolves options to their complete, read-only form, once, when the application boots. */
 @Injectable()
 export class HandlerResolver {
   private readonly runs = new Map<string, ResolvedRun>();
-  /** Tells callers apart whose principal is not known. */
+  /** Tells callers apart if their principal is not known. */
   readonly credentials: CredentialDigest;
 
   constructor(
@@ -91,7 +91,7 @@ export class HandlerResolver {
   }
 
   /**
-   * Checks the module's defaults, whether or not a handler uses them.
+   * Checks the module's defaults, even if no handler uses them.
    *
    * @throws {@link IdempotencyConfigurationError}
    */
@@ -110,8 +110,8 @@ export class HandlerResolver {
   }
 
   /**
-   * What `IdempotencyService.run()` is given, complete. Code gives the same few options again and
-   * again: they are worked out once.
+   * Resolves the options of `IdempotencyService.run()`. Code passes the same few options again and
+   * again, so the results are kept.
    *
    * @throws {@link IdempotencyConfigurationError}
    */
@@ -122,7 +122,7 @@ export class HandlerResolver {
     let run = this.runs.get(name);
     if (run === undefined) {
       run = this.resolvedRun(given);
-      // Durations that are never the same would fill the memory.
+      // Limited, because durations that are never the same would fill the memory.
       if (this.runs.size < MOST_RUNS) this.runs.set(name, run);
     }
     return run;
@@ -222,7 +222,7 @@ export class HandlerResolver {
     };
   }
 
-  /** A reply that is kept is never given to another anonymous caller, whatever the strategy. */
+  /** No other anonymous caller gets a recorded reply, whatever the strategy. */
   private fingerprintOf(
     plan: StrategyPlan,
     { fingerprint }: IdempotentOptions,
@@ -235,7 +235,7 @@ export class HandlerResolver {
       : matchesAll;
   }
 
-  /** What one layer needs is that of all: they end together. */
+  /** If one layer needs a transaction, all are in it, because they end together. */
   private transaction(layers: readonly Layer[]): OperationRequest['transaction'] {
     const asked = layers
       .filter(({ plan }) => plan.transaction !== 'never')
@@ -259,8 +259,8 @@ export class HandlerResolver {
       throw wrongOption(
         'transaction',
         found.source ?? true,
-        'false with a Resource that has a transaction of its own',
-        'Leave the option out, or the Resource to the TypeOrmStore.',
+        'false with a Resource that has its own transaction',
+        'Leave the option out, or let the TypeOrmStore provide the Resource.',
       );
     }
     if (found !== undefined)
@@ -269,14 +269,14 @@ export class HandlerResolver {
     return found;
   }
 
-  /** The module's defaults with options over them, outermost first. */
+  /** The module's defaults, overridden by the given options, outermost first. */
   private withDefaults(...options: readonly IdempotentOptions[]): IdempotentOptions {
     const { defaults } = this.moduleOptions;
     return Object.assign({}, defaults, ...options.map(withoutUndefined)) as IdempotentOptions;
   }
 }
 
-/** Functions do not change what is worked out; objects are no values of options. */
+/** Functions do not change the result, and no option takes an object. */
 function nameOf(value: unknown): string {
   const isPlain =
     typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
@@ -285,7 +285,7 @@ function nameOf(value: unknown): string {
 
 const matchesAll = (): string => '';
 
-/** An option that is there but `undefined` must not hide the one below it. */
+/** An option that is present but `undefined` must not hide the one below it. */
 function withoutUndefined(options: IdempotentOptions): IdempotentOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
@@ -298,7 +298,7 @@ function meaningless(
   return wrongOption(
     option,
     given,
-    `nothing with strategy: '${strategy}', to which it means nothing`,
-    'Remove the option, or choose another strategy.',
+    'nothing',
+    `Strategy '${strategy}' does not take this option. Remove it, or choose another strategy.`,
   );
 }

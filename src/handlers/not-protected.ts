@@ -4,25 +4,25 @@ import { IdempotencyException } from '../operation/idempotency.exception.js';
 const logger = new Logger('Idempotency');
 
 /**
- * What a method that carries `@Idempotent()` throws instead of running unprotected. Callers are told
- * that it did not run; why, and what to do, is in the message and in the log.
+ * The error that a method with `@Idempotent()` throws instead of running unprotected. Callers learn
+ * that it did not run. The message and the log say why, and what to do.
  *
  * @param place `ClassName.methodName`
  * @param why the reason and the remedy, as the end of a sentence
  */
 export function notProtected(place: string, why: string, cause?: unknown): IdempotencyException {
-  return refusal(`${place} carries @Idempotent() and was not run, because ${why}`, cause);
+  return refusal(`${place} has @Idempotent() and was not run, because ${why}`, cause);
 }
 
 /**
- * What a call is refused with that has answered with an observable. What is done when that is subscribed
- * to would be no part of the operation, and could not be given to every caller.
+ * The error for a method that returned an observable. Work that begins with the subscription would not
+ * be part of the operation, and its result could not be given to every caller.
  *
  * @param place `ClassName.methodName`
  */
 export function observableReturned(place: string): IdempotencyException {
   return refusal(
-    `${place} has returned an Observable. Nobody has subscribed to it, because its work would not be part of the operation. Return a promise instead: lastValueFrom(observable).`,
+    `${place} returned an Observable. Nothing has subscribed to it, because its work would not be part of the operation. Return a promise instead: lastValueFrom(observable).`,
   );
 }
 

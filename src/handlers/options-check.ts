@@ -21,15 +21,15 @@ const KNOWN_OPTIONS = [
   'principal',
 ];
 
-/** Options of one handler, which cannot be those of all. */
+/** Options that belong to one handler and cannot be defaults. */
 const OWN_OPTIONS = ['key', 'scope'];
 
 /**
- * Everything but durations, keys, fingerprints and what belongs to a strategy, which are checked
- * where they are read.
+ * Checks everything except durations, keys, fingerprints and the options of strategies, which are
+ * checked where they are read.
  *
- * @param ofStrategy names of options that the strategy has beside the common ones
- * @throws {@link IdempotencyConfigurationError} for the first wrong option
+ * @param ofStrategy names of the strategy's own options
+ * @throws {@link IdempotencyConfigurationError} for the first invalid option
  */
 export function checkOptions(
   options: IdempotentOptions,
@@ -61,7 +61,7 @@ export function checkOptions(
     throw wrongOption('scope', scope, 'a string that is not empty');
 }
 
-/** As {@link checkOptions}, for options of all handlers. */
+/** Like {@link checkOptions}, for the defaults of all handlers. */
 export function checkDefaults(defaults: IdempotentOptions): void {
   checkOptions(
     defaults,
@@ -70,7 +70,7 @@ export function checkDefaults(defaults: IdempotentOptions): void {
   );
 }
 
-/** Options of `IdempotencyService.run()` that handlers have as well. */
+/** Options that `IdempotencyService.run()` shares with handlers. */
 export const RUN_OPTIONS = [
   'ttl',
   'lease',
@@ -107,9 +107,9 @@ export function checkRunNames(options: object): void {
 }
 
 /**
- * Has errors about options say where the options are, at once or later.
+ * Makes errors about options say where the options are, for checks that end at once or later.
  *
- * @param place makes `ttl of Shop.pay` of `ttl`
+ * @param place turns `ttl` into `ttl of Shop.pay`
  */
 export function located<T>(place: (option: string) => string, check: () => T): T {
   const locate = (error: unknown): never => {
@@ -128,10 +128,10 @@ export function located<T>(place: (option: string) => string, check: () => T): T
 }
 
 /**
- * What `transaction` asks of the store.
+ * Resolves what `transaction` asks of the store.
  *
- * @throws {@link IdempotencyConfigurationError} when the store cannot, or another option would
- *   have the handler run without a transaction
+ * @throws {@link IdempotencyConfigurationError} if the store has no transactions, or if another
+ *   option would let the handler run without one
  */
 export function resolveTransaction(
   { transaction = DEFAULTS.transaction, onStoreFailure }: IdempotentOptions,
@@ -159,7 +159,7 @@ export function resolveTransaction(
       'transaction',
       transaction,
       "false with onStoreFailure: 'proceed'",
-      'Leave one of the two out: without the store there is no transaction to run in.',
+      'Remove one of the two, because without the store there is no transaction to run in.',
     );
   }
   const source = transaction === true ? undefined : transaction;
@@ -168,9 +168,9 @@ export function resolveTransaction(
 }
 
 /**
- * What the engine is told of every operation of a handler.
+ * The policy that the engine gets for every operation of a handler.
  *
- * @throws {@link IdempotencyConfigurationError} for a duration that is none
+ * @throws {@link IdempotencyConfigurationError} if a duration is not valid
  */
 export function policyOf(options: IdempotentOptions, strategy: string): OperationPolicy {
   return {

@@ -10,11 +10,11 @@ import type { Endpoint, MessageEndpoint, ScopeOfRequest } from './endpoint.js';
 export interface ProtectedLayer {
   readonly key: ResolvedKey;
   readonly required: boolean;
-  /** The namespace of its keys, where that is not the handler's own. */
+  /** The namespace of its keys, if it is not the handler's. */
   readonly scope: string | undefined;
-  /** What makes its namespace another one than that of the layers around it. */
+  /** Distinguishes its namespace from those of the layers around it. */
   readonly scopeSuffix: string;
-  /** Whether every caller has keys of their own. */
+  /** Whether every caller has a separate namespace of keys. */
   readonly perPrincipal: boolean;
   readonly policy: OperationPolicy;
   /** Record and work are one transaction. */
@@ -22,40 +22,43 @@ export interface ProtectedLayer {
   readonly fingerprint: (call: IdempotentCall) => Awaitable<string>;
   readonly recover: IdempotentOptions['recover'];
   readonly refusals: NonNullable<StrategyPlan['refusals']>;
-  /** What the strategy has to say of every call. */
+  /** Called by the engine for every call; see {@link StrategyPlan.begin}. */
   readonly begin: StrategyPlan['begin'];
-  /** What it was made of: the options of the decorator over all that lies under it. */
+  /** What it was made from: the decorator's options, over the options and defaults below them. */
   readonly options: IdempotentOptions;
-  /** What its strategy has answered. */
+  /** What its strategy returned. */
   readonly plan: StrategyPlan;
 }
 
-/** Everything about one protected handler, worked out when the application boots. */
+/** Everything about one protected handler, resolved when the application boots. */
 export interface ProtectedHandler {
   /** What calls it. */
   readonly kind: CallKind;
   /** `ClassName.methodName`. */
   readonly name: string;
-  /** What `@Idempotent()` made of the method; decorators above may have wrapped it once more. */
+  /**
+   * The function that `@Idempotent()` made from the method. Decorators above may have wrapped it
+   * again.
+   */
   readonly method: unknown;
-  /** The namespace of its keys; with several routes, that of the first. */
+  /** The namespace of its keys; with several routes, that of the first one. */
   readonly scope: string;
-  /** Those of all its routes. */
+  /** The namespaces of all its routes. */
   readonly scopes: readonly string[];
-  /** Which of them a request belongs to; `undefined` when there is one. */
+  /** Which of them a request belongs to; `undefined` if there is only one. */
   readonly scopeOf: ScopeOfRequest | undefined;
-  /** Of its routes, in the forms that HTTP frameworks know them in. */
+  /** The paths of its routes, in the forms that HTTP frameworks use. */
   readonly paths: readonly string[];
-  /** Outermost first; one, unless the decorator is there several times. */
+  /** Outermost first. There is one for each `@Idempotent()`. */
   readonly layers: readonly [ProtectedLayer, ...ProtectedLayer[]];
-  /** The outermost layer's. */
+  /** The outermost layer's policy. */
   readonly policy: OperationPolicy;
   readonly principal: (call: IdempotentCall) => Awaitable<string | undefined>;
-  /** Nobody has said who the caller is: it is read from where guards usually put it. */
+  /** `principal` is not configured, so the caller is read from where guards usually put it. */
   readonly isPrincipalAssumed: boolean;
-  /** What is known of a handler of messages. */
+  /** What is known about a handler of messages. */
   readonly message: MessageEndpoint | undefined;
-  /** A timer calls it: nobody waits for an answer. */
+  /** A timer calls it, and nobody waits for an answer. */
   readonly isScheduled: boolean;
   /** See {@link Endpoint.content}. */
   readonly content: Endpoint['content'];

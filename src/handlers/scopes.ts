@@ -2,13 +2,13 @@ import { wrongOption } from '../engine/configuration-error.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
 import type { Endpoint, ScopeOfRequest } from './endpoint.js';
 
-/** What of a layer decides on its scope. */
+/** The part of a layer that decides its scope. */
 interface ScopedLayer {
   readonly strategy: string;
   readonly options: IdempotentOptions;
 }
 
-/** The first scope of a handler; with several, also which of them a request belongs to. */
+/** The first scope of a handler, and if there are several, which of them a request belongs to. */
 export function scopesOf(
   { scopes, scopeOf }: Endpoint,
   { scope }: IdempotentOptions,
@@ -16,7 +16,7 @@ export function scopesOf(
   return scope === undefined ? [scopes[0] ?? '', scopes, scopeOf] : [scope, [scope], undefined];
 }
 
-/** Two layers with the same keys would wait for each other for ever. */
+/** Two layers with the same keys would wait for each other forever. */
 export function checkScopes(layers: readonly ScopedLayer[]): void {
   const seen = new Set<string>();
   for (const { strategy, options } of layers) {
@@ -25,8 +25,8 @@ export function checkScopes(layers: readonly ScopedLayer[]): void {
       throw wrongOption(
         'scope',
         options.scope ?? `two layers of strategy '${strategy}'`,
-        'layers that differ in their strategy, or in their scope',
-        'Remove one of the two decorators, or give one of them a `scope` of its own.',
+        'layers with different strategies or scopes',
+        'Remove one of the two decorators, or give one of them its own `scope`.',
       );
     }
     seen.add(scope);
@@ -38,16 +38,18 @@ interface ScopeOwner {
   readonly type: NewableFunction;
   /** `ClassName.methodName`. */
   readonly name: string;
-  /** It was given the scope: others may be given the same one. */
+  /** The scope was set with `scope`, so other handlers may be given the same one. */
   readonly isNamed: boolean;
 }
 
-/** Which handler has which scope: two that share one by accident would answer for each other. */
+/**
+ * Knows which handler has which scope. Two that share one by accident would answer for each other.
+ */
 export class ScopeOwners {
   private readonly owners = new Map<string, ScopeOwner>();
 
   /**
-   * The scope that a handler has by itself, which nobody else may have.
+   * Registers a handler's default scope, which no other handler may have.
    *
    * @throws {@link IdempotencyConfigurationError}
    */
@@ -56,7 +58,8 @@ export class ScopeOwners {
   }
 
   /**
-   * A scope that a handler was given, which others may be given too, but none may have by itself.
+   * Registers a scope that a handler was given. Others may be given it too, but none may have it by
+   * default.
    *
    * @throws {@link IdempotencyConfigurationError}
    */
@@ -74,7 +77,7 @@ export class ScopeOwners {
       `scope of ${owner.name}`,
       scope,
       `a scope that no other handler has (${other.name} has this one)`,
-      'Give one of the two a `scope` of its own, or both the same one if they are to share their records.',
+      'Give one of the two its own `scope`, or both the same one if they should share their records.',
     );
   }
 }

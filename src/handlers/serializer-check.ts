@@ -7,8 +7,8 @@ import { wrongOption } from '../engine/configuration-error.js';
 const INTERCEPTORS = '__interceptors__';
 
 /**
- * Where values are recorded, a replay is a plain copy: a serializer further out finds no class on
- * it, and would let out what `@Exclude()` hides. One within leaves nothing to hide.
+ * If values are recorded, a replay is a plain copy. An outer serializer finds no class on it and
+ * would reveal what `@Exclude()` hides. An inner serializer has already removed it.
  *
  * @throws {@link IdempotencyConfigurationError} for such a handler
  */
@@ -45,7 +45,7 @@ function isRecording(interceptor: unknown): boolean {
   return typeof interceptor === 'function' && Reflect.hasMetadata(RECORDING_METADATA, interceptor);
 }
 
-/** Interceptors are given as classes or as instances. */
+/** Interceptors are declared as classes or as instances. */
 function isSerializer(interceptor: unknown): boolean {
   return (
     interceptor instanceof ClassSerializerInterceptor ||

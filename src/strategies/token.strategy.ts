@@ -109,7 +109,7 @@ function scoped(given: string): IdempotencyConfigurationError {
   return wrongOption(
     'scope',
     given,
-    "nothing with strategy: 'token', whose namespace is the purpose of the tokens",
+    'nothing',
     'Remove the scope from the handler and its class, and give a `purpose` instead.',
   );
 }

@@ -163,7 +163,7 @@ describe('an object that is made after the application has booted is protected',
       }
     });
     expect(isIdempotencyError(error) && error.code).toBe('IDEMPOTENCY_NOT_PROTECTED');
-    expect((error as Error).message).toMatch(/Wrong.+declaration is wrong.+ttl/);
+    expect((error as Error).message).toMatch(/Wrong.+declaration is invalid.+ttl/);
     expect(runs).toEqual([]);
   });
 });
@@ -302,7 +302,7 @@ describe('the decorator refuses', () => {
         pay(): void {}
       }
       return Shop;
-    }).toThrow(/Shop\.pay, which carries @SkipIdempotency/);
+    }).toThrow(/Shop\.pay, which has @SkipIdempotency/);
     expect(() => {
       class Shop {
         @SkipIdempotency()
@@ -311,7 +311,7 @@ describe('the decorator refuses', () => {
         pay(): void {}
       }
       return Shop;
-    }).toThrow(/pay, which carries @Idempotent/);
+    }).toThrow(/pay, which has @Idempotent/);
   });
 
   test('at boot, generators', async () => {

@@ -154,7 +154,7 @@ describe.each(PLATFORMS)('a handler on %s', (platform) => {
     const controller = payments();
     const hiding = wrapping(controller, 'prototype', 'constructor', false);
     const error = await bootError(platform, { controllers: [controller], imports: [hiding] });
-    expect(error.message).toMatch(/Payments\.pay.+copying its metadata/);
+    expect(error.message).toMatch(/Payments\.pay.+copy its metadata/);
   });
 
   it('stops the application when a function without its metadata takes its place on the object', async () => {
@@ -178,7 +178,7 @@ describe.each(PLATFORMS)('a handler on %s', (platform) => {
       }
     }
     const error = await bootError(platform, { controllers: [Bound] });
-    expect(error.message).toMatch(/Bound\.pay, which the object replaces.+bind it where/);
+    expect(error.message).toMatch(/Bound\.pay, which the object replaces.+Bind it where/);
   });
 
   it('is refused, and says why, when the object of a request binds it', async () => {
@@ -197,7 +197,7 @@ describe.each(PLATFORMS)('a handler on %s', (platform) => {
     const app = await start({ controllers: [BoundPerRequest] });
     expect((await app.send('/payments', { key: 'k' })).json()).toMatchObject(NOT_PROTECTED);
     expect(runs).toBe(0);
-    expect(app.complaints.join('\n')).toMatch(/BoundPerRequest\.pay carries @Idempotent\(\)/);
+    expect(app.complaints.join('\n')).toMatch(/BoundPerRequest\.pay has @Idempotent\(\)/);
   });
 
   it('stops the application when an override leaves the decorator out', async () => {

@@ -223,7 +223,7 @@ describe('what run() answers', () => {
     expect(String(error)).toContain('could not be cloned');
     expect(await service.find(INVOICE)).toMatchObject({
       state: 'held',
-      reason: 'the value returned cannot be kept',
+      reason: 'the returned value cannot be kept',
     });
     await expectRefused(invoice(fn), 'IDEMPOTENCY_OUTCOME_UNKNOWN');
     expect(runs).toBe(1);

@@ -6,7 +6,8 @@ const FULL = '**/*.full.test.ts';
 const isFull = process.env.TEST_TIER === 'full';
 
 const config: Config = {
-  testEnvironment: 'node',
+  testEnvironment: './scripts/jest/environment.mjs',
+  resolver: './scripts/jest/resolver.cjs',
   testMatch: isFull
     ? [`<rootDir>/test/${FULL}`]
     : ['<rootDir>/test/**/*.test.ts', '<rootDir>/src/**/*.spec.ts', `!${FULL}`],

@@ -59,7 +59,7 @@ describe.each(PLATFORMS)('the health indicator on %s', (platform) => {
       server.pause();
       const askedAt = Date.now();
       expect((await check(test)).status).toBe(503);
-      expect(Date.now() - askedAt).toBeLessThan(5_000);
+      expect(Date.now() - askedAt).toBeLessThan(20_000);
       server.resume();
       expect((await check(test)).status).toBe(200);
       expect(await admin.dbsize()).toBeLessThan(2);

@@ -262,7 +262,7 @@ describe.each(PLATFORMS)('a queue behind %s', (platform) => {
     const refused = await send({ rows });
     server.resume();
     expect(refused.status).toBe(503);
-    expect(performance.now() - startedAt).toBeLessThan(4_000);
+    expect(performance.now() - startedAt).toBeLessThan(20_000);
     let reply: Reply | undefined;
     await eventually(async () => (reply = await send({ rows })).status === 202);
     await ended(operation(reply!).id, 'done');

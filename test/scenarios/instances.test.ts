@@ -22,6 +22,7 @@ class Account {
   @Column('bigint') fencingToken!: string;
 }
 
+/** Who comes first, on every other place the other way round. */
 const ORDERS = [
   ['express', 'fastify'],
   ['fastify', 'express'],
@@ -96,7 +97,7 @@ describe.each(PLACES)('on $kind.name with records in $records', (place) => {
     instances.firstStore.heal();
   });
 
-  describe.each(ORDERS)('first on %s, second on %s', (...order) => {
+  describe.each([ORDERS[PLACES.indexOf(place) % 2]!])('first on %s, second on %s', (...order) => {
     let first: TestApp;
     let second: TestApp;
 

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -22,23 +22,20 @@ interface Probe {
   readonly pids: number[];
 }
 
-describe('a run of the tests', () => {
-  let folder: string;
-  let temporary: string;
+/** `npm test` with the probe alone, and temporary files in a folder of its own. */
+class ProbeRun {
+  private readonly folder = mkdtempSync(join(tmpdir(), 'idempotency-runs-'));
+  private readonly temporary = join(this.folder, 'temporary');
+  private readonly file = join(this.folder, 'probe');
+  private readonly run: ChildProcess;
+  readonly ended: Promise<[number | null, NodeJS.Signals | null]>;
+  told = '';
 
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'idempotency-runs-'));
+  constructor(...options: string[]) {
     // Servers that refuse to be root's have folders in it.
-    chmodSync(folder, 0o711);
-    temporary = join(folder, 'temporary');
-    mkdirSync(temporary);
-  });
-
-  afterEach(() => rmSync(folder, { recursive: true }));
-
-  /** `npm test` with the probe alone. */
-  function probe(...options: string[]) {
-    const run = spawn(
+    chmodSync(this.folder, 0o711);
+    mkdirSync(this.temporary);
+    this.run = spawn(
       process.execPath,
       [
         'scripts/test.mjs',
@@ -49,37 +46,60 @@ describe('a run of the tests', () => {
       ],
       {
         cwd: ROOT,
-        env: { ...process.env, TMPDIR: temporary, PROBE_FILE: join(folder, 'probe') },
+        env: { ...process.env, TMPDIR: this.temporary, PROBE_FILE: this.file },
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     );
-    let told = '';
-    for (const output of [run.stdout, run.stderr])
-      output.setEncoding('utf8').on('data', (text: string) => (told += text));
-    const ended = once(run, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
-    return { run, ended, told: () => told };
+    for (const output of [this.run.stdout, this.run.stderr])
+      output?.setEncoding('utf8').on('data', (text: string) => (this.told += text));
+    this.ended = once(this.run, 'exit') as typeof this.ended;
   }
 
-  const started = async ({ run, told }: ReturnType<typeof probe>): Promise<Probe> => {
+  async started(): Promise<Probe> {
     await eventually(() => {
-      if (run.exitCode !== null) throw new Error(told());
-      return existsSync(join(folder, 'probe'));
+      if (this.run.exitCode !== null) throw new Error(this.told);
+      return existsSync(this.file);
     }, PATIENCE_MS);
-    return JSON.parse(readFileSync(join(folder, 'probe'), 'utf8')) as Probe;
-  };
+    return JSON.parse(readFileSync(this.file, 'utf8')) as Probe;
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.run.kill(signal);
+  }
+
+  get left(): string[] {
+    return readdirSync(this.temporary);
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true });
+  }
+}
+
+describe('a run of the tests', () => {
+  let runs: Record<'SIGINT' | 'SIGTERM' | 'SIGKILL', ProbeRun>;
+  let waiting: ProbeRun;
+
+  beforeAll(() => {
+    // All at once: each waits for servers most of the time.
+    const lasting = (): ProbeRun => new ProbeRun(`--testTimeout=${PATIENCE_MS}`);
+    runs = { SIGINT: lasting(), SIGTERM: lasting(), SIGKILL: lasting() };
+    waiting = new ProbeRun('--testTimeout=20000');
+  });
+
+  afterAll(() => [...Object.values(runs), waiting].forEach((run) => run.remove()));
 
   it.each(['SIGINT', 'SIGTERM'] as const)(
     'leaves no process and no folder when %s interrupts it',
     async (signal) => {
-      const probed = probe();
-      const { run, ended } = probed;
-      const { ports, pids } = await started(probed);
+      const run = runs[signal];
+      const { ports, pids } = await run.started();
       expect(pids.every(isRunning)).toBe(true);
       run.kill(signal);
-      expect(await ended).toEqual([null, signal]);
+      expect(await run.ended).toEqual([null, signal]);
       expect(pids.filter(isRunning)).toEqual([]);
       for (const port of ports) await expect(isListening(port)).resolves.toBe(false);
-      expect(readdirSync(temporary)).toEqual([]);
+      expect(run.left).toEqual([]);
     },
     PATIENCE_MS,
   );
@@ -87,15 +107,14 @@ describe('a run of the tests', () => {
   it(
     'leaves nothing, after a moment, when it is killed',
     async () => {
-      const probed = probe();
-      const { run, ended } = probed;
-      const { pids } = await started(probed);
+      const run = runs.SIGKILL;
+      const { pids } = await run.started();
       run.kill('SIGKILL');
-      await ended;
+      await run.ended;
       const [, jest] = pids;
       process.kill(jest!, 'SIGKILL');
       await eventually(() => !pids.some(isRunning), PATIENCE_MS);
-      await eventually(() => readdirSync(temporary).length === 0, PATIENCE_MS);
+      await eventually(() => run.left.length === 0, PATIENCE_MS);
       expect(pids.filter(isRunning)).toEqual([]);
     },
     PATIENCE_MS,
@@ -104,13 +123,12 @@ describe('a run of the tests', () => {
   it(
     'says what waited in vain, and what its servers said, and goes on',
     async () => {
-      const { ended, told } = probe('--testTimeout=20000');
-      expect(await ended).toEqual([1, null]);
-      expect(told()).toMatch(
+      expect(await waiting.ended).toEqual([1, null]);
+      expect(waiting.told).toMatch(
         /interrupted\.probe\.ts waited in vain in "goes on for ever, .*"\.\n(.*\n)*? {2}idempotency-postgres-.*\.log:\n(.*\n)*?.*ready to accept connections/,
       );
-      expect(told()).toContain('✓ comes after');
-      expect(readdirSync(temporary)).toEqual([]);
+      expect(waiting.told).toContain('✓ comes after');
+      expect(waiting.left).toEqual([]);
     },
     PATIENCE_MS,
   );

@@ -69,10 +69,9 @@ describe('a claim that waits for PostgreSQL, not for another call', () => {
   it('is refused at once when another call has the record', async () => {
     const first = pay('taken');
     await gate.reached(1);
-    const before = performance.now();
+    // The other one stays where it is until this is answered.
     const reply = await pay('taken');
     expect(reply.json()).toMatchObject({ code: 'IDEMPOTENCY_KEY_IN_USE' });
-    expect(performance.now() - before).toBeLessThan(100);
     gate.open();
     expect((await first).status).toBe(201);
   });

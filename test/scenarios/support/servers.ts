@@ -13,19 +13,19 @@ export interface Shop {
   readonly http: Platform;
 }
 
-const SHOPS: Record<DatabaseKind['type'], readonly Shop[]> = {
-  postgres: [
-    { records: 'the database', http: 'express' },
-    { records: 'Redis', http: 'fastify' },
-  ],
-  mysql: [
-    { records: 'the database', http: 'fastify' },
-    { records: 'Redis', http: 'express' },
-  ],
+type Shops = Record<DatabaseKind['type'], readonly Shop[]>;
+
+/** Each database and both places for records. */
+export const SHOPS: Shops = {
+  postgres: [{ records: 'the database', http: 'express' }],
+  mysql: [{ records: 'Redis', http: 'express' }],
 };
 
-/** Both places for records and both adapters, on the other database the other way round. */
-export const shopsOn = ({ type }: DatabaseKind): readonly Shop[] => SHOPS[type];
+/** The other place for records, on the other adapter. */
+export const OTHER_SHOPS: Shops = {
+  postgres: [{ records: 'Redis', http: 'fastify' }],
+  mysql: [{ records: 'the database', http: 'fastify' }],
+};
 
 /** Databases and parts of a Redis, for several shops that know nothing of each other. */
 export class Servers {

@@ -1,0 +1,62 @@
+// Each test file, and what it imports of this project, is evaluated for itself; packages are evaluated
+// once per worker (resolver.cjs). Both share the process's own realm: with a realm per file, as Jest
+// makes it, `instanceof Error` would be false for what a package throws.
+import { createRequire } from 'node:module';
+import vm from 'node:vm';
+import { ModuleMocker } from 'jest-mock';
+
+/** What modules that stand for a package call (resolver.cjs). */
+const REQUIRE = Symbol.for('nestjs-idempotency.tests.require');
+/** Stands for the process's own realm where Jest's runtime asks for a context. */
+const OWN_REALM = {};
+
+if (!(REQUIRE in globalThis)) {
+  globalThis[REQUIRE] = createRequire(import.meta.url);
+  const { SourceTextModule, SyntheticModule, compileFunction } = vm;
+  vm.SourceTextModule = class extends SourceTextModule {
+    constructor(code, options) {
+      super(code, inOwnRealm(options, 'context'));
+    }
+  };
+  vm.SyntheticModule = class extends SyntheticModule {
+    constructor(names, evaluate, options) {
+      super(names, evaluate, inOwnRealm(options, 'context'));
+    }
+  };
+  vm.compileFunction = (code, parameters, options) =>
+    compileFunction(code, parameters, inOwnRealm(options, 'parsingContext'));
+}
+
+export default class SharedRealm {
+  global = globalThis;
+  moduleMocker = new ModuleMocker(globalThis);
+  // Tests use the manual clock of the library.
+  fakeTimers = null;
+  fakeTimersModern = null;
+
+  setup() {
+    this.env = { ...process.env };
+    this.names = new Set(Reflect.ownKeys(globalThis));
+  }
+
+  /** The next file of this worker finds what this one found. */
+  teardown() {
+    for (const name of Reflect.ownKeys(globalThis))
+      if (!this.names.has(name)) Reflect.deleteProperty(globalThis, name);
+    for (const name of Object.keys(process.env))
+      if (!(name in this.env)) delete process.env[name];
+    Object.assign(process.env, this.env);
+  }
+
+  exportConditions() {
+    return ['node', 'node-addons'];
+  }
+
+  getVmContext() {
+    return OWN_REALM;
+  }
+}
+
+function inOwnRealm(options, name) {
+  return options?.[name] === OWN_REALM ? { ...options, [name]: undefined } : options;
+}

@@ -1,0 +1,4 @@
+import { describeKilled } from './support/killed.js';
+import { OTHER_SHOPS } from './support/servers.js';
+
+describeKilled(OTHER_SHOPS);

@@ -96,7 +96,7 @@ describe.each(PLATFORMS)('identical concurrent requests on %s', (platform) => {
     let refused = 0;
     for (const reply of replies)
       void reply.then(({ status }) => (refused += Number(status === 409)));
-    await eventually(() => refused === MANY - 1, 20_000);
+    await eventually(() => refused === MANY - 1);
     gate.open();
     const all = await Promise.all(replies);
     expect(all.filter(({ status }) => status === 201)).toHaveLength(1);
@@ -113,7 +113,7 @@ describe.each(PLATFORMS)('identical concurrent requests on %s', (platform) => {
     const replies = sendMany('/waiting');
     await gate.reached();
     // All of them wait, and none has been answered.
-    await eventually(() => arrived === MANY, 20_000);
+    await eventually(() => arrived === MANY);
     gate.open();
     const all = await Promise.all(replies);
     for (const reply of all) waiting.add(JSON.stringify(essence(reply)));

@@ -105,7 +105,7 @@ describe.each(WAYS)('a queue group of NATS with 3 consumers that are %s', (way: 
       producer.emit('paid', message(id, 'Nats-Msg-Id', id));
     }
     const all = MESSAGES + deliveries.length;
-    await eventually(() => runs.length >= all, 20_000);
+    await eventually(() => runs.length >= all);
     const counts = tally(runs.filter((run) => run.startsWith('paid')));
     expect(counts).toEqual(Object.fromEntries(ids.map((id) => [`paid ${id}`, 1])));
     expect(takenBy.size).toBe(CONSUMERS);

@@ -258,7 +258,7 @@ describe.each(RECORDS)('with records in %s', (records) => {
         for (let time = 0; time < 2; time++)
           for (const sender of senders) sender.emit('text', { messageId });
       const deliveries = messageIds.length * 2 * senders.length * copies;
-      await eventually(() => happened.length >= messageIds.length && seen >= deliveries, 20_000);
+      await eventually(() => happened.length >= messageIds.length && seen >= deliveries);
       await closeAll();
       expect(happened.sort()).toEqual(messageIds.map((id) => `sent ${id}`).sort());
     },

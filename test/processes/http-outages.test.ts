@@ -110,7 +110,7 @@ describe.each(CASES)('a Nest application whose server fails: $name', ({ kind, pl
   /** Without a restart of the application. */
   async function expectRecovery(key: string): Promise<void> {
     let first: Reply | undefined;
-    await eventually(async () => (first = await pay(key)).status === 201, 30_000);
+    await eventually(async () => (first = await pay(key)).status === 201);
     expectReplay(first!, await pay(key));
   }
 

@@ -66,7 +66,7 @@ describe.each(KINDS)('an outage of $server.name, seen through $name', (kind) => 
       if (beginning.outcome !== 'execute') return false;
       await beginning.claim.complete(bytes(`reply of ${id}`));
       return true;
-    }, 10_000);
+    });
     expect((await app.ask({ id })).told).toBe(`replay reply of ${id}`);
   }
 
@@ -97,7 +97,7 @@ describe.each(KINDS)('an outage of $server.name, seen through $name', (kind) => 
   it('tells the owner of a claim that the server forgot, and goes on when it is set up again', async () => {
     const claim = claimIn(await node.begin({ id: 'forgotten', leaseMs: 900 }));
     await kind.server.restartEmpty(server);
-    await eventually(() => claim.signal.aborted, 10_000);
+    await eventually(() => claim.signal.aborted);
     expect(node.events.map(({ type }) => type)).toContain('lease-lost');
     if (kind.server.name !== 'Redis') await expectUnavailable('without a table');
     await kind.server.setUp(server);

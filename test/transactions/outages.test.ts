@@ -74,7 +74,7 @@ describe.each(SQL_SERVERS)('a transaction on $name whose server fails', ({ name,
   async function expectOneEffect(key: string): Promise<Reply> {
     let told: Reply | undefined;
     for (const to of [shop, other]) {
-      await eventually(async () => (told = await pay(to, key)).status === 201, 10_000);
+      await eventually(async () => (told = await pay(to, key)).status === 201);
       expect(told!.json()).toEqual({ paid: key });
     }
     expect(await books.effects(key)).toBe(1);

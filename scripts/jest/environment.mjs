@@ -43,8 +43,7 @@ export default class SharedRealm {
   teardown() {
     for (const name of Reflect.ownKeys(globalThis))
       if (!this.names.has(name)) Reflect.deleteProperty(globalThis, name);
-    for (const name of Object.keys(process.env))
-      if (!(name in this.env)) delete process.env[name];
+    for (const name of Object.keys(process.env)) if (!(name in this.env)) delete process.env[name];
     Object.assign(process.env, this.env);
   }
 

@@ -43,7 +43,10 @@ function moduleFor(path) {
   const file = join(FOLDER, `${name}.${isNamespace ? 'mjs' : 'cjs'}`);
   // Under a name of its own first: nobody loads a module that is half written.
   const draft = `${file}.${process.pid}`;
-  writeFileSync(draft, isNamespace ? reexports(required, exported) : `module.exports = ${required};\n`);
+  writeFileSync(
+    draft,
+    isNamespace ? reexports(required, exported) : `module.exports = ${required};\n`,
+  );
   renameSync(draft, file);
   return file;
 }

@@ -1,13 +1,13 @@
 // Where this project imports a package, a test gets the one of its worker (environment.mjs).
 const { createHash } = require('node:crypto');
 const { existsSync, mkdirSync, renameSync, writeFileSync } = require('node:fs');
-const { join, relative, sep } = require('node:path');
+const path = require('node:path');
 const { isModuleNamespaceObject } = require('node:util').types;
 
-const ROOT = join(__dirname, '../..');
-const FOLDER = join(ROOT, 'node_modules/.cache/test-packages');
+const ROOT = path.join(__dirname, '../..');
+const FOLDER = path.join(ROOT, 'node_modules/.cache/test-packages');
 const OURS = /^(src|test|sample-app|bench)(\W|$)/;
-const PACKAGES = `${sep}node_modules${sep}`;
+const PACKAGES = `${path.sep}node_modules${path.sep}`;
 /** They collect the types of all that is imported: evaluated for each file. */
 const COLLECTORS = /[\\/]node_modules[\\/]@nestjs[\\/](graphql|apollo|mercurius)([\\/]|$)/;
 
@@ -15,32 +15,32 @@ const known = new Map();
 mkdirSync(FOLDER, { recursive: true });
 
 module.exports = (request, options) => {
-  const path = options.defaultResolver(request, options);
+  const target = options.defaultResolver(request, options);
   const isShared =
-    path.includes(PACKAGES) &&
-    /\.[cm]?js$/.test(path) &&
-    (OURS.test(relative(ROOT, options.basedir)) || COLLECTORS.test(options.basedir)) &&
-    !COLLECTORS.test(path);
-  if (!isShared) return path;
-  if (!known.has(path)) known.set(path, moduleFor(path));
-  return known.get(path);
+    target.includes(PACKAGES) &&
+    /\.[cm]?js$/.test(target) &&
+    (OURS.test(path.relative(ROOT, options.basedir)) || COLLECTORS.test(options.basedir)) &&
+    !COLLECTORS.test(target);
+  if (!isShared) return target;
+  if (!known.has(target)) known.set(target, moduleFor(target));
+  return known.get(target);
 };
 
-/** A module that is `path` as Node itself has it; `path` where Node can only import it. */
-function moduleFor(path) {
-  const name = createHash('sha256').update(path).digest('hex').slice(0, 24);
-  const found = ['cjs', 'mjs'].map((type) => join(FOLDER, `${name}.${type}`)).find(existsSync);
+/** A module that is `target` as Node itself has it; `target` where Node can only import it. */
+function moduleFor(target) {
+  const name = createHash('sha256').update(target).digest('hex').slice(0, 24);
+  const found = ['cjs', 'mjs'].map((type) => path.join(FOLDER, `${name}.${type}`)).find(existsSync);
   if (found !== undefined) return found;
   let exported;
   try {
-    exported = require(path);
+    exported = require(target);
   } catch (error) {
-    if (error.code === 'ERR_REQUIRE_ASYNC_MODULE') return path;
+    if (error.code === 'ERR_REQUIRE_ASYNC_MODULE') return target;
     throw error;
   }
-  const required = `globalThis[Symbol.for('nestjs-idempotency.tests.require')](${JSON.stringify(path)})`;
+  const required = `globalThis[Symbol.for('nestjs-idempotency.tests.require')](${JSON.stringify(target)})`;
   const isNamespace = isModuleNamespaceObject(exported);
-  const file = join(FOLDER, `${name}.${isNamespace ? 'mjs' : 'cjs'}`);
+  const file = path.join(FOLDER, `${name}.${isNamespace ? 'mjs' : 'cjs'}`);
   // Under a name of its own first: nobody loads a module that is half written.
   const draft = `${file}.${process.pid}`;
   writeFileSync(
@@ -57,5 +57,5 @@ function reexports(required, namespace) {
       ? 'export default exported.default;'
       : `const e${index} = exported[${JSON.stringify(name)}];\nexport { e${index} as ${JSON.stringify(name)} };`,
   );
-  return [`const exported = ${required};`, ...lines, ''].join('\n');
+  return [`const exported = ${required};`, ...lines, ''].path.join('\n');
 }

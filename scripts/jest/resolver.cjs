@@ -28,9 +28,6 @@ module.exports = (request, options) => {
 
 /** A module that is `target` as Node itself has it; `target` where Node can only import it. */
 function moduleFor(target) {
-  const name = createHash('sha256').update(target).digest('hex').slice(0, 24);
-  const found = ['cjs', 'mjs'].map((type) => path.join(FOLDER, `${name}.${type}`)).find(existsSync);
-  if (found !== undefined) return found;
   let exported;
   try {
     exported = require(target);
@@ -39,23 +36,29 @@ function moduleFor(target) {
     throw error;
   }
   const required = `globalThis[Symbol.for('nestjs-idempotency.tests.require')](${JSON.stringify(target)})`;
-  const isNamespace = isModuleNamespaceObject(exported);
-  const file = path.join(FOLDER, `${name}.${isNamespace ? 'mjs' : 'cjs'}`);
-  // Under a name of its own first: nobody loads a module that is half written.
-  const draft = `${file}.${process.pid}`;
-  writeFileSync(
-    draft,
-    isNamespace ? reexports(required, exported) : `module.exports = ${required};\n`,
-  );
-  renameSync(draft, file);
-  return file;
+  return isModuleNamespaceObject(exported)
+    ? written(reexports(required, exported), 'mjs')
+    : written(`module.exports = ${required};\n`, 'cjs');
 }
 
 function reexports(required, namespace) {
-  const lines = Object.keys(namespace).map((name, index) =>
-    name === 'default'
-      ? 'export default exported.default;'
-      : `const e${index} = exported[${JSON.stringify(name)}];\nexport { e${index} as ${JSON.stringify(name)} };`,
-  );
-  return [`const exported = ${required};`, ...lines, ''].path.join('\n');
+  let text = `const exported = ${required};\n`;
+  for (const [index, name] of Object.keys(namespace).entries())
+    text +=
+      name === 'default'
+        ? 'export default exported.default;\n'
+        : `const e${index} = exported[${JSON.stringify(name)}];\nexport { e${index} as ${JSON.stringify(name)} };\n`;
+  return text;
+}
+
+/** The file with this text, named by it. */
+function written(text, type) {
+  const name = createHash('sha256').update(text).digest('hex').slice(0, 24);
+  const file = path.join(FOLDER, `${name}.${type}`);
+  if (existsSync(file)) return file;
+  // Under a name of its own first: nobody loads a module that is half written.
+  const draft = `${file}.${process.pid}`;
+  writeFileSync(draft, text);
+  renameSync(draft, file);
+  return file;
 }

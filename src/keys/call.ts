@@ -13,9 +13,9 @@ export interface IncomingRequest {
   readonly params?: unknown;
   readonly query?: unknown;
   readonly body?: unknown;
-  /** The bytes as received, when the application was created with `rawBody: true`. */
+  /** The bytes as received, if the application was created with `rawBody: true`. */
   readonly rawBody?: Buffer;
-  /** Who signed in, as guards put it there. */
+  /** The user who signed in, where guards put it. */
   readonly user?: {
     readonly id?: Identifier;
     readonly sub?: Identifier;
@@ -25,7 +25,7 @@ export interface IncomingRequest {
 }
 
 /**
- * The kinds of calls, with the word for a handler of each. A transport that is added adds its own
+ * The kinds of calls, with the word for a handler of each. A new transport adds its own
  * (`declare module`).
  */
 export interface CallKinds {
@@ -41,25 +41,27 @@ export type CallKind = keyof CallKinds;
 /** One call of a protected handler, as key sources, `principal` and `fingerprint` see it. */
 export interface IdempotentCall {
   /**
-   * Where the call came in: `http`, `rpc` for a message, `graphql` for a field of a mutation, or
-   * `method` for the method of a provider.
+   * Where the call came from: `http`, `rpc` for a message, `graphql` for a field of a mutation, or
+   * `method` for a provider method.
    */
   readonly type: string;
   /**
-   * The framework's request. For a message its headers, with names in lower case, its payload as
-   * `body` and the transport's `context`. For a field of a mutation the request that brought it, with
-   * the field's arguments as `body` and GraphQL's `context`. Without any content for the method of a
-   * provider.
+   * The framework's request. For a message: its headers, with names in lower case, its payload as
+   * `body`, and the transport's `context`. For a field of a mutation: the request that it came
+   * with, the field's arguments as `body`, and GraphQL's `context`. Empty for a provider method.
    */
   readonly request: IncomingRequest;
-  /** What the transport or its producer calls the message, where that tells messages apart. */
+  /** The message's id from the transport or the producer, if it identifies the message. */
   readonly messageId?: string;
-  /** What of the arguments a retry must repeat, where that is not all of them. */
+  /** Which part of the arguments a retry must repeat, if not all of them. */
   readonly content?: unknown;
-  /** The arguments of the method of a provider. */
+  /** The arguments of a provider method. */
   readonly args?: readonly unknown[];
   /** `METHOD /route/template`, or the scope that the handler was given. */
   readonly scope: string;
-  /** Who is calling, once that is known; `undefined` for an anonymous caller and in `principal` itself. */
+  /**
+   * Who is calling, once that is known; `undefined` for an anonymous caller, and in the `principal`
+   * function itself.
+   */
   readonly principal: string | undefined;
 }

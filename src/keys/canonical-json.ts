@@ -1,26 +1,27 @@
 import { types } from 'node:util';
 import { sha256 } from './record-id.js';
 
-/** From here on a stack in memory takes the place of the call stack. */
+/** From this depth on, a stack in memory replaces the call stack. */
 const DEEPEST_RECURSION = 64;
 
 /**
- * The same text for values with the same content, another one for others: canonical JSON
- * (RFC 8785) for what JSON can hold. Beyond it, numbers that are not finite, bigints, bytes,
- * `Map` and `Set` (in any order) have forms that are not JSON, so that nothing else reads like
- * them. Dates and other objects with `toJSON` count as what that answers; members that are
- * `undefined`, functions or symbols are left out, and are `null` in lists, as in JSON.
+ * The same text for values with the same content, and different text for others. It is canonical
+ * JSON (RFC 8785) for anything that JSON can hold. Numbers that are not finite, bigints, bytes,
+ * `Map` and `Set` (in any order) have forms that are not JSON, so nothing else looks like them.
+ * Dates and other objects with `toJSON` count as what that returns. Members that are `undefined`,
+ * functions or symbols are left out, and are `null` in lists, as in JSON.
  *
- * Takes time in proportion to the content (the names of one object are sorted) and no call
- * stack in proportion to its depth.
+ * The time grows with the content (the names of each object are sorted), and the call stack does
+ * not grow with its depth.
  *
- * @throws {@link NotComparableError} for circular structures, for objects that JSON would read
- *   as `{}` whatever their content, such as promises and regular expressions, and for what is
- *   no content at all: `undefined`, a function, a symbol
+ * @throws {@link NotComparableError} for circular structures, for objects that JSON would write
+ *   as `{}` whatever their content, such as promises and regular expressions, and for values
+ *   without content: `undefined`, a function, a symbol
  */
 export function canonicalJson(value: unknown): string {
   const text = write(value, 0, 0);
-  if (text === undefined) throw new NotComparableError(`There is no content in ${typeof value}.`);
+  if (text === undefined)
+    throw new NotComparableError(`A value of type ${typeof value} has no content.`);
   return text;
 }
 
@@ -57,9 +58,9 @@ function writeObject(
   return text + '}';
 }
 
-/** An object or list of which some members are written. */
+/** An object or list that is partly written. */
 interface Frame {
-  /** As it was found, before `toJSON`: what a circle comes back to. */
+  /** The object before `toJSON`, to which a circle would come back. */
   readonly found: object;
   readonly members: Readonly<Record<number | string, unknown>>;
   /** `undefined` in a list. */
@@ -70,8 +71,8 @@ interface Frame {
 }
 
 /**
- * Canonical text of an object without recursion, for content that is nested too deeply for it.
- * A structure without end is always nested too deeply, so that circles are found here.
+ * Canonical text of an object without recursion, for content that is nested too deeply for it. A
+ * circular structure is always nested too deeply, so circles are found here.
  *
  * @throws {@link NotComparableError} for circular structures
  */
@@ -80,7 +81,7 @@ function writeDeep(root: object, collections: number, write: Write): string {
   const frames: Frame[] = [];
   const open = new Set<object>();
 
-  /** Adds what goes before a value and the value, or the beginning of it. */
+  /** Adds a prefix and the value, or the beginning of the value. */
   function add(prefix: string, value: unknown, isInList: boolean): boolean {
     const reduced =
       typeof value !== 'object' || value === null
@@ -122,15 +123,13 @@ function writeDeep(root: object, collections: number, write: Write): string {
   return chunks.join('');
 }
 
-/** Sets and maps inside of each other; everything else may be nested without limit. */
+/** How deep sets and maps may be nested. Everything else may be nested without limit. */
 const DEEPEST_COLLECTION = 8;
 
 /** Writes a value that is `depth` levels down in the `collections`-th set or map. */
 type Write = (value: unknown, depth: number, collections: number) => string | undefined;
 
-/**
- * True for objects and lists that are what they look like: nothing but their members counts.
- */
+/** True for plain objects and lists, of which nothing counts but their members. */
 function isPlain(value: object): boolean {
   if (Array.isArray(value)) return true;
   const prototype: unknown = Object.getPrototypeOf(value);
@@ -141,10 +140,10 @@ function isPlain(value: object): boolean {
 }
 
 /**
- * What an object that is not plain stands for: its text, `undefined` for what JSON leaves out,
- * or an object or list to be written member by member.
+ * What represents an object that is not plain: its text, `undefined` for anything that JSON leaves
+ * out, or an object or list to write member by member.
  *
- * @throws {@link NotComparableError} for objects whose content cannot be seen
+ * @throws {@link NotComparableError} for objects whose content cannot be read
  */
 function reduceObject(
   value: object,
@@ -156,7 +155,7 @@ function reduceObject(
   const { toJSON } = value as { readonly toJSON?: unknown };
   if (typeof toJSON !== 'function') return value;
   const json: unknown = toJSON.call(value);
-  // Not asked for its toJSON again: as with JSON.stringify, one answer is enough.
+  // toJSON is called only once, as by JSON.stringify.
   if (typeof json !== 'object' || json === null) return primitiveText(json);
   return exoticText(json, collections, write) ?? json;
 }
@@ -168,24 +167,24 @@ function exoticText(value: object, collections: number, write: Write): string | 
     if (collections === DEEPEST_COLLECTION) {
       throw new NotComparableError('Sets and maps are circular or nested too deeply.');
     }
-    // The order in which members were added is not content.
+    // The order in which members were added does not count.
     const members = Array.from(value, (member) => write(member, 0, collections + 1) ?? 'null');
     return `!${types.isSet(value) ? 'set' : 'map'}[${members.sort().join()}]`;
   }
   if (types.isBoxedPrimitive(value)) return primitiveText(value.valueOf());
   if (isOpaque(value)) {
-    throw new NotComparableError(`The content of a ${kindOf(value)} cannot be seen.`);
+    throw new NotComparableError(`The content of a ${kindOf(value)} cannot be read.`);
   }
   return undefined;
 }
 
-/** Bytes by their digest, so that a file costs no copy of itself. */
+/** Bytes are represented by their digest, so that a file is not copied. */
 function bytesText(view: ArrayBufferView): string {
   const kind = types.isUint8Array(view) ? 'bytes' : kindOf(view);
   return `!${kind}:${view.byteLength}:${sha256(view)}`;
 }
 
-/** JSON would write `{}` for these, and so take every one of them for every other. */
+/** JSON would write `{}` for all of these, so they would all look the same. */
 function isOpaque(value: object): boolean {
   if (types.isRegExp(value) || types.isNativeError(value)) return true;
   return (
@@ -205,17 +204,17 @@ export class NotComparableError extends TypeError {
   override readonly name = 'NotComparableError';
 }
 
-/** Up to this many names, sorting by insertion beats `Array.sort`. */
+/** Up to this many names, insertion sort is faster than `Array.sort`. */
 const FEW = 12;
 
 /** Everything that `JSON.stringify` escapes, and surrogates, which it escapes when lone. */
 // oxlint-disable-next-line no-control-regex -- finding them is the purpose
 const NEEDS_ESCAPE = /["\\\x00-\x1f\ud800-\udfff]/;
 
-/** Up to here a look at the characters is cheaper than `JSON.stringify`. */
+/** Up to this length, checking the characters is cheaper than `JSON.stringify`. */
 const SHORT = 48;
 
-/** A string as JSON has it. */
+/** A string as JSON writes it. */
 export function quote(text: string): string {
   return text.length > SHORT || NEEDS_ESCAPE.test(text) ? JSON.stringify(text) : `"${text}"`;
 }
@@ -234,12 +233,12 @@ function sortedNames(object: object): readonly string[] {
 }
 
 /**
- * The text of everything but objects; `undefined` for what JSON leaves out. Forms that are not
- * JSON (`!NaN`, `1n`) cannot be taken for content that is.
+ * The text of anything but an object; `undefined` for anything that JSON leaves out. Forms that are
+ * not JSON (`!NaN`, `1n`) cannot be mistaken for content that is.
  */
 function primitiveText(value: unknown): string | undefined {
   if (typeof value === 'string') return quote(value);
-  // How ECMAScript writes numbers is how RFC 8785 does, -0 as 0 included.
+  // RFC 8785 writes numbers as ECMAScript does, including -0 as 0.
   if (typeof value === 'number') return Number.isFinite(value) ? String(value) : `!${value}`;
   if (typeof value === 'boolean') return value ? 'true' : 'false';
   if (typeof value === 'bigint') return `${value}n`;

@@ -1,15 +1,15 @@
 import type { IdempotentCall } from './call.js';
 import { sha256 } from './record-id.js';
 
-/** A digest of what tells a caller apart whose principal is not known. */
+/** A digest that tells callers apart if their principal is not known. */
 export type CredentialDigest = (call: IdempotentCall) => string | undefined;
 
 /** Every request may carry these. */
 const ALWAYS = ['authorization', 'cookie'] as const;
 
 /**
- * Tells anonymous callers apart: a digest of all credentials that a request carries, or `undefined`
- * when the principal is known or it carries none. One of several is not enough: a service's own token
+ * Tells anonymous callers apart: a digest of all credentials in a request, or `undefined` if the
+ * principal is known or there are none. One credential of several is not enough: a service's token
  * in `Authorization` says nothing about the user whose session is in `Cookie`.
  *
  * @param headers the names of headers that hold credentials, beside `Authorization` and `Cookie`
@@ -18,7 +18,7 @@ export function credentialDigests(headers: readonly string[]): CredentialDigest 
   const names = [...new Set([...ALWAYS, ...headers.map((name) => name.toLowerCase())])].sort();
   return ({ principal, request }) => {
     if (principal !== undefined) return undefined;
-    // Names the kind: the same text as a token and as a cookie is not the same caller.
+    // The kind counts: the same text as a token and as a cookie is not the same caller.
     let found: [string, string | string[]][] | undefined;
     for (const name of names) {
       const value = request.headers[name];
@@ -28,5 +28,5 @@ export function credentialDigests(headers: readonly string[]): CredentialDigest 
   };
 }
 
-/** Where no application says more. */
+/** For applications that name no other headers. */
 export const defaultCredentials = credentialDigests([]);

@@ -14,41 +14,44 @@ import {
 
 export { FingerprintUnavailableError };
 
-/** The empty string would match the records of callers who have some. */
+/** An empty string would match the records of callers that do have credentials. */
 const NO_CREDENTIALS = sha256('no credentials');
 
-/** 128 bits tell the callers of one key apart. */
+/** 128 bits are enough to tell the callers of one key apart. */
 const CALLER_DIGITS = 32;
 
-/** Says what a retry must repeat instead of the body: text, or any JSON-like value. Members in any order. */
+/**
+ * Returns what a retry must repeat instead of the body: text, or any JSON-like value. The order of
+ * members does not matter.
+ */
 export type FingerprintFunction = (call: IdempotentCall) => Awaitable<unknown>;
 
 /**
- * A function stands for the body (outside HTTP: for the arguments), and for nothing else: method, route,
- * parameters and query count all the same. `false`: a retry may differ in everything but its key. A caller
- * whose principal is not known has to repeat the credentials, or their absence, in any case.
+ * A function replaces the body (outside HTTP, the arguments) and nothing else: method, route,
+ * parameters and query still count. `false`: a retry may differ in everything but its key. If the
+ * principal is not known, a retry must repeat the credentials, or have none again, in any case.
  */
 export type FingerprintDeclaration = FingerprintFunction | false;
 
 /** Digest of what a retry must repeat; the empty string matches everything. */
 export type ResolvedFingerprint = (call: IdempotentCall) => Awaitable<string>;
 
-/** What fingerprints of an application have in common. */
+/** What all fingerprints of an application share. */
 export interface FingerprintContext {
   readonly credentials?: CredentialDigest;
-  /** Handlers share the namespace of the keys: one is never answered with the reply of another. */
+  /** Handlers share the namespace of the keys, but one never gets the reply of another. */
   readonly isShared?: boolean;
 }
 
 /**
- * The default fingerprint: a digest of method, route, parameters, query, body and files, and
- * of the caller's credentials where the principal is not known. The order of members and of
- * query parameters and the form of numbers do not matter; the order of repeated values does.
+ * The default fingerprint: a digest of method, route, parameters, query, body and files, and of the
+ * caller's credentials if the principal is not known. The order of members and of query parameters
+ * and the form of numbers do not matter; the order of repeated values does.
  *
- * Read it once per call, before the handler: handlers change bodies.
+ * Compute it once per call and before the handler, because handlers change bodies.
  *
- * @param call its `scope` stands for the route
- * @throws {@link FingerprintUnavailableError} when the body cannot be read
+ * @param call its `scope` represents the route
+ * @throws {@link FingerprintUnavailableError} if the body cannot be read
  */
 export function requestFingerprint(
   call: IdempotentCall,
@@ -58,20 +61,20 @@ export function requestFingerprint(
 }
 
 /**
- * A digest of content that code gives by itself.
+ * A digest of content that code passes directly.
  *
- * @throws {@link FingerprintUnavailableError} when it cannot be compared
+ * @throws {@link FingerprintUnavailableError} if it cannot be compared
  */
 export function contentFingerprint(content: unknown): string {
   return sha256(comparable('content', content));
 }
 
 /**
- * What an application gave as `fingerprint`, or {@link requestFingerprint}. Synchronous when
- * the function is.
+ * The fingerprint function of the application, or {@link requestFingerprint}. Synchronous if the
+ * function is.
  *
- * @throws {@link IdempotencyConfigurationError} at boot when it is neither a function nor
- *   `false`; at the call when it answers with nothing, which would match every retry
+ * @throws {@link IdempotencyConfigurationError} at boot if it is neither a function nor `false`;
+ *   at the call if it returns nothing, which would match every retry
  */
 export function resolveFingerprint(
   declaration: FingerprintDeclaration | undefined,
@@ -99,8 +102,8 @@ function digestOf({ request, scope }: IdempotentCall, lines: string): string {
 }
 
 /**
- * Without a name, callers are told apart by their credentials, and by having none: a part of its own,
- * so that a refusal can say that it is not the content that differs.
+ * Callers without a principal are told apart by their credentials, or by having none. This is a
+ * separate part, so that a refusal can say that not the content differs.
  */
 function ofCaller(content: string, call: IdempotentCall, credentials: CredentialDigest): string {
   return call.principal === undefined
@@ -114,21 +117,22 @@ function answered(answer: unknown): unknown {
   throw wrongOption(
     'fingerprint',
     answer,
-    'an answer that is text or a JSON-like value',
-    'Let the function answer with what a retry must repeat.',
+    'a result that is text or a JSON-like value',
+    'Return what a retry must repeat.',
   );
 }
 
 /**
- * What a call says, as canonical lines: parameters of route and host, query, body, files, arguments.
- * Equal for equal content however it is ordered, and different for different content.
+ * The content of a call as canonical lines: parameters of route and host, query, body, files,
+ * arguments. Equal content gives equal lines, in whatever order it is, and different content gives
+ * different lines.
  *
- * The work is bounded by what the body parsers let through (Express 100 kB and Fastify 1 MiB
- * by default): it grows with the size of the content, not with its depth.
+ * The limits of the body parsers also limit this work (Express 100 kB and Fastify 1 MiB by
+ * default). It grows with the size of the content, not with its depth.
  *
- * @param select what counts of a body that has members
- * @throws {@link FingerprintUnavailableError} when the body has not been read, or has content
- *   that cannot be compared
+ * @param select chooses which members of a body count
+ * @throws {@link FingerprintUnavailableError} if the body has not been read, or has content that
+ *   cannot be compared
  */
 export function contentLines(call: IdempotentCall, select?: (body: unknown) => unknown): string {
   const { request } = call;
@@ -161,7 +165,10 @@ function hostsOf({ hosts }: IncomingRequest): unknown {
     : undefined;
 }
 
-/** Canonical JSON never breaks a line, so that line breaks frame. An empty line says: nothing. */
+/**
+ * Canonical JSON has no line breaks, so they separate the parts. An empty line means that a part is
+ * absent.
+ */
 function line(part: string, content: unknown): string {
   return content === undefined ? '' : comparable(part, content);
 }
@@ -176,7 +183,7 @@ function comparable(part: string, content: unknown): string {
       {
         what: `The ${part} of the request cannot be compared with a retry`,
         why: cause.message.replace(/\.$/, ''),
-        remedy: 'Let parsers put plain values there.',
+        remedy: 'Make sure that the parser produces plain values.',
       },
       { cause },
     );
@@ -184,8 +191,8 @@ function comparable(part: string, content: unknown): string {
 }
 
 /**
- * The query as the handler sees it; the query string itself where the application has turned
- * its parser off, because `?amount=1` must not replay for `?amount=1000`.
+ * The query as the handler sees it. If the application has switched its parser off, the query
+ * string itself, because `?amount=1` must not replay for `?amount=1000`.
  */
 function queryOf({ query, url }: IncomingRequest): unknown {
   if (typeof query === 'object' && query !== null && Object.keys(query).length > 0) return query;

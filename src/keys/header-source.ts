@@ -3,7 +3,7 @@ import type { IdempotentCall, IncomingRequest } from './call.js';
 import { checkedPart } from './key-part.js';
 import { InvalidKeyError, type KeySource } from './key-source.js';
 
-/** The header of the key, where the module's option `header` gives it no other name. */
+/** The header of the key, unless the module's option `header` names another one. */
 export const KEY_HEADER = 'Idempotency-Key';
 /** The header of an expected version (RFC 9110, section 13.1.1). */
 export const IF_MATCH_HEADER = 'If-Match';
@@ -14,7 +14,7 @@ const NEW_KEY =
 /** `token` of RFC 9110, section 5.6.2. */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-/** Headers of which Node keeps the first line and drops the others without a trace. */
+/** Headers of which Node keeps the first line and silently drops the others. */
 const KEPT_ONCE = new Set(
   (
     'age authorization content-length content-type etag expires from host if-modified-since ' +
@@ -24,12 +24,12 @@ const KEPT_ONCE = new Set(
 );
 
 /**
- * A request header as key. Without a name, the module's `header` (`Idempotency-Key`).
+ * The key is a request header. Without a name, it is the module's `header` (`Idempotency-Key`).
  *
- * The value is a structured-field string (`"abc"`) or bare (`abc`), both being the same key.
- * Two lines of the header are no key but an error.
+ * The value is a structured-field string (`"abc"`) or bare (`abc`); both are the same key. If the
+ * header is sent twice, the call is refused.
  *
- * @throws {@link IdempotencyConfigurationError} when the name is no header name
+ * @throws {@link IdempotencyConfigurationError} if the name is not a header name
  */
 export function header(name?: string): KeySource {
   if (name !== undefined) return namedHeader(checkedHeaderName(name, 'key'));
@@ -46,14 +46,14 @@ export function isHeaderName(name: unknown): boolean {
   return typeof name === 'string' && TOKEN.test(name);
 }
 
-/** @throws {@link IdempotencyConfigurationError} when it is no header name */
+/** @throws {@link IdempotencyConfigurationError} if it is not a header name */
 export function checkedHeaderName(name: string, option: string): string {
   if (isHeaderName(name)) return name;
   throw wrongOption(
     option,
     name,
     'a header name: letters, digits and hyphens, such as Idempotency-Key',
-    'Give the name alone, without a colon, spaces or a value.',
+    'Give only the name, without a colon, spaces or a value.',
   );
 }
 
@@ -69,7 +69,7 @@ function namedHeader(name: string): KeySource {
       if (found.length === 1) return parseKeyHeader(String(found[0]), description);
       throw repeated(description);
     }
-    // Node joins repeated lines with ', ', so that values without it need no look at the lines.
+    // Node joins repeated lines with ', ', so a value without it is a single line.
     if ((isKeptOnce || found.includes(', ')) && isRepeated(request, lowerName)) {
       throw repeated(description);
     }
@@ -86,7 +86,10 @@ function namedHeader(name: string): KeySource {
   };
 }
 
-/** Counts the lines as received. Where they cannot be seen, a value that may be two is two. */
+/**
+ * Counts the lines as received. If they are not available, a value that could be two lines counts
+ * as two.
+ */
 function isRepeated(request: IncomingRequest, lowerName: string): boolean {
   const lines = rawHeadersOf(request);
   if (lines === undefined) return !KEPT_ONCE.has(lowerName);
@@ -99,7 +102,7 @@ function isRepeated(request: IncomingRequest, lowerName: string): boolean {
   return count > 1;
 }
 
-/** Express requests are Node's own, Fastify's hold it as `raw`. */
+/** An Express request is Node's own. A Fastify request has Node's as `raw`. */
 function rawHeadersOf(request: IncomingRequest): readonly unknown[] | undefined {
   if (Array.isArray(request.rawHeaders)) return request.rawHeaders;
   const raw: unknown = request.raw;
@@ -114,7 +117,7 @@ function repeated(source: string): InvalidKeyError {
 /** `sf-string`: printable ASCII, with `\"` and `\\` as the only escapes. */
 const STRING = /"((?:[ !#-[\]-~]|\\["\\])*)"/y;
 
-/** What may follow an item: `;name` or `;name=value`, the value being any bare item. */
+/** What may follow an item: `;name` or `;name=value`, where the value is any bare item. */
 const PARAMETER = new RegExp(
   '; *[a-z*][a-z0-9_.*-]*' +
     '(?:=(?:' +
@@ -131,16 +134,16 @@ const PARAMETER = new RegExp(
   'y',
 );
 
-/** The bare form has no spaces: a comma and a space is how Node joins repeated lines. */
+/** The bare form has no spaces, because Node joins repeated lines with a comma and a space. */
 const BARE = /^[!-~]+$/;
 
 /**
- * The key in a header value: the content of a structured-field string (`"abc"`, RFC 9651,
- * section 4.2) or the bare form (`abc`), which is the same key. The bare form is the whole
- * value: visible ASCII without spaces. Parameters after the string are checked and ignored.
+ * The key in a header value: the content of a structured-field string (`"abc"`, RFC 9651, section
+ * 4.2) or the bare form (`abc`), which is the same key. The bare form is the whole value: visible
+ * ASCII without spaces. Parameters after the string are checked and ignored.
  *
- * @param source named in the error
- * @throws {@link InvalidKeyError} when the value is anything else; it is never used in part
+ * @param source its name in the error
+ * @throws {@link InvalidKeyError} if the value is anything else. No part of it is ever used
  */
 export function parseKeyHeader(value: string, source: string): string {
   const trimmed = withoutOuterBlanks(value);
@@ -158,7 +161,7 @@ export function parseKeyHeader(value: string, source: string): string {
   );
 }
 
-/** `String.trim` would also take a no-break space, which is not ASCII and must be refused. */
+/** `String.trim` would also remove a no-break space, which is not ASCII and must be refused. */
 function withoutOuterBlanks(value: string): string {
   let start = 0;
   let end = value.length;

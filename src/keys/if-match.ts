@@ -5,22 +5,21 @@ import { InvalidKeyError, type KeySource } from './key-source.js';
 
 const DESCRIPTION = 'header If-Match';
 const EXPECTED_VERSION =
-  'The version that this is based on: an entity tag such as `"3"`, a list of them, or `*` for any.';
+  'The version that the change is based on: an entity tag such as `"3"`, a list of them, or `*` for any.';
 /** `entity-tag` of RFC 9110, section 8.8.3; a list may have empty elements (section 5.6.1). */
 const ENTITY_TAG = /(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"/y;
 const LEADING_COMMAS = /^[\t ,]*/;
 const BETWEEN_TAGS = /[\t ]*(?:,[\t ]*)+|$/y;
 
-/** Stands for tags none of which can match. */
+/** Represents tags that can never match. */
 const WEAK = 'W/""';
 
-/** What a caller expects: any version at all, or one of these. */
+/** What a caller expects: any version, or one of these. */
 export type ExpectedTags = '*' | readonly string[];
 
 /**
- * The version that the caller expects, from the `If-Match` header (RFC 9110, section 13.1.1):
- * a strong entity tag (`"3"`), a list of them, or `*` for whichever version there is. Weak tags
- * match nothing.
+ * The version that the caller expects, from the `If-Match` header (RFC 9110, section 13.1.1): a
+ * strong entity tag (`"3"`), a list of them, or `*` for any version. Weak tags match nothing.
  */
 export class IfMatchSource implements KeySource {
   readonly description = DESCRIPTION;
@@ -37,7 +36,7 @@ export class IfMatchSource implements KeySource {
     return checkedPart(expected.map((tag) => `"${tag}"`).join(','), DESCRIPTION);
   }
 
-  /** @throws {@link InvalidKeyError} for a header that is none */
+  /** @throws {@link InvalidKeyError} for an invalid header */
   expected({ request }: IdempotentCall): ExpectedTags | undefined {
     const given = request.headers['if-match'];
     if (given === undefined) return undefined;
@@ -58,7 +57,7 @@ function strongTags(text: string): string[] {
     ENTITY_TAG.lastIndex = at;
     const tag = ENTITY_TAG.exec(text);
     if (tag === null) throw malformed();
-    // Compared strongly, so that weak tags match nothing.
+    // Strong comparison: weak tags match nothing.
     if (tag[1] === undefined) tags.push(tag[2]!);
     BETWEEN_TAGS.lastIndex = ENTITY_TAG.lastIndex;
     if (BETWEEN_TAGS.exec(text) === null) throw malformed();

@@ -5,7 +5,7 @@ import { InvalidKeyError } from './key-source.js';
 export const MAX_KEY_LENGTH = 255;
 
 const PRINTABLE_ASCII = /^[\x20-\x7e]+$/;
-/** C0, DEL, C1 and surrogates without their other half. */
+/** C0, DEL, C1 and lone surrogates. */
 // oxlint-disable-next-line no-control-regex -- finding them is the purpose
 const UNUSABLE = /[\x00-\x1f\x7f-\x9f]|\p{Surrogate}/u;
 
@@ -13,10 +13,11 @@ const UNUSABLE = /[\x00-\x1f\x7f-\x9f]|\p{Surrogate}/u;
 const END_OF_PART = '\x1f';
 
 /**
- * A value as a part of a key: text as it is, numbers, bigints and booleans as they are written,
- * so that `1` and `'1'` are the same part. `null` and `undefined` are no part at all.
+ * A value as part of a key. Text is used as it is; numbers, bigints and booleans as they are
+ * written, so `1` and `'1'` are the same part. `null` and `undefined` mean that the part is
+ * missing.
  *
- * @param source named in the error
+ * @param source its name in the error
  * @throws {@link InvalidKeyError} for everything else
  */
 export function keyPart(value: unknown, source: string): string | undefined {
@@ -42,8 +43,8 @@ export function checkedPart(text: string, source: string): string {
 }
 
 /**
- * Joins the parts of a composite key so that no other list of parts, and no plain key, gives
- * the same text. Operators use it to look a record up by its parts.
+ * Joins the parts of a composite key so that no other list of parts, and no plain key, gives the
+ * same text. Operators use it to look up a record by its parts.
  */
 export function compositeKey(parts: readonly string[]): string {
   let key = '';
@@ -55,13 +56,13 @@ function invalid(source: string, why: string): InvalidKeyError {
   return new InvalidKeyError(`The idempotency key from ${source} ${why}.`);
 }
 
-/** A key that code gives by itself: one value, or the parts of a composite key. */
+/** A key that code passes directly: one value, or the parts of a composite key. */
 export type DirectKey = Identifier | readonly Identifier[];
 
 /**
- * The same text that a handler's key source makes of the same parts.
+ * The same text that a handler's key source makes from the same parts.
  *
- * @throws {@link InvalidKeyError} when it, or a part of it, cannot be a key
+ * @throws {@link InvalidKeyError} if it, or a part of it, cannot be a key
  */
 export function directKey(key: DirectKey): string {
   if (!Array.isArray(key)) return required(keyPart(key, 'code'));

@@ -46,7 +46,7 @@ export function param(name: string): KeySource {
 }
 
 /**
- * A parameter of the query string. One that is sent twice is no key but an error.
+ * A parameter of the query string. If it is sent twice, the call is refused.
  *
  * @throws {@link IdempotencyConfigurationError} when the name is empty
  */
@@ -57,8 +57,8 @@ export function query(name: string): KeySource {
 }
 
 /**
- * A member of a message's payload, found by the names that lead to it: `payload('orderId')`. The
- * payload itself without a name, where that is text or a number.
+ * A member of a message's payload, found by the names that lead to it: `payload('orderId')`.
+ * Without a name, the payload itself, if it is text or a number.
  *
  * @throws {@link IdempotencyConfigurationError} when a name is empty
  */
@@ -69,26 +69,26 @@ export function payload(...path: readonly string[]): KeySource {
 }
 
 /**
- * The id that a message has beside its payload:
+ * The id of a message, outside its payload:
  *
  * - RabbitMQ: the property `messageId`;
  * - NATS: the header `Nats-Msg-Id`;
- * - Kafka: topic, partition and offset, which name the message for all its deliveries;
- * - wherever there are headers, one named `Message-Id` is used instead of these.
+ * - Kafka: topic, partition and offset, which are the same for all deliveries of the message;
+ * - on every transport with headers, a header named `Message-Id` takes precedence.
  *
- * There is none with transports that have no ids (TCP, Redis, MQTT before version 5): name a member
- * of the payload there.
+ * Transports without ids (TCP, Redis, MQTT before version 5) have none. Name a member of the
+ * payload there.
  */
 export function messageId(): KeySource {
   return ownSource('message id', ['rpc'], (call) => call.messageId);
 }
 
 /**
- * An argument, or a member of it: of the method of a provider by its position, as in `arg(0)` and
- * `arg(0, 'order', 'id')`, of a field of a GraphQL mutation by its name, as in `arg('orderNo')` and
+ * An argument, or a member of it. For a provider method, give its position, as in `arg(0)` and
+ * `arg(0, 'order', 'id')`. For a GraphQL mutation, give its name, as in `arg('orderNo')` and
  * `arg('input', 'orderNo')`.
  *
- * @throws {@link IdempotencyConfigurationError} when it is neither a position nor a name
+ * @throws {@link IdempotencyConfigurationError} if it is neither a position nor a name
  */
 export function arg(argument: number | string, ...path: readonly string[]): KeySource {
   const names = path.map((name) => checkedName(name, 'arg'));
@@ -109,19 +109,19 @@ export function arg(argument: number | string, ...path: readonly string[]): KeyS
 }
 
 /**
- * Who is calling. Anonymous callers have no such part, and so no key. The namespace of the key
- * holds the principal anyway: give it where the caller alone, or the caller and a target, is
- * what must not repeat (one vote per target and voter).
+ * Who is calling. Anonymous callers do not have this part, and so have no key. Every key's
+ * namespace already contains the principal. Use this if the caller alone, or the caller and a
+ * target, must not repeat (one vote per target and voter).
  */
 export function principal(): KeySource {
   return ownSource('principal', undefined, (call) => call.principal);
 }
 
 /**
- * A function of the call as key source, with a name for errors and API descriptions. The
- * answer counts as {@link KeyFunction} says; `null` and `undefined` mean that there is no key.
+ * A key source made from a function, with a name for errors and API descriptions. The result counts
+ * as for {@link KeyFunction}; `null` and `undefined` mean that there is no key.
  *
- * @throws {@link IdempotencyConfigurationError} when the description is empty or `read` is no
+ * @throws {@link IdempotencyConfigurationError} if the description is empty or `read` is not a
  *   function
  */
 export function keySource(description: string, read: KeyFunction): KeySource {
@@ -133,7 +133,7 @@ export function keySource(description: string, read: KeyFunction): KeySource {
       'key',
       read,
       'a function of the call',
-      `Give keySource('${description}', …) the function that finds the key.`,
+      `Pass keySource('${description}', …) a function that returns the key.`,
     );
   }
   return {
@@ -149,7 +149,7 @@ export function keySource(description: string, read: KeyFunction): KeySource {
   };
 }
 
-/** Calls that have content by names. */
+/** Kinds of calls whose content has named members. */
 const CONTENT: readonly CallKind[] = ['http', 'rpc', 'graphql'];
 
 function ownSource(
@@ -166,12 +166,12 @@ function ownSource(
   };
 }
 
-/** Of the request line. */
+/** A source that reads the request line. */
 function headSource(description: string, find: (call: IdempotentCall) => unknown): KeySource {
   return { ...ownSource(description, ['http'], find), readsOnlyHead: true };
 }
 
-/** Own members only: `constructor` and the like are in every object. */
+/** Own members only, because every object has `constructor` and the like. */
 function memberAt(root: unknown, path: readonly string[]): unknown {
   let value = root;
   for (const name of path) {
@@ -202,10 +202,10 @@ function noName(given: unknown, source: string): IdempotencyConfigurationError {
 export type { ResolvedKey };
 
 /**
- * Makes of a declaration what the request path reads. Called once at boot.
+ * Resolves a declaration to the form that calls use. Called once at boot.
  *
- * @throws {@link IdempotencyConfigurationError} when the declaration, or the module's header
- *   name, is none
+ * @throws {@link IdempotencyConfigurationError} if the declaration or the module's header name is
+ *   invalid
  */
 export function resolveKey(declaration: KeyDeclaration, context: KeyContext): ResolvedKey {
   checkedHeaderName(context.headerName, 'header');
@@ -253,7 +253,7 @@ const CALLS: Readonly<Partial<Record<CallKind, readonly [name: string, remedy: s
   method: ['a method that code calls', "arg(0, 'orderNo')"],
 };
 
-/** A source that finds nothing in any call would refuse them all, or protect none. */
+/** A source that never finds a key would refuse every call, or protect none. */
 function checkKind({ description, foundIn }: KeySource, kind: CallKind | undefined): void {
   const known = kind && CALLS[kind];
   if (known === undefined || foundIn === undefined || foundIn.includes(kind!)) return;
@@ -261,8 +261,8 @@ function checkKind({ description, foundIn }: KeySource, kind: CallKind | undefin
   throw wrongOption(
     'key',
     `${description}, on ${place}`,
-    `on ${place}: a source that its calls can have`,
-    `Name where its calls carry the key, such as ${remedy}.`,
+    `on ${place}: a source that its calls have`,
+    `Say where its calls have the key, such as ${remedy}.`,
   );
 }
 
@@ -274,7 +274,7 @@ function isKeySource(part: unknown): part is KeySource {
 
 function readPart(source: KeySource, call: IdempotentCall): Awaitable<string | undefined> {
   const value = source.read(call);
-  // Sources of applications are held to the same rules as those of this library.
+  // An application's sources must keep the same rules as those of this library.
   return isPending(value)
     ? Promise.resolve(value).then((later) => keyPart(later, source.description))
     : keyPart(value, source.description);
@@ -315,6 +315,6 @@ function notAKey(given: unknown): IdempotencyConfigurationError {
     'key',
     given,
     'header(), body(), param(), query(), payload(), messageId(), arg(), tick(), principal(), signature(), keySource(), a function of the call, or a list of at least one of them',
-    "Give where the key is found, such as body('orderNo') instead of 'orderNo'.",
+    "Say where the key comes from, such as body('orderNo') instead of 'orderNo'.",
   );
 }

@@ -2,17 +2,18 @@ import { type Awaitable, chain } from '../engine/awaitable.js';
 import { wrongOption } from '../engine/configuration-error.js';
 import type { Identifier, IdempotentCall } from './call.js';
 
-/** Who is calling. `undefined`, `null` and `''` mean that nobody is known. */
+/** Returns who is calling. `undefined`, `null` and `''` mean that the caller is anonymous. */
 export type PrincipalFunction = (call: IdempotentCall) => Awaitable<Identifier | null | undefined>;
 
-/** {@link PrincipalFunction} with its answer as text; `undefined` for an anonymous caller. */
+/** A {@link PrincipalFunction} whose result is text; `undefined` for an anonymous caller. */
 export type ResolvedPrincipal = (call: IdempotentCall) => Awaitable<string | undefined>;
 
 /**
- * `request.user.id`, else `.sub`, else `.userId`. An id that is an object, such as one of MongoDB, counts by
- * the text that it has of its own.
+ * `request.user.id`, else `.sub`, else `.userId`. An id that is an object, such as MongoDB's, is
+ * represented by its own text.
  *
- * @throws {@link IdempotencyConfigurationError} for one that has none: it would make one caller of all
+ * @throws {@link IdempotencyConfigurationError} for an object without its own text, because all
+ *   callers would look the same
  */
 export function defaultPrincipal(call: IdempotentCall): string | undefined {
   const user: unknown = call.request.user;
@@ -28,18 +29,18 @@ function knownText(value: unknown, name: string): string | undefined {
   throw wrongOption(
     `principal: request.user.${name}`,
     value,
-    'a string, a finite number, a bigint, or an object with toHexString() or toString() of its own',
-    'Give a function that names the caller, such as principal: (call) => call.request.user?.email.',
+    'a string, a finite number, a bigint, or an object with its own toHexString() or toString()',
+    'Pass a function that names the caller, such as principal: (call) => call.request.user?.email.',
   );
 }
 
 /**
- * What an application gave as `principal`, or {@link defaultPrincipal}. Synchronous when the
- * function is.
+ * The application's `principal` function, or {@link defaultPrincipal}. Synchronous if the function
+ * is.
  *
- * @throws {@link IdempotencyConfigurationError} at boot when it is no function; at the call
- *   when it answers with anything but an identifier, because objects that read alike as text
- *   (`[object Object]`) would make one principal of all callers
+ * @throws {@link IdempotencyConfigurationError} at boot if it is not a function; at the call if
+ *   it returns anything but an identifier, because objects with the same text (`[object Object]`)
+ *   would turn all callers into one
  */
 export function resolvePrincipal(declaration: PrincipalFunction | undefined): ResolvedPrincipal {
   if (declaration === undefined) return defaultPrincipal;
@@ -48,26 +49,26 @@ export function resolvePrincipal(declaration: PrincipalFunction | undefined): Re
       'principal',
       declaration,
       'a function of the call',
-      'Give a function such as (call) => call.request.user?.id, or leave the option out.',
+      'Pass a function such as (call) => call.request.user?.id, or leave the option out.',
     );
   }
   return (call) => chain(declaration(call), principalText);
 }
 
 /**
- * A principal that code gives by itself, held to the same rules.
+ * A principal that code passes directly. The same rules apply.
  *
- * @throws {@link IdempotencyConfigurationError} when it is no identifier
+ * @throws {@link IdempotencyConfigurationError} if it is not an identifier
  */
 export function directPrincipal(given: unknown): string | undefined {
-  return checkedPrincipal(given, '', 'Give the identifier itself, such as user.id.');
+  return checkedPrincipal(given, '', 'Pass the identifier itself, such as user.id.');
 }
 
 function principalText(answer: unknown): string | undefined {
   return checkedPrincipal(
     answer,
-    'an answer that is ',
-    'Let the function answer with the identifier itself, such as call.request.user?.id.',
+    'a result that is ',
+    'Return the identifier itself, such as call.request.user?.id.',
   );
 }
 
@@ -78,7 +79,7 @@ function checkedPrincipal(given: unknown, what: string, remedy: string): string 
   throw wrongOption(
     'principal',
     given,
-    `${what}a string, a finite number, a bigint, an object with text of its own, null or undefined`,
+    `${what}a string, a finite number, a bigint, an object with its own text, null or undefined`,
     remedy,
   );
 }
@@ -90,12 +91,12 @@ function identifierText(value: unknown): string | undefined {
   return typeof value === 'object' && value !== null ? ownText(value) : undefined;
 }
 
-/** What an object that stands for an identifier calls itself: an ObjectId, a UUID of a library. */
+/** The text of an object that is an identifier, such as an ObjectId or a library's UUID. */
 function ownText(value: object): string | undefined {
   if (Array.isArray(value)) return undefined;
   const methods = value as Readonly<Record<string, unknown>>;
   const own = methods['toHexString'] ?? methods['toString'];
-  // The one of all objects says the same of all of them.
+  // The toString() of plain objects returns the same text for all of them.
   if (typeof own !== 'function' || own === Object.prototype.toString) return undefined;
   const text: unknown = own.call(value);
   return typeof text === 'string' && text !== '' ? text : undefined;

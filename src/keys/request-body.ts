@@ -2,16 +2,15 @@ import { types } from 'node:util';
 import type { IncomingRequest } from './call.js';
 
 /**
- * The body as parsed, or its bytes where it was kept unparsed; `undefined` when the request has
- * none.
+ * The body as parsed, or its bytes if it was kept unparsed; `undefined` if the request has none.
  *
- * @throws {@link FingerprintUnavailableError} when it has one that nobody has read
+ * @throws {@link FingerprintUnavailableError} if nothing has read the body
  */
 export function readBody(request: IncomingRequest): unknown {
   if (isMultipart(request) && hasContent(request)) return multipartFields(request);
   const { body } = request;
   if (isStream(body)) {
-    throw unread('it is a stream', 'Let a parser read it first, as a Buffer for instance.');
+    throw unread('it is a stream', 'Let a parser read it first, for example as a Buffer.');
   }
   if (body !== undefined && !isLeftEmpty(request)) return body;
   if (types.isUint8Array(request.rawBody)) return request.rawBody;
@@ -22,7 +21,7 @@ export function readBody(request: IncomingRequest): unknown {
   );
 }
 
-/** Some parsers leave `{}` or `null` behind for content that they have not read. */
+/** Some parsers leave `{}` or `null` for content that they have not read. */
 function isLeftEmpty({ body, headers }: IncomingRequest): boolean {
   if (typeof body !== 'object') return false;
   if (body !== null && (Object.keys(body).length > 0 || !isPlainObject(body))) return false;
@@ -34,7 +33,7 @@ function isPlainObject(value: object): boolean {
   return prototype === Object.prototype || prototype === null;
 }
 
-/** Types for which an empty object may be what was sent. */
+/** Content types for which an empty object may really have been sent. */
 function isParsedByDefault(contentType: unknown): boolean {
   return (
     typeof contentType === 'string' &&
@@ -42,7 +41,7 @@ function isParsedByDefault(contentType: unknown): boolean {
   );
 }
 
-/** RFC 9112, section 6.3; HTTP/2 needs neither of the two headers, but content has a type. */
+/** RFC 9112, section 6.3; HTTP/2 needs neither of the two headers, but its content has a type. */
 function hasContent({ headers, httpVersionMajor, raw }: IncomingRequest): boolean {
   if (headers['transfer-encoding'] !== undefined) return true;
   const length = headers['content-length'];
@@ -71,16 +70,16 @@ function unread(why: string, remedy: string): FingerprintUnavailableError {
   });
 }
 
-/** True for forms with files (`multipart/form-data`) and everything else in parts. */
+/** True for forms with files (`multipart/form-data`) and all other multipart content. */
 export function isMultipart({ headers }: IncomingRequest): boolean {
   const type: unknown = headers['content-type'];
   return typeof type === 'string' && /^\s*multipart\//i.test(type);
 }
 
 /**
- * The fields of a form, as parsed; the bytes of all of it where it was kept unparsed.
+ * The fields of a form, as parsed; all its bytes if it was kept unparsed.
  *
- * @throws {@link FingerprintUnavailableError} when nobody has parsed it yet
+ * @throws {@link FingerprintUnavailableError} if nothing has parsed it yet
  */
 function multipartFields(request: IncomingRequest): unknown {
   const { body } = request;
@@ -88,7 +87,7 @@ function multipartFields(request: IncomingRequest): unknown {
     if (types.isUint8Array(request.rawBody)) return request.rawBody;
     throw unavailable(
       'no parser has read it yet',
-      'Parse it before the operation is claimed: in a middleware, or with an interceptor such as FileInterceptor that stands below @Idempotent().',
+      'Parse it before the operation is claimed: in a middleware, or with an interceptor such as FileInterceptor below @Idempotent().',
     );
   }
   if (isObject(body) && Object.values(body).some(isUnreadPart)) {
@@ -101,16 +100,16 @@ function multipartFields(request: IncomingRequest): unknown {
 }
 
 /**
- * The files that multer has put beside the fields, with their bytes; `undefined` without any.
+ * The files that multer put beside the fields, with their bytes; `undefined` if there are none.
  *
- * @throws {@link FingerprintUnavailableError} when the bytes of one are not in memory
+ * @throws {@link FingerprintUnavailableError} if the bytes of a file are not in memory
  */
 export function uploadedFiles({ file, files }: IncomingRequest): unknown {
   if (!isObject(file) && !isObject(files)) return undefined;
   return [isObject(file) ? content(file) : null, isObject(files) ? contents(files) : null];
 }
 
-/** Multer gives a list, or lists by field. */
+/** Multer provides a list, or a list for each field. */
 function contents(files: object): unknown {
   if (Array.isArray(files)) return files.map(content);
   return new Map(
@@ -133,8 +132,8 @@ function content(file: unknown): unknown {
 }
 
 /**
- * Multer makes an object without prototype even of an empty form, while a form that nobody has
- * parsed has no body, or `{}` from a parser that has left it alone.
+ * Multer makes an object without prototype even from an empty form. A form that nothing has parsed
+ * has no body, or `{}` from a parser that ignored it.
  */
 function isParsed({ body, file, files }: IncomingRequest): boolean {
   if (isObject(file) || (isObject(files) && Object.keys(files).length > 0)) return true;
@@ -169,18 +168,18 @@ function unavailable(why: string, remedy: string): FingerprintUnavailableError {
 const BRAND = Symbol.for('nestjs-idempotency:fingerprint-unavailable');
 
 /**
- * The content of a request cannot be read, so that a retry with other content would not be
- * noticed. The operation must not run: the application has to be set up differently, or the caller has
- * to send content of another type.
+ * The content of a request cannot be read, so a retry with other content would not be noticed. The
+ * operation must not run. Either the application must be configured differently, or the caller must
+ * send another type of content.
  */
 export class FingerprintUnavailableError extends Error {
   override readonly name = 'FingerprintUnavailableError';
-  /** True when nobody in the application reads content like this. */
+  /** True if nothing in the application reads content of this type. */
   readonly isUnparsed: boolean;
 
   constructor(problem: FingerprintProblem, options?: ErrorOptions) {
     super(
-      `${problem.what}: ${problem.why}. Accepted: a body that was parsed or kept before the operation is claimed. ${problem.remedy} Or set fingerprint to a function of the call, or to false when a retry cannot differ.`,
+      `${problem.what}: ${problem.why}. Accepted: a body that was parsed or kept before the operation is claimed. ${problem.remedy} Or set fingerprint to a function of the call, or to false if a retry cannot differ.`,
       options,
     );
     this.isUnparsed = problem.isUnparsed ?? false;
@@ -188,19 +187,21 @@ export class FingerprintUnavailableError extends Error {
   }
 }
 
-/** What could not be read, and what would help. */
+/** What could not be read, and how to fix it. */
 export interface FingerprintProblem {
   /** The part of the request. */
   readonly what: string;
   /** What is wrong with it, as a clause. */
   readonly why: string;
-  /** What to do, as a sentence. */
+  /** How to fix it, as a sentence. */
   readonly remedy: string;
-  /** Nobody in the application reads content like this: it is the caller's to send another. */
+  /**
+   * Nothing in the application reads content of this type, so the caller should send another type.
+   */
   readonly isUnparsed?: boolean;
 }
 
-/** True for errors of this class, also from another copy of this package (ESM beside CJS). */
+/** True for errors of this class, even from another copy of this package (ESM beside CJS). */
 export function isFingerprintUnavailableError(
   error: unknown,
 ): error is FingerprintUnavailableError {

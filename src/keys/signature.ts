@@ -4,17 +4,19 @@ import { contentLines } from './fingerprint.js';
 import type { DottedBodyPath, KeySource } from './key-source.js';
 import { sha256 } from './record-id.js';
 
-/** Names by name; `true` where a path ends: the member with everything in it. */
+/**
+ * A tree of member names. `true` where a path ends, which means the member with everything in it.
+ */
 type PathTree = Map<string, PathTree | true>;
 
 type Members = Readonly<Record<string, unknown>>;
 
 /**
- * A function that makes a copy of a body with the chosen members only, or `undefined` when all
- * of them are.
+ * A function that copies only the chosen members of a body, or `undefined` if all of them are
+ * chosen.
  *
- * @throws {@link IdempotencyConfigurationError} when a path is malformed, or excluded with
- *   all that is included
+ * @throws {@link IdempotencyConfigurationError} if a path is malformed, or if exclude removes
+ *   everything that include chooses
  */
 function bodySelection(options: {
   readonly include?: readonly string[];
@@ -25,7 +27,7 @@ function bodySelection(options: {
   if (include !== undefined && exclude !== undefined) {
     for (const path of options.include ?? []) {
       if (!covers(exclude, path.split('.'))) continue;
-      throw wrongPath('include', path, 'paths that exclude does not take away again');
+      throw wrongPath('include', path, 'paths that exclude does not remove again');
     }
   }
   if (include === undefined) return exclude && ((body) => without(body, exclude));
@@ -56,7 +58,7 @@ function without(value: unknown, tree: PathTree): unknown {
   });
 }
 
-/** Of lists, the objects that are directly in them. Anything else stays whole. */
+/** Maps an object, or the objects directly in a list. Anything else stays as it is. */
 function mapMembers(value: unknown, map: (members: Members) => unknown): unknown {
   if (Array.isArray(value)) {
     return value.map((element: unknown) => (hasMembers(element) ? map(element) : element));
@@ -73,7 +75,7 @@ function hasMembers(value: unknown): value is Members {
   );
 }
 
-/** Without a prototype, `__proto__` is a name like any other. */
+/** Without a prototype, `__proto__` is an ordinary name. */
 function emptyCopy(): Record<string, unknown> {
   return Object.create(null) as Record<string, unknown>;
 }
@@ -93,7 +95,7 @@ function pathTree(option: string, paths: unknown): PathTree | undefined {
   return root;
 }
 
-/** A path that ends above another one takes that one in. */
+/** A path includes all paths below it. */
 function addPath(root: PathTree, names: readonly string[]): void {
   let tree = root;
   for (const [at, name] of names.entries()) {
@@ -133,26 +135,26 @@ function wrongPath(
   );
 }
 
-/** What of the body makes the key. Names of members, joined with dots: `'author.name'`. */
+/** Which members of the body make the key. Join names with dots: `'author.name'`. */
 export interface SignatureOptions<T = unknown> {
-  /** These members only. Absent: all of them. */
+  /** Only these members. Absent: all of them. */
   readonly include?: readonly DottedBodyPath<T>[];
-  /** All but these members. Absent: none is left out. */
+  /** All but these members. Absent: none is excluded. */
   readonly exclude?: readonly DottedBodyPath<T>[];
 }
 
 /**
- * The request's own content as key: parameters, query, body and files, and the caller's
- * credentials where the principal is not known. Two requests that say the same are one
- * operation, so give it a short `ttl`. The order of members does not matter.
+ * The key is a digest of the request's content: parameters, query, body and files, and the caller's
+ * credentials if the principal is not known. Two requests with the same content are one operation,
+ * so set a short `ttl`. The order of members does not matter.
  *
- * Query and parameters always count. A name that leads through a list means that member of
- * each of its elements. A body that is no object or list of objects counts whole.
+ * Query and parameters always count. A name that leads through a list means that member of each
+ * element. A body that is not an object or a list of objects counts as a whole.
  *
  * @example
  * signature<CommentDto>({ exclude: ['sentAt'] })
  *
- * @throws {@link IdempotencyConfigurationError} when the options are wrong
+ * @throws {@link IdempotencyConfigurationError} if the options are invalid
  */
 export function signature<T = unknown>(options: SignatureOptions<T> = {}): KeySource {
   const wrong = Object.keys(options).find((name) => name !== 'include' && name !== 'exclude');

@@ -4,17 +4,19 @@ import { type Duration, parseDuration } from '../engine/duration.js';
 import type { KeyContext, KeySource } from './key-source.js';
 
 /**
- * The moment at which a scheduled method was due, so that it runs once per tick over all instances of
- * an application. It is read from the clock of the process, whose timer it is that calls the method.
+ * The moment at which a scheduled method was due, so that it runs once per tick across all
+ * instances of an application. It comes from the clock of the process, whose timer calls the
+ * method.
  *
- * Without a period, the method's own `@Cron()` or `@Interval()` of `@nestjs/schedule` say which
- * moments there are: the last one at which the expression was due, in its time zone; the nearest
- * multiple of the interval.
+ * Without a period, the method's `@Cron()` or `@Interval()` of `@nestjs/schedule` decides: the last
+ * moment at which the expression was due, in its time zone, or the nearest multiple of the
+ * interval.
  *
- * @param every for a method that something else calls: the nearest multiple of this period, counted
- *   from the beginning of 1970 (UTC). Calls within half of it, before or after, are the same tick
- * @throws {@link IdempotencyConfigurationError} when the period is none; when the application boots,
- *   without a period on a method that has no moments in common with other instances
+ * @param every for a method that something else calls: the tick is the nearest multiple of this
+ *   period, counted from the beginning of 1970 (UTC). Calls within half a period before or after it
+ *   are the same tick
+ * @throws {@link IdempotencyConfigurationError} if the period is invalid; and when the
+ *   application boots, if there is no period and each instance has its own ticks
  *
  * @example
  * ```ts
@@ -39,12 +41,12 @@ function scheduledTick({ schedule }: KeyContext): KeySource {
   if (schedule?.dueAt === undefined) {
     throw wrongOption(
       'key',
-      `tick() on a method ${schedule === undefined ? 'that nothing schedules' : 'whose moments differ in each process'}`,
+      `tick() on a method ${schedule === undefined ? 'that nothing schedules' : 'that is due at other times in each process'}`,
       'tick() on a method of a provider with @Cron() or @Interval() of @nestjs/schedule',
-      "Give the period at which the method is called, such as tick('5m').",
+      "Name the period of the calls, such as tick('5m').",
     );
   }
-  // The tick is all that there is to the call, whoever makes it.
+  // The tick is the whole content of the call, whoever makes it.
   return { ...momentSource('tick', schedule.dueAt), coversContent: true };
 }
 

@@ -5,16 +5,16 @@ import type { StoreCall, StoreCallSink } from '../engine/store-calls.js';
 import { EVENT_TYPES, type EventSink, type IdempotencyEvent } from '../engine/events.js';
 import { IsolatedObservable, publishIsolated } from './isolated-events.js';
 
-/** Channels of `node:diagnostics_channel` are called `nestjs-idempotency:<type of the event>`. */
+/** Channels of `node:diagnostics_channel` are named `nestjs-idempotency:<type of the event>`. */
 export const CHANNEL_PREFIX = 'nestjs-idempotency:';
 
-/** Where every call of the store is told of, with how long it took. */
+/** The channel for every call of the store, with its duration. */
 export const STORE_CALL_CHANNEL = `${CHANNEL_PREFIX}store-call`;
 
 /**
- * Hands events to whoever listens: `events$`, and one diagnostics channel per type. A subscriber that
- * throws or rejects changes nothing for the operation, the process or other subscribers; the first
- * time it does so is logged.
+ * Publishes events on `events$` and on one diagnostics channel per type. A subscriber that throws
+ * or rejects does not affect the operation, the process or other subscribers. Its first failure is
+ * logged.
  */
 @Injectable()
 export class IdempotencyEvents implements EventSink, StoreCallSink {
@@ -62,7 +62,7 @@ export class IdempotencyEvents implements EventSink, StoreCallSink {
     publishIsolated(this.storeCallChannel, call, this.failed);
   }
 
-  /** Nothing happens any more. */
+  /** Completes both streams. */
   end(): void {
     this.subject.complete();
     this.storeCallSubject.complete();

@@ -1,15 +1,15 @@
 import type { Channel } from 'node:diagnostics_channel';
 import { Observable, type Observer, Subscriber, type Subscription } from 'rxjs';
 
-/** Told what a subscriber threw, or rejected with. Must not throw. */
+/** Receives what a subscriber threw or rejected with. Must not throw. */
 export type SubscriberFailed = (subscriber: object, error: unknown) => void;
 
 type Next<T> = (value: T) => unknown;
 
 /**
- * Events for subscribers that may fail. RxJS throws what a subscriber throws once more, from a
- * timer, where it ends the process; here it is reported instead. So is what an `async` subscriber
- * rejects with, and what goes wrong in an operator that nobody has given an `error` handler for.
+ * Events for subscribers that may fail. RxJS throws a subscriber's error again from a timer, which
+ * ends the process; here it is reported instead. So are rejections of an `async` subscriber, and
+ * errors in an operator without an `error` handler.
  */
 export class IsolatedObservable<T> extends Observable<T> {
   constructor(
@@ -20,7 +20,7 @@ export class IsolatedObservable<T> extends Observable<T> {
     this.source = source;
   }
 
-  /** What operators make of these events is isolated as well. */
+  /** Observables that operators derive from these events are isolated too. */
   override lift<R>(operator: NonNullable<Observable<R>['operator']>): Observable<R> {
     const lifted = new IsolatedObservable<R>(this, this.failed);
     lifted.operator = operator;
@@ -32,7 +32,7 @@ export class IsolatedObservable<T> extends Observable<T> {
     error?: ((error: unknown) => void) | null,
     complete?: (() => void) | null,
   ): Subscription {
-    // The operators' own: what they are given goes on to a subscriber that is isolated itself.
+    // An operator's own subscriber: it passes events on to one that is itself isolated.
     if (given instanceof Subscriber) return super.subscribe(given);
     const observer: Partial<Observer<T>> =
       typeof given === 'object' && given !== null
@@ -52,8 +52,8 @@ export class IsolatedObservable<T> extends Observable<T> {
 }
 
 /**
- * As `channel.publish()`, which throws what a subscriber throws once more where it ends the process.
- * Node keeps no public list of subscribers; where the list is not found, Node publishes.
+ * Like `channel.publish()`, which throws a subscriber's error again where it ends the process. Node
+ * has no public list of subscribers. If the list is not found, Node publishes.
  */
 export function publishIsolated(channel: Channel, message: object, failed: SubscriberFailed): void {
   const subscribers: unknown = Reflect.get(channel, '_subscribers');

@@ -9,7 +9,7 @@ import { IdempotencyException } from './idempotency.exception.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
 import { siblingOf, uuidV7 } from './uuid-v7.js';
 
-/** What names an operation. */
+/** The identity of an operation. */
 export interface OperationIdentity {
   readonly key: string | undefined;
   readonly scope: string;
@@ -18,7 +18,7 @@ export interface OperationIdentity {
 
 const NEVER_ABORTED = new AbortController().signal;
 
-/** The operation as its handler sees it; without a claim when the call runs unprotected. */
+/** The operation as its handler sees it. Without a claim, the call runs unprotected. */
 export class CurrentOperation implements IdempotentOperation {
   readonly key: string | undefined;
   readonly scope: string;
@@ -53,7 +53,7 @@ export class CurrentOperation implements IdempotentOperation {
   get manager(): OperationManager {
     const manager = this.claim?.manager;
     if (manager !== undefined) return manager;
-    throw new Error('op.manager is there only with @Idempotent({ transaction: true }).');
+    throw new Error('op.manager needs @Idempotent({ transaction: true }).');
   }
 
   deriveKey(name: string): string {
@@ -78,14 +78,14 @@ export class CurrentOperation implements IdempotentOperation {
   }
 }
 
-/** Both parts are framed by their length, so that no two pairs look the same. */
+/** Framed by their lengths, so that no two pairs give the same text. */
 export function deriveKey(id: string, name: string): string {
   return createHash('sha256')
     .update(`derive:${id.length}:${id}:${name.length}:${name}`)
     .digest('hex');
 }
 
-/** A step that the present code is part of. */
+/** A step that the current code is part of. */
 interface StepRun {
   readonly steps: OperationSteps;
   readonly name: string;
@@ -94,7 +94,7 @@ interface StepRun {
 
 const stepRuns = new AsyncLocalStorage<StepRun>();
 
-/** The steps of an operation, each run once over all attempts. */
+/** The steps of an operation. Each runs once across all attempts. */
 class OperationSteps {
   private readonly running = new Map<string, Promise<unknown>>();
 
@@ -102,12 +102,12 @@ class OperationSteps {
 
   async run<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T> {
     if (name.startsWith(RESERVED_STEP_PREFIX))
-      throw new Error(`Names of steps do not begin with ${RESERVED_STEP_PREFIX}`);
+      throw new Error(`The name of a step must not begin with ${RESERVED_STEP_PREFIX}`);
     const saved = this.claim?.steps.get(name);
     if (saved !== undefined) return savedValue(saved) as T;
-    // It would wait for its own end.
+    // It would wait for itself.
     if (this.isRunningAround(name)) throw new Error('A step cannot contain itself.');
-    // A name that is repeated, even at the same time, is one step.
+    // The same name is the same step, even if both are started at the same time.
     let step = this.running.get(name) as Promise<T> | undefined;
     if (step === undefined) {
       const outer = stepRuns.getStore();
@@ -121,7 +121,7 @@ class OperationSteps {
   private async once<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T> {
     const { claim } = this;
     if (claim === undefined) return fn();
-    // A process that was paused must not do what its successor has done.
+    // A process that was paused must not repeat what the next owner has done.
     if (!(await isConfirmed(claim))) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
     const value = await fn();
     if (!(await claim.saveStep(name, await encoded(claim, value))))
@@ -144,7 +144,10 @@ async function isConfirmed(claim: Claim): Promise<boolean> {
   }
 }
 
-/** What the step did cannot be undone, and must not be repeated: without its result, it is held. */
+/**
+ * The step's work cannot be undone and must not be repeated. Without its result, the operation is
+ * held.
+ */
 async function encoded(claim: Claim, value: unknown): Promise<Uint8Array> {
   try {
     return serialize(value);
@@ -154,16 +157,18 @@ async function encoded(claim: Claim, value: unknown): Promise<Uint8Array> {
   }
 }
 
-/** What is kept like a finished step, so that every attempt finds it, without being one. */
+/**
+ * Names of internal values that are saved like finished steps, so that every attempt finds them.
+ */
 const RESERVED_STEP_PREFIX = 'idempotency:';
 const SEED_STEP = `${RESERVED_STEP_PREFIX}id`;
 const UUID_LENGTH = 36;
 const SECRET_BYTES = 16;
 
 /**
- * The ids of an operation. All come from one seed, which is saved before any is handed out: an id
- * that was used and then forgotten would let the next attempt insert once more. The seed itself never
- * leaves, so that whoever has been shown one id cannot compute another.
+ * The ids of an operation. All come from one seed, which is saved before any id is returned: if an
+ * id were used and then forgotten, the next attempt would insert again. The seed itself is never
+ * shown, so nobody can compute one id from another.
  */
 class OperationIds {
   private seed: string | undefined;
@@ -177,9 +182,9 @@ class OperationIds {
 
   private async savedSeed(): Promise<string> {
     const { claim } = this;
-    // The same at every try: one that seemed to fail may still reach the store.
+    // The same at every try, because one that seemed to fail may still reach the store.
     this.seed ??= (claim && savedSeed(claim.steps)) ?? newSeed();
-    // What a transaction undoes it undoes with the id: there is no attempt that would need it.
+    // If a transaction is undone, so is everything that used the id, and no later attempt needs it.
     if (claim === undefined || claim.manager !== undefined || claim.steps.has(SEED_STEP))
       return this.seed;
     try {
@@ -192,7 +197,7 @@ class OperationIds {
   }
 }
 
-/** The id of this name; `undefined` when no attempt has asked for any. */
+/** The id with this name; `undefined` if no attempt asked for one. */
 export function savedId(steps: Steps, name = ''): string | undefined {
   const seed = savedSeed(steps);
   return seed === undefined ? undefined : idNamed(seed, name);
@@ -213,7 +218,7 @@ async function save(claim: Claim, seed: string): Promise<void> {
   if (!isOurs) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
 }
 
-/** When the operation asked first, as a UUIDv7, and the secret that all ids are made with. */
+/** The moment of the first request, as a UUIDv7, and the secret from which all ids are made. */
 function newSeed(): string {
   return uuidV7() + randomBytes(SECRET_BYTES).toString('hex');
 }
@@ -224,10 +229,10 @@ function idNamed(seed: string, name: string): string {
 }
 
 /**
- * The result of a step, as it is on record.
+ * Decodes the recorded result of a step.
  *
- * @throws {@link IdempotencyException} `IDEMPOTENCY_RECORD_UNREADABLE` for bytes that are none, such as
- * those that were sealed before encryption was switched off
+ * @throws {@link IdempotencyException} `IDEMPOTENCY_RECORD_UNREADABLE` for bytes that are not a
+ *   value, such as those that were encrypted before encryption was switched off
  */
 export function savedValue(bytes: Uint8Array): unknown {
   try {

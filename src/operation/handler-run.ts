@@ -10,20 +10,20 @@ import { shared } from './shared.js';
 export interface MethodPlace {
   readonly instance: unknown;
   readonly name: string | symbol;
-  /** Which version of it: what `@Idempotent()` has made. */
+  /** Which version of it: the function that `@Idempotent()` made. */
   readonly method: unknown;
 }
 
 /**
- * What a handler does for an operation, from its first line to its end. It is done once, however many
- * ways through the interceptors lead to it, and whoever has stopped listening.
+ * A handler's work for an operation, from its first line to its end. It is done once, however many
+ * passes through the interceptors reach it, and even if some of them stop listening.
  */
 class HandlerWork {
   hasStarted = false;
   hasEnded = false;
-  /** The handler has returned an observable. */
+  /** The handler returned an observable. */
   isObserved = false;
-  /** The handler's observable has emitted a value, so that its reply can be there before its end. */
+  /** The handler's observable has emitted a value, so its reply may be ready before it ends. */
   hasEmitted = false;
   failure: { readonly error: unknown } | undefined;
   private outcome: { readonly returned: unknown } | undefined;
@@ -32,15 +32,15 @@ class HandlerWork {
   constructor(private readonly claim: Claim | undefined) {}
 
   /**
-   * Calls the handler, or gives what it has returned to who came first.
+   * Calls the handler, or returns what it returned to the first call.
    *
-   * @param mayRepeat a handler that has failed may be called again: whoever stands right around it tries
-   *   again, within the same attempt
+   * @param mayRepeat a handler that failed may be called again, because an interceptor right
+   *   around it retries within the same attempt
    */
   do(call: () => unknown, mayRepeat: boolean): unknown {
     const repeats = mayRepeat && this.failure !== undefined;
     if (this.hasStarted && !repeats) return this.joined();
-    // The reply has left already, without this call: it must not run without a claim.
+    // The reply was already sent without this call, which must not run without a claim.
     if (this.claim?.isRunning === false) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
     this.begin();
     let result: unknown;
@@ -68,7 +68,7 @@ class HandlerWork {
     return this.outcome.returned;
   }
 
-  /** Called back now if it has ended, and at its end if it is called again. */
+  /** Calls back now if the work has ended, and again at its end if it is repeated. */
   onEnd(listener: () => void): void {
     this.whenEnded.push(listener);
     if (this.hasEnded) listener();
@@ -91,8 +91,8 @@ class HandlerWork {
   }
 
   /**
-   * The handler goes on until its observable has ended. It is subscribed here, and only here: a
-   * time-out or a client that leaves would call it off, but not the work behind it.
+   * The handler runs until its observable ends. Only this code subscribes to it: a timeout, or a
+   * client that disconnects, would end the subscription but not the work behind it.
    */
   private observed(source: Observable<unknown>): Observable<unknown> {
     const relay = new ReplaySubject<unknown>();
@@ -122,30 +122,30 @@ class HandlerWork {
 }
 
 /**
- * One way to the handler, and what becomes of it there. Knows whether the handler's first line was
- * reached, and whether it has come to its end. Within the handler another one is current.
+ * One pass through the interceptors to the handler. It knows whether the handler's first line was
+ * reached and whether the handler has ended. Within the handler, another run is current.
  */
 export class HandlerRun {
-  /** On this way; the work may have been begun on another. */
+  /** Whether this pass reached the handler. Another pass may have begun the work. */
   private isReached = false;
 
   constructor(
     readonly handler: unknown,
     readonly operation: IdempotentOperation,
     private readonly claim: Claim | undefined,
-    /** The run that this one was begun in. */
+    /** The run in which this one began. */
     private readonly outer?: HandlerRun,
     private readonly work = new HandlerWork(claim),
-    /** Where the handler is at work; absent on the way there. */
+    /** The method that is running; absent until the handler is reached. */
     private readonly place?: MethodPlace,
   ) {}
 
-  /** Another way to the same work, for interceptors that go on twice. */
+  /** Another pass to the same work, for interceptors that continue twice. */
   again(): HandlerRun {
     return new HandlerRun(this.handler, this.operation, this.claim, this.outer, this.work);
   }
 
-  /** The handler was called: whatever failed before is none of the operation's doing. */
+  /** The handler was called. A failure before that has nothing to do with the operation. */
   get hasStarted(): boolean {
     return this.work.hasStarted;
   }
@@ -154,23 +154,23 @@ export class HandlerRun {
     return this.work.hasEnded;
   }
 
-  /** Frameworks stop listening to an observable when its client leaves, and answer nothing. */
+  /** If the client disconnects, frameworks stop listening to an observable and send nothing. */
   get isObserved(): boolean {
     return this.work.isObserved;
   }
 
-  /** The handler is at work, and whatever answers now is not its reply. */
+  /** The handler is still running, so whatever answers now is not its reply. */
   get isSilent(): boolean {
     const { hasStarted, hasEnded, hasEmitted } = this.work;
     return hasStarted && !hasEnded && !hasEmitted;
   }
 
-  /** What the handler ended with, if that was an error. */
+  /** The error with which the handler ended, if it did. */
   get failure(): { readonly error: unknown } | undefined {
     return this.work.failure;
   }
 
-  /** True for the handler's own code, and for what leads there. */
+  /** True in the handler's own code, and on the way to it. */
   get isCurrent(): boolean {
     return handlerRuns.getStore()?.work === this.work;
   }
@@ -182,21 +182,21 @@ export class HandlerRun {
   }
 
   /**
-   * True while it is the run of the operation with this record, or is a part of it. Timers and listeners
-   * that were begun in a run may outlive it: what they call is not part of it.
+   * True while this is the run of the operation with this record, or part of it. Timers and
+   * listeners that were started in a run may outlive it. What they call is not part of it.
    */
   isPartOf(id: string): boolean {
     return (this.claim?.id === id && !this.hasEnded) || this.outer?.isPartOf(id) === true;
   }
 
-  /** True while an operation owns what is done here. */
+  /** True while the current code belongs to an operation. */
   get isProtected(): boolean {
     return (this.claim?.isRunning === true && !this.hasEnded) || this.outer?.isProtected === true;
   }
 
   /**
-   * True for another version of the method that is running, of the same object: an overridden one
-   * that is called by `super`, or the next layer of `@Idempotent()`.
+   * True for another version of the running method, on the same object: an overridden method that
+   * is called with `super`, or the next layer of `@Idempotent()`.
    */
   isWithin(instance: unknown, name: string | symbol, method: unknown): boolean {
     const { place } = this;
@@ -209,25 +209,26 @@ export class HandlerRun {
     return isHere || this.outer?.isWithin(instance, name, method) === true;
   }
 
-  /** The run itself, or the nearest around it, whose operation has not come to its end. */
+  /** This run, or the nearest one around it, whose operation has not ended. */
   get alive(): HandlerRun | undefined {
     const isAlive = !this.hasEnded || this.claim?.isRunning !== false;
     return isAlive ? this : this.outer?.alive;
   }
 
-  /** True for the call that this run is about. What the handler calls itself is something else. */
+  /** True for the call that this run is about. Calls that the handler makes are separate. */
   expects(handler: unknown): boolean {
     return this.handler === handler && this.place === undefined;
   }
 
   /**
-   * Calls the handler and follows it to its end, whoever listens. Interceptors right around it may come
-   * twice: the second call gets what the first one ends with, or runs when that has failed.
+   * Calls the handler and follows it to its end, whether or not anybody listens. Interceptors right
+   * around it may call it twice: the second call gets the result of the first one, or runs if that
+   * failed.
    */
   follow(call: () => unknown, at: Omit<MethodPlace, 'method'>): unknown {
     const { handler, operation, claim, outer, isReached } = this;
     this.isReached = true;
-    // Without a claim there is nothing that a second call could share.
+    // Without a claim, a second call has nothing to share.
     const work = isReached && claim === undefined ? new HandlerWork(claim) : this.work;
     const within = new HandlerRun(handler, operation, claim, outer, work, {
       ...at,
@@ -237,8 +238,8 @@ export class HandlerRun {
   }
 
   /**
-   * Does what leads to the handler within this run, also where interceptors go on only when they are
-   * subscribed to, or later. Whoever listens is told outside of it.
+   * Runs the interceptors that lead to the handler within this run, even those that continue only
+   * when they are subscribed to, or later. Subscribers are notified outside the run.
    */
   lead(on: () => Observable<unknown>): Observable<unknown> {
     const { claim } = this;
@@ -254,14 +255,14 @@ export class HandlerRun {
     });
   }
 
-  /** Calls back when the handler has ended; more than once if it is called again. */
+  /** Calls back when the handler has ended, and again each time that it is repeated. */
   onEnd(listener: () => void): void {
     this.work.onEnd(listener);
   }
 }
 
-/** The run that the present code is part of. */
+/** The run that the current code is part of. */
 export const handlerRuns = shared('handler-run', () => new AsyncLocalStorage<HandlerRun>());
 
-/** Set where a test calls what carries `@Idempotent()` as if it did not. */
+/** Set while a test calls methods with `@Idempotent()` as if they did not have it. */
 export const bypass = shared('bypass', () => new AsyncLocalStorage<true>());

@@ -3,9 +3,9 @@ import { type IdempotencyErrorCode, REFUSALS } from '../engine/refusals.js';
 
 const BRAND = Symbol.for('nestjs-idempotency:exception');
 
-/** The body of a refusal: problem details (RFC 9457) with two members of our own. */
+/** The body of a refusal: problem details (RFC 9457) with two extra members. */
 export interface IdempotencyProblem {
-  /** Names the kind of problem; a link when `problemBaseUrl` is set. */
+  /** The kind of problem; a link if `problemBaseUrl` is set. */
   readonly type: string;
   readonly title: string;
   readonly status: number;
@@ -14,19 +14,19 @@ export interface IdempotencyProblem {
   readonly code: IdempotencyErrorCode;
   /** True when the same call, repeated unchanged, may succeed later. */
   readonly retryable: boolean;
-  /** What the code alone does not say, such as the `current` version or state. */
+  /** More than the code says, such as the `current` version or state. */
   readonly [member: string]: string | number | boolean;
 }
 
-/** What an {@link IdempotencyException} may know beside its code. */
+/** What an {@link IdempotencyException} may have besides its code. */
 export interface IdempotencyExceptionOptions {
   /** What a 409 or 503 tells the client to wait, in milliseconds. */
   readonly retryAfterMs?: number;
   /** Where the problem types are documented; the code is appended in lower case with dashes. */
   readonly problemBaseUrl?: string;
-  /** Replaces the status of the table, where the form of the call decides it. */
+  /** Replaces the status in the table, if it depends on the form of the call. */
   readonly status?: number;
-  /** Replaces the advice of the table where more is known. */
+  /** Replaces the advice in the table, if more is known. */
   readonly detail?: string;
   /** More members for the problem details. */
   readonly members?: Readonly<Record<string, string | number>>;
@@ -43,7 +43,7 @@ export class IdempotencyException extends HttpException {
   readonly code: IdempotencyErrorCode;
   /** True when the same call, repeated unchanged, may succeed later. */
   readonly retryable: boolean;
-  /** What the client is told to wait, in whole seconds; absent when repeating does not help. */
+  /** What the client is told to wait, in whole seconds; absent if a retry does not help. */
   readonly retryAfterSeconds: number | undefined;
   /** @internal */
   readonly [BRAND] = true;
@@ -71,7 +71,7 @@ export class IdempotencyException extends HttpException {
   }
 
   /**
-   * Where this refusal is documented, for one that was made by code that does not know.
+   * Adds where this refusal is documented, if the code that made it did not know.
    *
    * @internal
    */
@@ -86,16 +86,16 @@ export class IdempotencyException extends HttpException {
   }
 }
 
-/** True for a refusal of this library, whichever copy of it (ESM, CJS) made it. */
+/** True for a refusal by this library, whichever copy of it (ESM, CJS) made it. */
 export function isIdempotencyError(error: unknown): error is IdempotencyException {
   return typeof error === 'object' && error !== null && BRAND in error;
 }
 
 /**
- * A refusal that was on record as the error of some work.
+ * Restores a refusal that was recorded as the error of some work.
  *
  * @internal
- * @returns `undefined` for what is not one
+ * @returns `undefined` for anything else
  */
 export function restoredRefusal(
   response: unknown,

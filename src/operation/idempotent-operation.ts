@@ -1,60 +1,60 @@
 import type { OperationManager } from '../engine/transaction.js';
 
-/** The operation that a handler works on: `@Operation()`, or `IdempotencyService.current()`. */
+/** The operation that a handler is running: `@Operation()`, or `IdempotencyService.current()`. */
 export interface IdempotentOperation {
-  /** The key; `undefined` when the call runs unprotected because it has none. */
+  /** The key; `undefined` if the call runs unprotected because it has none. */
   readonly key: string | undefined;
   /** `METHOD /route/template`, or the scope that was given. */
   readonly scope: string;
   /** Who is calling; `undefined` for an anonymous caller. */
   readonly principal: string | undefined;
-  /** 1 at first, one more whenever a retry runs after a failure or a crash. */
+  /** 1 for the first run, and one more for each run after a failure or a crash. */
   readonly attempt: number;
   /**
-   * Grows with every attempt. A downstream system that remembers the highest one it saw can
-   * refuse the writes of an owner that was paused and overtaken. 0 when unprotected.
+   * Grows with every attempt. A downstream system that remembers the highest one it has seen can
+   * refuse late writes of an owner that lost its claim. 0 if unprotected.
    */
   readonly fencingToken: number;
   /**
-   * What the handler writes with when record and work are one transaction (`transaction: true`).
+   * What the handler writes with if record and work are one transaction (`transaction: true`).
    *
-   * @throws Error without a transaction: there is nothing to be part of
+   * @throws Error without a transaction
    */
   readonly manager: OperationManager;
   /** Aborted when the lease is lost: another attempt may be running. */
   readonly signal: AbortSignal;
   /**
-   * A key for a downstream call: the same on every attempt, another one for every name,
-   * principal, scope and key. 64 hexadecimal digits; tells nothing about the key.
+   * A key for a downstream call: the same on every attempt, and different for each name, principal,
+   * scope and key. 64 hexadecimal digits that reveal nothing about the key.
    */
   deriveKey(name: string): string;
   /**
-   * An id for what the operation creates: a time-ordered UUIDv7 (RFC 9562), the same on every
-   * attempt and for every retry, so that a primary key meets the insert that an earlier attempt
-   * had made. Another one for every `name`; the time in all of them is that of the first call.
+   * An id for what the operation creates: a time-ordered UUIDv7 (RFC 9562) that is the same on
+   * every attempt. Used as a primary key, it finds the row that an earlier attempt inserted. Each
+   * `name` has its own id; the time in all of them is that of the first call.
    *
-   * The first call saves it before it answers, which is one round trip to the store; more names
-   * cost none. In a transaction (`transaction: true`) it costs none at all, and an attempt that
-   * was undone leaves no id behind. Unprotected, it is a new id.
+   * The first call saves the id before returning it, which is one round trip to the store. More
+   * names cost nothing. In a transaction (`transaction: true`) it costs nothing at all, and an
+   * attempt that was undone leaves no id behind. An unprotected call gets a new id.
    *
-   * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE` when it cannot be saved,
-   * `IDEMPOTENCY_KEY_IN_USE` when the lease was lost
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE` if it cannot be saved,
+   *   `IDEMPOTENCY_KEY_IN_USE` if the lease was lost
    */
   id(name?: string): Promise<string>;
   /**
-   * Runs `fn` once per operation: on a later attempt, and when the name is repeated, it returns
-   * what `fn` returned then, with its types. A step that throws is not remembered. An attempt
-   * whose process was paused until another one took over does not begin a step any more.
-   * Names that begin with `idempotency:` are taken, and a step cannot contain itself.
+   * Runs `fn` once per operation. On a later attempt, and when the name is repeated, it returns
+   * what `fn` returned the first time, with its types. A step that throws is not remembered. If the
+   * process was paused and another attempt took over, no further step starts. Names that begin with
+   * `idempotency:` are reserved, and a step cannot contain itself.
    *
-   * @throws {@link IdempotencyException} `IDEMPOTENCY_KEY_IN_USE` when the lease was lost,
-   * `IDEMPOTENCY_STORE_UNAVAILABLE` when it has run out and the store does not answer
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_KEY_IN_USE` if the lease was lost,
+   *   `IDEMPOTENCY_STORE_UNAVAILABLE` if it has expired and the store does not answer
    */
   step<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T>;
   /**
-   * Puts the operation into an operator's hands, at once: it is not run again, and retries are
-   * answered 409 `IDEMPOTENCY_OUTCOME_UNKNOWN` until `IdempotencyService.settle()`. The reason
-   * is for operators; keep keys and personal data out of it.
+   * Holds the operation until an operator settles it with `IdempotencyService.settle()`. It does
+   * not run again, and retries get 409 `IDEMPOTENCY_OUTCOME_UNKNOWN`. The reason is for operators;
+   * keep keys and personal data out of it.
    */
   hold(reason: string): Promise<void>;
   /** How long the reply will be kept, instead of the handler's `ttl`: milliseconds or `'2h'`. */

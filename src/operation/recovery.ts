@@ -1,23 +1,23 @@
 import type { HeaderField } from '../replies/reply.js';
 
-/** An operation whose last owner fell silent. */
+/** An operation whose last owner stopped renewing its lease. */
 export interface AbandonedCall {
   readonly key: string;
   readonly scope: string;
   readonly principal: string | undefined;
   /** The attempt that would run now. */
   readonly attempt: number;
-  /** As {@link IdempotentOperation.deriveKey}: asks the downstream system with the same key. */
+  /** Like {@link IdempotentOperation.deriveKey}: use the same key to ask the downstream system. */
   deriveKey(name: string): string;
-  /** What {@link IdempotentOperation.id} answered; `undefined` when nobody had asked for an id. */
+  /** What {@link IdempotentOperation.id} returned; `undefined` if no attempt asked for an id. */
   id(name?: string): string | undefined;
-  /** What a finished step of an earlier attempt returned; `undefined` when it did not finish. */
+  /** What a finished step of an earlier attempt returned; `undefined` if it did not finish. */
   stepResult(name: string): unknown;
 }
 
 const BRAND = Symbol.for('nestjs-idempotency:recovered-reply');
 
-/** A reply that was found out instead of being made again. */
+/** A reply that was found out, without running the handler again. */
 export interface RecoveredReply {
   readonly [BRAND]: true;
   readonly value: unknown;
@@ -26,10 +26,10 @@ export interface RecoveredReply {
 }
 
 /**
- * For `recover` and `settle()`: records this as the operation's reply. Over HTTP a string or bytes are sent as
- * they are, everything else as JSON; elsewhere the value is what the caller gets.
+ * For `recover` and `settle()`: records this as the operation's reply. Over HTTP, strings and bytes
+ * are sent as they are, and everything else as JSON. Elsewhere the caller gets the value.
  *
- * @param options `status` is 200 and `headers` are none unless given
+ * @param options `status` is 200 by default; there are no `headers` by default
  */
 export function recoveredReply(
   value: unknown,

@@ -6,8 +6,8 @@ let lastMs = 0;
 let count = 0;
 
 /**
- * A UUIDv7 (RFC 9562, 5.7): milliseconds of the wall clock, a counter, 62 random bits. Those of
- * one process only grow, also when its clock is set back.
+ * A UUIDv7 (RFC 9562, 5.7): milliseconds of the wall clock, a counter, 62 random bits. The UUIDs of
+ * one process only grow, even if its clock is set back.
  */
 export function uuidV7(): string {
   const nowMs = Date.now();
@@ -17,7 +17,7 @@ export function uuidV7(): string {
   } else if (count < LARGEST_COUNT) {
     count += 1;
   } else {
-    // RFC 9562, 6.2: a counter that is full moves the time on.
+    // RFC 9562, 6.2: if the counter is full, the time is advanced.
     lastMs += 1;
     count = 0;
   }
@@ -27,7 +27,7 @@ export function uuidV7(): string {
   return textOf(bytes);
 }
 
-/** Another UUIDv7 with the time and counter of `uuid`, and `bytes` in place of what is random. */
+/** Another UUIDv7 with the time and counter of `uuid`, and `bytes` in place of the random part. */
 export function siblingOf(uuid: string, bytes: Uint8Array): string {
   const timed = Buffer.from(uuid.slice(0, 18).replaceAll('-', ''), 'hex');
   return textOf(Buffer.concat([timed, bytes], 16));

@@ -11,9 +11,9 @@ import {
  * Layout of a recorded reply: one byte of format version, one of kind, then
  * - http: four bytes with the length of the head (big endian), the head as JSON
  *   `[status, [[name, value], …]]` in UTF-8, and the body's bytes to the end;
- * - value, error: the structured clone of it, in V8's own format;
- * - values: the same, of a list of them;
- * - typed: the same, of a value and the types of its objects;
+ * - value, error: its structured clone, in V8's format;
+ * - values: the same, for a list of them;
+ * - typed: the same, for a value and the types of its objects;
  * - not kept: nothing.
  */
 const VERSION = 1;
@@ -57,7 +57,7 @@ export function encodeHttpReply(
  * Keeps a value with its types: `Date`, `bigint`, `Buffer`, `Map`, `Set`, `undefined`, circular
  * references. A class instance comes back as a plain object.
  *
- * @throws when the value holds something that cannot be kept, such as a function
+ * @throws if the value contains something that cannot be kept, such as a function
  */
 export function encodeValueReply(value: unknown): Uint8Array {
   if (value instanceof EmittedValues) return withPrefix(KINDS.values, serialize(value.values));
@@ -66,7 +66,7 @@ export function encodeValueReply(value: unknown): Uint8Array {
     : withPrefix(KINDS.value, serialize(value));
 }
 
-/** As {@link encodeValueReply}, for what was thrown. */
+/** Like {@link encodeValueReply}, for what was thrown. */
 export function encodeErrorReply(error: unknown): Uint8Array {
   return withPrefix(KINDS.error, serialize(error));
 }
@@ -75,7 +75,7 @@ export function encodeErrorReply(error: unknown): Uint8Array {
 export function decodeReply(bytes: Uint8Array): Reply {
   if (bytes.length < PREFIX_BYTES || bytes[0] !== VERSION)
     throw new UnreadableReplyError(
-      'The record was written in a format that this version cannot read.',
+      'This version cannot read the format in which the record was written.',
     );
   const content = Buffer.from(
     bytes.buffer,
@@ -104,12 +104,12 @@ export function decodeReply(bytes: Uint8Array): Reply {
   } catch (cause) {
     throw new UnreadableReplyError('The record is damaged.', { cause });
   }
-  throw new UnreadableReplyError(
-    'The record holds a kind of reply that this version does not know.',
-  );
+  throw new UnreadableReplyError('This version does not know the kind of reply in the record.');
 }
 
-/** A copy: bytes in the value would be those of the record, which other callers read as well. */
+/**
+ * Copied, because bytes in the value would be those of the record, which other callers read too.
+ */
 function decodeValue(content: Buffer): unknown {
   return deserialize(Buffer.from(content));
 }

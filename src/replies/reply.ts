@@ -15,7 +15,7 @@ export interface ValueReply {
   readonly value: unknown;
 }
 
-/** What a handler outside HTTP threw, where the error is the operation's result. */
+/** What a handler outside HTTP threw, if the error is the operation's result. */
 export interface ErrorReply {
   readonly kind: 'error';
   readonly error: unknown;
@@ -26,14 +26,14 @@ export interface NotKept {
   readonly kind: 'not-kept';
 }
 
-/** What an operation ended with, as it is on record. */
+/** How an operation ended, as it is recorded. */
 export type Reply = HttpReply | ValueReply | ErrorReply | NotKept;
 
-/** What a handler gave that answers with none or several values, where others give one. */
+/** The values of a handler that emitted none or several, where others return one. */
 export class EmittedValues {
   constructor(readonly values: readonly unknown[]) {}
 
-  /** A single value as itself, so that it is kept as what a handler returned. */
+  /** A single value is returned as it is, so that it is kept like the value of any handler. */
   static of(values: readonly unknown[]): unknown {
     return values.length === 1 ? values[0] : new EmittedValues(values);
   }
@@ -43,11 +43,11 @@ export class EmittedValues {
   }
 }
 
-/** A value with the names of its objects' types, where whoever replays it has to know them. */
+/** A value and the names of its objects' types, if a replay needs them. */
 export class TypedValue {
   constructor(
     readonly value: unknown,
-    /** The keys are objects in the value itself: they are kept, and come back, as the same ones. */
+    /** The keys are objects in the value itself. They are kept and restored as the same objects. */
     readonly types: ReadonlyMap<object, string>,
   ) {}
 }

@@ -3,9 +3,9 @@ import { IdempotencyStrategy } from './strategy-registry.js';
 import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';
 
 /**
- * One call at a time per key, whoever calls, in all processes; nothing is recorded. A caller waits
- * up to `wait`. A holder that dies frees the key when its lease runs out; one that was paused finds
- * its signal aborted, and its fencing token is lower than that of whoever holds the key now.
+ * One call at a time per key, from all callers and in all processes. Nothing is recorded. A caller
+ * waits up to `wait`. If a holder dies, the key is free once its lease expires. If it was paused,
+ * its signal is aborted, and its fencing token is lower than that of the next holder.
  */
 @IdempotencyStrategy('lock')
 export class LockStrategy implements IdempotencyStrategyContract {
@@ -35,7 +35,7 @@ function noKey(): IdempotencyConfigurationError {
   return wrongOption(
     'key',
     undefined,
-    'where the name of what is locked comes from',
+    'a source for the name of the lock',
     "Name it, such as { strategy: 'lock', key: param('couponId') }.",
   );
 }

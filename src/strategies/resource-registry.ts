@@ -21,7 +21,7 @@ import {
 import type { RowId } from '../options/strategy-options.js';
 import type { StrategyPlan } from './strategy.js';
 
-/** How a handler names a row, and a column of it. */
+/** How a handler names a row and one of its columns. */
 interface RowOptions {
   readonly entity?: unknown;
   readonly id?: RowId;
@@ -43,10 +43,10 @@ export class ResourceRegistry {
   }
 
   /**
-   * The row that the calls of a handler are about.
+   * The row that a handler's calls are about.
    *
-   * @throws {@link IdempotencyConfigurationError} when nobody knows the entity, or nothing names
-   *   its rows
+   * @throws {@link IdempotencyConfigurationError} if nothing knows the entity, or if `id` is
+   *   missing
    */
   row(kind: ResourceRequest['kind'], options: RowOptions & IdempotentOptions): Row {
     const { entity, column, transaction } = options;
@@ -65,8 +65,8 @@ export class ResourceRegistry {
     throw wrongOption(
       'entity',
       entity,
-      'with this store, which knows no entities, a Resource',
-      'Use the TypeOrmStore, give the module `resources: new TypeOrmResources({ dataSource })`, or implement Resource for what you use.',
+      'a Resource, because this store knows no entities',
+      'Use the TypeOrmStore, give the module `resources: new TypeOrmResources({ dataSource })`, or implement Resource for your own rows.',
     );
   }
 }
@@ -76,14 +76,14 @@ function noEntity(given: unknown): IdempotencyConfigurationError {
     'entity',
     given,
     'an entity, or a Resource',
-    "Name what is changed, such as { entity: Goods, id: param('id') }.",
+    "Name the row that is changed, such as { entity: Goods, id: param('id') }.",
   );
 }
 
-/** The row that a call is about, and the column of it that a strategy guards. */
+/** The row that a call is about, and the column that a strategy guards. */
 export class Row {
   private readonly parts: readonly ResolvedKey[];
-  /** Where the work's transaction comes from, unless it is the store's. */
+  /** Where the work's transaction comes from, unless the store provides it. */
   readonly transactions: WorkTransactions | undefined;
 
   constructor(
@@ -97,7 +97,7 @@ export class Row {
     this.transactions = transaction && { begin: () => beginWork(transaction) };
   }
 
-  /** What the strategy asks of the transaction. */
+  /** The kind of transaction that the strategy needs. */
   get transaction(): StrategyPlan['transaction'] {
     return this.transactions === undefined ? 'required' : 'own';
   }
@@ -115,13 +115,13 @@ export class Row {
   }
 }
 
-/** @throws {@link IdempotencyConfigurationError} when `id` names nothing */
+/** @throws {@link IdempotencyConfigurationError} if `id` is empty */
 function sourcesOf(id: RowId | undefined): readonly (KeySource | KeyFunction)[] {
   if (id === undefined) {
     throw wrongOption(
       'id',
       undefined,
-      'where the key of the row comes from',
+      'a source for the key of the row',
       "Name it, such as { id: param('id') }.",
     );
   }

@@ -8,8 +8,8 @@ import type { State, StateOptions, Transitions } from '../options/strategy-optio
 import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';
 
 /**
- * The row goes from one state to the next, once, before the handler runs. State, business rows and
- * record are one transaction. A repeat, also with another body, gets the first reply.
+ * Moves the row from one state to the next, once, before the handler runs. State, business rows and
+ * record are one transaction. A repeat gets the first reply, even with another body.
  */
 @IdempotencyStrategy('state')
 export class StateStrategy implements IdempotencyStrategyContract {
@@ -28,7 +28,7 @@ export class StateStrategy implements IdempotencyStrategyContract {
         "Name it, such as column: 'status'.",
       );
     if (!isState(to))
-      throw wrongOption('to', to, 'text or a number', 'Give the state to change to.');
+      throw wrongOption('to', to, 'text or a number', 'Name the state to change to.');
     const expected = expectationOf(from, to);
     const row = this.resources.row('state', options);
     return {
@@ -49,7 +49,7 @@ export class StateStrategy implements IdempotencyStrategyContract {
   }
 }
 
-/** The part of the key that no client sends. */
+/** The target state: a part of the key that clients do not send. */
 function theState(to: State): KeySource {
   const source = keySource(`state ${to}`, () => to);
   return { ...source, isNeverMissing: true, isNeverInvalid: true };
@@ -66,7 +66,7 @@ async function change(
   if (current === undefined) return { code: 'IDEMPOTENCY_RESOURCE_NOT_FOUND' };
   return {
     code: 'IDEMPOTENCY_STATE_CONFLICT',
-    detail: `This would change the state to ${to}, which is not possible from ${current}.`,
+    detail: `The state cannot change from ${current} to ${to}.`,
     members: { current: String(current), wanted: String(to) },
   };
 }
@@ -77,8 +77,8 @@ function expectationOf(from: StateOptions['from'], to: State): Expectation {
     throw wrongOption(
       'from',
       from,
-      'with a state that is text, the states from which it may be reached',
-      "List them, such as from: ['created'], or use numbers that ascend.",
+      'the states from which this one may be reached, because it is text',
+      "List them, such as from: ['created'], or use ascending numbers.",
     );
   }
   const oneOf = statesBefore(from, to);

@@ -4,14 +4,14 @@ import { wrongOption } from '../engine/configuration-error.js';
 import { STRATEGY_METADATA } from '../options/metadata.js';
 import type { IdempotencyStrategyContract } from './strategy.js';
 
-/** The strategies of an application: every provider that carries `@IdempotencyStrategy()`. */
+/** The strategies of an application: every provider with `@IdempotencyStrategy()`. */
 @Injectable()
 export class StrategyRegistry {
   private byName: Map<string, IdempotencyStrategyContract> | undefined;
 
   constructor(private readonly discovery: DiscoveryService) {}
 
-  /** @throws {@link IdempotencyConfigurationError} when there is none of that name */
+  /** @throws {@link IdempotencyConfigurationError} if there is none with that name */
   get(name: string): IdempotencyStrategyContract {
     this.byName ??= this.discover();
     const strategy = this.byName.get(name);

@@ -11,93 +11,96 @@ import type { KeyDeclaration } from '../keys/key-source.js';
 export interface StrategyContext {
   /** `ClassName.methodName`, for errors. */
   readonly handler: string;
-  /** What calls it: a request, a message, a mutation, or code that calls the method of a provider. */
+  /** What calls it: a request, a message, a mutation, or code that calls a provider method. */
   readonly kind: CallKind;
   /** The options of the handler, merged over those of its class and the module's defaults. */
   readonly options: IdempotentOptions;
 }
 
-/** What a strategy has to say of one call, after its key was read. */
+/** What a strategy decides about one call, after its key was read. */
 export interface StrategyCall {
-  /** What has to be true before the handler may run. */
+  /** What must be true before the handler may run. */
   readonly precondition?: Precondition;
-  /** Headers of a successful reply, asked for when the precondition was met. */
+  /** Headers for a successful reply. Called once the precondition is met. */
   readonly headers?: () => Readonly<Record<string, string>>;
   /**
-   * Makes the reply of what the handler has returned, before it is recorded. Without a status of its
-   * own the reply has the handler's.
+   * Makes the reply from what the handler returned, before it is recorded. If it sets no status,
+   * the reply has the handler's.
    */
   readonly answer?: (value: unknown, operation: IdempotentOperation) => Awaitable<RecoveredReply>;
   /**
-   * What becomes of an operation that failed, unless the option `onError` says it.
+   * What happens to an operation that failed, unless the option `onError` is set.
    * @default as {@link IdempotentOptions.onError}
    */
   readonly onError?: IdempotentOptions['onError'];
-  /** Told of a refusal before the caller is; may throw another error in its place. */
+  /** Called before the caller is told about a refusal. May throw another error in its place. */
   readonly onRefused?: (code: IdempotencyErrorCode) => Awaitable<void>;
-  /** When given, only a key that was issued before may be used; else this is the refusal. */
+  /** If given, only a key that was issued before may be used. Otherwise this is the refusal. */
   readonly refuseUnknown?: IdempotencyErrorCode;
   /**
-   * How long the record is kept at least, in milliseconds, whatever `ttl` and `op.setTtl()` say;
-   * `ttl` if that is longer.
+   * The least time that the record is kept, in milliseconds, even if `ttl` or `op.setTtl()` say
+   * less.
    */
   readonly keepForMs?: number;
   /**
-   * `false`: this call is not to be remembered.
+   * `false`: the reply to this call is not kept.
    * @default the plan's
    */
   readonly keepsReply?: boolean;
 }
 
-/** What API descriptions say of a strategy's answers. Nothing of it changes them. */
+/** What API descriptions say about a strategy's answers. It does not change the answers. */
 export interface PublishedAnswers {
-  /** What calls are refused with by preconditions, or because their keys were never issued. */
+  /** The refusals of preconditions, and of keys that were never issued. */
   readonly unmet?: readonly PublishedRefusal[];
-  /** What {@link StrategyCall.headers} and `answer` put on a successful reply: name and meaning. */
+  /**
+   * The headers that {@link StrategyCall.headers} and `answer` add to a successful reply: name and
+   * meaning.
+   */
   readonly headers?: Readonly<Record<string, string>>;
-  /** What {@link StrategyCall.answer} makes of a successful reply: its status, and a JSON schema. */
+  /** The successful reply that {@link StrategyCall.answer} makes: its status and JSON schema. */
   readonly reply?: { readonly status: number; readonly schema: object };
 }
 
-/** A refusal, with its status where that is not the one of the table. */
+/** A refusal, with its status if it differs from the table. */
 export interface PublishedRefusal {
   readonly code: IdempotencyErrorCode;
   readonly status?: number;
 }
 
-/** What a strategy answers, once per handler. */
+/** What a strategy returns for a handler, once. */
 export interface StrategyPlan {
   /** What the key is. */
   readonly key: KeyDeclaration;
   /** Whether a retry must repeat the content. */
   readonly comparesContent: boolean;
-  /** Whether the reply is kept for retries; without it, the strategy is mutual exclusion only. */
+  /** Whether the reply is kept for retries. If not, the strategy is only a lock. */
   readonly keepsReply: boolean;
   /**
-   * Whether every caller has keys of their own.
+   * Whether every caller has a separate namespace of keys.
    * @default true
    */
   readonly perPrincipal?: boolean;
-  /** The namespace of the keys, instead of the route's. The option `scope` goes before it. */
+  /** The namespace of the keys, instead of the route's. The option `scope` takes precedence. */
   readonly scope?: string;
-  /** The answers to a call without a key, and to one whose key cannot be one. */
+  /** The refusals for a call without a key, and for one with an invalid key. */
   readonly refusals?: {
     readonly missing?: IdempotencyErrorCode;
     readonly invalid?: IdempotencyErrorCode;
   };
   /**
-   * `required`: record and work are one transaction of the store. `own`: the work has one of its own,
-   * which the record cannot be part of. `never`: a claim of this strategy is seen by others while the
-   * work runs, so it is no part of any transaction.
-   * @default as the option `transaction` says
+   * `required`: record and work are one transaction of the store. `own`: the work has its own
+   * transaction, which cannot contain the record. `never`: other calls must see this strategy's
+   * claim while the work runs, so it is not part of any transaction.
+   * @default what the option `transaction` says
    */
   readonly transaction?: 'required' | 'own' | 'never';
-  /** For API descriptions; what is absent is not known. */
+  /** For API descriptions. Absent members are not described. */
   readonly published?: PublishedAnswers;
-  /** Runs when the application boots, once all its modules are there. */
+  /** Called when the application boots, once all its modules are initialized. */
   check?(): Awaitable<void>;
   /**
-   * Asked for every call, after the key was read and before anything is claimed.
+   * Called for every call, after the key was read and before anything is claimed.
    *
    * @throws {@link InvalidKeyError} for a call that cannot be served
    */
@@ -105,13 +108,13 @@ export interface StrategyPlan {
 }
 
 /**
- * Answers what the key is, what must be true before the handler may run, and what a refusal
- * means. Claim, lease, replay, waiting and recording are the engine's.
+ * Decides what the key is, what must be true before the handler may run, and what a refusal means.
+ * The engine takes care of claim, lease, replay, waiting and recording.
  */
 export interface IdempotencyStrategyContract {
-  /** Names of the options that it has beside the common ones. */
+  /** Names of the strategy's own options. */
   readonly options?: readonly string[];
-  /** Common options that mean nothing to it, and are refused. */
+  /** Common options that the strategy does not take. They are refused at boot. */
   readonly withoutOptions?: readonly (keyof IdempotentOptions)[];
   /** @throws {@link IdempotencyConfigurationError} for a declaration that cannot work */
   plan(context: StrategyContext): StrategyPlan;

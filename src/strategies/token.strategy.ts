@@ -17,21 +17,21 @@ import type {
 } from './strategy.js';
 
 /**
- * How far the clocks of processes may be apart. The record is kept for so much longer than the
- * token: without it a signed token would run again, and a stored one, after a failure, never.
+ * How far the clocks of processes may differ. The record is kept this much longer than the token.
+ * Otherwise a signed token would run again, and a stored one would never run again after a failure.
  */
 const CLOCK_TOLERANCE_MS = 5 * 60_000;
 
 const refuseUnknown = 'IDEMPOTENCY_TOKEN_INVALID';
 
-/** Met by nobody: the record of an expired token is claimable when its last attempt failed. */
+/** Never met. If the last attempt failed, the record of an expired token could still be claimed. */
 const EXPIRED: Precondition = { check: () => ({ code: refuseUnknown }) };
 
 /**
- * The caller has a token of the server's, which is good for one operation. It is used up by the
- * record of the operation, never by deleting it: an attempt that fails leaves it usable.
+ * The caller has a token from the server, which is good for one operation. The record of the
+ * operation uses it up; it is never deleted. After a failed attempt it can be used again.
  *
- * Every wrong token goes the same way to the same answer, so that nothing tells them apart.
+ * Every invalid token takes the same path to the same answer, so nothing tells them apart.
  */
 @IdempotencyStrategy('token')
 export class TokenStrategy implements IdempotencyStrategyContract {
@@ -82,7 +82,7 @@ export class TokenStrategy implements IdempotencyStrategyContract {
   }
 }
 
-/** Stands for a wrong token: the store is asked all the same, and has never heard of it. */
+/** Represents an invalid token: the store is asked all the same, and has no such record. */
 function keyWithoutRecord(): string {
   return `no token: ${randomUUID()}`;
 }
@@ -91,8 +91,8 @@ function nothingToReadFrom(): IdempotencyConfigurationError {
   return wrongOption(
     'strategy',
     'token',
-    'on a method that no request calls, a strategy whose key is in its arguments',
-    "Put the decorator on the route that is sent the token, or give { key: arg(0, 'orderNo') }.",
+    'a strategy whose key is in the arguments, because no request calls this method',
+    "Put the decorator on the route that gets the token, or use { key: arg(0, 'orderNo') }.",
   );
 }
 
@@ -100,8 +100,8 @@ function noPurpose(given: unknown): IdempotencyConfigurationError {
   return wrongOption(
     'purpose',
     given,
-    'a text that is not empty',
-    'Leave it out for tokens without a purpose.',
+    'a string that is not empty',
+    'Leave it out to use tokens without a purpose.',
   );
 }
 
@@ -110,6 +110,6 @@ function scoped(given: string): IdempotencyConfigurationError {
     'scope',
     given,
     'nothing',
-    'Remove the scope from the handler and its class, and give a `purpose` instead.',
+    "Strategy 'token' does not take this option. Remove it from the handler and its class, and set a `purpose` instead.",
   );
 }

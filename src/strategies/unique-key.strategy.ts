@@ -3,7 +3,9 @@ import { header, messageId } from '../keys/key-sources.js';
 import { IdempotencyStrategy } from './strategy-registry.js';
 import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';
 
-/** The key names the operation: sent by the client, found in the content, or made of it. */
+/**
+ * The key names the operation. The client sends it, or it is taken or computed from the content.
+ */
 @IdempotencyStrategy('unique-key')
 export class UniqueKeyStrategy implements IdempotencyStrategyContract {
   plan({ kind, options }: StrategyContext): StrategyPlan {
@@ -17,7 +19,7 @@ function noKey(): IdempotencyConfigurationError {
   return wrongOption(
     'key',
     undefined,
-    'on a method that no request calls, where in its arguments the key is',
+    'a source that reads the arguments, because no request calls this method',
     "Name it, such as { key: arg(0, 'orderNo') }.",
   );
 }

@@ -17,9 +17,9 @@ import type {
 const INTEGER = /^-?\d+$/;
 
 /**
- * The row has the version that the caller expects, or the handler does not run. Version, business
- * rows and record are one transaction. The content is part of the key: a retry of the winner gets
- * the winner's reply, while another writer at the same version is stale.
+ * The handler only runs if the row has the version that the caller expects. Version, business rows
+ * and record are one transaction. The content is part of the key: a retry of the winner gets the
+ * winner's reply, but another writer at the same version is stale.
  */
 @IdempotencyStrategy('version')
 export class VersionStrategy implements IdempotencyStrategyContract {
@@ -82,7 +82,7 @@ export class VersionStrategy implements IdempotencyStrategyContract {
     return {
       precondition,
       headers: () => ({ ETag: `"${next}"` }),
-      // Nothing tells a retry of it from a new wish.
+      // A retry looks the same as a new request.
       keepsReply: !versions.isAny,
     };
   }
@@ -157,8 +157,8 @@ function checkedVersion(version: KeySource | undefined, mode: 'match' | 'newer')
     throw wrongOption(
       'version',
       'ifMatch()',
-      "with mode: 'newer', a source such as body('version')",
-      "If-Match names the version that is there: use mode: 'match', or have the new one sent in the body.",
+      "a source such as body('version'), because of mode: 'newer'",
+      "If-Match names the current version. Use mode: 'match', or let clients send the new version in the body.",
     );
   return version;
 }

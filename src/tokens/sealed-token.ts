@@ -12,18 +12,18 @@ import { body, header } from '../keys/key-sources.js';
 /** What a token is good for. */
 interface TokenBinding {
   readonly purpose: string;
-  /** Whose it is; see `tokenOwner()`. */
+  /** Who may use it; see `tokenOwner()`. */
   readonly owner: string;
 }
 
-/** A token is 72 characters of base64url: expiry, nonce and seal, without a bit to spare. */
+/** A token is 72 characters of base64url: expiry, nonce and seal, with no spare bits. */
 const EXPIRY_BYTES = 6;
 const NONCE_BYTES = 16;
 const HEAD_BYTES = EXPIRY_BYTES + NONCE_BYTES;
 const SEAL_BYTES = 32;
 const TOKEN_BYTES = HEAD_BYTES + SEAL_BYTES;
 /**
- * Decoders also take the alphabet of plain base64: the same bytes in another spelling would be
+ * Decoders also accept the alphabet of plain base64. The same bytes in another spelling would be
  * another key, and the token could be used twice.
  */
 const TOKEN = new RegExp(`^[\\w-]{${(TOKEN_BYTES * 4) / 3}}$`);
@@ -31,18 +31,18 @@ const NO_TOKEN = Buffer.alloc(TOKEN_BYTES);
 
 const CONTEXT = 'nestjs-idempotency:token:1\n';
 
-/** Makes tokens that hold expiry, purpose and owner under one seal, and tells them from others. */
+/** Makes tokens with expiry, purpose and owner under one seal, and recognises them. */
 export class TokenSeal {
   private readonly keys: readonly [KeyObject, ...KeyObject[]];
 
-  /** @param secrets the first one seals, all of them open */
+  /** @param secrets the first one signs, all of them verify */
   constructor(secrets: readonly (string | Uint8Array)[]) {
     this.keys = secrets.map((secret) =>
       createSecretKey(typeof secret === 'string' ? Buffer.from(secret) : secret),
     ) as [KeyObject, ...KeyObject[]];
   }
 
-  /** A new token; no two are the same. */
+  /** A new token. No two are the same. */
   make(expiresAtMs: number, binding: TokenBinding): string {
     const token = Buffer.allocUnsafe(TOKEN_BYTES);
     token.writeUIntBE(expiresAtMs, 0, EXPIRY_BYTES);
@@ -53,7 +53,7 @@ export class TokenSeal {
 
   /**
    * True for a token that was made for this purpose and owner, expired or not. Takes the same time
-   * for every text.
+   * for any text.
    */
   isGenuine(text: string, binding: TokenBinding): boolean {
     const isToken = TOKEN.test(text);
@@ -65,7 +65,7 @@ export class TokenSeal {
   }
 }
 
-/** When a token expires, in milliseconds since 1970; `undefined` for a text that is none. */
+/** When a token expires, in milliseconds since 1970; `undefined` if the text is not a token. */
 export function tokenExpiry(text: string): number | undefined {
   return TOKEN.test(text) ? Buffer.from(text, 'base64url').readUIntBE(0, EXPIRY_BYTES) : undefined;
 }
@@ -81,7 +81,7 @@ function seal(key: KeyObject, token: Buffer, { purpose, owner }: TokenBinding): 
 /** The form field that may carry a token. */
 const TOKEN_FIELD = '_idempotency_token';
 
-/** Where a call carries its token: the header, or else the form field. */
+/** Reads the token of a call from the header, or else from the form field. */
 export class TokenCarrier {
   readonly description: string;
   private readonly sources: readonly KeySource[];
@@ -91,17 +91,17 @@ export class TokenCarrier {
     this.description = this.sources.map(({ description }) => description).join(' or ');
   }
 
-  /** For API descriptions: where a token that was issued for a purpose is put. */
+  /** For API descriptions: where to put a token that was issued for a purpose. */
   sentIn(purpose: string | undefined): [KeyPlace, KeyPlace] {
     const issued = purpose === undefined ? '' : `, issued for the purpose \`${purpose}\``;
-    const description = `A token of the server${issued}, good for one operation and every retry of it. A form may send it as its field \`${TOKEN_FIELD}\` instead.`;
+    const description = `A token from the server${issued}, good for one operation and every retry of it. A form may send it in its field \`${TOKEN_FIELD}\` instead.`;
     return [
       { in: 'header', name: this.headerName, description },
       { in: 'body', name: TOKEN_FIELD },
     ];
   }
 
-  /** What was sent as token; `''` for what cannot be one, `undefined` for nothing. */
+  /** What was sent as the token; `''` if it cannot be a token, `undefined` if nothing was sent. */
   read(call: IdempotentCall): string | undefined {
     try {
       for (const source of this.sources) {
@@ -110,7 +110,7 @@ export class TokenCarrier {
       }
       return undefined;
     } catch (error) {
-      // Refused where every other wrong token is, so that nothing tells them apart.
+      // Refused in the same place as every other invalid token, so that nothing tells them apart.
       if (isInvalidKeyError(error)) return '';
       throw error;
     }

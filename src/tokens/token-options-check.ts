@@ -4,28 +4,33 @@ import { MIN_SECRET_BYTES, TOKEN_DEFAULTS, type TokenOptions } from '../options/
 
 const KNOWN_OPTIONS = ['mode', 'secrets', 'ttl', 'purposes'];
 
-/** @throws {@link IdempotencyConfigurationError} for the first wrong option of the tokens */
+/** @throws {@link IdempotencyConfigurationError} for the first invalid option of the tokens */
 export function checkTokenOptions(tokens: TokenOptions): void {
   if (!isObject(tokens))
-    throw wrongOption('tokens', tokens, 'an object of options', 'Leave it out for the defaults.');
+    throw wrongOption(
+      'tokens',
+      tokens,
+      'an object of options',
+      'Leave it out to use the defaults.',
+    );
   for (const [option, value] of Object.entries(tokens))
     if (!KNOWN_OPTIONS.includes(option))
       throw wrongOption(
         `tokens.${option}`,
         value,
         KNOWN_OPTIONS.join(', '),
-        'Remove the option, or correct its name. Path and guards belong to `tokenController`, which stands beside `isGlobal`.',
+        'Remove the option, or correct its name. Path and guards belong to `tokenController`, beside `isGlobal`.',
       );
   const { mode = TOKEN_DEFAULTS.mode, ttl = TOKEN_DEFAULTS.ttl, purposes = [] } = tokens;
   if (mode !== 'stored' && mode !== 'signed')
-    throw wrongOption('tokens.mode', mode, "'stored' or 'signed'", "Leave it out for 'stored'.");
+    throw wrongOption('tokens.mode', mode, "'stored' or 'signed'", "Leave it out to use 'stored'.");
   checkSecrets(mode, tokens.secrets);
   parseDuration('tokens.ttl', ttl);
   if (!Array.isArray(purposes) || !purposes.every(isPurpose))
     throw wrongOption(
       'tokens.purposes',
       purposes,
-      'a list of texts that are not empty',
+      'a list of strings that are not empty',
       "List what clients may ask for, such as ['order'].",
     );
 }
@@ -40,7 +45,7 @@ function checkSecrets(mode: 'stored' | 'signed', secrets: unknown): void {
     throw wrongOption(
       'tokens.secrets',
       secrets,
-      "nothing with mode: 'stored', which signs nothing",
+      "nothing, because mode 'stored' signs nothing",
       "Add mode: 'signed', or remove the secrets.",
     );
   }
@@ -51,7 +56,7 @@ function checkSecrets(mode: 'stored' | 'signed', secrets: unknown): void {
   for (const secret of secrets as unknown[]) {
     const bytes = bytesOf(secret);
     if (bytes === undefined) throw wrongOption('tokens.secrets', secret, accepted, remedy);
-    // The secret itself is shown to nobody.
+    // The message does not show the secret.
     if (bytes < MIN_SECRET_BYTES)
       throw wrongOption('tokens.secrets', `a secret of ${bytes} bytes`, accepted, remedy);
   }

@@ -15,29 +15,29 @@ import { recordId } from '../keys/record-id.js';
 import { TokenSeal } from './sealed-token.js';
 import { TOKEN_DEFAULTS } from '../options/token-options.js';
 
-/** What a token is asked for. */
+/** For whom and for what a token is issued. */
 export interface TokenRequest {
-  /** Whose token it is; absent for callers of whom nothing is known, who share such tokens. */
+  /** Who may use the token. If absent, every caller without a principal and credentials may. */
   readonly principal?: Identifier;
-  /** The `purpose` of the handlers that it is for; absent for those without one. */
+  /** The `purpose` of the handlers that it is for; absent for handlers without one. */
   readonly purpose?: string;
 }
 
-/** A token, and what its holder has to know. */
+/** A token, and what its holder needs to know. */
 export interface IssuedToken {
   readonly token: string;
   readonly expiresAt: Date;
-  /** The name of the header that takes the token to a handler. */
+  /** The name of the header in which to send the token. */
   readonly header: string;
 }
 
-/** A stored token is believed for being on record: its seal keeps nothing but its parts together. */
+/** A stored token is genuine because it is on record. Its seal only keeps its parts together. */
 const NO_SECRET = 'this is no secret';
 
 /** Issues tokens for handlers with `strategy: 'token'`. */
 @Injectable()
 export class TokenService {
-  /** False when a token is on record from its first use only. */
+  /** False if a token is recorded only when it is first used. */
   readonly isStored: boolean;
   private readonly seal: TokenSeal;
   private readonly ttlMs: number;
@@ -71,7 +71,7 @@ export class TokenService {
   }
 
   /**
-   * Issues a token to whoever code says.
+   * Issues a token to the principal that your code names.
    *
    * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`, for stored tokens
    */
@@ -81,11 +81,11 @@ export class TokenService {
   }
 
   /**
-   * Issues a token to whoever sent a request: the module's `principal`, else the holder of the
-   * request's credentials. Guards must have run.
+   * Issues a token to the sender of a request: the module's `principal`, or else the holder of the
+   * request's credentials. Call it after the guards have run.
    *
    * @throws {@link IdempotencyException} `IDEMPOTENCY_PURPOSE_UNKNOWN` for a purpose that is not
-   *   among `tokens.purposes`, and as `issue()`
+   *   in `tokens.purposes`, and the same as `issue()`
    */
   async issueTo(request: IncomingRequest, purpose: unknown = ''): Promise<IssuedToken> {
     const { problemBaseUrl } = this;
@@ -97,8 +97,8 @@ export class TokenService {
   }
 
   /**
-   * True for a token that was issued to this caller for this purpose, expired or not. A stored one
-   * has to be on record as well.
+   * True for a token that was issued to this caller for this purpose, expired or not. A stored
+   * token must also be on record.
    */
   isGenuine(token: string, call: IdempotentCall, purpose: string): boolean {
     return this.seal.isGenuine(token, { purpose, owner: this.ownerOf(call) });
@@ -133,12 +133,12 @@ export class TokenService {
   }
 }
 
-/** The namespace of the tokens for a purpose, whichever handlers take them. */
+/** The namespace of the tokens for a purpose, shared by all handlers that take them. */
 export function tokenScope(purpose: string): string {
   return `token:${purpose}`;
 }
 
-/** A known caller, the holder of some credentials, or nobody in particular. */
+/** A known caller, the holder of certain credentials, or anybody who has neither. */
 function tokenOwner(principal: string | undefined, credentials: string | undefined): string {
   if (principal !== undefined) return `principal ${principal}`;
   return credentials === undefined ? '' : `credentials ${credentials}`;

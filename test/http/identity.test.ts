@@ -790,7 +790,7 @@ describe('forms with files', () => {
       if (event.type === 'rejected') causes.push(event.cause);
     });
     await expectNotGuessed();
-    expect(String(causes[0])).toMatch(/FileInterceptor that stands below @Idempotent\(\)/);
+    expect(String(causes[0])).toMatch(/FileInterceptor below @Idempotent\(\)/);
   });
 
   it.each(['express', 'fastify'] as const)(

@@ -364,8 +364,8 @@ describe('stops the application', () => {
 
   test.each([
     ['without a timer', 'tick() on a method that nothing schedules', []],
-    ['with @Timeout()', 'whose moments differ in each process', [Timeout(3_600_000)]],
-    ['with an interval of nothing', 'whose moments differ', [Interval(0)]],
+    ['with @Timeout()', 'that is due at other times in each process', [Timeout(3_600_000)]],
+    ['with an interval of nothing', 'that is due at other times', [Interval(0)]],
   ])('tick() on a method %s', async (_case, given, timers) => {
     expect(await problemOf(...timers, once())).toEqual({
       option: 'key of CleanUp.run',

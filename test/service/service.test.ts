@@ -311,7 +311,7 @@ describe('an error in run()', () => {
     await start();
     const work = (): unknown => defer(() => of(++runs));
     const refused = service.run({ scope: 's', key: 'k' }, work);
-    await expect(refused).rejects.toThrow(/run\(\) has returned an Observable.+lastValueFrom/);
+    await expect(refused).rejects.toThrow(/run\(\) returned an Observable.+lastValueFrom/);
     expect(runs).toBe(0);
     expect(
       await service.run({ scope: 's', key: 'k' }, () => lastValueFrom(defer(() => of(++runs)))),

@@ -11,9 +11,10 @@ const HEADER = '// Made by scripts/embed-scripts.mjs from the files beside it. D
 function redisScripts() {
   const folder = join(root, 'src/stores/redis/lua');
   if (!existsSync(folder)) return [];
-  const prelude = readFileSync(join(folder, 'record.lua'), 'utf8');
+  const preludes = ['record.lua', 'bucket.lua'];
+  const prelude = preludes.map((file) => readFileSync(join(folder, file), 'utf8')).join('\n');
   const entries = readdirSync(folder)
-    .filter((file) => file.endsWith('.lua') && file !== 'record.lua')
+    .filter((file) => file.endsWith('.lua') && !preludes.includes(file))
     .sort()
     .map((file) => {
       const source = strip(`${prelude}\n${readFileSync(join(folder, file), 'utf8')}`);

@@ -45,6 +45,7 @@ import { StrategyRegistry } from './strategies/strategy-registry.js';
 import { TokenStrategy } from './strategies/token.strategy.js';
 import { UniqueKeyStrategy } from './strategies/unique-key.strategy.js';
 import { VersionStrategy } from './strategies/version.strategy.js';
+import { Callers } from './calls/callers.js';
 import { TRANSPORTS } from './calls/transport.js';
 import { METHOD_CALLER } from './transports/method/instances.js';
 import { TRANSPORT_PROVIDERS } from './transports/index.js';
@@ -92,6 +93,7 @@ import { TokenService } from './tokens/token.service.js';
     HandlerRegistry,
     Coverage,
     HandlerResolver,
+    Callers,
     ...TRANSPORT_PROVIDERS,
     StrategyRegistry,
     ResourceRegistry,
@@ -163,7 +165,19 @@ export class IdempotencyModule
 
   async onModuleInit(): Promise<void> {
     const logger = new Logger('Idempotency');
-    await this.store.start?.((warning) => logger.warn(warning));
+    const warn = (warning: string): void => logger.warn(warning);
+    await this.store.start?.(warn);
+    const { limits } = this.options;
+    if (limits === undefined) return;
+    if (this.store.prepareLimits === undefined) {
+      throw wrongOption(
+        'limits',
+        limits,
+        `a store that keeps them, which ${this.store.constructor.name} does not: it has no prepareLimits()`,
+        'Leave the option out, use a store of this package, or let acquire() keep the limits of its request (guarantee 9 of the store contract).',
+      );
+    }
+    await this.store.prepareLimits(warn);
   }
 
   async onApplicationShutdown(): Promise<void> {

@@ -13,6 +13,7 @@ const KNOWN_OPTIONS = [
   'encryption',
   'problemBaseUrl',
   'resources',
+  'limits',
   'tokens',
   'defaults',
 ];
@@ -71,6 +72,7 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
         `Leave it out for ${MODULE_DEFAULTS[option]}.`,
       );
   }
+  if (options.limits !== undefined) checkLimits(options.limits);
   if (options.shutdownTimeout !== undefined)
     parseDuration('shutdownTimeout', options.shutdownTimeout, { zero: true });
   if (principal !== undefined && typeof principal !== 'function')
@@ -107,6 +109,37 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   if (encryption !== undefined) checkEncryption(encryption);
   if (store !== undefined && !has(store, 'useFactory'))
     checkStore(store, 'a store, or { inject, useFactory }');
+}
+
+/** The greatest values of each limit. */
+const MOST = { inFlight: 1_000, newKeysPerMinute: 100_000 } as const;
+
+function checkLimits(limits: unknown): void {
+  const names = Object.keys(MOST);
+  if (typeof limits !== 'object' || limits === null || Object.keys(limits).length === 0)
+    throw wrongOption(
+      'limits',
+      limits,
+      `an object with ${names.join(', ')} or both`,
+      'Leave the option out for callers without limits.',
+    );
+  for (const [name, given] of Object.entries(limits) as [string, unknown][]) {
+    const most = (MOST as Readonly<Record<string, number>>)[name];
+    if (most === undefined)
+      throw wrongOption(
+        `limits.${name}`,
+        given,
+        names.join(', '),
+        'Remove the limit, or correct its name.',
+      );
+    if (!(Number.isInteger(given) && Number(given) >= 1 && Number(given) <= most))
+      throw wrongOption(
+        `limits.${name}`,
+        given,
+        `a whole number from 1 to ${most}`,
+        'Leave it out for no limit.',
+      );
+  }
 }
 
 /** @throws {@link IdempotencyConfigurationError} for anything but a store */

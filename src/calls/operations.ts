@@ -13,6 +13,7 @@ import { IdempotencyException } from '../operation/idempotency.exception.js';
 import type { RecoveredReply } from '../operation/recovery.js';
 import type { StrategyCall } from '../strategies/strategy.js';
 import type { Passage } from './passage.js';
+import type { Callers } from './callers.js';
 import { recovery } from './recovery-call.js';
 
 /** A call on its way through a transport. */
@@ -77,6 +78,7 @@ export class Operations<Call extends TransportCall> {
   constructor(
     private readonly engine: IdempotencyEngine,
     private readonly form: CallForm<Call>,
+    private readonly callers: Callers,
     private readonly problemBaseUrl: string | undefined,
   ) {}
 
@@ -145,7 +147,8 @@ export class Operations<Call extends TransportCall> {
     return chain(this.operation(call, layer, call.key), (operation) => {
       if (operation === undefined) return undefined;
       call.key = operation.key;
-      const { request, own } = operation;
+      const { own } = operation;
+      const request = this.counted(call, operation.request);
       if (this.form.joins?.(request.id)) return JOINED;
       const { engine } = this;
       const beginning =
@@ -170,12 +173,21 @@ export class Operations<Call extends TransportCall> {
     const known = operations.find(({ request }) => request.policy.keepsReply) ?? operations[0]!;
     call.key = known.key;
     if (known !== operations[0]) call.scope = known.request.scope;
-    const requests = operations.map(({ request }) => request);
+    // One call counts once, however many records it has.
+    const requests = operations.map((one) =>
+      one === known ? this.counted(call, one.request) : one.request,
+    );
     if (this.form.joins?.(requests[0]!.id)) return JOINED;
     return {
       ...endingsOf(operations.flatMap(({ own }) => own ?? [])),
       beginning: await beginLayers(this.engine, requests),
     };
+  }
+
+  /** A lock keeps no record of its keys, so none of them is new. */
+  private counted(call: Call, request: OperationRequest): OperationRequest {
+    const caller = request.policy.keepsReply ? this.callers.callerOf(call) : undefined;
+    return caller === undefined ? request : { ...request, caller };
   }
 
   /**

@@ -23,6 +23,7 @@ import {
   UnreadableReplyError,
 } from '../replies/codec.js';
 import type { Reply } from '../replies/reply.js';
+import { Callers } from './callers.js';
 import { decideOnFailure, statusOf } from './failure.js';
 import { type Endings, exceptionOf } from './operations.js';
 import type { Passage } from './passage.js';
@@ -89,6 +90,7 @@ export class ValueOperations {
   constructor(
     private readonly engine: IdempotencyEngine,
     @Inject(ERROR_FORMS) private readonly forms: readonly ErrorForm[],
+    readonly callers: Callers,
     @Inject(MODULE_OPTIONS_TOKEN) options: IdempotencyModuleOptions,
   ) {
     this.problemBaseUrl = options.problemBaseUrl;
@@ -98,7 +100,8 @@ export class ValueOperations {
   async run<T>(call: DirectCall, fn: Work<T>): Promise<T> {
     const { id, scope, fingerprint, policy, transaction } = call;
     const recover = call.recover && recovery(call.recover, call, id, encodeRecoveredValue);
-    const request: OperationRequest = { id, scope, fingerprint, policy, transaction, recover };
+    const caller = policy.keepsReply ? this.callers.known(call.principal) : undefined;
+    const request = { id, scope, fingerprint, policy, transaction, recover, caller };
     return this.goOn(await this.engine.begin(request), call, fn);
   }
 

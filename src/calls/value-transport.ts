@@ -28,7 +28,12 @@ export abstract class ValueTransport<Call extends TransportCall> {
     engine: IdempotencyEngine,
     private readonly valueOperations: ValueOperations,
   ) {
-    this.operations = new Operations(engine, this, valueOperations.problemBaseUrl);
+    this.operations = new Operations(
+      engine,
+      this,
+      valueOperations.callers,
+      valueOperations.problemBaseUrl,
+    );
   }
 
   /** True if the current code is already part of the operation with this record. */

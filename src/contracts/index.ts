@@ -23,7 +23,12 @@ export { type Refusal, REFUSALS } from '../engine/refusals.js';
 export type { StoreCall, StoreCallName } from '../engine/store-calls.js';
 export { CHANNEL_PREFIX, STORE_CALL_CHANNEL } from '../observability/idempotency-events.js';
 export type { IdempotencyExceptionOptions } from '../operation/idempotency.exception.js';
-export { DEFAULTS, MODULE_DEFAULTS, type StoreFactory } from '../options/idempotency.options.js';
+export {
+  DEFAULTS,
+  type IdempotencyLimits,
+  MODULE_DEFAULTS,
+  type StoreFactory,
+} from '../options/idempotency.options.js';
 export { IDEMPOTENCY_CLOCK } from '../options/module-definition.js';
 export { IdempotencyGuard } from '../transports/idempotency.guard.js';
 export { IdempotencyInterceptor } from '../transports/idempotency.interceptor.js';
@@ -33,6 +38,7 @@ export {
   type Acquired,
   type AcquireRequest,
   type AcquireResult,
+  type ClaimLimits,
   type ClaimRef,
   type Completed,
   type CompleteRequest,
@@ -44,6 +50,7 @@ export {
   isPurging,
   isStoreFull,
   type IssueRequest,
+  type Limited,
   type Mismatch,
   type PurgingStore,
   type RecordState,

@@ -1,6 +1,7 @@
 import { type EventSink, subjectOf } from './events.js';
 import type { OperationRequest, Refused, Replay, Unprotected } from './operation.js';
 import { type IdempotencyErrorCode, REFUSALS } from './refusals.js';
+import type { Limited } from './store.js';
 import { isOtherCaller } from './waiting.js';
 
 /** Answers calls that do not own their operation, and publishes the event for each answer. */
@@ -36,6 +37,15 @@ export class Answers {
       this.events.emit({ type: 'rejected', ...subjectOf(request), code, cause });
     const retryAfterMs = REFUSALS[code].retryable ? request.policy.retryAfterMs : undefined;
     return { outcome: 'refused', code, retryAfterMs, cause, unmet };
+  }
+
+  /** The caller may begin nothing new for now. */
+  limited(request: OperationRequest, { limit, retryAfterMs }: Limited): Refused {
+    const code = 'IDEMPOTENCY_LIMIT_EXCEEDED';
+    const refused = this.refuse(request, code, {
+      unmet: { code, members: { limit: limit === 'newKeys' ? 'newKeysPerMinute' : limit } },
+    });
+    return { ...refused, retryAfterMs: Math.max(request.policy.retryAfterMs, retryAfterMs) };
   }
 
   /** The record could not be read. */

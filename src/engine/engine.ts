@@ -276,6 +276,8 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
         return this.answers.refuse(request, 'IDEMPOTENCY_OUTCOME_UNKNOWN');
       case 'unknown':
         return this.answers.refuse(request, request.refuseUnknown ?? 'IDEMPOTENCY_KEY_INVALID');
+      case 'limited':
+        return this.answers.limited(request, result);
       case 'unreadable':
         return this.answers.refuse(request, 'IDEMPOTENCY_RECORD_UNREADABLE', result);
       case 'in-flight':

@@ -324,6 +324,6 @@ export class LeasedClaim implements Claim, LeaseHolder {
 
 /** An object that outlives its call must not keep it in memory: the request may be large. */
 function withoutCall(request: OperationRequest): OperationRequest {
-  const { id, scope, fingerprint, policy, leastTtlMs } = request;
-  return { id, scope, fingerprint, policy, leastTtlMs };
+  const { id, scope, fingerprint, policy, leastTtlMs, caller } = request;
+  return { id, scope, fingerprint, policy, leastTtlMs, caller };
 }

@@ -50,7 +50,7 @@ export class LeasedClaims implements ClaimSource {
     let result: Awaitable<AcquireResult>;
     try {
       result = this.around.calls.acquire(
-        { id, owner, fingerprint, leaseMs, ttlMs, mustBeIssued },
+        { id, owner, fingerprint, leaseMs, ttlMs, mustBeIssued, ...request.caller },
         {
           // An answer that comes later is useless: the lease may have expired before anything
           // began.

@@ -1,4 +1,4 @@
-import type { Awaitable, Steps } from './store.js';
+import type { Awaitable, ClaimLimits, Steps } from './store.js';
 import type { IdempotencyErrorCode } from './refusals.js';
 import type { Claim } from './claim.js';
 import type { Precondition, Unmet } from './resource.js';
@@ -32,6 +32,13 @@ export interface AbandonedOperation {
   readonly steps: Steps;
 }
 
+/** Whose call it is, and how much that caller may have. */
+export interface CountedCaller {
+  /** See {@link ClaimRef.bucket}. */
+  readonly bucket: string;
+  readonly limits: ClaimLimits;
+}
+
 /** One call, ready for the engine. */
 export interface OperationRequest {
   /** See {@link ClaimRef.id}. */
@@ -62,6 +69,8 @@ export interface OperationRequest {
    */
   readonly refuseUnknown?: IdempotencyErrorCode;
   readonly precondition?: Precondition;
+  /** Absent where callers are not limited. */
+  readonly caller?: CountedCaller;
 }
 
 /** Run the handler, then settle the claim. */

@@ -11,6 +11,7 @@ import type { Acquired, AcquireResult } from './store.js';
 export class OwnedRecord {
   private currentTtlMs: number;
   private readonly id: string;
+  private readonly bucket: string | undefined;
   private readonly unsavedSteps = new Map<string, Uint8Array>();
   private successor: string | undefined;
 
@@ -20,6 +21,7 @@ export class OwnedRecord {
     private owner: string,
   ) {
     this.id = request.id;
+    this.bucket = request.caller?.bucket;
     this.currentTtlMs = request.policy.ttlMs;
   }
 
@@ -41,29 +43,33 @@ export class OwnedRecord {
   }
 
   extend(withinMs: number): Awaitable<boolean> {
-    const { id, owner, ttlMs } = this;
+    const { id, owner, bucket, ttlMs } = this;
     const { leaseMs } = this.request.policy;
-    return this.calls.call('extend', (store) => store.extend({ id, owner, leaseMs, ttlMs }), {
-      withinMs,
-    });
+    return this.calls.call(
+      'extend',
+      (store) => store.extend({ id, owner, bucket, leaseMs, ttlMs }),
+      { withinMs },
+    );
   }
 
   complete(reply: Uint8Array): Awaitable<boolean> {
-    const { id, owner, ttlMs } = this;
-    return this.calls.call('complete', (store) => store.complete({ id, owner, reply, ttlMs }));
+    const { id, owner, bucket, ttlMs } = this;
+    return this.calls.call('complete', (store) =>
+      store.complete({ id, owner, bucket, reply, ttlMs }),
+    );
   }
 
   release(): Awaitable<boolean> {
-    const { id, owner, ttlMs } = this;
+    const { id, owner, bucket, ttlMs } = this;
     return this.withStepsSaved(() =>
-      this.calls.call('release', (store) => store.release({ id, owner, ttlMs })),
+      this.calls.call('release', (store) => store.release({ id, owner, bucket, ttlMs })),
     );
   }
 
   hold(reason: string): Awaitable<boolean> {
-    const { id, owner } = this;
+    const { id, owner, bucket } = this;
     return this.withStepsSaved(() =>
-      this.calls.call('hold', (store) => store.hold({ id, owner, reason })),
+      this.calls.call('hold', (store) => store.hold({ id, owner, bucket, reason })),
     );
   }
 
@@ -79,14 +85,18 @@ export class OwnedRecord {
 
   /**
    * Claims the record once more, with the same name at every try. An earlier try may have claimed
-   * it although its answer was lost; then the record is already ours.
+   * it although its answer was lost; then the record is already ours. Work that is done is
+   * recorded whatever else its caller does, so no limit applies.
    */
   reclaim(): Awaitable<AcquireResult> {
     const { fingerprint, policy } = this.request;
     const { leaseMs } = policy;
-    const { id, ttlMs } = this;
+    const { id, bucket, ttlMs } = this;
     const owner = (this.owner = this.successor ??= newOwner());
-    return this.calls.acquire({ id, owner, fingerprint, leaseMs, ttlMs }, { withinMs: leaseMs });
+    return this.calls.acquire(
+      { id, owner, bucket, fingerprint, leaseMs, ttlMs },
+      { withinMs: leaseMs },
+    );
   }
 
   private withStepsSaved(settle: () => Awaitable<boolean>): Awaitable<boolean> {
@@ -118,8 +128,9 @@ export async function giveBack(
   owner: string,
   acquired: Acquired | undefined,
 ): Promise<void> {
-  const { id, policy } = request;
+  const { id, policy, caller } = request;
   const { ttlMs } = policy;
+  const bucket = caller?.bucket;
   try {
     // If it were released, an abandoned operation would run again without anybody asking what was
     // done.
@@ -127,7 +138,7 @@ export async function giveBack(
       const isFresh = acquired ? !acquired.abandoned : await isFirstClaim(calls, id, owner);
       if (!isFresh) return;
     }
-    await calls.call('release', (store) => store.release({ id, owner, ttlMs }));
+    await calls.call('release', (store) => store.release({ id, owner, bucket, ttlMs }));
   } catch {
     // The store is still failing.
   }

@@ -128,6 +128,13 @@ export const REFUSALS = {
     detail:
       'This operation was not run, because it could not be protected from running twice. The reason is in the log of the server.',
   },
+  IDEMPOTENCY_LIMIT_EXCEEDED: {
+    status: 429,
+    title: 'Too many operations',
+    retryable: true,
+    detail:
+      'You have too many operations in progress, or began too many within a minute, so this one was not run. Retry later with the same key and content.',
+  },
   IDEMPOTENCY_STORE_UNAVAILABLE: {
     status: 503,
     title: 'Idempotency store unavailable',

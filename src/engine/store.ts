@@ -17,6 +17,21 @@ export interface ClaimRef {
   readonly id: string;
   /** Unique to one claim. Never used twice. */
   readonly owner: string;
+  /**
+   * Whose claim it is, where callers are limited: a digest, 64 hexadecimal digits. The same in every
+   * verb of one claim.
+   */
+  readonly bucket?: string;
+}
+
+/** What one bucket may have. A claim of a record that is new counts, and is refused beyond it. */
+export interface ClaimLimits {
+  /** How many claims may be alive at once. */
+  readonly inFlight?: number;
+  /** How many records may be claimed for the first time within {@link windowMs}. */
+  readonly newKeys?: number;
+  /** In milliseconds. */
+  readonly windowMs: number;
 }
 
 /** Asks to become the owner of a record. */
@@ -34,6 +49,8 @@ export interface AcquireRequest extends ClaimRef {
    * tokens from its clock, which may have been set back.
    */
   readonly aboveToken?: number;
+  /** Only together with `bucket`, and only for stores with {@link IdempotencyStore.prepareLimits}. */
+  readonly limits?: ClaimLimits;
 }
 
 /** The caller now owns the record and must complete, release or hold it. */
@@ -83,6 +100,18 @@ export interface Unknown {
 }
 
 /**
+ * The bucket has reached a limit, and nobody has claimed this record before. Nothing was written; in a
+ * transaction, everything must be rolled back.
+ */
+export interface Limited {
+  readonly outcome: 'limited';
+  /** Which limit was reached. */
+  readonly limit: 'inFlight' | 'newKeys';
+  /** When there may be room again, in milliseconds; 0 when that is not known. */
+  readonly retryAfterMs: number;
+}
+
+/**
  * There is a record, but its content cannot be decrypted: a key is gone, or somebody changed it.
  */
 export interface Unreadable {
@@ -93,7 +122,7 @@ export interface Unreadable {
 }
 
 /** Every answer that leaves the record with somebody else. */
-export type Refusing = Completed | InFlight | Mismatch | Held | Unknown | Unreadable;
+export type Refusing = Completed | InFlight | Mismatch | Held | Unknown | Limited | Unreadable;
 
 /** The record is the caller's, or somebody else's. */
 export type AcquireResult = Acquired | Refusing;
@@ -189,6 +218,10 @@ export interface IdempotencyStore {
    * from the record's is a `mismatch`, even if the lease has expired. A released record without
    * steps takes a different fingerprint and starts again at attempt 1; with steps it stays bound to
    * its fingerprint.
+   *
+   * With `limits`, a record that nobody has claimed before (there is none, it has expired, or it was
+   * only issued) is `limited` instead of claimed if its bucket has reached one of them. Only live
+   * leases count, so what a process that died has claimed counts until its lease expires.
    */
   acquire(request: AcquireRequest): Awaitable<AcquireResult>;
 
@@ -245,6 +278,14 @@ export interface IdempotencyStore {
    * @throws if the server can never keep records
    */
   start?(warn: (warning: string) => void): Awaitable<void>;
+
+  /**
+   * A store that has this method keeps {@link AcquireRequest.limits}. Called once, after {@link start},
+   * when an application that sets limits boots. A store that cannot be reached yet only warns.
+   *
+   * @throws for a store that is not prepared, such as a table without the columns
+   */
+  prepareLimits?(warn: (warning: string) => void): Awaitable<void>;
 
   /** Closes what the store itself opened. Called when the application shuts down. */
   close?(): Awaitable<void>;

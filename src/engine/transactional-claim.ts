@@ -87,10 +87,10 @@ interface TransactionalClaimSurroundings {
 
 /** The request that a transaction gets for a record. */
 function acquireOf({ request, owner }: Asking): AcquireRequest {
-  const { id, fingerprint, policy, refuseUnknown } = request;
+  const { id, fingerprint, policy, refuseUnknown, caller } = request;
   const { ttlMs } = policy;
   const mustBeIssued = refuseUnknown !== undefined;
-  return { id, owner, fingerprint, leaseMs: LEASE_MS, ttlMs, mustBeIssued };
+  return { id, owner, fingerprint, leaseMs: LEASE_MS, ttlMs, mustBeIssued, ...caller };
 }
 
 /**

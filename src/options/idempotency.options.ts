@@ -148,6 +148,14 @@ export interface IdempotentOptions {
   onStoreFailure?: 'reject' | 'proceed';
 }
 
+/** How much one caller may have; a limit that is left out does not exist. */
+export interface IdempotencyLimits {
+  /** How many operations of one caller may run at once; 1 to 1000. */
+  inFlight?: number;
+  /** How many keys a caller may use for the first time within any minute; 1 to 100 000. */
+  newKeysPerMinute?: number;
+}
+
 /** A store made by a factory with injected dependencies. */
 export interface StoreFactory {
   readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
@@ -205,6 +213,14 @@ export interface IdempotencyModuleOptions {
    * @default 67108864
    */
   maxDeferredBytes?: number;
+  /**
+   * How much one caller may have. Beyond it, calls with a new key get 429 `IDEMPOTENCY_LIMIT_EXCEEDED`
+   * with `Retry-After`; retries and duplicates of what has begun never do. A caller is known by its
+   * principal, else by its credentials; requests with neither count together. Messages, methods and
+   * `run()` count where the principal is known. What `strategy: 'lock'` protects alone does not count.
+   * @default none
+   */
+  limits?: IdempotencyLimits;
   /**
    * How long a shutdown waits for operations that still run, or whose end the store does not know yet.
    * @default '5s'

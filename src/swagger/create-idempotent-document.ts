@@ -36,7 +36,7 @@ export function createIdempotentDocument(
   const issue = Reflect.get(TokenController.prototype, 'issue') as object;
   const methods = [issue, ...(handlers.keys() as Iterable<object>)];
   const document = whileMarked(methods, () => SwaggerModule.createDocument(app, config, options));
-  const problems = declareProblem(document, moduleOptions.problemBaseUrl);
+  const problems = declareProblem(document, moduleOptions);
   for (const { operation, httpMethod, path, index } of takeMarked(document)) {
     const method = methods[index];
     if (method === issue) describeTokenRoute(problems, operation, moduleOptions.tokens);

@@ -24,11 +24,11 @@ export function describeOperation(
   const { document } = problems;
   addParameters(document, operation, layers);
   addReplies(document, operation, handler);
-  addProblems(
-    problems,
-    operation,
-    layers.flatMap((layer) => refusalsAt(path, layer)),
-  );
+  const isLimited = problems.hasLimits && layers.some(({ policy }) => policy.keepsReply);
+  addProblems(problems, operation, [
+    ...layers.flatMap((layer) => refusalsAt(path, layer)),
+    ...(isLimited ? [{ code: 'IDEMPOTENCY_LIMIT_EXCEEDED' } as const] : []),
+  ]);
   operation['x-idempotency'] ??= idempotencyExtension(layers);
   operation.description = [operation.description, layers.map(sentence).join(' ')]
     .filter(Boolean)

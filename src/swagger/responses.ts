@@ -3,6 +3,7 @@ import { type IdempotencyErrorCode, REFUSALS } from '../engine/refusals.js';
 import { isDeterministic } from '../calls/failure.js';
 import type { ProtectedHandler } from '../handlers/protected-handler.js';
 import { IdempotencyException } from '../operation/idempotency.exception.js';
+import type { IdempotencyModuleOptions } from '../options/idempotency.options.js';
 import type { PublishedRefusal } from '../strategies/strategy.js';
 import {
   ERROR_HEADER,
@@ -109,15 +110,20 @@ function errorHeader(codes: readonly IdempotencyErrorCode[]): Header {
 export interface Problems {
   readonly document: OpenAPIObject;
   readonly baseUrl: string | undefined;
+  /** The application limits what a caller may have. */
+  readonly hasLimits: boolean;
 }
 
 /** Puts the schema of problems into the document, unless the application has one of that name. */
-export function declareProblem(document: OpenAPIObject, baseUrl: string | undefined): Problems {
+export function declareProblem(
+  document: OpenAPIObject,
+  { problemBaseUrl: baseUrl, limits }: IdempotencyModuleOptions,
+): Problems {
   document.components = {
     ...document.components,
     schemas: { [NAME]: SCHEMA, ...document.components?.schemas },
   };
-  return { document, baseUrl };
+  return { document, baseUrl, hasLimits: limits !== undefined };
 }
 
 /** Adds the answers that these refusals are. */

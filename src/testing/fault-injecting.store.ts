@@ -18,7 +18,7 @@ import type { Fault } from './faults.js';
 /** A verb of {@link IdempotencyStore} that reads or writes records. */
 export type StoreVerb = Exclude<
   keyof (IdempotencyStore & PurgingStore),
-  'watch' | 'isVolatile' | 'start' | 'close'
+  'watch' | 'isVolatile' | 'start' | 'prepareLimits' | 'close'
 >;
 
 /** One call, recorded before anything happened to it. */
@@ -44,12 +44,15 @@ export class FaultInjectingStore implements IdempotencyStore, PurgingStore {
   readonly isVolatile?: boolean;
   /** Present when the other store has it. */
   readonly watch?: IdempotencyStore['watch'];
+  /** Present when the other store has it. */
+  readonly prepareLimits?: IdempotencyStore['prepareLimits'];
   private readonly queued = new Map<StoreVerb, Fault[]>();
   private readonly permanent = new Map<StoreVerb, Fault>();
 
   constructor(private readonly inner: IdempotencyStore) {
     if (inner.isVolatile !== undefined) this.isVolatile = inner.isVolatile;
     if (inner.watch !== undefined) this.watch = inner.watch.bind(inner);
+    if (inner.prepareLimits !== undefined) this.prepareLimits = inner.prepareLimits.bind(inner);
   }
 
   /** One fault for each of the next calls of the verb, behind those that are queued already. */

@@ -1,7 +1,11 @@
 import { Redis } from 'ioredis';
 import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { RedisStore } from 'nestjs-idempotency/redis';
-import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
+import {
+  AddIdempotencyLimits1764500000000,
+  CreateIdempotencyRecords1763700000000,
+  TypeOrmStore,
+} from 'nestjs-idempotency/typeorm';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { claimOf, mustFind, win } from '../../src/testing/contract/support.js';
 import { startRedis } from '../support/servers/redis.js';
@@ -44,7 +48,8 @@ const DATABASES = [POSTGRES, MARIADB, SQLITE].map(({ name, start }) => ({
   name,
   async open(): Promise<Stepped> {
     const database = await start();
-    const dataSource = await database.connect();
+    const migrations = [CreateIdempotencyRecords1763700000000, AddIdempotencyLimits1764500000000];
+    const dataSource = await database.connect({ migrations });
     await dataSource.runMigrations();
     const change = `UPDATE idempotency_records SET lease_ends_at = lease_ends_at + ${HOUR_MS}`;
     return {
@@ -103,5 +108,20 @@ describe.each([REDIS, ...DATABASES])('a clock of $name that is set back by an ho
     expect(await stepped.store.forget(id)).toBe(false);
     await sleep(LEASE_MS + 50);
     expect(await stepped.store.forget(id)).toBe(true);
+  });
+});
+
+describe.each(DATABASES)('limits in $name when the clock is set back', ({ open }) => {
+  it('do not count a lease from before', async () => {
+    const { store, setBack, stop } = await open();
+    try {
+      const counted = { bucket: 'a'.repeat(64), limits: { inFlight: 1, windowMs: 1_000 } };
+      const { request } = await win(store, counted);
+      expect((await store.acquire(claimOf(counted))).outcome).toBe('limited');
+      await setBack(request.id);
+      await win(store, counted);
+    } finally {
+      await stop();
+    }
   });
 });

@@ -1,4 +1,5 @@
 import {
+  AddIdempotencyLimits1764500000000,
   CreateIdempotencyRecords1763700000000,
   IdempotencyRecord,
   TypeOrmStore,
@@ -178,4 +179,57 @@ describe('TypeOrmStore at boot', () => {
       expect(() => new CreateIdempotencyRecords1763700000000({ table: name })).toThrow('"table');
     },
   );
+});
+
+describe.each([POSTGRES, MARIADB, SQLITE])('limits at boot on $name', (kind) => {
+  const { start, hasManySessions } = kind;
+  const MIGRATIONS = [CreateIdempotencyRecords1763700000000, AddIdempotencyLimits1764500000000];
+  const COUNTED = { bucket: 'a'.repeat(64), limits: { inFlight: 1, windowMs: 1_000 } };
+  let database: SqlDatabase;
+
+  beforeAll(async () => {
+    database = await start();
+  });
+
+  afterAll(() => database.stop());
+
+  it('need the columns of their migration, which can be undone and run again', async () => {
+    const dataSource = await database.connect({ migrations: MIGRATIONS });
+    await new CreateIdempotencyRecords1763700000000().up(dataSource.createQueryRunner());
+    const store = new TypeOrmStore({ dataSource, purge: false });
+    await store.start(warn);
+    // Without limits, nothing has changed.
+    expect((await store.acquire(claimOf())).outcome).toBe('acquired');
+    const prepared = store.prepareLimits(warn);
+    await expect(prepared).rejects.toThrow(/^Idempotency option "limits, with the table/);
+    await expect(prepared).rejects.toThrow(/The database says: .* Add AddIdempotencyLimits1764500/);
+    const limits = new AddIdempotencyLimits1764500000000();
+    const runner = dataSource.createQueryRunner();
+    for (let round = 0; round < 2; round += 1) {
+      await limits.up(runner);
+      await store.prepareLimits(warn);
+      expect((await store.acquire(claimOf())).outcome).toBe('acquired');
+      expect((await store.acquire(claimOf(COUNTED))).outcome).toBe('acquired');
+      expect((await store.acquire(claimOf(COUNTED))).outcome).toBe('limited');
+      await limits.down(runner);
+      await expect(store.prepareLimits(warn)).rejects.toThrow('The database says');
+      expect((await store.acquire(claimOf())).outcome).toBe('acquired');
+    }
+    await limits.up(runner);
+    await runner.release();
+  });
+
+  if (!hasManySessions) return;
+
+  it('need them in every other data source, and in a table of another name', async () => {
+    const other = (await database.connect()).createQueryRunner();
+    await new CreateIdempotencyRecords1763700000000({ table: 'other_records' }).up(other);
+    const [dataSource, elsewhere] = [await database.connect(), await database.connect()];
+    const table = 'other_records';
+    const store = new TypeOrmStore({ dataSource, table, sources: { elsewhere }, purge: false });
+    await expect(store.prepareLimits(warn)).rejects.toThrow('"other_records"');
+    await new AddIdempotencyLimits1764500000000({ table }).up(other);
+    await store.prepareLimits(warn);
+    await other.release();
+  });
 });

@@ -1,8 +1,13 @@
 import type { AcquireRequest } from 'nestjs-idempotency/contracts';
-import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
+import {
+  AddIdempotencyLimits1764500000000,
+  CreateIdempotencyRecords1763700000000,
+  TypeOrmStore,
+} from 'nestjs-idempotency/typeorm';
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
-import { claimOf } from '../support/claims.js';
+import { claimOf as anyClaim } from '../support/claims.js';
 import {
   countByLogger,
   countOnMariadb,
@@ -40,7 +45,21 @@ const COSTS = [
   },
 ];
 
-describe.each(COSTS)('what TypeOrmStore asks of $name', ({ start, counter, ...expected }) => {
+/** Callers are limited, and none of them has reached a limit. */
+const COUNTED = {
+  bucket: createHash('sha256').update('caller').digest('hex'),
+  limits: { inFlight: 1_000, newKeys: 1_000, windowMs: 60_000 },
+} as const;
+
+const KINDS = COSTS.flatMap((kind) => [
+  { ...kind, limited: 'without limits', counted: {} },
+  { ...kind, limited: 'with limits, no more,', counted: COUNTED },
+]);
+
+describe.each(KINDS)('what TypeOrmStore asks of $name $limited', (kind) => {
+  const { start, counter, counted, ...expected } = kind;
+  const claimOf = (given: Partial<AcquireRequest> = {}): AcquireRequest =>
+    anyClaim({ ...counted, ...given });
   let database: SqlDatabase;
   let dataSource: DataSource;
   let store: TypeOrmStore;
@@ -48,7 +67,8 @@ describe.each(COSTS)('what TypeOrmStore asks of $name', ({ start, counter, ...ex
 
   beforeAll(async () => {
     database = await start();
-    dataSource = await database.connect();
+    const migrations = [CreateIdempotencyRecords1763700000000, AddIdempotencyLimits1764500000000];
+    dataSource = await database.connect({ migrations });
     await dataSource.runMigrations();
     store = new TypeOrmStore({ dataSource });
     count = await counter(dataSource);
@@ -115,15 +135,15 @@ describe.each(COSTS)('what TypeOrmStore asks of $name', ({ start, counter, ...ex
 describe('a duplicate that is refused', () => {
   /** One in flight and one completed, and claims that both refuse. */
   async function refusals(store: TypeOrmStore): Promise<() => Promise<string[]>> {
-    const inFlight = claimOf();
-    const done = claimOf();
+    const inFlight = anyClaim();
+    const done = anyClaim();
     await store.acquire(inFlight);
     await store.acquire(done);
     await store.complete({ ...done, reply: Buffer.alloc(50_000, 'reply') });
     const claims = [
-      claimOf({ id: inFlight.id }),
-      claimOf({ id: done.id }),
-      claimOf({ id: done.id, fingerprint: 'other' }),
+      anyClaim({ id: inFlight.id }),
+      anyClaim({ id: done.id }),
+      anyClaim({ id: done.id, fingerprint: 'other' }),
       done,
     ];
     return async () => {
@@ -187,7 +207,7 @@ describe('statements prepared by name', () => {
     await dataSource.runMigrations();
     const store = new TypeOrmStore({ dataSource, ...options });
     for (let round = 0; round < 10; round += 1) {
-      const claim = claimOf();
+      const claim = anyClaim();
       await store.acquire(claim);
       await store.complete({ ...claim, reply: REPLY });
     }

@@ -71,6 +71,7 @@ class RandomRecord {
         case 'in-flight':
         case 'mismatch':
         case 'unknown':
+        case 'limited':
         case 'unreadable':
         case undefined:
           await pause(random, this.leaseMs * 0.7);

@@ -175,6 +175,20 @@ describe.each(PLATFORMS)('what a server on %s answers', (platform) => {
   });
 });
 
+it('tells of limits only where there are some', async () => {
+  for (const limits of [undefined, { inFlight: 5 }]) {
+    const test = await boot('express', shop({ limits }));
+    const document = documentOf(test.app);
+    const codes = (route: string): unknown => refusalsOf(operationOf(document, route))[429];
+    const expected = limits && ['IDEMPOTENCY_LIMIT_EXCEEDED'];
+    expect(codes('POST /payments')).toEqual(expected);
+    expect(
+      statusesWith(operationOf(document, 'POST /payments'), 'Retry-After').includes('429'),
+    ).toBe(limits !== undefined);
+    await test.close();
+  }
+});
+
 it('a reply is kept for as long as the document says', async () => {
   const clock = new ManualClock();
   const test = await boot('express', shop({ store: new MemoryStore({ clock }) }));

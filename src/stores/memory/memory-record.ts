@@ -23,6 +23,8 @@ export class MemoryRecord implements Queued {
   reason: string | undefined = undefined;
   /** Meaningful only when `in-flight`. */
   leaseEndsAt = 0;
+  /** Whose claim it is, while it counts. */
+  bucket: string | undefined = undefined;
   /** What the store has booked for this record. */
   bytes = 0;
   queueIndex = -1;

@@ -13,6 +13,7 @@ import {
   type ReleaseRequest,
   type SaveStepRequest,
 } from '../../engine/store.js';
+import { Buckets } from './buckets.js';
 import { BoundedRecords, Watchers } from './bounded-records.js';
 import {
   bytesOfArray,
@@ -67,6 +68,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
   readonly isVolatile = true;
   private readonly clock: Clock;
   private readonly records: BoundedRecords;
+  private readonly buckets = new Buckets();
   private readonly watchers = new Watchers();
   /**
    * One counter for all records, so that it grows also after a record was forgotten. It starts
@@ -101,6 +103,8 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     const record = this.records.look(request.id, now);
     if (record === undefined) {
       if (request.mustBeIssued) return { outcome: 'unknown' };
+      const refusal = this.buckets.refusal(request, now);
+      if (refusal !== undefined) return refusal;
       const expiresAt = now + request.leaseMs + request.ttlMs;
       const fresh = new MemoryRecord(request.id, request.owner, fingerprint, expiresAt);
       this.records.insert(fresh, now);
@@ -121,7 +125,10 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
           return { outcome: 'in-flight', leaseRemainingMs: record.leaseEndsAt - now };
         }
         return this.claim(record, request, record.attempt + 1, now);
-      case 'issued':
+      case 'issued': {
+        const refusal = this.buckets.refusal(request, now);
+        return refusal ?? this.claim(record, request, 1, now);
+      }
       case 'released':
         return this.claim(record, request, matches ? record.attempt + 1 : 1, now);
     }
@@ -143,6 +150,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     const bytes =
       bytesOfRecord(record.id, record.owner, record.fingerprint) + bytesOfArray(request.reply);
     this.records.makeRoom(0, bytes - record.bytes, now);
+    this.buckets.leave(record);
     record.state = 'completed';
     record.reply = copyToKeep(request.reply);
     record.steps = undefined;
@@ -158,6 +166,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     const record = this.records.look(request.id, now);
     if (!record?.isOwnedBy(request.owner, request.from, now)) return false;
     this.records.book(record, record.bytes - bytesOfText(record.reason ?? ''));
+    this.buckets.leave(record);
     record.state = 'released';
     record.reason = undefined;
     this.records.keepUntil(record, now + request.ttlMs);
@@ -170,6 +179,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     const record = this.records.get(request.id);
     if (record?.state === 'held' && record.owner === request.owner) return true;
     if (!record?.isOwnedBy(request.owner, 'in-flight', this.clock.now())) return false;
+    this.buckets.leave(record);
     record.state = 'held';
     record.reason = request.reason;
     this.records.book(record, record.bytes + bytesOfText(request.reason));
@@ -218,6 +228,14 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     return this.records.dropExpired(limit, this.clock.now());
   }
 
+  /** Nothing has to be made ready. */
+  prepareLimits(): void {}
+
+  /** How many callers there is something to count of. */
+  get callers(): number {
+    return this.buckets.size;
+  }
+
   watch(id: string, onChange: () => void): () => void {
     return this.watchers.add(id, onChange);
   }
@@ -237,6 +255,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     this.records.makeRoom(0, growth, now);
     this.records.book(record, record.bytes + growth);
     const abandoned = record.state === 'in-flight';
+    const isNew = record.state === 'issued';
     record.state = 'in-flight';
     record.owner = request.owner;
     record.attempt = attempt;
@@ -244,6 +263,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     record.fencingToken = this.lastFencingToken;
     record.fingerprint = fingerprint;
     this.lease(record, request, now);
+    this.buckets.enter(record, request, isNew, now);
     return {
       outcome: 'acquired',
       attempt,

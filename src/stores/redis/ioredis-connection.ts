@@ -55,12 +55,16 @@ export class IoredisConnection implements RedisConnection {
     this.commands = client as IoredisClient & BufferCommands;
   }
 
-  evalsha(sha1: string, key: string, args: readonly Argument[]): Promise<unknown> {
-    return this.commands.evalshaBuffer(sha1, 1, key, ...args.map(asBuffer));
+  get isCluster(): boolean {
+    return (this.client as Partial<Duplicating>).isCluster === true;
   }
 
-  eval(script: string, key: string, args: readonly Argument[]): Promise<unknown> {
-    return this.commands.evalBuffer(script, 1, key, ...args.map(asBuffer));
+  evalsha(sha1: string, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.commands.evalshaBuffer(sha1, keys.length, ...keys, ...args.map(asBuffer));
+  }
+
+  eval(script: string, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.commands.evalBuffer(script, keys.length, ...keys, ...args.map(asBuffer));
   }
 
   info(section: string): Promise<string> {

@@ -61,12 +61,16 @@ export class NodeRedisConnection implements RedisConnection {
     this.prefix = keyPrefix.toString();
   }
 
-  evalsha(sha1: string, key: string, args: readonly Argument[]): Promise<unknown> {
-    return this.run('EVALSHA', sha1, this.prefix + key, args);
+  get isCluster(): boolean {
+    return 'slots' in this.client;
   }
 
-  eval(script: string, key: string, args: readonly Argument[]): Promise<unknown> {
-    return this.run('EVAL', script, this.prefix + key, args);
+  evalsha(sha1: string, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.run('EVALSHA', sha1, keys, args);
+  }
+
+  eval(script: string, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.run('EVAL', script, keys, args);
   }
 
   async info(section: string): Promise<string> {
@@ -103,10 +107,12 @@ export class NodeRedisConnection implements RedisConnection {
   private run(
     command: string,
     script: string,
-    key: string,
+    keys: readonly string[],
     args: readonly Argument[],
   ): Promise<unknown> {
-    return this.send(key, [command, script, '1', key, ...args.map(asBuffer)], AS_BYTES);
+    const named = keys.map((key) => this.prefix + key);
+    const count = `${named.length}`;
+    return this.send(named[0], [command, script, count, ...named, ...args.map(asBuffer)], AS_BYTES);
   }
 
   private send(

@@ -12,8 +12,10 @@ export interface Subscriber {
 
 /** What the store needs of a client, whichever library it is from. Replies come as bytes. */
 export interface RedisConnection {
-  evalsha(sha1: string, key: string, args: readonly Argument[]): Promise<unknown>;
-  eval(script: string, key: string, args: readonly Argument[]): Promise<unknown>;
+  /** True when keys may be on different nodes. */
+  readonly isCluster: boolean;
+  evalsha(sha1: string, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
+  eval(script: string, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
   /** `INFO` of one node, as text. */
   info(section: string): Promise<string>;
   /** `CONFIG GET`, or `undefined` where the server does not tell. */

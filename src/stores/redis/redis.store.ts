@@ -6,6 +6,7 @@ import {
   type HoldRequest,
   type IdempotencyStore,
   type IssueRequest,
+  type Limited,
   type RecordState,
   type RecordView,
   type ReleaseRequest,
@@ -15,6 +16,7 @@ import {
   StoreFullError,
 } from '../../engine/store.js';
 import { checkServer } from './check-server.js';
+import { RedisBuckets, type Script } from './redis-buckets.js';
 import { type IoredisClient, IoredisConnection, isIoredis } from './ioredis-connection.js';
 import { isNodeRedis, type NodeRedisClient, NodeRedisConnection } from './node-redis-connection.js';
 import type { Argument, RedisConnection } from './redis-connection.js';
@@ -35,8 +37,6 @@ export interface RedisStoreOptions {
   readonly prefix?: string;
 }
 
-type Script = (typeof SCRIPTS)[keyof typeof SCRIPTS];
-
 /**
  * Keeps records in Redis 6.2 or newer: one key and one script call for each verb, on the
  * server's clock. Safe in a Cluster.
@@ -48,12 +48,17 @@ export class RedisStore implements IdempotencyStore {
   private readonly connection: RedisConnection;
   private readonly prefix: string;
   private readonly watches: Watches;
+  private readonly buckets: RedisBuckets;
+  /** Records and buckets are on different nodes, so that no script has both. */
+  private isSplit: boolean;
 
   /** @throws {@link IdempotencyConfigurationError} for something that is no Redis client */
   constructor({ client, prefix = 'idempotency:' }: RedisStoreOptions) {
     this.connection = connectionOf(client);
     this.prefix = prefix;
     this.watches = new Watches(this.connection);
+    this.isSplit = this.connection.isCluster;
+    this.buckets = new RedisBuckets(prefix, (...call) => this.run(...call));
   }
 
   /** @throws {@link IdempotencyConfigurationError} for a server that cannot keep records */
@@ -64,48 +69,49 @@ export class RedisStore implements IdempotencyStore {
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
     const { id, owner, fingerprint, leaseMs, ttlMs, mustBeIssued, aboveToken = 0 } = request;
     const issued = mustBeIssued === true ? '1' : '0';
-    const answer = await this.run(SCRIPTS.acquire, id, [
-      owner,
-      fingerprint,
-      `${leaseMs}`,
-      `${ttlMs}`,
-      issued,
-      `${aboveToken}`,
-    ]);
-    return acquireResult(answer as unknown[]);
+    const args = [owner, fingerprint, `${leaseMs}`, `${ttlMs}`, issued, `${aboveToken}`];
+    if (request.bucket !== undefined) return this.acquireCounted(request, request.bucket, args);
+    return acquireResult(await this.run(SCRIPTS.acquire, [this.prefix + id], args));
   }
 
-  extend({ id, owner, leaseMs, ttlMs }: ExtendRequest): Promise<boolean> {
-    return this.ask(SCRIPTS.extend, id, [owner, `${leaseMs}`, `${ttlMs}`]);
+  extend({ id, owner, bucket, leaseMs, ttlMs }: ExtendRequest): Promise<boolean> {
+    return this.askCounted(SCRIPTS.extend, id, bucket, [owner, `${leaseMs}`, `${ttlMs}`], leaseMs);
   }
 
-  complete({ id, owner, reply, ttlMs, from = 'in-flight' }: CompleteRequest): Promise<boolean> {
-    return this.ask(SCRIPTS.complete, id, [owner, reply, `${ttlMs}`, from]);
+  complete({
+    id,
+    owner,
+    bucket,
+    reply,
+    ttlMs,
+    from = 'in-flight',
+  }: CompleteRequest): Promise<boolean> {
+    return this.askCounted(SCRIPTS.complete, id, bucket, [owner, reply, `${ttlMs}`, from]);
   }
 
-  release({ id, owner, ttlMs, from = 'in-flight' }: ReleaseRequest): Promise<boolean> {
-    return this.ask(SCRIPTS.release, id, [owner, `${ttlMs}`, from]);
+  release({ id, owner, bucket, ttlMs, from = 'in-flight' }: ReleaseRequest): Promise<boolean> {
+    return this.askCounted(SCRIPTS.release, id, bucket, [owner, `${ttlMs}`, from]);
   }
 
-  hold({ id, owner, reason }: HoldRequest): Promise<boolean> {
-    return this.ask(SCRIPTS.hold, id, [owner, reason]);
+  hold({ id, owner, bucket, reason }: HoldRequest): Promise<boolean> {
+    return this.askCounted(SCRIPTS.hold, id, bucket, [owner, reason]);
   }
 
   saveStep({ id, owner, name, value }: SaveStepRequest): Promise<boolean> {
-    return this.ask(SCRIPTS.saveStep, id, [owner, name, value]);
+    return this.ask(SCRIPTS.saveStep, [this.prefix + id], [owner, name, value]);
   }
 
   issue({ id, ttlMs }: IssueRequest): Promise<boolean> {
-    return this.ask(SCRIPTS.issue, id, [`${ttlMs}`]);
+    return this.ask(SCRIPTS.issue, [this.prefix + id], [`${ttlMs}`]);
   }
 
   async find(id: string): Promise<RecordView | undefined> {
-    const answer = (await this.run(SCRIPTS.find, id, [])) as unknown[];
+    const answer = (await this.run(SCRIPTS.find, [this.prefix + id], [])) as unknown[];
     return answer.length === 0 ? undefined : recordView(id, answer);
   }
 
   forget(id: string): Promise<boolean> {
-    return this.ask(SCRIPTS.forget, id, []);
+    return this.ask(SCRIPTS.forget, [this.prefix + id], []);
   }
 
   watch(id: string, onChange: () => void): () => void {
@@ -117,23 +123,71 @@ export class RedisStore implements IdempotencyStore {
     this.watches.close();
   }
 
-  private async ask(script: Script, id: string, args: readonly Argument[]): Promise<boolean> {
-    return Number(await this.run(script, id, args)) === 1;
+  /** Nothing has to be made ready. */
+  prepareLimits(): void {}
+
+  /** A claim that counts, and is made only when its bucket has room. */
+  private async acquireCounted(
+    request: AcquireRequest,
+    bucket: string,
+    args: readonly string[],
+  ): Promise<AcquireResult> {
+    const { id, limits } = request;
+    const { inFlight = 0, newKeys = 0, windowMs = 0 } = limits ?? {};
+    const counted = [...args, `${inFlight}`, `${newKeys}`, `${windowMs}`];
+    const key = this.prefix + id;
+    if (this.isSplit) {
+      const claim = (): Promise<unknown> => this.run(SCRIPTS.acquire, [key], counted);
+      return acquireResult(await this.buckets.acquire(request, key, claim));
+    }
+    try {
+      const keys = [key, this.buckets.nameOf(bucket)];
+      return acquireResult(await this.run(SCRIPTS.acquire, keys, counted));
+    } catch (error) {
+      // A client of one node, connected to a Cluster, or to a proxy before it.
+      if (!(error instanceof Error) || !/\bCROSSSLOT\b/.test(error.message)) throw error;
+      this.isSplit = true;
+      return this.acquireCounted(request, bucket, args);
+    }
+  }
+
+  /** A verb after which the claim counts for another lease, or not at all. */
+  private async askCounted(
+    script: Script,
+    id: string,
+    bucket: string | undefined,
+    args: readonly Argument[],
+    leaseMs?: number,
+  ): Promise<boolean> {
+    const key = this.prefix + id;
+    if (bucket === undefined) return this.ask(script, [key], args);
+    if (!this.isSplit) return this.ask(script, [key, this.buckets.nameOf(bucket)], args);
+    const isDone = await this.ask(script, [key], args);
+    if (isDone && leaseMs !== undefined) this.buckets.enter(bucket, key, leaseMs, 0);
+    else if (isDone) this.buckets.leave(bucket, key);
+    return isDone;
+  }
+
+  private async ask(
+    script: Script,
+    keys: readonly string[],
+    args: readonly Argument[],
+  ): Promise<boolean> {
+    return Number(await this.run(script, keys, args)) === 1;
   }
 
   private async run(
     { sha1, source }: Script,
-    id: string,
+    keys: readonly string[],
     args: readonly Argument[],
   ): Promise<unknown> {
-    const key = this.prefix + id;
     try {
-      return await this.connection.evalsha(sha1, key, args);
+      return await this.connection.evalsha(sha1, keys, args);
     } catch (error) {
       // The server was restarted, or its scripts were flushed.
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT'))
         throw withMeaning(error);
-      return this.connection.eval(source, key, args).catch((again: unknown) => {
+      return this.connection.eval(source, keys, args).catch((again: unknown) => {
         throw withMeaning(again);
       });
     }
@@ -159,7 +213,8 @@ function connectionOf(client: unknown): RedisConnection {
   );
 }
 
-function acquireResult(answer: readonly unknown[]): AcquireResult {
+function acquireResult(reply: unknown): AcquireResult {
+  const answer = reply as readonly unknown[];
   const outcome = String(answer[0]) as StoredOutcome;
   switch (outcome) {
     case 'acquired':
@@ -178,6 +233,12 @@ function acquireResult(answer: readonly unknown[]): AcquireResult {
       return { outcome, reason: String(answer[1]) };
     case 'mismatch':
       return { outcome, fingerprint: String(answer[1]) };
+    case 'limited':
+      return {
+        outcome,
+        limit: String(answer[1]) as Limited['limit'],
+        retryAfterMs: Number(answer[2]),
+      };
     case 'unknown':
       return { outcome };
   }

@@ -6,6 +6,30 @@ import type { SqlRecords } from './records.js';
 const MISSING: readonly (string | number)[] = ['42P01', '3F000', '42703', 1146, 1049, 1054];
 const SQLITE_MISSING = /no such (table|column)|unknown database/;
 
+/** What is missing when a check fails, and what makes it. */
+export interface Expected {
+  readonly check: (records: SqlRecords) => Promise<void>;
+  readonly option: string;
+  readonly accepted: string;
+  readonly migration: string;
+}
+
+/** The table of the records. */
+export const TABLE: Expected = {
+  check: (records) => records.checkTable(),
+  option: 'table of TypeOrmStore',
+  accepted: "a table of the data source's database that the migration of the records has made",
+  migration: 'CreateIdempotencyRecords1763700000000',
+};
+
+/** What the limits of callers need beside. */
+export const LIMITS: Expected = {
+  check: (records) => records.checkLimits(),
+  option: 'limits, with the table of TypeOrmStore',
+  accepted: 'a table that the migration for limits has added its columns to',
+  migration: 'AddIdempotencyLimits1764500000000',
+};
+
 /**
  * Looks once, when the application boots, whether the table is there as the migration makes it. A
  * database that cannot be reached is no wrong configuration: calls are answered 503 until it is
@@ -17,9 +41,10 @@ export async function checkTable(
   records: SqlRecords,
   { table, schema }: TableName,
   warn: (warning: string) => void,
+  { check, option, accepted, migration }: Expected = TABLE,
 ): Promise<void> {
   try {
-    await records.checkTable();
+    await check(records);
   } catch (error) {
     if (!isMissing(error)) {
       warn(
@@ -28,10 +53,10 @@ export async function checkTable(
       return;
     }
     throw wrongOption(
-      'table of TypeOrmStore',
+      option,
       schema === undefined ? table : `${schema}.${table}`,
-      "a table of the data source's database that the migration of the records has made",
-      `The database says: ${messageOf(error)}. Add CreateIdempotencyRecords1763700000000 to the ` +
+      accepted,
+      `The database says: ${messageOf(error)}. Add ${migration} to the ` +
         'migrations of the data source and run them, such as with `migrationsRun: true` or ' +
         '`dataSource.runMigrations()`.',
     );

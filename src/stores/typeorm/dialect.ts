@@ -62,15 +62,24 @@ function makeStatements<D extends Dialect>(dialect: D, name: TableName): Stateme
 function forTable(dialect: Dialect, text: string, { table, schema }: TableName): string {
   const path = schema === undefined ? [table] : [schema, table];
   const quoted = path.map((part) => quote(dialect, part)).join('.');
-  const index = quote(dialect, `${table}_purge_at`);
-  return text.replaceAll('{{table}}', quoted).replaceAll('{{index}}', index);
+  const named = (suffix: string): string => quote(dialect, `${table}_${suffix}`);
+  // An index is in the schema of its table; where it is dropped, that has to be said.
+  const qualified = (suffix: string): string =>
+    schema === undefined ? named(suffix) : `${quote(dialect, schema)}.${named(suffix)}`;
+  return text
+    .replaceAll('{{table}}', quoted)
+    .replaceAll('{{index}}', named('purge_at'))
+    .replaceAll('{{alive_index}}', named('alive'))
+    .replaceAll('{{new_keys_index}}', named('new_keys'))
+    .replaceAll('{{qualified_alive_index}}', qualified('alive'))
+    .replaceAll('{{qualified_new_keys_index}}', qualified('new_keys'));
 }
 
 function quote(dialect: Dialect, identifier: string): string {
   return dialect === 'mysql' ? `\`${identifier}\`` : `"${identifier}"`;
 }
 
-/** Room for the name of the index within what the databases allow. */
+/** Room for the names of the indexes within what the databases allow. */
 const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,53}$/;
 
 /** @throws {@link IdempotencyConfigurationError} for a name that needs more than quoting */

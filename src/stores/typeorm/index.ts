@@ -3,7 +3,10 @@ import type { EntityManager } from 'typeorm';
 export { TypeOrmStore, type TypeOrmStoreOptions } from './typeorm.store.js';
 export type { PurgeOptions } from './purge-timer.js';
 export { IdempotencyRecord } from './idempotency-record.entity.js';
-export { CreateIdempotencyRecords1763700000000 } from './create-idempotency-records.migration.js';
+export {
+  AddIdempotencyLimits1764500000000,
+  CreateIdempotencyRecords1763700000000,
+} from './migrations.js';
 export type { TableName } from './dialect.js';
 export { TypeOrmResources, type TypeOrmResourcesOptions } from './entity-resource.js';
 export { currentManager } from './current-manager.js';

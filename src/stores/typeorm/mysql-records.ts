@@ -4,6 +4,7 @@ import {
   type CompleteRequest,
   type ExtendRequest,
   type IssueRequest,
+  type Limited,
   type SaveStepRequest,
   StoreFullError,
 } from '../../engine/store.js';
@@ -18,7 +19,14 @@ import {
   stepsOf,
 } from './row.js';
 import type { Statements } from './dialect.js';
-import { acquireValues, claimValues, SqlRecords } from './records.js';
+import {
+  acquireValues,
+  claimValues,
+  countedValues,
+  limitedBy,
+  roomValues,
+  SqlRecords,
+} from './records.js';
 import type { Row, Session } from './sessions.js';
 
 /** Drivers write bytes into the statement as hexadecimal digits. */
@@ -37,6 +45,7 @@ export class MysqlRecords extends SqlRecords {
     private readonly mysql: Statements<'mysql'>,
     /** Names the table among the database's locks. */
     private readonly lock: string,
+    private readonly isInTransaction = false,
   ) {
     super(session, mysql);
   }
@@ -83,15 +92,46 @@ export class MysqlRecords extends SqlRecords {
     request: AcquireRequest,
   ): Promise<AcquireResult | 'changed'> {
     if (!request.mustBeIssued) {
-      const { insertId } = await this.run(this.mysql.acquire, acquireValues(request));
+      const insertId = await this.insert(request);
       if (insertId > 0) return firstClaim(insertId);
     }
     const row = await this.read(request.id);
-    if (row === undefined) return request.mustBeIssued ? { outcome: 'unknown' } : 'changed';
+    if (row === undefined && request.mustBeIssued) return { outcome: 'unknown' };
+    if (request.bucket !== undefined && (row === undefined || isNew(row))) {
+      const refusal = await this.refusal(request);
+      if (refusal !== undefined) return refusal;
+    }
+    if (row === undefined) return 'changed';
     const answer = standing(row, request);
     if (answer !== 'claimable' && answer.outcome === 'in-flight' && isTrue(row.is_ahead))
       await this.boundLease(request.id);
     return answer === 'claimable' ? this.takeOver(row, request) : answer;
+  }
+
+  /** Answers with the fencing token of the claim, or 0 when there is none. */
+  private async insert(request: AcquireRequest): Promise<number> {
+    if (request.bucket === undefined)
+      return (await this.run(this.mysql.acquire, acquireValues(request))).insertId;
+    const values = this.countedValues(request);
+    const insert = async (): Promise<number> =>
+      (await this.run(this.mysql.acquireLimited, values)).insertId;
+    return this.isInTransaction ? insert() : CLAIMS.after(request.bucket, insert);
+  }
+
+  /** In a transaction, room was found before. */
+  private countedValues(request: AcquireRequest) {
+    const values = countedValues(request);
+    return this.isInTransaction ? { ...values, in_flight: 0, new_keys: 0 } : values;
+  }
+
+  /** What stands in the way of a new record, if anything does. */
+  private async refusal(request: AcquireRequest): Promise<Limited | undefined> {
+    if (this.isInTransaction) return undefined;
+    const { rows } = await this.run(this.mysql.room, roomValues(request));
+    const { inFlight = Infinity } = request.limits ?? {};
+    const [row] = rows;
+    const isFull = Number(row?.alive) >= inFlight || row?.leaving_ms !== null;
+    return isFull ? limitedBy(row, request) : undefined;
   }
 
   /**
@@ -127,17 +167,20 @@ export class MysqlRecords extends SqlRecords {
   }
 
   private async takeOver(row: Row, request: AcquireRequest): Promise<AcquireResult | 'changed'> {
-    const isNew = isExpired(row);
+    const isGone = isExpired(row);
     const isOther = isOtherContent(row, request.fingerprint);
-    const attempt = isNew || isOther ? 1 : Number(row.attempt) + 1;
-    const abandoned = !isNew && row.state === 'in-flight';
+    const attempt = isGone || isOther ? 1 : Number(row.attempt) + 1;
+    const abandoned = !isGone && row.state === 'in-flight';
     const fingerprint = bytesOfText(request.fingerprint);
-    const { changed, insertId } = await this.run(this.mysql.takeOver, {
+    const { bucket } = request;
+    const takeOver = bucket === undefined ? this.mysql.takeOver : this.mysql.takeOverLimited;
+    const { changed, insertId } = await this.run(takeOver, {
       ...claimValues(request),
+      ...(bucket !== undefined && { bucket: bytesOfId(bucket), is_new: isNew(row) ? 1 : 0 }),
       attempt,
       abandoned: abandoned ? 1 : 0,
-      fingerprint: isNew || fingerprint.length > 0 ? fingerprint : asBytes(row.fingerprint),
-      keeps_steps: isNew ? 0 : 1,
+      fingerprint: isGone || fingerprint.length > 0 ? fingerprint : asBytes(row.fingerprint),
+      keeps_steps: isGone ? 0 : 1,
       lease_ms: request.leaseMs,
       ttl_ms: request.ttlMs,
       above_token: request.aboveToken ?? 0,
@@ -146,7 +189,7 @@ export class MysqlRecords extends SqlRecords {
       seen_lease: Number(row.lease_ends_at),
     });
     if (changed === 0) return 'changed';
-    const steps = stepsOf(isNew ? Buffer.alloc(0) : asBytes(row.steps));
+    const steps = stepsOf(isGone ? Buffer.alloc(0) : asBytes(row.steps));
     return { outcome: 'acquired', attempt, fencingToken: insertId, abandoned, steps };
   }
 }
@@ -154,3 +197,29 @@ export class MysqlRecords extends SqlRecords {
 function firstClaim(fencingToken: number): AcquireResult {
   return { outcome: 'acquired', attempt: 1, fencingToken, abandoned: false, steps: new Map() };
 }
+
+/** True for a record that nobody has claimed. */
+function isNew(row: Row): boolean {
+  return isExpired(row) || row.state === 'issued';
+}
+
+/**
+ * Claims of one bucket, one after the other: the server takes two at once for a deadlock. Those of other
+ * processes are repeated when that happens.
+ */
+class Turns {
+  private readonly last = new Map<string, Promise<unknown>>();
+
+  after<T>(bucket: string, claim: () => Promise<T>): Promise<T> {
+    const before = this.last.get(bucket);
+    const turn = before === undefined ? claim() : before.then(claim, claim);
+    this.last.set(bucket, turn);
+    const end = (): void => {
+      if (this.last.get(bucket) === turn) this.last.delete(bucket);
+    };
+    turn.then(end, end);
+    return turn;
+  }
+}
+
+const CLAIMS = new Turns();

@@ -29,10 +29,19 @@ export function openRecords(
 
 /** The records in a table, on the session of a transaction. */
 export function recordsInTransaction(session: Session, type: string, table: TableName): SqlRecords {
-  if (dialectOf(type) !== 'mysql') return recordsOn(session, type, table);
-  const statements = statementsOf('mysql', table);
-  const { findForUpdate } = statements;
-  return new MysqlRecords(session, { ...statements, find: findForUpdate }, lockOf(table));
+  const dialect = dialectOf(type);
+  switch (dialect) {
+    case 'postgres':
+      return new PostgresRecords(session, statementsOf(dialect, table), lockOf(table), true);
+    case 'mysql': {
+      const statements = statementsOf(dialect, table);
+      const { findForUpdate } = statements;
+      const inTransaction = { ...statements, find: findForUpdate };
+      return new MysqlRecords(session, inTransaction, lockOf(table), true);
+    }
+    case 'sqlite':
+      return recordsOn(session, type, table);
+  }
 }
 
 /** The records in a table, on this session. */

@@ -1,7 +1,7 @@
 import type { AcquireRequest, AcquireResult, StoredOutcome } from '../../engine/store.js';
 import { acquired, asBytes, textOf } from './row.js';
 import type { Statements } from './dialect.js';
-import { acquireValues, SqlRecords } from './records.js';
+import { acquireValues, countedValues, SqlRecords } from './records.js';
 import type { Session } from './sessions.js';
 
 /**
@@ -14,6 +14,8 @@ export class PostgresRecords extends SqlRecords {
     private readonly postgres: Statements<'postgres'>,
     /** Names the table among the server's advisory locks. */
     private readonly lock: string,
+    /** Claims that others cannot see count by locks, which end with the transaction. */
+    private readonly isInTransaction = false,
   ) {
     super(session, postgres);
   }
@@ -26,8 +28,10 @@ export class PostgresRecords extends SqlRecords {
   protected override async tryToAcquire(
     request: AcquireRequest,
   ): Promise<AcquireResult | 'changed'> {
-    const values = acquireValues(request);
-    const [row] = (await this.run(this.postgres.acquire, values)).rows;
+    const isCounted = request.bucket !== undefined;
+    const values = isCounted ? this.countedValues(request) : acquireValues(request);
+    const statement = isCounted ? this.postgres.acquireLimited : this.postgres.acquire;
+    const [row] = (await this.run(statement, values)).rows;
     if (row === undefined) return request.mustBeIssued ? { outcome: 'unknown' } : 'changed';
     const outcome = row.outcome as StoredOutcome | 'claimable' | 'ahead';
     switch (outcome) {
@@ -52,10 +56,22 @@ export class PostgresRecords extends SqlRecords {
         return { outcome, fingerprint: textOf(row.content) };
       case 'unknown':
         return { outcome };
+      case 'limited':
+        return this.limited(request);
       case 'claimable': {
-        const [taken] = (await this.run(this.postgres.takeOver, values)).rows;
-        return taken === undefined ? 'changed' : acquired(taken);
+        const takeOver = isCounted ? this.postgres.takeOverLimited : this.postgres.takeOver;
+        const [taken] = (await this.run(takeOver, values)).rows;
+        if (taken === undefined) return 'changed';
+        return isCounted && taken.has_room !== true ? this.limited(request) : acquired(taken);
       }
     }
+  }
+
+  private countedValues(request: AcquireRequest) {
+    const values = countedValues(request);
+    const slot_key = String(values.bucket.readBigInt64BE(0) >> 1n);
+    return this.isInTransaction
+      ? { ...values, in_flight: 0, slots: values.in_flight, slot_key }
+      : { ...values, slots: 0, slot_key };
   }
 }

@@ -1,5 +1,9 @@
 import type { QueryRunner } from 'typeorm';
-import type { Dialect } from './dialect.js';
+import type { AcquireRequest, Limited } from '../../engine/store.js';
+import { type Dialect, statementsOf, type TableName } from './dialect.js';
+import { roomValues } from './records.js';
+import { bytesOfId } from './row.js';
+import { QueryRunnerSession } from './sessions.js';
 
 /**
  * Keeps transactions on the same record from waiting for each other longer than they are to, and
@@ -14,6 +18,17 @@ export interface RecordLock {
    * @param name a digest that no other record of the server has
    */
   take(runner: QueryRunner, name: string, waitMs: number): Promise<boolean>;
+  /**
+   * As {@link take}, where callers are limited and their room is found out with the lock. Absent where
+   * the claim itself does that.
+   */
+  readonly takeCounted?: (
+    runner: QueryRunner,
+    name: string,
+    waitMs: number,
+    request: AcquireRequest,
+    table: TableName,
+  ) => Promise<TakenLocks>;
   /** True for the error by which the claim itself says that another transaction has the record. */
   isTaken(error: unknown): boolean;
   /** True for a claim that waited for the table, or in a queue: too long, but not for a record. */
@@ -21,7 +36,14 @@ export interface RecordLock {
   /** After the record was claimed. The work may be undone as far as here. */
   mark(runner: QueryRunner): Promise<void>;
   /** After the transaction's end, on the same connection. */
-  drop(runner: QueryRunner, name: string): Promise<void>;
+  drop(runner: QueryRunner, names: readonly string[]): Promise<void>;
+}
+
+/** What came of {@link RecordLock.takeCounted}. */
+export interface TakenLocks {
+  /** The names of locks that are ours now; without that of the record, another transaction has it. */
+  readonly names: readonly string[];
+  readonly limited?: Limited;
 }
 
 /** What `undoWork` goes back to. */
@@ -55,17 +77,43 @@ const mysql: RecordLock = {
   async take(runner, name, waitMs) {
     const [row] = (await runner.query('SELECT GET_LOCK(?, ?) AS taken', [
       nameOf(name),
-      Math.ceil(waitMs / 1000),
+      secondsOf(waitMs),
     ])) as { taken: unknown }[];
     return Number(row?.taken) === 1;
   },
   isTaken: () => false,
   isHeldUp: () => false,
+  async takeCounted(runner, name, waitMs, request, table) {
+    const { bucket = '', id } = request;
+    const values = roomValues(request);
+    const slots = values.in_flight;
+    const slotName = `${bucket.slice(0, 50)}:`;
+    const session = new QueryRunnerSession(runner);
+    const { rows } = await session.query(statementsOf('mysql', table).takeLockLimited, {
+      ...values,
+      id: bytesOfId(id),
+      name: nameOf(name),
+      wait_s: secondsOf(waitMs),
+      slots,
+      slot_name: nameOf(slotName),
+    });
+    const { taken, is_new: isNew, slot, leaving_ms: leavingMs } = rows[0] ?? {};
+    if (Number(taken) !== 1) return { names: [] };
+    if (Number(isNew) !== 1) return { names: [name] };
+    const names = slot === null ? [name] : [name, `${slotName}${Number(slot)}`];
+    if (slots > 0 && slot === null)
+      return { names, limited: { outcome: 'limited', limit: 'inFlight', retryAfterMs: 0 } };
+    if (leavingMs === null) return { names };
+    const retryAfterMs = Number(leavingMs);
+    return { names, limited: { outcome: 'limited', limit: 'newKeys', retryAfterMs } };
+  },
   async mark(runner) {
     await runner.query(`SAVEPOINT ${SAVEPOINT}`);
   },
-  async drop(runner, name) {
-    await runner.query('DO RELEASE_LOCK(?)', [nameOf(name)]);
+  async drop(runner, names) {
+    if (names.length === 0) return;
+    const releases = names.map(() => 'RELEASE_LOCK(?)').join(', ');
+    await runner.query(`DO ${releases}`, names.map(nameOf));
   },
 };
 
@@ -82,6 +130,11 @@ const sqlite: RecordLock = {
 };
 
 export const RECORD_LOCKS: Readonly<Record<Dialect, RecordLock>> = { postgres, mysql, sqlite };
+
+/** What `GET_LOCK` takes. */
+function secondsOf(waitMs: number): number {
+  return Math.ceil(waitMs / 1000);
+}
 
 /** Names of locks have 64 characters at most: enough of the digest to tell records apart. */
 function nameOf(name: string): string {

@@ -5,6 +5,7 @@ import {
   type ExtendRequest,
   type HoldRequest,
   type IssueRequest,
+  type Limited,
   type RecordView,
   type ReleaseRequest,
   type SaveStepRequest,
@@ -108,18 +109,33 @@ export class SqlRecords {
     return changed;
   }
 
+  /** Fails when the columns for limits are not there. */
+  async checkLimits(): Promise<void> {
+    await this.run(this.sql.checkLimits, {});
+  }
+
   /** Fails when the table is not there as it should be. */
   async checkTable(): Promise<void> {
     await this.run(this.sql.checkTable, {});
   }
 
   protected async tryToAcquire(request: AcquireRequest): Promise<AcquireResult | 'changed'> {
-    const { rows } = await this.run(this.sql.acquire, acquireValues(request));
+    const isLimited = request.bucket !== undefined;
+    const { rows } = isLimited
+      ? await this.run(this.sql.acquireLimited, countedValues(request))
+      : await this.run(this.sql.acquire, acquireValues(request));
     const [row] = rows;
-    if (row === undefined) return request.mustBeIssued ? { outcome: 'unknown' } : 'changed';
-    if (isTrue(row.claimed)) return acquired(row);
-    const answer = standing(row, request);
-    return answer === 'claimable' ? 'changed' : answer;
+    if (row === undefined && request.mustBeIssued) return { outcome: 'unknown' };
+    if (row !== undefined && isTrue(row.claimed)) return acquired(row);
+    const answer = row === undefined ? 'claimable' : standing(row, request);
+    if (answer !== 'claimable') return answer;
+    return isLimited ? this.limited(request) : 'changed';
+  }
+
+  /** Why there is no room for a claim that was refused. */
+  protected async limited(request: AcquireRequest): Promise<Limited> {
+    const { rows } = await this.run(this.sql.room, roomValues(request));
+    return limitedBy(rows[0], request);
   }
 
   /** Somebody else owns it; no longer than a lease, whatever has become of the clock since it began. */
@@ -156,6 +172,16 @@ export class SqlRecords {
   }
 }
 
+/** What an answer of room.sql says; perhaps there is room again. */
+export function limitedBy(row: Row | undefined, { limits }: AcquireRequest): Limited {
+  const { inFlight = Infinity } = limits ?? {};
+  const leavingMs = row?.leaving_ms;
+  const isBusy = Number(row?.alive) >= inFlight || leavingMs === null || leavingMs === undefined;
+  return isBusy
+    ? { outcome: 'limited', limit: 'inFlight', retryAfterMs: 0 }
+    : { outcome: 'limited', limit: 'newKeys', retryAfterMs: Math.max(0, Number(leavingMs)) };
+}
+
 export function claimValues({ id, owner }: { readonly id: string; readonly owner: string }) {
   return { id: bytesOfId(id), owner: bytesOfText(owner) };
 }
@@ -169,4 +195,21 @@ export function acquireValues(request: AcquireRequest) {
     above_token: request.aboveToken ?? 0,
     must_be_issued: request.mustBeIssued ? 1 : 0,
   };
+}
+
+/** For statements that look whether a bucket has room. */
+export function roomValues({ bucket = '', limits }: AcquireRequest) {
+  const { inFlight = 0, newKeys = 0, windowMs = 0 } = limits ?? {};
+  return {
+    bucket: bytesOfId(bucket),
+    in_flight: inFlight,
+    new_keys: newKeys,
+    last_kept: Math.max(0, newKeys - 1),
+    window_ms: windowMs,
+  };
+}
+
+/** For claims that count. */
+export function countedValues(request: AcquireRequest) {
+  return { ...acquireValues(request), ...roomValues(request) };
 }

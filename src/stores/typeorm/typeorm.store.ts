@@ -19,7 +19,7 @@ import type {
   TransactionRequest,
 } from '../../engine/transaction.js';
 import { outliveConnections } from './connections.js';
-import { checkTable } from './check-table.js';
+import { checkTable, LIMITS } from './check-table.js';
 import { checkName, DEFAULT_TABLE, type TableName } from './dialect.js';
 import { EntityResource } from './entity-resource.js';
 import { openRecords } from './open-records.js';
@@ -116,6 +116,19 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
     await checkTable(records, this.tableOf(dataSource), warn);
     if (this.purge === undefined || this.purgeTimer !== undefined) return;
     this.purgeTimer = new PurgeTimer((limit) => this.purgeExpired(limit), this.purge, warn);
+  }
+
+  /**
+   * @throws {@link IdempotencyConfigurationError} when a table has no columns for limits, which
+   *   `AddIdempotencyLimits1764500000000` adds
+   */
+  async prepareLimits(warn: (warning: string) => void): Promise<void> {
+    for (const source of [undefined, ...Object.keys(this.options.sources ?? {})]) {
+      const dataSource = await this.dataSource(source);
+      const table = this.tableOf(dataSource);
+      const records = openRecords(dataSource, table, { isPrepared: false });
+      await checkTable(records, table, warn, LIMITS);
+    }
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {

@@ -20,7 +20,7 @@ import {
 import { dialectOf, type TableName } from './dialect.js';
 import { recordsInTransaction, recordsOn } from './open-records.js';
 import { isPassing, QueryRunnerSession } from './sessions.js';
-import { RECORD_LOCKS, type RecordLock, SAVEPOINT } from './record-lock.js';
+import { RECORD_LOCKS, type RecordLock, SAVEPOINT, type TakenLocks } from './record-lock.js';
 import type { SqlRecords } from './records.js';
 
 const MOST_RETRIES = 5;
@@ -152,14 +152,27 @@ export class TypeOrmTransaction implements StoreTransaction {
   private async tryToAcquire(request: AcquireRequest, waitMs: number): Promise<AcquireResult> {
     const name = this.lockName(request.id);
     if (!this.locks.includes(name)) {
-      if (!(await this.lock.take(this.runner, name, waitMs))) return this.takenBy(request);
-      this.locks.push(name);
+      const { names, limited } = await this.takeLocks(request, name, waitMs);
+      this.locks.push(...names);
+      if (names.length === 0) return this.takenBy(request);
+      if (limited !== undefined) return limited;
     }
     const result = await this.records.acquire(request);
     if (result.outcome !== 'acquired') return result;
     await this.lock.mark(this.runner);
     this.isMarked = true;
     return result;
+  }
+
+  private async takeLocks(
+    request: AcquireRequest,
+    name: string,
+    waitMs: number,
+  ): Promise<TakenLocks> {
+    const { lock, runner, table } = this;
+    if (request.bucket !== undefined && lock.takeCounted !== undefined)
+      return lock.takeCounted(runner, name, waitMs, request, table);
+    return { names: (await lock.take(runner, name, waitMs)) ? [name] : [] };
   }
 
   /** After an error PostgreSQL answers nothing more in the transaction. */
@@ -190,7 +203,7 @@ export class TypeOrmTransaction implements StoreTransaction {
     if (!this.isOpen) return;
     this.isOpen = false;
     try {
-      for (const name of this.locks) await this.lock.drop(this.runner, name);
+      await this.lock.drop(this.runner, this.locks);
     } catch {
       // A connection that is gone holds no lock.
     }

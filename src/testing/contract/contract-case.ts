@@ -10,6 +10,7 @@ export const GUARANTEES = {
   6: 'Attempt number, fingerprint and steps outlive the lease; the fencing token only grows.',
   7: 'Replies are opaque bytes, equal on return.',
   8: 'Ids, owners and names are exact and arbitrary.',
+  9: 'Limits refuse new records and nothing else; what an owner that died has claimed counts no longer than its lease.',
 } as const;
 
 /** Number of a guarantee. */

@@ -6,6 +6,7 @@ import { twoClocks } from './5-two-clocks.js';
 import { outlivesTheLease } from './6-outlives-the-lease.js';
 import { opaqueReplies } from './7-opaque-replies.js';
 import { exactKeys } from './8-exact-keys.js';
+import { limits } from './9-limits.js';
 import type { ContractCase } from './contract-case.js';
 import { watching } from './watching.js';
 
@@ -28,4 +29,5 @@ export const storeContract: readonly ContractCase[] = [
   ...outlivesTheLease,
   ...opaqueReplies,
   ...exactKeys,
+  ...limits,
 ];

@@ -21,6 +21,7 @@ import { decodeReply, UnreadableReplyError } from '../../replies/codec.js';
 import type { Reply } from '../../replies/reply.js';
 import { CurrentOperation } from '../../operation/current-operation.js';
 import { HandlerRun } from '../../operation/handler-run.js';
+import { Callers } from '../../calls/callers.js';
 import { type Begun, type CallForm, Operations } from '../../calls/operations.js';
 import type { Transport } from '../../calls/transport.js';
 import { HandlerResolver } from '../../handlers/handler-resolver.js';
@@ -51,12 +52,13 @@ export class HttpTransport
     private readonly engine: IdempotencyEngine,
     private readonly adapterHost: HttpAdapterHost,
     resolver: HandlerResolver,
+    callers: Callers,
     @Inject(MODULE_OPTIONS_TOKEN) options: IdempotencyModuleOptions,
   ) {
     this.unknownCallers = new UnknownCallers(resolver.credentials);
     this.maxResponseBytes = options.maxResponseBytes ?? MODULE_DEFAULTS.maxResponseBytes;
     this.problemBaseUrl = options.problemBaseUrl;
-    this.operations = new Operations<HttpExchange>(engine, this, options.problemBaseUrl);
+    this.operations = new Operations<HttpExchange>(engine, this, callers, options.problemBaseUrl);
   }
 
   /** Not before: an application that is made for a test gets its adapter after its providers. */

@@ -1,5 +1,9 @@
 import { type ContractCase } from 'nestjs-idempotency/testing';
-import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
+import {
+  AddIdempotencyLimits1764500000000,
+  CreateIdempotencyRecords1763700000000,
+  TypeOrmStore,
+} from 'nestjs-idempotency/typeorm';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type SqlDatabase, type SqlDatabaseKind } from '../../support/sql-databases.js';
 import { itKeeps } from './it-keeps.js';
@@ -18,7 +22,8 @@ export function describeTypeOrmContract(
 
     beforeAll(async () => {
       database = await start();
-      const pool = hasManySessions ? { poolSize: POOL } : {};
+      const migrations = [CreateIdempotencyRecords1763700000000, AddIdempotencyLimits1764500000000];
+      const pool = { migrations, ...(hasManySessions && { poolSize: POOL }) };
       const dataSource = await database.connect(pool);
       await dataSource.runMigrations();
       store = new TypeOrmStore({ dataSource });

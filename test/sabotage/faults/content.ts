@@ -224,8 +224,8 @@ export const CONTENT_FAULTS: readonly Fault[] = [
     name: 'transaction: MariaDB’s duplicates wait for a second although they are not to',
     breaks: ['design 3.6', 'store mysql', 'T48'],
     file: 'src/stores/typeorm/record-lock.ts',
-    find: 'Math.ceil(waitMs / 1000),',
-    put: 'Math.ceil(waitMs / 1000) + 30,',
+    find: 'return Math.ceil(waitMs / 1000);',
+    put: 'return Math.ceil(waitMs / 1000) + 30;',
     tests: [onDatabase('MariaDB', '')],
   },
   {

@@ -2,6 +2,7 @@ import type { Fault } from '../fault.js';
 import { CONTENT_FAULTS } from './content.js';
 import { ENGINE_FAULTS } from './engine.js';
 import { KEY_FAULTS } from './keys.js';
+import { LIMITS_FAULTS } from './limits.js';
 import { PILES_FAULTS } from './piles.js';
 import { PROTECTION_FAULTS } from './protection.js';
 import { SQL_FAULTS } from './sql.js';
@@ -21,4 +22,5 @@ export const FAULTS: readonly Fault[] = [
   ...CONTENT_FAULTS,
   ...SURROUNDINGS_FAULTS,
   ...PILES_FAULTS,
+  ...LIMITS_FAULTS,
 ];

@@ -2,9 +2,14 @@
 -- connection may send the same claim again: it gets the same answer.
 --
 -- KEYS[1]  the record
+-- KEYS[2]  the bucket of its caller, where callers are limited and both are on one node
 -- ARGV     owner, fingerprint, lease in ms, ttl in ms, '1' when it must have been issued,
---          a fencing token that the new one has to exceed
--- returns  {'acquired', attempt, fencing token, 1 when the last owner's lease ran out, steps}
+--          a fencing token that the new one has to exceed; where callers are limited also
+--          claims that may be alive, keys that may be new (0 for no limit), for how many ms they count
+-- returns  {'acquired', attempt, fencing token, 1 when the last owner's lease ran out, steps,
+--           where callers are limited: -2 when the record is not new, -1 when there was none, else
+--           for how many more ms the record that was only issued might have been claimed}
+--          {'limited', which limit, ms until there is room}
 --          {'completed', reply}    {'in-flight', ms until the lease ends}
 --          {'held', reason}        {'mismatch', the record's fingerprint}        {'unknown'}
 
@@ -35,6 +40,14 @@ else
   steps = record.steps
 end
 
+local new_for = -2
+if ARGV[7] and not record then new_for = -1 end
+if ARGV[7] and record and record.state == 's' then new_for = redis.call('PTTL', KEYS[1]) end
+if KEYS[2] and new_for ~= -2 then
+  local refusal = refusal_of(KEYS[2], tonumber(ARGV[7]), tonumber(ARGV[8]))
+  if refusal then return refusal end
+end
+
 -- Microseconds, so that it grows also when nothing is known of the record any more.
 local token = math.max(last_token + 1, now_us(), tonumber(ARGV[6]) + 1)
 write({
@@ -42,4 +55,5 @@ write({
   lease = now_ms() + lease_ms, lease_ms = lease_ms, steps = steps, size = record and record.size,
   content = abandoned == 1 and ABANDONED or '',
 }, 'PX', lease_ms + ttl_ms)
-return { 'acquired', attempt, token, abandoned, flat(steps) }
+if KEYS[2] then enter(KEYS[2], KEYS[1], lease_ms, new_for == -2 and 0 or tonumber(ARGV[9])) end
+return { 'acquired', attempt, token, abandoned, flat(steps), new_for }

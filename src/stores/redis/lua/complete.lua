@@ -1,6 +1,7 @@
 -- Records the reply. Repeated by the same owner it keeps the first one.
 --
 -- KEYS[1]  the record
+-- KEYS[2]  as in acquire.lua
 -- ARGV     owner, reply, ttl in ms, the state it is settled from
 -- returns  1, or 0 when the claim is no longer alive
 
@@ -10,4 +11,5 @@ if not is_owned(record, ARGV[1], ARGV[4]) then return 0 end
 record.state, record.content, record.lease, record.steps = 'c', ARGV[2], 0, false
 write(record, 'PX', ARGV[3])
 wake()
+if KEYS[2] then leave(KEYS[2], KEYS[1]) end
 return 1

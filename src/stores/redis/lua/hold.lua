@@ -1,6 +1,7 @@
 -- Stops everything on this record until someone settles it; it is kept without end.
 --
 -- KEYS[1]  the record
+-- KEYS[2]  as in acquire.lua
 -- ARGV     owner, reason
 -- returns  1, or 0 when the claim is no longer alive
 
@@ -10,4 +11,5 @@ if not is_owned(record, ARGV[1], 'in-flight') then return 0 end
 record.state, record.content, record.lease = 'h', ARGV[2], 0
 write(record)
 wake()
+if KEYS[2] then leave(KEYS[2], KEYS[1]) end
 return 1

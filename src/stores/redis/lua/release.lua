@@ -1,6 +1,7 @@
 -- Gives the claim back. Attempt number and steps stay.
 --
 -- KEYS[1]  the record
+-- KEYS[2]  as in acquire.lua
 -- ARGV     owner, ttl in ms, the state it is settled from
 -- returns  1, or 0 when the claim is no longer alive
 
@@ -9,4 +10,5 @@ if not is_owned(record, ARGV[1], ARGV[3]) then return 0 end
 record.state, record.content, record.lease = 'r', '', 0
 write(record, 'PX', ARGV[2])
 wake()
+if KEYS[2] then leave(KEYS[2], KEYS[1]) end
 return 1

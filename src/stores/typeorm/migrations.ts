@@ -1,0 +1,70 @@
+import type { MigrationInterface, QueryRunner } from 'typeorm';
+import { checkName, DEFAULT_TABLE, dialectOf, statementsOf, type TableName } from './dialect.js';
+
+/** @throws {@link IdempotencyConfigurationError} for a name that needs more than quoting */
+function checkNames({ table, schema }: Partial<TableName>): void {
+  if (table !== undefined) checkName('table', table);
+  if (schema !== undefined) checkName('schema', schema);
+}
+
+/** Runs the statements of a migration for the database that it runs on. */
+async function run(
+  queryRunner: QueryRunner,
+  names: Partial<TableName>,
+  verb: 'createTable' | 'dropTable' | 'addLimits' | 'dropLimits',
+): Promise<void> {
+  const { options } = queryRunner.connection;
+  const { table = DEFAULT_TABLE, schema = (options as { schema?: string }).schema } = names;
+  const { text } = statementsOf(dialectOf(options.type), { table, schema })[verb];
+  for (const statement of text.split(';')) {
+    if (statement.trim() !== '') await queryRunner.query(statement);
+  }
+}
+
+/**
+ * Makes the table of the records.
+ *
+ * @example
+ * // Under another name than 'idempotency_records':
+ * class CreateRecords extends CreateIdempotencyRecords1763700000000 {
+ *   constructor() {
+ *     super({ table: 'payment_records', schema: 'payments' });
+ *   }
+ * }
+ */
+export class CreateIdempotencyRecords1763700000000 implements MigrationInterface {
+  readonly name = 'CreateIdempotencyRecords1763700000000';
+
+  constructor(private readonly names: Partial<TableName> = {}) {
+    checkNames(names);
+  }
+
+  async up(queryRunner: QueryRunner): Promise<void> {
+    await run(queryRunner, this.names, 'createTable');
+  }
+
+  async down(queryRunner: QueryRunner): Promise<void> {
+    await run(queryRunner, this.names, 'dropTable');
+  }
+}
+
+/**
+ * Adds to the table of the records what the module's option `limits` needs: two columns and two
+ * indexes. Without that option there is no need for it. Its options are those of
+ * {@link CreateIdempotencyRecords1763700000000}, which comes before it.
+ */
+export class AddIdempotencyLimits1764500000000 implements MigrationInterface {
+  readonly name = 'AddIdempotencyLimits1764500000000';
+
+  constructor(private readonly names: Partial<TableName> = {}) {
+    checkNames(names);
+  }
+
+  async up(queryRunner: QueryRunner): Promise<void> {
+    await run(queryRunner, this.names, 'addLimits');
+  }
+
+  async down(queryRunner: QueryRunner): Promise<void> {
+    await run(queryRunner, this.names, 'dropLimits');
+  }
+}

@@ -1,0 +1,27 @@
+-- As take-over.sql, where callers are limited: says whose claim it is.
+--
+-- as take-over.sql, and
+-- :bucket  whose claim it is
+-- :is_new  1 for a record that counts as new, else 0
+-- :id, :owner, :attempt, :abandoned, :fingerprint, :keeps_steps (1 or 0)
+-- :lease_ms, :ttl_ms  in milliseconds
+-- :above_token              the new fencing token has to exceed it
+-- :seen_state, :seen_token, :seen_lease  what was read
+-- answers with the fencing token as insert id; changes one row, or none when the record changed
+UPDATE {{table}} SET
+  state = 'in-flight',
+  owner = :owner,
+  attempt = :attempt,
+  fencing_token = last_insert_id(greatest(fencing_token + 1, {{now_us}}, :above_token + 1)),
+  abandoned = :abandoned,
+  fingerprint = :fingerprint,
+  lease_ends_at = {{now_ms}} + :lease_ms,
+  lease_ms = :lease_ms,
+  expires_at = {{now_ms}} + :lease_ms + :ttl_ms,
+  steps = if(:keeps_steps, steps, ''),
+  reply = NULL,
+  reason = NULL,
+  bucket = :bucket,
+  counted_at = if(:is_new, {{now_ms}}, counted_at)
+WHERE id = :id AND state = :seen_state
+  AND fencing_token = :seen_token AND lease_ends_at = :seen_lease

@@ -7,10 +7,10 @@ import { gzipSync } from 'node:zlib';
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Runs `npm` with the copy that started this script, so that its version stays the same. */
-function npm(args, stdout = 'inherit') {
+function npm(args, stdout = 'inherit', cwd = root) {
   const cli = process.env.npm_execpath;
   const own = cli !== undefined && /\.c?js$/.test(cli);
-  const options = { cwd: root, encoding: 'utf8', stdio: ['ignore', stdout, 'inherit'] };
+  const options = { cwd, encoding: 'utf8', stdio: ['ignore', stdout, 'inherit'] };
   const result = own
     ? spawnSync(process.execPath, [cli, ...args], options)
     : spawnSync('npm', args, { ...options, shell: process.platform === 'win32' });
@@ -43,12 +43,15 @@ export function install() {
   npm(['ci', '--include=dev', '--loglevel=error']);
 }
 
-/** Packs what is built, as it would be published, and returns the path of the tarball. */
-export function pack(folder) {
+/**
+ * Packs what is built, as it would be published, and returns the path of the tarball.
+ *
+ * @param from the folder of the package: the library's, or {@link CLIENT_PACKAGE}
+ */
+export function pack(folder, from = root) {
   // `--ignore-scripts`: what was built and tested is what is packed; no second build.
-  const [{ filename }] = JSON.parse(
-    npm(['pack', '--json', '--ignore-scripts', '--pack-destination', folder], 'pipe'),
-  );
+  const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
+  const [{ filename }] = JSON.parse(npm(args, 'pipe', from));
   return join(folder, filename);
 }
 
@@ -82,8 +85,68 @@ export async function buildLibrary() {
   await bundleClient();
   // Without it Node reads the copy by the root's `"type": "module"`.
   mkdirSync(join(root, 'dist', 'cjs'), { recursive: true });
-  writeFileSync(join(root, 'dist', 'cjs', 'package.json'), '{ "type": "commonjs" }\n');
+  writeFileSync(join(root, 'dist', 'cjs', 'package.json'), COMMON_JS);
+  makeClientPackage();
 }
+
+const COMMON_JS = '{ "type": "commonjs" }\n';
+
+/** The client as a package of its own, for front ends: the same files, without Nest beside them. */
+export const CLIENT_PACKAGE = join(root, 'dist', 'client-package');
+
+function makeClientPackage() {
+  rmSync(CLIENT_PACKAGE, { recursive: true, force: true });
+  for (const format of ['esm', 'cjs'])
+    cpSync(join(root, 'dist', format, 'client'), join(CLIENT_PACKAGE, format), { recursive: true });
+  cpSync(join(root, 'dist', 'browser'), join(CLIENT_PACKAGE, 'browser'), { recursive: true });
+  writeFileSync(join(CLIENT_PACKAGE, 'cjs', 'package.json'), COMMON_JS);
+  for (const paper of ['LICENSE', 'CHANGELOG.md'])
+    cpSync(join(root, paper), join(CLIENT_PACKAGE, paper));
+  writeFileSync(join(CLIENT_PACKAGE, 'README.md'), CLIENT_README);
+  const { version, license, author, keywords, engines } = JSON.parse(
+    readFileSync(join(root, 'package.json'), 'utf8'),
+  );
+  const files = (format) => ({
+    types: `./${format}/index.d.ts`,
+    default: `./${format}/index.js`,
+  });
+  const manifest = {
+    name: 'nestjs-idempotency-client',
+    version,
+    description: 'A fetch that may be repeated, and forms that may be sent twice.',
+    keywords: keywords.filter((word) => word !== 'nestjs'),
+    license,
+    author,
+    type: 'module',
+    sideEffects: false,
+    engines,
+    main: './cjs/index.js',
+    types: './cjs/index.d.ts',
+    exports: {
+      '.': { import: files('esm'), require: files('cjs') },
+      './browser': { types: './esm/index.d.ts', default: './browser/client.js' },
+      './package.json': './package.json',
+    },
+    files: ['esm', 'cjs', 'browser', 'CHANGELOG.md'],
+  };
+  writeFileSync(join(CLIENT_PACKAGE, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
+const CLIENT_README = `# nestjs-idempotency-client
+
+The client of [nestjs-idempotency](https://www.npmjs.com/package/nestjs-idempotency) alone, for front ends: the same
+code as \`nestjs-idempotency/client\`, without dependencies.
+
+\`\`\`js
+import { createIdempotentFetch } from 'nestjs-idempotency-client';
+
+const send = createIdempotentFetch();
+await send('/orders', { method: 'POST', body, intent: 'checkout' });
+\`\`\`
+
+A request is repeated with the same \`Idempotency-Key\` until it is answered: after cut connections, 429, 502, 503, 504,
+and 409 with \`Retry-After\`. \`protectForm()\` and \`protectButton()\` do the same for forms and buttons.
+`;
 
 /** The client once more as one file, for a page without a bundler; prints what a page pays for it. */
 export async function bundleClient() {

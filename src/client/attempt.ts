@@ -1,13 +1,7 @@
-/** What came of one request. @internal */
-type Attempt =
-  | { readonly response: Response; readonly problem: Problem | undefined }
-  | { readonly response?: undefined; readonly error: unknown };
+import { type Answer, refusalOf } from './refusal.js';
 
-/** The members of problem details (RFC 9457) that count here. @internal */
-export interface Problem {
-  readonly code?: string;
-  readonly retryable?: boolean;
-}
+/** What came of one request. @internal */
+type Attempt = Answer | { readonly response?: undefined; readonly error: unknown };
 
 /**
  * Sends one request. An answer is one when all of it has arrived: a connection that is cut in the
@@ -33,7 +27,7 @@ export async function attempt(
     signal.throwIfAborted();
     const response = await send(request, { signal: ended.signal });
     const bytes = await response.clone().arrayBuffer();
-    return { response, problem: problemOf(response, bytes) };
+    return { response, refusal: refusalOf(response, bytes) };
   } catch (error) {
     signal.throwIfAborted();
     return { error };
@@ -41,22 +35,6 @@ export async function attempt(
     clearTimeout(timer);
     signal.removeEventListener('abort', abort);
   }
-}
-
-function problemOf({ headers }: Response, bytes: ArrayBuffer): Problem | undefined {
-  if (!/^application\/problem\+json\b/i.test(headers.get('Content-Type') ?? '')) return undefined;
-  try {
-    return (JSON.parse(new TextDecoder().decode(bytes)) as Problem | null) ?? undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** What `Retry-After` asks for, in milliseconds; 0 without it. @internal */
-export function retryAfterMs(response: Response | undefined): number {
-  const text = response?.headers.get('Retry-After') ?? '';
-  const waitMs = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
-  return waitMs > 0 ? waitMs : 0;
 }
 
 /**

@@ -52,12 +52,15 @@ export class Busy {
       button.disabled = true;
       button.setAttribute('aria-disabled', 'true');
     }
+    this.status.style.cssText = UNSEEN;
     this.status.textContent = this.messages.pending;
   }
 
-  end(outcome: 'done' | 'failed'): void {
+  /** @param shown for everybody to see, instead of the message for a screen reader */
+  end(outcome: 'done' | 'failed', shown?: string): void {
     this.release();
-    this.status.textContent = this.messages[outcome];
+    this.status.textContent = shown ?? this.messages[outcome];
+    if (shown !== undefined) this.status.style.cssText = '';
   }
 
   /** Leaves the page as it was. */

@@ -52,7 +52,7 @@ export function protectButton(
     busy.begin();
     try {
       await action({ fetch: run.fetch, intent });
-      run.end();
+      await run.end();
       busy.end('done');
     } catch (error) {
       if (disposed.signal.aborted) return;
@@ -98,8 +98,8 @@ class ActionRun {
   };
 
   /** The action has ended: the next press is a new intent, unless something was left open. */
-  end(): void {
+  async end(): Promise<void> {
     if (this.answered.length < this.requests) return;
-    for (const [name, record] of this.answered) this.sender.forget(name, record);
+    for (const [name, record] of this.answered) await this.sender.forget(name, record);
   }
 }

@@ -1,7 +1,11 @@
+import { digestOf } from './random.js';
+
 /** A request that can be sent any number of times with the same bytes. @internal */
 export interface Content {
   readonly request: Request;
   readonly bytes: ArrayBuffer | undefined;
+  /** Ends the call. */
+  readonly signal: AbortSignal;
   /** Of method, URL and bytes: what makes two calls the same intent. */
   readonly digest: string;
 }
@@ -23,7 +27,7 @@ export async function contentOf(
   const read = request.body === null ? undefined : await request.arrayBuffer();
   const bytes = read?.byteLength === 0 ? undefined : read;
   const digest = await digestOf(`${request.method} ${request.url}\n`, bytes ?? '');
-  return { request, bytes, digest };
+  return { request, bytes, signal: request.signal, digest };
 }
 
 /** The same form has the same bytes after a reload: other than `fetch`, no random boundary. */
@@ -57,12 +61,4 @@ function escaped(name: string): string {
 
 function lines(text: string): string {
   return text.replaceAll(/\r\n?|\n/g, '\r\n');
-}
-
-async function digestOf(...parts: BlobPart[]): Promise<string> {
-  const { subtle } = globalThis.crypto;
-  if (subtle === undefined)
-    throw new Error('The idempotent fetch needs a secure context: serve the page over HTTPS.');
-  const digest = await subtle.digest('SHA-256', await new Blob(parts).arrayBuffer());
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

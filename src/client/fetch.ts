@@ -19,9 +19,13 @@ export type IdempotentFetch = (
 ) => Promise<Response>;
 
 /**
- * Makes a `fetch` that repeats a request, with the same key, until it is answered: when there was
- * no answer, and when the answer is problem details that say `retryable: true`. Every other answer
- * is returned, whatever its status. Safe methods go through as they are; bodies are read whole.
+ * Makes a `fetch` that sends a request again, with the same key, until it is answered. These are no
+ * answers: none at all, or part of one; a refusal that says that it may succeed later; 429, 502, 503, 504,
+ * and 409 with `Retry-After`; and what `retryOn` says. Every other answer is returned, whatever its
+ * status. Safe methods go through as they are; bodies are read whole. A key that a request already
+ * has in its header is sent as it is.
+ *
+ * Calls of one intent with the same content at the same time are one: each gets the answer.
  *
  * A call rejects with the reason of its `signal`, or with an {@link IdempotentFetchError} when the
  * time is up. The key of a named intent is kept then, and after an answer of 408, 429, 5xx or
@@ -37,6 +41,7 @@ export function createIdempotentFetch(options: IdempotentFetchOptions = {}): Ide
   const sender = new Sender(settings);
   return async (input, { intent, ...init } = {}) => {
     if (isSafe(input, init)) return settings.fetch(input, init);
-    return (await sender.send(input, init, { name: intent })).response;
+    if (intent !== undefined) return sender.sendShared(input, init, intent);
+    return (await sender.send(input, init, {})).response;
   };
 }

@@ -17,7 +17,11 @@ export interface ProtectFormOptions extends IdempotentFetchOptions, FormRequestO
   readonly intent?: string;
   /** What a screen reader says. */
   readonly messages?: Partial<Messages>;
-  /** Called with every answer that is not repeated by itself, whatever its status. */
+  /**
+   * Called with every answer that is not repeated by itself, whatever its status.
+   *
+   * @default goes to where a form would: follows a redirect, and shows below the form why it was refused
+   */
   readonly onResult?: (response: Response) => void | Promise<void>;
   /** Called when there was no answer, and with what `onResult` throws. @default reportError */
   readonly onError?: (error: unknown) => void;
@@ -48,6 +52,7 @@ class FormProtection implements Protection {
   private readonly sender: Sender;
   private readonly name: string;
   private readonly busy: Busy;
+  private readonly failed: string;
   private readonly field: HTMLInputElement;
   private readonly isOwnField: boolean;
   private readonly disposed = new AbortController();
@@ -65,7 +70,9 @@ class FormProtection implements Protection {
     this.sender = new Sender(settingsOf(options));
     this.name = options.intent ?? defaultIntent(form);
     const buttons = (): ReturnType<typeof submittersOf> => submittersOf(form);
-    this.busy = new Busy(form, buttons, { ...MESSAGES, ...options.messages });
+    const messages = { ...MESSAGES, ...options.messages };
+    this.failed = messages.failed;
+    this.busy = new Busy(form, buttons, messages);
     const field = form.querySelector<HTMLInputElement>(`input[name="${KEY_FIELD}"]`);
     this.isOwnField = field === null;
     this.field = field ?? hiddenField();
@@ -145,11 +152,13 @@ class FormProtection implements Protection {
       }
       // A field may be called `reset`, and then stands in its place.
       if (response.ok) HTMLFormElement.prototype.reset.call(this.form);
-      this.busy.end(response.ok ? 'done' : 'failed');
-      await onResult?.(response);
+      if (response.ok) this.busy.end('done');
+      else this.busy.end('failed', onResult ? undefined : await reasonOf(response, this.failed));
+      if (onResult) await onResult(response);
+      else if (response.redirected && response.ok) location.assign(response.url);
     } catch (error) {
       if (signal.aborted) return;
-      if (this.busy.isBusy) this.busy.end('failed');
+      if (this.busy.isBusy) this.busy.end('failed', onResult ? undefined : this.failed);
       onError(error);
     }
   }
@@ -158,6 +167,21 @@ class FormProtection implements Protection {
     this.held = record;
     this.field.value = record?.key ?? '';
     if (record?.digest !== undefined && record.key === this.given) this.given = undefined;
+  }
+}
+
+/** What a refusal says to people: problem details, or Nest's own errors. */
+async function reasonOf(response: Response, otherwise: string): Promise<string> {
+  try {
+    const body = (await response.clone().json()) as Readonly<Record<string, unknown>> | null;
+    for (const member of ['detail', 'message', 'title']) {
+      const given: unknown = body?.[member];
+      const reason: unknown = Array.isArray(given) ? given.join(' ') : given;
+      if (typeof reason === 'string' && reason !== '') return `${otherwise} ${reason}`;
+    }
+    return otherwise;
+  } catch {
+    return otherwise;
   }
 }
 

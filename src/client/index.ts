@@ -10,5 +10,5 @@ export {
 } from './fetch.js';
 export { protectForm, type ProtectFormOptions, type Protection } from './form.js';
 export type { FormEncoding, FormRequestOptions } from './form-request.js';
-export type { IdempotentFetchOptions } from './options.js';
+export type { IdempotentFetchOptions, Retry } from './options.js';
 export type { IntentStorage } from './intents.js';

@@ -47,13 +47,18 @@ export class Intents {
     const fits = (record: IntentRecord): boolean =>
       record.digest === undefined ? !hasExpired(record) : record.digest === digest;
     return this.inTurn(name, async () => {
-      const stored = this.read(name);
+      const stored = await this.read(name);
       const known = held === undefined ? open(stored) : stored?.key === held.key ? stored : held;
       const fitting = known !== undefined && fits(known) ? known : undefined;
       // Where another intent has taken its place, nobody knows what became of what a form holds.
       const wasUnsent = fitting !== undefined && fitting === stored && fitting.isUnsent === true;
       const { isUnsent: _, ...made } = fitting ?? (await make());
-      const record = this.write(name, { ...made, digest, isPending: true, isAnswered: false });
+      const record = await this.write(name, {
+        ...made,
+        digest,
+        isPending: true,
+        isAnswered: false,
+      });
       return { record, wasUnsent };
     });
   }
@@ -66,7 +71,7 @@ export class Intents {
    */
   prepare(name: string, make: MakeKey, isBack: boolean, given?: string): Promise<IntentRecord> {
     return this.inTurn(name, async () => {
-      const stored = this.read(name);
+      const stored = await this.read(name);
       const known = isBack ? stored : open(stored);
       if (given !== undefined && known?.digest === undefined)
         return this.write(name, { key: given });
@@ -75,15 +80,19 @@ export class Intents {
   }
 
   /** Nobody works on the intent any more. */
-  settle(
+  async settle(
     name: string | undefined,
     record: IntentRecord,
     outcome: 'open' | 'answered' | 'forgotten',
-  ): void {
-    // Another call, or another tab, may have begun the next intent meanwhile.
-    if (name === undefined || this.read(name)?.key !== record.key) return;
-    if (outcome === 'forgotten') this.storage.removeItem(PREFIX + name);
-    else this.write(name, { ...record, isPending: false, isAnswered: outcome === 'answered' });
+  ): Promise<void> {
+    if (name === undefined) return;
+    await this.inTurn(name, async () => {
+      // Another call, or another tab, may have begun the next intent meanwhile.
+      if ((await this.read(name))?.key !== record.key) return;
+      if (outcome === 'forgotten') await this.storage.removeItem(PREFIX + name);
+      else
+        await this.write(name, { ...record, isPending: false, isAnswered: outcome === 'answered' });
+    });
   }
 
   /** One at a time per name: two calls at once must not ask for two tokens. */
@@ -99,9 +108,9 @@ export class Intents {
     }
   }
 
-  private read(name: string | undefined): IntentRecord | undefined {
-    const text = name === undefined ? null : this.storage.getItem(PREFIX + name);
-    if (text === null) return undefined;
+  private async read(name: string | undefined): Promise<IntentRecord | undefined> {
+    const text = name === undefined ? null : await this.storage.getItem(PREFIX + name);
+    if (typeof text !== 'string') return undefined;
     try {
       const record = JSON.parse(text) as Partial<IntentRecord> | null;
       return typeof record?.key === 'string' ? (record as IntentRecord) : undefined;
@@ -110,8 +119,8 @@ export class Intents {
     }
   }
 
-  private write(name: string | undefined, record: IntentRecord): IntentRecord {
-    if (name !== undefined) this.storage.setItem(PREFIX + name, JSON.stringify(record));
+  private async write(name: string | undefined, record: IntentRecord): Promise<IntentRecord> {
+    if (name !== undefined) await this.storage.setItem(PREFIX + name, JSON.stringify(record));
     return record;
   }
 }
@@ -124,11 +133,14 @@ function hasExpired({ expiresAt }: IntentRecord): boolean {
   return expiresAt !== undefined && expiresAt <= Date.now();
 }
 
-/** What keeps keys while their intents are open; `sessionStorage` and `localStorage` are such. */
+/**
+ * What keeps keys while their intents are open: `sessionStorage`, `localStorage`, or one whose methods
+ * answer later.
+ */
 export interface IntentStorage {
-  getItem(name: string): string | null;
-  setItem(name: string, value: string): void;
-  removeItem(name: string): void;
+  getItem(name: string): string | null | undefined | Promise<string | null | undefined>;
+  setItem(name: string, value: string): unknown;
+  removeItem(name: string): unknown;
 }
 
 /** Keeps keys for as long as whoever made it. @internal */

@@ -6,10 +6,18 @@ export interface IdempotentFetchOptions {
   readonly header?: string;
   /**
    * Keeps the keys of named intents. With `localStorage` all tabs share them; in Node, keep them
-   * where a restarted process finds them. A call that one given here fails to keep is not sent, and
+   * where a restarted process finds them. Its methods may answer with promises. A call that one given
+   * here fails to keep is not sent, and
    * rejects with its error. @default sessionStorage, and memory where there is none or it refuses
    */
   readonly storage?: IntentStorage;
+  /**
+   * Whether an answer is to be asked for again, with the same key, where the client would not: for an
+   * application's own "later". The response may be read. Absent: the client alone decides.
+   */
+  readonly retryOn?: (response: Response) => boolean | Promise<boolean>;
+  /** Called before every wait. What it throws ends the call. @default nothing */
+  readonly onRetry?: (retry: Retry) => void;
   /** Sends one request. @default the global fetch */
   readonly fetch?: typeof globalThis.fetch;
   /** How long one call may take with all of its retries. @default 60_000 */
@@ -26,6 +34,21 @@ export interface IdempotentFetchOptions {
   readonly purpose?: string;
 }
 
+/** That a request is about to be sent again. */
+export interface Retry {
+  /** How many requests were sent. */
+  readonly attempts: number;
+  /** How long the client waits, in milliseconds. */
+  readonly delayMs: number;
+  /** The answer that was not the last one; absent when there was none. */
+  readonly response: Response | undefined;
+  /** Why there was no answer. */
+  readonly error: unknown;
+}
+
+/** What an application decides about retries. @internal */
+type Hooks = Pick<IdempotentFetchOptions, 'tokenUrl' | 'purpose' | 'retryOn' | 'onRetry'>;
+
 /** @internal */
 export const DEFAULTS = {
   header: 'Idempotency-Key',
@@ -36,10 +59,7 @@ export const DEFAULTS = {
 } as const satisfies IdempotentFetchOptions;
 
 /** The complete options. @internal */
-export type Settings = Readonly<
-  Required<Omit<IdempotentFetchOptions, 'tokenUrl' | 'purpose'>> &
-    Pick<IdempotentFetchOptions, 'tokenUrl' | 'purpose'>
->;
+export type Settings = Readonly<Required<Omit<IdempotentFetchOptions, keyof Hooks>> & Hooks>;
 
 /** @internal */
 export function settingsOf(options: IdempotentFetchOptions): Settings {

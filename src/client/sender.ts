@@ -1,7 +1,10 @@
-import { attempt, pause, type Problem, retryAfterMs } from './attempt.js';
+import { attempt, pause } from './attempt.js';
 import { type Content, contentOf } from './content.js';
 import { IdempotentFetchError, type Settings } from './options.js';
 import { type IntentRecord, Intents } from './intents.js';
+import { newKey } from './random.js';
+import { SharedCalls } from './shared-calls.js';
+import { type Answer, asksForAnother, isLastWord, retryAfterMs } from './refusal.js';
 
 /** Which intent a request belongs to. @internal */
 export interface IntentCall {
@@ -24,10 +27,8 @@ export interface Sent {
   readonly isFinal: boolean;
 }
 
-interface Answer {
+interface LastAnswer extends Answer {
   readonly attempts: number;
-  readonly response: Response;
-  readonly problem: Problem | undefined;
 }
 
 /** What a request for a token has in common with the request that the token is for. @internal */
@@ -38,6 +39,7 @@ export type Identity = Pick<RequestInit, 'headers' | 'credentials'> & {
 /** Sends requests until they are answered, with the key of their intent. @internal */
 export class Sender {
   private readonly intents: Intents;
+  private readonly shared = new SharedCalls();
 
   constructor(private readonly settings: Settings) {
     this.intents = new Intents(settings.storage);
@@ -48,8 +50,25 @@ export class Sender {
     init: RequestInit,
     call: IntentCall,
   ): Promise<Sent> {
-    const end = Date.now() + this.settings.deadlineMs;
+    return this.sendContent(await contentOf(input, init), call);
+  }
+
+  /** As {@link send}; calls with this name and content that are made meanwhile are the same call. */
+  async sendShared(
+    input: Parameters<typeof fetch>[0],
+    init: RequestInit,
+    name: string,
+  ): Promise<Response> {
     const content = await contentOf(input, init);
+    return this.shared.join(`${content.digest} ${name}`, content.signal, async (signal) => {
+      return (await this.sendContent({ ...content, signal }, { name })).response;
+    });
+  }
+
+  private async sendContent(content: Content, call: IntentCall): Promise<Sent> {
+    const end = Date.now() + this.settings.deadlineMs;
+    const own = content.request.headers.get(this.settings.header);
+    if (own !== null) return this.sendWithKey(content, { held: { key: own } }, end);
     const sent = await this.sendWithKey(content, call, end);
     // What the server says of the age and the owner of a token counts, not what was known here.
     return sent.isRefusedUnused
@@ -63,27 +82,25 @@ export class Sender {
     end: number,
   ): Promise<Sent & { readonly isRefusedUnused: boolean }> {
     const makeKey = async (): Promise<IntentRecord> =>
-      given === undefined ? this.makeKey(content.request, end) : { key: given };
+      given === undefined ? this.makeKey(identityOf(content), end) : { key: given };
     const { record, wasUnsent } = await this.intents.claim(name, content.digest, makeKey, held);
     onClaim?.(record);
     let outcome: 'open' | 'answered' | 'forgotten' = 'open';
     try {
-      const { response, problem, attempts } = await this.ask(
-        () => this.request(content, record),
-        end,
-      );
-      const isFinal = isLastWord(response.status, problem);
+      const answer = await this.ask(() => this.request(content, record), end);
+      const { response, refusal, attempts } = answer;
+      const isFinal = isLastWord(answer);
       const isRefusedUnused =
-        wasUnsent && attempts === 1 && problem?.code === 'IDEMPOTENCY_TOKEN_INVALID';
+        wasUnsent && attempts === 1 && refusal?.code === 'IDEMPOTENCY_TOKEN_INVALID';
       if (isFinal) outcome = keepsAnswered ? 'answered' : 'forgotten';
       return { response, record, isFinal, isRefusedUnused };
     } finally {
-      this.settle(name, record, outcome);
+      await this.settle(name, record, outcome);
     }
   }
 
-  forget(name: string, record: IntentRecord): void {
-    this.settle(name, record, 'forgotten');
+  forget(name: string, record: IntentRecord): Promise<void> {
+    return this.settle(name, record, 'forgotten');
   }
 
   /** The key of what is shown; see {@link Intents.prepare}. */
@@ -97,22 +114,22 @@ export class Sender {
     return this.intents.prepare(name, () => this.makeKey(identity, end), isBack, given);
   }
 
-  private settle(...ended: Parameters<Intents['settle']>): void {
+  private async settle(...ended: Parameters<Intents['settle']>): Promise<void> {
     try {
-      this.intents.settle(...ended);
+      await this.intents.settle(...ended);
     } catch {
       // There is an answer, and a storage that fails must not hide it.
     }
   }
 
   /** Repeats a request until there is an answer that does not ask for another try. */
-  private async ask(fresh: () => Request, end: number): Promise<Answer> {
-    const { baseDelayMs, maxDelayMs, attemptMs } = this.settings;
+  private async ask(fresh: () => Request, end: number): Promise<LastAnswer> {
+    const { baseDelayMs, maxDelayMs, attemptMs, onRetry } = this.settings;
     for (let attempts = 1; ; attempts++) {
       const request = fresh();
       const limitMs = Math.min(attemptMs, Math.max(end - Date.now(), 1));
       const result = await attempt(this.settings.fetch, request, limitMs);
-      if (result.response !== undefined && result.problem?.retryable !== true)
+      if (result.response !== undefined && !(await this.isToRepeat(result)))
         return { attempts, ...result };
       // Full jitter: clients that failed together do not come back together.
       const backOffMs = Math.random() * Math.min(maxDelayMs, baseDelayMs * 2 ** (attempts - 1));
@@ -124,19 +141,26 @@ export class Sender {
           result.response,
           { cause: result.response === undefined ? result.error : undefined },
         );
+      const error = result.response === undefined ? result.error : undefined;
+      onRetry?.({ attempts, delayMs, response: result.response, error });
       await pause(delayMs, request.signal);
     }
   }
 
-  private request({ request, bytes }: Content, { key, header }: IntentRecord): Request {
+  private async isToRepeat(answer: Answer): Promise<boolean> {
+    if (asksForAnother(answer)) return true;
+    return (await this.settings.retryOn?.(answer.response.clone())) === true;
+  }
+
+  private request({ request, bytes, signal }: Content, { key, header }: IntentRecord): Request {
     const headers = new Headers(request.headers);
     headers.set(header ?? this.settings.header, key);
-    return new Request(request, { method: request.method, headers, body: bytes });
+    return new Request(request, { method: request.method, headers, body: bytes, signal });
   }
 
   private async makeKey(identity: Identity, end: number): Promise<IntentRecord> {
     const { tokenUrl, purpose } = this.settings;
-    if (tokenUrl === undefined) return { key: crypto.randomUUID() };
+    if (tokenUrl === undefined) return { key: newKey() };
     const { credentials, signal } = identity;
     const headers = new Headers(identity.headers);
     headers.set('Content-Type', 'application/json');
@@ -157,11 +181,7 @@ export class Sender {
   }
 }
 
-/**
- * Whether the intent has ended. After a failure of the server, a gateway or a time-out it has not,
- * though nobody asked for another try: whoever tries again must use the same key.
- */
-function isLastWord(status: number, problem: Problem | undefined): boolean {
-  const isOpen = status >= 500 || status === 408 || status === 429;
-  return !isOpen && problem?.code !== 'IDEMPOTENCY_OUTCOME_UNKNOWN';
+function identityOf({ request, signal }: Content): Identity {
+  const { headers, credentials } = request;
+  return { headers, credentials, signal };
 }

@@ -12,7 +12,15 @@ import {
   Get,
 } from '@nestjs/common';
 import { BaseExceptionFilter, HttpAdapterHost } from '@nestjs/core';
-import { arg, IdempotencyException, IdempotencyService, Idempotent } from 'nestjs-idempotency';
+import {
+  arg,
+  IdempotencyException,
+  IdempotencyService,
+  Idempotent,
+  type IdempotentOperation,
+  Operation,
+} from 'nestjs-idempotency';
+import { createIdempotentFetch } from 'nestjs-idempotency/client';
 import { boot, type Platform, type Reply } from '../support/http.js';
 
 /** Every place in a request that a refusal may come from. */
@@ -34,6 +42,7 @@ class Stranger {
 
 @Controller()
 class Refused {
+  static payments = 0;
   private readonly entered = new Set<() => void>();
 
   constructor(
@@ -99,6 +108,14 @@ class Refused {
     return new Stranger().pay('order-1');
   }
 
+  @Idempotent()
+  @Post('held')
+  async held(@Operation() operation: IdempotentOperation): Promise<never> {
+    Refused.payments++;
+    await operation.hold('money may have moved');
+    throw new HttpException('The bank did not answer.', 502);
+  }
+
   @Post('other')
   other(): never {
     throw new HttpException({ code: 'OTHER' }, 409);
@@ -150,6 +167,8 @@ export interface Seen {
 
 export interface Refusals {
   readonly seen: Readonly<Record<string, Seen>>;
+  /** How often a held payment ran that was pressed three times. */
+  readonly payments: number;
   /** Warnings and errors in the log. */
   readonly complaints: readonly string[];
 }
@@ -188,7 +207,11 @@ export async function collectRefusals(
     while (seen['busy'].status !== 409);
     await test.send('/finish', { method: 'GET' });
     await first;
-    return { seen, complaints: [...test.complaints] };
+    Refused.payments = 0;
+    const send = createIdempotentFetch({ baseDelayMs: 1, maxDelayMs: 5, deadlineMs: 20_000 });
+    for (let press = 1; press <= 3; press++)
+      await send(`http://127.0.0.1:${test.port}/held`, { method: 'POST', intent: 'pay' });
+    return { seen, payments: Refused.payments, complaints: [...test.complaints] };
   } finally {
     await test.close();
   }
@@ -219,7 +242,7 @@ const EXPECTED = {
 
 /** What is wrong with what was seen, in words; nothing when all is as it should be. */
 export function faultsOf(
-  { seen, complaints }: Refusals,
+  { seen, payments, complaints }: Refusals,
   filter: FilterName,
   isDocumented: boolean,
 ): string[] {
@@ -245,6 +268,7 @@ export function faultsOf(
     const { type: sent, code: said, status: meant } = body as Record<string, unknown>;
     check(name, 'body', { sent, said, meant }, { sent: type, said: code, meant: status });
   }
+  check('the held payment', 'number of runs', payments, 1);
   check('replay', 'all', { ...seen['replay'], exposed: '' }, { ...seen['handler'], exposed: '' });
   check('other', 'status', seen['other']!.status, 409);
   check('other', 'Idempotency-Error', seen['other']!.error, undefined);

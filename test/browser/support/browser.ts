@@ -16,6 +16,8 @@ export function startChromium(): Promise<Browser> {
       '--disable-gpu',
       '--disable-quic',
       '--no-first-run',
+      // A host whose pages are without TLS, and are no localhost.
+      '--host-resolver-rules=MAP shop.test 127.0.0.1',
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',

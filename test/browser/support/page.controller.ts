@@ -1,4 +1,16 @@
-import { Controller, Get, Header, Query } from '@nestjs/common';
+import {
+  Controller,
+  Get,
+  Header,
+  Headers,
+  HttpCode,
+  Post,
+  Query,
+  Redirect,
+  Res,
+  UnprocessableEntityException,
+} from '@nestjs/common';
+import type { Response } from 'express';
 import { readFileSync } from 'node:fs';
 
 /** As it is published. */
@@ -22,12 +34,47 @@ export class PageController {
     return '<!doctype html><title>Elsewhere</title><p>Thank you.</p>';
   }
 
+  @Post('refused')
+  refuse(): never {
+    throw new UnprocessableEntityException('Pens are sold out.');
+  }
+
+  @Post('redirected')
+  @Redirect('/elsewhere', 303)
+  redirect(): void {}
+
+  /** The answer to the first request is lost. */
+  @Post('lost')
+  @HttpCode(200)
+  lose(@Headers('Idempotency-Key') key: string, @Res() response: Response): void {
+    if (PageController.keys.push(key) === 1) response.destroy();
+    else response.json(PageController.keys);
+  }
+
+  static keys: string[] = [];
+
+  @Get('worker.js')
+  @Header('Content-Type', 'text/javascript; charset=utf-8')
+  worker(): string {
+    return WORKER;
+  }
+
   @Get('client.js')
   @Header('Content-Type', 'text/javascript; charset=utf-8')
   client(): string {
     return readFileSync(CLIENT, 'utf8');
   }
 }
+
+/** A service worker that repeats what the page sends, without a change to the page. */
+const WORKER = `
+import { createIdempotentFetch } from '/client.js';
+const send = createIdempotentFetch();
+addEventListener('activate', (event) => event.waitUntil(clients.claim()));
+addEventListener('fetch', (event) => {
+  if (event.request.method === 'POST') event.respondWith(send(event.request));
+});
+`;
 
 const PAGE = `<!doctype html>
 <html lang="en">
@@ -59,7 +106,7 @@ const PAGE = `<!doctype html>
   window.protection = protectForm(form, {
     ...options,
     encoding: parameters.get('encoding') ?? 'json',
-    onResult: show,
+    onResult: parameters.has('plain') ? undefined : show,
   });
   protectButton(
     document.querySelector('#vote'),

@@ -5,6 +5,7 @@ import { KEY_FAULTS } from './keys.js';
 import { LIMITS_FAULTS } from './limits.js';
 import { PILES_FAULTS } from './piles.js';
 import { PROTECTION_FAULTS } from './protection.js';
+import { REFUSAL_FAULTS } from './refusals.js';
 import { SQL_FAULTS } from './sql.js';
 import { STORE_FAULTS } from './stores.js';
 import { STRATEGY_FAULTS } from './strategies.js';
@@ -15,6 +16,7 @@ export const FAULTS: readonly Fault[] = [
   ...ENGINE_FAULTS,
   ...KEY_FAULTS,
   ...TRANSPORT_FAULTS,
+  ...REFUSAL_FAULTS,
   ...PROTECTION_FAULTS,
   ...STRATEGY_FAULTS,
   ...STORE_FAULTS,

@@ -11,38 +11,6 @@ const onExpress = (file: string, name: string): [string, string] => [
 
 export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
-    name: 'http: a refusal leaves as whatever an adapter makes of an object',
-    breaks: ['T68', 'design 7.5'],
-    file: 'src/transports/http/refusals.ts',
-    find: 'if (exception === undefined || body !== exception.getResponse())',
-    put: 'if (exception === undefined || body !== undefined)',
-    tests: [onExpress('refusals', '.*none'), onExpress('refusals', '.*forwarding')],
-  },
-  {
-    name: 'http: the code of a refusal is lost where a filter reshapes it',
-    breaks: ['T68', 'design 7.5'],
-    file: 'src/transports/http/headers.ts',
-    find: 'const headers: [string, string][] = [[ERROR_HEADER, code]];',
-    put: 'const headers: [string, string][] = [];',
-    tests: [onExpress('refusals', '.*reshaping')],
-  },
-  {
-    name: 'http: a refusal from within a handler does not know where problems are documented',
-    breaks: ['design 7.5'],
-    file: 'src/transports/http/refusals.ts',
-    find: '  exception.documentAt(adapter[FORM]?.problemBaseUrl);\n',
-    put: '',
-    tests: [onExpress('refusals', '.*none')],
-  },
-  {
-    name: 'values: a refusal that work has ended with comes back as some error',
-    breaks: ['design 7.5'],
-    file: 'src/calls/value-operations.ts',
-    find: 'return refusal ?? new HttpException(response, status);',
-    put: 'return new HttpException(response, status);',
-    tests: [onExpress('refusals', '.*none')],
-  },
-  {
     name: 'http: a reply leaves before it is on record',
     breaks: ['T34', 'S1', 'design 3.3'],
     file: RECORDER,

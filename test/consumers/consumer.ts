@@ -23,10 +23,10 @@ export function plainEnvironment(): NodeJS.ProcessEnv {
 export type Supply = 'installed' | 'linked';
 
 /** A fresh project made from a template, with the packed library in it. */
-class Consumer {
+export class Consumer {
   private constructor(
     private readonly packed: Packed,
-    private readonly folder: string,
+    readonly folder: string,
   ) {}
 
   static make(template: string, supply: Supply): Consumer {

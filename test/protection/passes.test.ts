@@ -1,5 +1,12 @@
-import { type NestInterceptor, UnprocessableEntityException } from '@nestjs/common';
+import {
+  Controller,
+  type NestInterceptor,
+  Post,
+  UnprocessableEntityException,
+  UseInterceptors,
+} from '@nestjs/common';
 import { APP_INTERCEPTOR } from '@nestjs/core';
+import { Idempotent } from 'nestjs-idempotency';
 import { IdempotencyInterceptor } from 'nestjs-idempotency/contracts';
 import {
   catchError,
@@ -16,7 +23,7 @@ import {
   timeout,
   timer,
 } from 'rxjs';
-import { eventually } from '../support/http.js';
+import { boot, eventually, PLATFORMS } from '../support/http.js';
 import { bootTarget, type Target, TARGETS } from './support/targets.js';
 
 const WORK_MS = 40;
@@ -216,4 +223,25 @@ describe.each(TARGETS)('an interceptor around a protected handler: %s', (name) =
       expect({ runs, mostAtOnce }).toEqual({ runs: 1, mostAtOnce: 1 });
     },
   );
+});
+
+describe.each(PLATFORMS)('a call without a key on %s', (platform) => {
+  it('runs as often as interceptors further in try again', async () => {
+    runs = 0;
+    @Controller()
+    class Payments {
+      @UseInterceptors(AROUND['tries again at once']!())
+      @Idempotent({ required: false })
+      @Post('pay')
+      async pay(): Promise<string> {
+        const run = await pay();
+        if (runs < 3) throw new Error('the provider is down');
+        return run;
+      }
+    }
+    const test = await boot(platform, { controllers: [Payments] });
+    const { status, text } = await test.send('/pay', {});
+    expect({ status, text }).toEqual({ status: 201, text: 'run 3' });
+    await test.close();
+  });
 });

@@ -1,7 +1,7 @@
 import { ChildProgram } from '../support/child-program.js';
 import { sharedRedis, type SharedServer } from '../support/servers/shared.js';
 import { startSchemas } from './schemas.js';
-import { makeStorms, type StormStore } from './storms.js';
+import { FIRST_SEED, makeStorms, type StormStore } from './storms.js';
 
 /** Nobody starts a server for records in memory. */
 const NOWHERE: Pick<SharedServer, 'url' | 'stop'> = { url: '', stop: async () => undefined };
@@ -10,28 +10,31 @@ describe.each<{ store: StormStore; runs: number; start: () => Promise<typeof NOW
   { store: 'memory', runs: 200, start: async () => NOWHERE },
   { store: 'Redis', runs: 25, start: sharedRedis },
   { store: 'PostgreSQL', runs: 25, start: startSchemas },
-])('generated applications under random calls, with records in $store,', ({ start, ...given }) => {
-  let server: typeof NOWHERE;
-  let program: ChildProgram;
+])(
+  `generated applications from seed ${FIRST_SEED} under random calls, with records in $store,`,
+  ({ start, ...given }) => {
+    let server: typeof NOWHERE;
+    let program: ChildProgram;
 
-  beforeAll(async () => {
-    server = await start();
-    program = await ChildProgram.compile('test/storm/programs/storms.ts');
-  }, 60_000);
+    beforeAll(async () => {
+      server = await start();
+      program = await ChildProgram.compile('test/storm/programs/storms.ts');
+    }, 60_000);
 
-  afterAll(async () => {
-    await program?.stop();
-    await server?.stop();
-  });
+    afterAll(async () => {
+      await program?.stop();
+      await server?.stop();
+    });
 
-  it('have one effect for each key and its reply for its caller, answer every call and come to rest', async () => {
-    const { url } = server;
-    const report = await makeStorms(program, { ...given, url, endsWithinMs: 40_000 });
-    expect(report.violations).toEqual([]);
-    expect(report.effects).toBeGreaterThan(report.runs);
-    expect(report.refusedAtBoot).toBeLessThan(report.runs / 2);
-  }, 150_000);
-});
+    it('have one effect for each key and its reply for its caller, answer every call and come to rest', async () => {
+      const { url } = server;
+      const report = await makeStorms(program, { ...given, url, endsWithinMs: 40_000 });
+      expect(report.violations).toEqual([]);
+      expect(report.effects).toBeGreaterThan(report.runs);
+      expect(report.refusedAtBoot).toBeLessThan(report.runs / 2);
+    }, 150_000);
+  },
+);
 
 it('storms notice records that are lost', async () => {
   const program = await ChildProgram.compile('test/storm/programs/storms.ts');

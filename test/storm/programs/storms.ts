@@ -4,6 +4,7 @@ import { MemoryStore } from 'nestjs-idempotency';
 import type { AcquireRequest, AcquireResult } from 'nestjs-idempotency/contracts';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DataSource } from 'typeorm';
 import { describePlan, planOf, type StormPlan } from '../plan.js';
 import { isWhole, type Lane, storm } from '../run.js';
@@ -23,6 +24,8 @@ const report: StormReport = {
 };
 const LIMITS = { hasTransactions: store === 'PostgreSQL', calls: asked, without };
 const running = new Set<number>();
+/** Longer than one storm takes that goes wrong. */
+const GRACE_MS = 45_000;
 const unheard = (error: unknown): void => {
   const stack = error instanceof Error ? error.stack : String(error);
   report.violations.push(`unhandled, in one of ${[...running].join(', ')}: ${stack}`);
@@ -54,7 +57,7 @@ async function laneOf(index: number): Promise<Lane> {
       let stores = 0;
       const emptyStore = async (): Promise<RedisStore> => {
         stores += 1;
-        return new RedisStore({ client, prefix: `storm:${index}:${stores}:` });
+        return new RedisStore({ client, prefix: `storm:${firstSeed}:${index}:${stores}:` });
       };
       return { name, databases: undefined, emptyStore };
     }
@@ -112,6 +115,13 @@ async function work(index: number): Promise<void> {
   }
 }
 
+/** Says which storms are still there long after the time is over. */
+async function watch(): Promise<void> {
+  await sleep(endsWithinMs + GRACE_MS, undefined, { ref: false });
+  report.violations.push(`no end: seeds ${[...running].join(', ')}`);
+}
+
 process.send?.({ isReady: true });
-await Promise.all(Array.from({ length: Math.min(LANES, runs) }, (_, index) => work(index)));
+const lanes = Array.from({ length: Math.min(LANES, runs) }, (_, index) => work(index));
+await Promise.race([Promise.all(lanes), watch()]);
 process.send?.(report, () => process.exit(0));

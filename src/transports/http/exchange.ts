@@ -6,6 +6,7 @@ import type { IncomingRequest } from '../../keys/call.js';
 import type { TransportCall } from '../../calls/operations.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import type { Captured, ResponseRecorder, Verdict } from './response-recorder.js';
+import { declaredHeaders } from './headers.js';
 import { isSafeMethod } from './routes.js';
 
 /** What Express and Fastify call a response, as far as it is needed here. */
@@ -14,6 +15,7 @@ export interface FrameworkResponse {
   readonly raw?: ServerResponse;
   readonly statusCode: number;
   getHeaders(): OutgoingHttpHeaders;
+  removeHeader(name: string): unknown;
   /** Fastify: the reply is ours from now on. */
   hijack?(): unknown;
 }
@@ -62,6 +64,8 @@ export class HttpExchange implements TransportCall {
     readonly request: IncomingRequest,
     readonly response: FrameworkResponse,
     public scope: string,
+    /** Names of headers that Nest has set for the handler: they belong to its reply, and to no other. */
+    private readonly declared: readonly string[],
   ) {}
 
   /** The exchange of a context; one per request, however often it is asked for. */
@@ -71,12 +75,25 @@ export class HttpExchange implements TransportCall {
       request,
       context.getArgByIndex<FrameworkResponse>(1),
       handler.scopeOf?.(request) ?? handler.scope,
+      declaredHeaders(context.getHandler()),
     ));
   }
 
   /** Node's own response. */
   get raw(): ServerResponse {
     return this.response.raw ?? (this.response as unknown as ServerResponse);
+  }
+
+  /** What stands on the response around the handler. */
+  get surroundings(): OutgoingHttpHeaders {
+    const headers = this.response.getHeaders();
+    for (const name of this.declared) delete headers[name];
+    return headers;
+  }
+
+  /** Takes off what Nest has set for a reply of the handler, where somebody else answers. */
+  removeDeclared(): void {
+    for (const name of this.declared) this.response.removeHeader(name);
   }
 
   /** Somebody has answered already: middleware, a time-out, a hook. */

@@ -41,6 +41,23 @@ const NOT_RECORDED: ReadonlySet<string> = new Set([
 /** Answers to one origin (Fetch standard, CORS protocol). */
 const NOT_RECORDED_PREFIX = 'access-control-';
 
+/** Nest's metadata key for `@Header()`, which it sets on the response before interceptors run. */
+const HEADERS_METADATA = '__headers__';
+
+/** By the method that Nest reads them from. */
+const declared = new WeakMap<object, readonly string[]>();
+
+/** The names of the headers that `@Header()` sets for a handler, in lower case. */
+export function declaredHeaders(method: object): readonly string[] {
+  let names = declared.get(method);
+  if (names === undefined) {
+    const headers = (Reflect.getMetadata(HEADERS_METADATA, method) ?? []) as { name: string }[];
+    names = [...new Set(headers.map(({ name }) => name.toLowerCase()))];
+    declared.set(method, names);
+  }
+  return names;
+}
+
 /** Headers that the handler set: those that were not there, or were different, `before`. */
 export function recordableHeaders(
   headers: OutgoingHttpHeaders,

@@ -71,7 +71,7 @@ export class HttpOperation implements Entered, RecorderOwner {
     private readonly endings: Endings,
   ) {
     const { raw, response } = exchange;
-    this.base = response.getHeaders();
+    this.base = exchange.surroundings;
     exchange.owner = this;
     this.recorder = exchange.recorder ??= new ResponseRecorder(
       raw,

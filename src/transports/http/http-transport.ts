@@ -153,9 +153,12 @@ export class HttpTransport
         exchange.isLeft() ? this.giveBack(begun, exchange) : this.goOn(begun, exchange, handler),
       ),
     );
-    return chain(entered, (outcome) =>
-      outcome instanceof Failure ? { pass: () => throwError(() => outcome.cause) } : outcome,
-    );
+    return chain(entered, (outcome) => {
+      if (!(outcome instanceof Failure)) return outcome;
+      // The handler does not answer, so its headers must not describe what does.
+      exchange.removeDeclared();
+      return { pass: () => throwError(() => outcome.cause) };
+    });
   }
 
   private giveBack(begun: Begun | undefined, exchange: HttpExchange): Awaitable<Entered> {

@@ -39,8 +39,7 @@ export function replay(
   reply: HttpReply,
   maxResponseBytes: number,
 ): Awaitable<void> {
-  const { raw, response } = exchange;
-  const base = response.getHeaders();
+  const { raw, surroundings: base } = exchange;
   const limit = { maxOutputLength: Math.max(MOST_UNPACKED * maxResponseBytes, LEAST_LIMIT_BYTES) };
   const accepts = exchange.request.headers['accept-encoding'];
   return chain(negotiate(reply, accepts, limit), (accepted) => {

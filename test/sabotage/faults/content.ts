@@ -244,4 +244,20 @@ export const CONTENT_FAULTS: readonly Fault[] = [
     put: 'const inserted = true;',
     tests: [['test/transactions/insert-or-get.test.ts', 'on SQLite']],
   },
+  {
+    name: 'headers that @Header() declares are taken for those of the surroundings',
+    breaks: ['T33', 'design 3.3'],
+    file: 'src/transports/http/exchange.ts',
+    find: '    for (const name of this.declared) delete headers[name];\n',
+    put: '',
+    tests: ['test/http/declared-headers.test.ts'],
+  },
+  {
+    name: 'a refusal keeps the headers that @Header() declares for the reply',
+    breaks: ['design 3.3'],
+    file: 'src/transports/http/exchange.ts',
+    find: '    for (const name of this.declared) this.response.removeHeader(name);\n',
+    put: '',
+    tests: [['test/http/declared-headers.test.ts', 'not on a refusal']],
+  },
 ];

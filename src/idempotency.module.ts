@@ -53,7 +53,7 @@ import { tokenControllers } from './transports/http/token.controller.js';
 import { TokenService } from './tokens/token.service.js';
 
 /**
- * Brings `@Idempotent()` to life.
+ * Makes `@Idempotent()` work. Import it once, in the root module.
  *
  * @example
  * ```ts
@@ -128,8 +128,8 @@ export class IdempotencyModule
   }
 
   /**
-   * Registers the module with options that are there already. A store factory may inject what
-   * global modules and `imports` provide.
+   * Registers the module with the given options. A store factory may inject providers of global
+   * modules and of `imports`.
    */
   static override forRoot(
     options: IdempotencyModuleOptions &
@@ -184,7 +184,7 @@ export class IdempotencyModule
     const left = await this.engine.drain(shutdownTimeoutOf(this.options));
     if (left > 0) {
       const count = left === 1 ? '1 operation was' : `${left} operations were`;
-      new Logger('Idempotency').warn(`${count} not over, or not on record, at the shutdown.`);
+      new Logger('Idempotency').warn(`${count} still running, or not yet recorded, at shutdown.`);
     }
     this.events.end();
     await this.store.close?.();
@@ -208,7 +208,7 @@ const STORE_FROM_OPTIONS: Provider = {
         'store',
         'a factory, returned by another factory',
         'a store',
-        'Inject what the store needs into the factory of forRootAsync(), and make the store there.',
+        'Inject what the store needs into the factory of forRootAsync(), and create the store there.',
       );
     }
     return allowed(store, options);
@@ -232,7 +232,10 @@ function isStoreFactory(store: IdempotencyModuleOptions['store']): store is Stor
   return typeof store === 'object' && store !== null && 'useFactory' in store;
 }
 
-/** The store, or the embedded default; in production neither may forget without being allowed to. */
+/**
+ * The store, or the memory store by default. In production, a store that forgets must be allowed
+ * explicitly.
+ */
 function allowed(
   given: IdempotencyStore | undefined,
   { allowMemoryStore }: IdempotencyModuleOptions,
@@ -247,10 +250,12 @@ function allowed(
       'store',
       given ?? 'absent, which means the memory store',
       'with NODE_ENV=production, a store that all processes share and that outlives a restart',
-      'Give a shared store, or set `allowMemoryStore: true` for a single process that may forget its records.',
+      'Set a shared store, or set `allowMemoryStore: true` for a single process that may forget its records.',
     );
   }
   if (given === undefined)
-    new Logger('Idempotency').log('Records are kept in memory: one process, gone on restart.');
+    new Logger('Idempotency').log(
+      'Records are kept in memory, for this process only, and are lost on restart.',
+    );
   return store;
 }

@@ -20,7 +20,7 @@ const KNOWN_OPTIONS = [
 
 const COVERAGE: readonly string[] = ['off', 'log', 'error'];
 
-/** @throws {@link IdempotencyConfigurationError} for the first wrong option of the module */
+/** @throws {@link IdempotencyConfigurationError} for the first invalid option of the module */
 export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   const { credentialHeaders, header, maxResponseBytes, principal, problemBaseUrl, store } = options;
   const { allowMemoryStore, coverage, defaults, encryption, tokens } = options;
@@ -37,7 +37,7 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
       'header',
       header,
       'the name of a header',
-      `Leave it out for ${MODULE_DEFAULTS.header}.`,
+      `Leave it out to use ${MODULE_DEFAULTS.header}.`,
     );
   if (
     credentialHeaders !== undefined &&
@@ -46,8 +46,8 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
     throw wrongOption(
       'credentialHeaders',
       credentialHeaders,
-      'a list of the names of headers',
-      `Leave it out for ${MODULE_DEFAULTS.credentialHeaders.join(', ')}.`,
+      'a list of header names',
+      `Leave it out to use ${MODULE_DEFAULTS.credentialHeaders.join(', ')}.`,
     );
   if (
     maxResponseBytes !== undefined &&
@@ -57,7 +57,7 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
       'maxResponseBytes',
       maxResponseBytes,
       'a whole number of bytes, 0 or more',
-      'Leave it out for 1 MiB.',
+      'Leave it out to use 1 MiB.',
     );
   for (const [option, least] of [
     ['maxDeferredCompletions', 1],
@@ -69,7 +69,7 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
         option,
         given,
         `a whole number, ${least} or more`,
-        `Leave it out for ${MODULE_DEFAULTS[option]}.`,
+        `Leave it out to use ${MODULE_DEFAULTS[option]}.`,
       );
   }
   if (options.limits !== undefined) checkLimits(options.limits);
@@ -80,14 +80,14 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
       'principal',
       principal,
       'a function of the call',
-      'Return the id of whoever is calling.',
+      'Return the id of the caller.',
     );
   if (problemBaseUrl !== undefined && !URL.canParse(String(problemBaseUrl)))
     throw wrongOption(
       'problemBaseUrl',
       problemBaseUrl,
       'an absolute URL',
-      "Give it with its scheme and a trailing '/' or '#'.",
+      "Include the scheme and a trailing '/' or '#'.",
     );
   if (allowMemoryStore !== undefined && typeof allowMemoryStore !== 'boolean')
     throw wrongOption(
@@ -101,10 +101,10 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
       'coverage',
       coverage,
       COVERAGE.map((one) => `'${one}'`).join(', '),
-      "Leave it out for 'off'.",
+      "Leave it out to use 'off'.",
     );
   if (defaults !== undefined && (typeof defaults !== 'object' || defaults === null))
-    throw wrongOption('defaults', defaults, 'an object of options', 'Leave it out for none.');
+    throw wrongOption('defaults', defaults, 'an object of options', 'Leave it out to set none.');
   if (tokens !== undefined) checkTokenOptions(tokens);
   if (encryption !== undefined) checkEncryption(encryption);
   if (store !== undefined && !has(store, 'useFactory'))
@@ -145,7 +145,7 @@ function checkLimits(limits: unknown): void {
 /** @throws {@link IdempotencyConfigurationError} for anything but a store */
 export function checkStore(store: unknown, accepted: string): void {
   if (!has(store, 'acquire'))
-    throw wrongOption('store', store, accepted, 'Give `new MemoryStore()` or another store.');
+    throw wrongOption('store', store, accepted, 'Pass `new MemoryStore()` or another store.');
 }
 
 function has(given: unknown, method: string): boolean {

@@ -33,7 +33,7 @@ import { IdempotencyEvents } from './observability/idempotency-events.js';
 
 /** Names one operation. */
 export interface OperationRef {
-  /** Namespace of the key: a handler's `METHOD /route/template`, or any name of your own. */
+  /** Namespace of the key: a handler's `METHOD /route/template`, or any name that you choose. */
   readonly scope: string;
   /** The key, or its parts. */
   readonly key: DirectKey;
@@ -41,7 +41,7 @@ export interface OperationRef {
   readonly principal?: Identifier;
 }
 
-/** What `IdempotencyService.run()` takes beside the code to run. */
+/** The options of `IdempotencyService.run()`. */
 export interface RunOptions
   extends
     OperationRef,
@@ -71,20 +71,20 @@ export interface OperationView {
   readonly steps: readonly string[];
   /** Why it is held. */
   readonly reason: string | undefined;
-  /** Milliseconds until the lease of the present owner ends; zero or less when it ran out. */
+  /** Milliseconds until the current owner's lease ends; zero or less once it has expired. */
   readonly leaseRemainingMs: number | undefined;
-  /** Milliseconds until the record is forgotten; `undefined` when it is kept until settled. */
+  /** Milliseconds until the record is forgotten; `undefined` if it is kept until it is settled. */
   readonly ttlRemainingMs: number | undefined;
 }
 
-/** Protects any code, and gives operators a hand on single operations. */
+/** Protects any code, and lets operators inspect and settle single operations. */
 @Injectable()
 export class IdempotencyService {
   /** Everything that happens to operations. Carries no keys, bodies or replies. */
   readonly events$: Observable<IdempotencyEvent>;
-  /** Every call of the store, with how long it took. */
+  /** Every call of the store, with its duration. */
   readonly storeCalls$: Observable<StoreCall>;
-  /** The one record of this process that checks write. */
+  /** The record that this process writes in `checkStore()`. */
   private readonly probeId = recordId('nestjs-idempotency:check', undefined, newOwner());
 
   constructor(
@@ -101,8 +101,8 @@ export class IdempotencyService {
   }
 
   /**
-   * Runs `fn` once per scope, principal and key; every later call gets what the first returned,
-   * with its types, or the error it ended with where that is the operation's result.
+   * Runs `fn` once per scope, principal and key. Every later call gets what the first returned,
+   * with its types, or its error if that is the operation's result.
    *
    * @throws {@link IdempotencyException} for every refusal, and what `fn` throws
    *
@@ -132,23 +132,23 @@ export class IdempotencyService {
     return this.operations.run(call, fn);
   }
 
-  /** The operation that the present code is part of; `undefined` outside of one. */
+  /** The operation that the current code is part of; `undefined` outside of one. */
   current(): IdempotentOperation | undefined {
     return handlerRuns.getStore()?.alive?.operation;
   }
 
   /**
-   * Every protected route, message, mutation, job and method with its scope and strategies, and every
-   * other handler that changes state: which ones are protected is a matter of a test.
+   * Every protected route, message, mutation, job and method with its scope and strategies, and
+   * every other handler that changes state. Use it in a test to check that nothing was forgotten.
    */
   coverage(): readonly CoverageEntry[] {
     return this.covered.list();
   }
 
   /**
-   * The operation, or `undefined` when there is none on record.
+   * The operation, or `undefined` if there is none on record.
    *
-   * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`, as the calls below
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`, like the methods below
    */
   async find(ref: OperationRef): Promise<OperationView | undefined> {
     const { id } = this.identify(ref);
@@ -157,9 +157,8 @@ export class IdempotencyService {
   }
 
   /**
-   * What the operation ended with: the value or error of code, a method or a message, what went out
-   * over HTTP, or the tombstone of a reply that was not kept. `undefined` while it has no end on
-   * record.
+   * How the operation ended: the value or error of code, a method or a message, what was sent over
+   * HTTP, or the tombstone of a reply that was not kept. `undefined` if no end is on record.
    *
    * @throws {@link IdempotencyException} `IDEMPOTENCY_RECORD_UNREADABLE` too
    */
@@ -173,8 +172,8 @@ export class IdempotencyService {
   }
 
   /**
-   * Deletes the record, so that the next call runs as if there had been none. `false` when there
-   * is nothing to delete, or an owner is at work.
+   * Deletes the record, so that the next call runs as if it were the first. `false` if there is
+   * nothing to delete, or if an owner is running.
    */
   async forget(ref: OperationRef): Promise<boolean> {
     const { id } = this.identify(ref);
@@ -182,7 +181,7 @@ export class IdempotencyService {
   }
 
   /**
-   * Writes to the store what it forgets at once: for readiness checks.
+   * Writes a record that expires at once, for readiness checks.
    *
    * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`, with the reason as its `cause`
    */
@@ -191,8 +190,8 @@ export class IdempotencyService {
   }
 
   /**
-   * Settles an operation that is held: `'release'` lets the next call run as another attempt, a
-   * reply ({@link recoveredReply}) is recorded and replayed. `false` when it is not held.
+   * Settles an operation that is held. `'release'` lets the next call run as another attempt; a
+   * reply ({@link recoveredReply}) is recorded and replayed. `false` if it is not held.
    */
   async settle(ref: OperationRef, decision: 'release' | RecoveredReply): Promise<boolean> {
     const { id } = this.identify(ref);

@@ -4,7 +4,7 @@ import { QueuedOperations } from './queued-operations.js';
 import { Queues } from './queues.js';
 
 /**
- * Brings `strategy: 'queue'` to an application that has its queues from `@nestjs/bullmq`.
+ * Adds `strategy: 'queue'` to an application whose queues come from `@nestjs/bullmq`.
  *
  * @example
  * ```ts

@@ -16,10 +16,10 @@ import type {
 } from '../strategies/strategy.js';
 import { Queues, scopeOfJobs } from './queues.js';
 
-/** The name under which an operation's id is that of its job. */
+/** The name for `op.id()` that returns the id of the job. */
 const JOB_ID = 'job';
 
-/** What a route answers with, for API descriptions. */
+/** The reply of a route, for API descriptions. */
 const QUEUED = {
   status: 202,
   schema: {
@@ -30,8 +30,8 @@ const QUEUED = {
 } as const;
 
 /**
- * The work is done later. On a route: what the handler returns is put on a queue, once, and the client
- * is told where to ask for the result. On the processor of that queue: the job is processed once,
+ * Does the work later. On a route, what the handler returns is put on a queue, once, and the client
+ * is told where to ask for the result. On the processor of that queue, the job is processed once,
  * however often it is delivered.
  */
 @IdempotencyStrategy('queue')
@@ -62,7 +62,7 @@ export class QueueStrategy implements IdempotencyStrategyContract {
         'location',
         location,
         'a function of the id',
-        'Leave it out for the own path.',
+        'Leave it out to use the default path.',
       );
     if (options.transaction)
       throw wrongOption('transaction', options.transaction, 'false with a queue', 'Leave it out.');
@@ -86,7 +86,7 @@ export class QueueStrategy implements IdempotencyStrategyContract {
       begin: (call) => ({
         answer: async (data, operation) => {
           const jobId = await operation.id(JOB_ID);
-          // A job of this id that is there already is left as it is.
+          // If there already is a job with this id, BullMQ leaves it as it is.
           await this.queues.ask(queue, (one) => one.add(name, data, { jobId, delay: delayMs }));
           return recoveredReply(
             { id: jobId, status: 'queued' },
@@ -114,16 +114,17 @@ export class QueueStrategy implements IdempotencyStrategyContract {
   }
 }
 
-/** A job that is delivered, perhaps not for the first time. */
+/** Handles a job that is delivered, perhaps not for the first time. */
 function deliveredJob(call: IdempotentCall, retryAfterMs: number): StrategyCall {
   const job = jobOf(call)!;
   const token = call.args?.[1];
   return {
-    // Until then the queue delivers it again.
+    // Until the last attempt, the queue delivers it again.
     onError: (error) => (isLastAttempt(job, error) ? 'store' : 'release'),
     async onRefused(code: IdempotencyErrorCode) {
       if (!REFUSALS[code].retryable || typeof token !== 'string') return;
-      // Another worker is at it: this is no failed attempt, and the worker can do other jobs.
+      // Another worker is running the job. This does not count as a failed attempt, and this worker
+      // can do other jobs.
       await job.moveToDelayed(Date.now() + retryAfterMs, token);
       throw new DelayedError();
     },
@@ -134,7 +135,7 @@ function jobOf({ args }: IdempotentCall): Job | undefined {
   return args?.[0] as Job | undefined;
 }
 
-/** As BullMQ decides whether a job has failed. */
+/** Decides as BullMQ does whether a job has failed for good. */
 function isLastAttempt({ attemptsMade, opts }: Job, error: unknown): boolean {
   const { name } = (error ?? {}) as { name?: unknown };
   return name === 'UnrecoverableError' || attemptsMade + 1 >= (opts.attempts ?? 1);

@@ -9,13 +9,13 @@ export type QueuedOperationStatus = 'queued' | 'running' | 'done' | 'failed';
 export interface QueuedOperation {
   readonly id: string;
   readonly status: QueuedOperationStatus;
-  /** What the processor returned, when it is done. */
+  /** What the processor returned, if it is done. */
   readonly result?: unknown;
-  /** The message of what the processor failed with, or why it will not be done. */
+  /** The message of the processor's error, or why the job will not be done. */
   readonly error?: string;
 }
 
-/** What has become of operations that were put on a queue. */
+/** Finds the status of queued operations. */
 @Injectable()
 export class QueuedOperations {
   constructor(
@@ -24,10 +24,10 @@ export class QueuedOperations {
   ) {}
 
   /**
-   * The operation of a job, also when the job itself is gone; `undefined` when there is none, or its
-   * record has expired. Who knows the id may see it: check whose it is where that matters.
+   * The operation of a job, even if the job itself is gone; `undefined` if there is none or its
+   * record has expired. Anybody who knows the id can read it. If that matters, check who is asking.
    *
-   * @param id as in the reply to whoever put it on the queue
+   * @param id the id in the reply of the route
    * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`
    */
   async find(queue: string, id: string): Promise<QueuedOperation | undefined> {
@@ -52,7 +52,7 @@ export class QueuedOperations {
     record: OperationView | undefined,
   ): Promise<QueuedOperation | undefined> {
     if (record?.state === 'held')
-      return { id, status: 'failed', error: 'Its outcome is not known, and has to be found out.' };
+      return { id, status: 'failed', error: 'The outcome is unknown. An operator must settle it.' };
     if ((record?.leaseRemainingMs ?? 0) > 0) return { id, status: 'running' };
     const job = await this.queues.ask(queue, (one) => one.getJob(id) as Promise<Job | undefined>);
     if (job === undefined)

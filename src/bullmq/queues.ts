@@ -9,12 +9,12 @@ import { IdempotencyException } from '../operation/idempotency.exception.js';
 import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from '../options/idempotency.options.js';
 
-/** The namespace in which the ids of a queue's jobs are keys. */
+/** The scope of the operations whose keys are the ids of a queue's jobs. */
 export function scopeOfJobs(queue: string): string {
   return `queue ${queue}`;
 }
 
-/** The queues of the application, asked no longer than a store is. */
+/** The queues of the application. A call of a queue is limited like a call of the store. */
 @Injectable()
 export class Queues {
   private readonly timeoutMs: number;
@@ -26,7 +26,9 @@ export class Queues {
     this.timeoutMs = parseDuration('storeTimeout', storeTimeout ?? MODULE_DEFAULTS.storeTimeout);
   }
 
-  /** @throws {@link IdempotencyConfigurationError} when the application has none of that name */
+  /**
+   * @throws {@link IdempotencyConfigurationError} if the application has no queue with that name
+   */
   get(name: string): Queue {
     try {
       return this.moduleRef.get<Queue>(getQueueToken(name), { strict: false });
@@ -42,16 +44,16 @@ export class Queues {
   }
 
   /**
-   * Asks a queue. Its client would wait for Redis for ever.
+   * Calls a queue with a time limit, because its client would wait for Redis forever.
    *
-   * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE` when it does not answer
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE` if it does not answer
    */
   async ask<T>(name: string, question: (queue: Queue) => Promise<T>): Promise<T> {
     const giveUp = new AbortController();
     const late = sleep(this.timeoutMs, undefined, { signal: giveUp.signal }).then(() => {
       throw new Error(`The queue did not answer within ${this.timeoutMs} ms.`);
     });
-    // Whichever comes second has nobody who waits for it.
+    // Nobody waits for whichever comes second.
     late.catch(() => undefined);
     try {
       return await Promise.race([question(this.get(name)), late]);

@@ -5,20 +5,20 @@ import { IdempotencyService } from '../idempotency.service.js';
 import { Instruments } from './instruments.js';
 import { annotate } from './span.js';
 
-/** The name of meter and instrumentation scope. */
+/** The name of the meter, which is the instrumentation scope. */
 const NAME = 'nestjs-idempotency';
 
 /**
  * Reports operations and calls of the store to OpenTelemetry: metrics through the global meter
- * provider, attributes on the span in which an operation is called. Import it beside
- * `IdempotencyModule`, and start the SDK before the application is created.
+ * provider, and attributes on the current span of a call. Import it beside `IdempotencyModule`, and
+ * start the SDK before the application is created.
  */
 @Module({})
 export class IdempotencyTelemetryModule implements OnModuleInit {
   constructor(private readonly moduleRef: ModuleRef) {}
 
   onModuleInit(): void {
-    // Found wherever it is: the module may have been registered with `isGlobal: false`.
+    // Looked up everywhere, because the module may be registered with `isGlobal: false`.
     const { events$, storeCalls$ } = this.moduleRef.get(IdempotencyService, { strict: false });
     const instruments = new Instruments(metrics.getMeter(NAME));
     events$.subscribe((event) => {

@@ -2,13 +2,16 @@ import type { Attributes, Counter, Histogram, Meter } from '@opentelemetry/api';
 import type { IdempotencyEvent } from '../engine/events.js';
 import type { StoreCall } from '../engine/store-calls.js';
 
-/** In seconds: from an answer out of memory to a handler that takes a minute. */
+/** In seconds: from an answer from memory to a handler that takes a minute. */
 const BOUNDARIES = [
   0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ];
 const MS_PER_SECOND = 1_000;
 
-/** Counters and histograms, fed by events. No scope among the attributes: `run()` may make up many. */
+/**
+ * Counters and histograms that events update. Scope is not an attribute, because `run()` may create
+ * many scopes.
+ */
 export class Instruments {
   private readonly operations: Counter;
   private readonly settlements: Counter;
@@ -29,16 +32,16 @@ export class Instruments {
         description,
         advice: { explicitBucketBoundaries: BOUNDARIES },
       });
-    this.operations = counter('idempotency.operations', '{call}', 'Calls, by what became of them.');
+    this.operations = counter('idempotency.operations', '{call}', 'Calls, by outcome.');
     this.settlements = counter(
       'idempotency.settlements',
       '{operation}',
-      'Operations whose handler ran, by what is on record now.',
+      'Operations whose handler ran, by how they ended.',
     );
     this.takeovers = counter(
       'idempotency.takeovers',
       '{operation}',
-      'Operations whose owner fell silent, and that another call took over.',
+      'Operations that another call took over because their owner stopped renewing its lease.',
     );
     this.lostLeases = counter(
       'idempotency.lost_leases',
@@ -48,7 +51,7 @@ export class Instruments {
     this.failedCompletions = counter(
       'idempotency.failed_completions',
       '{attempt}',
-      'Attempts to record the end of an operation that failed and are repeated.',
+      'Failed attempts to record the end of an operation, which are repeated.',
     );
     this.unsavedSteps = counter(
       'idempotency.unsaved_steps',
@@ -98,7 +101,7 @@ export class Instruments {
         this.unsavedSteps.add(1, attributes);
         break;
       case 'claimed':
-        // It is counted when it has ended.
+        // Counted when the operation has ended.
         break;
     }
   }
@@ -116,8 +119,8 @@ export class Instruments {
 }
 
 /**
- * Names of attributes. Values are names that the application gave to kinds of things, and numbers:
- * never a key, a principal, or anything of a body.
+ * Names of attributes. Their values are numbers and names that the application chose, never a key,
+ * a principal, or anything from a body.
  */
 export const ATTRIBUTES = {
   strategy: 'idempotency.strategy',
@@ -128,9 +131,9 @@ export const ATTRIBUTES = {
   scope: 'idempotency.scope',
   attempt: 'idempotency.attempt',
   waitedMs: 'idempotency.waited_ms',
-  /** OpenTelemetry's own (semantic conventions, "Recording errors"). */
+  /** From OpenTelemetry's semantic conventions ("Recording errors"). */
   error: 'error.type',
 } as const;
 
-/** What became of a call. */
+/** The outcome of a call. */
 export type Outcome = 'executed' | 'replayed' | 'rejected' | 'unprotected';

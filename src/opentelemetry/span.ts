@@ -2,7 +2,7 @@ import type { Span } from '@opentelemetry/api';
 import type { IdempotencyEvent } from '../engine/events.js';
 import { ATTRIBUTES, type Outcome } from './instruments.js';
 
-/** Says on the span of a call what became of it. With several strategies, the last one speaks. */
+/** Adds the outcome of a call to its span. With several strategies, the last one counts. */
 export function annotate(span: Span, event: IdempotencyEvent): void {
   const { scope, strategy } = event;
   span.setAttributes({ [ATTRIBUTES.scope]: scope, [ATTRIBUTES.strategy]: strategy });

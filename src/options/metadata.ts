@@ -1,14 +1,17 @@
-/** What `@Idempotent()` leaves: options on a class; on a handler a list of them, outermost first. */
+/** Set by `@Idempotent()`: options on a class; on a handler a list of them, outermost first. */
 export const OPTIONS_METADATA = 'nestjs-idempotency:options';
-/** The function that `@Idempotent()` has made of a handler. */
+/** The function that `@Idempotent()` made from a handler. */
 export const METHOD_METADATA = 'nestjs-idempotency:method';
-/** On the class and the name of a method: it was decorated, whatever has become of it since. */
+/**
+ * Set on a class and the name of a method: it was decorated, even if something has replaced it
+ * since.
+ */
 export const DECORATED_METADATA = 'nestjs-idempotency:decorated';
-/** What `@Idempotent()` leaves on what it makes of a generator. */
+/** Set by `@Idempotent()` on the function that it makes from a generator. */
 export const GENERATOR_METADATA = 'nestjs-idempotency:generator';
-/** What `@SkipIdempotency()` leaves on a class or a handler. */
+/** Set by `@SkipIdempotency()` on a class or a handler. */
 export const SKIPPED_METADATA = 'nestjs-idempotency:skipped';
-/** What `@IdempotencyStrategy()` leaves on a provider. */
+/** Set by `@IdempotencyStrategy()` on a provider. */
 export const STRATEGY_METADATA = 'nestjs-idempotency:strategy';
-/** On the interceptor that records: tells it from others in the lists of Nest. */
+/** Set on the interceptor that records, to recognise it among Nest's interceptors. */
 export const RECORDING_METADATA = 'nestjs-idempotency:recording';

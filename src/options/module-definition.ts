@@ -2,22 +2,24 @@ import { ConfigurableModuleBuilder } from '@nestjs/common';
 import type { IdempotencyModuleOptions } from './idempotency.options.js';
 import type { TokenControllerOptions } from './token-options.js';
 
-/** Token of the store, an {@link IdempotencyStore}. */
+/** Injection token of the store, an {@link IdempotencyStore}. */
 export const IDEMPOTENCY_STORE = Symbol.for('nestjs-idempotency:store');
-/** Token of the clock that measures leases and waits in this process; tests override it. */
+/**
+ * Injection token of the clock that measures leases and waits in this process. Tests override it.
+ */
 export const IDEMPOTENCY_CLOCK = Symbol.for('nestjs-idempotency:clock');
 
-/** Options that decide how the module is registered; beside those of `forRoot()`. */
+/** Options that decide how the module is registered, beside those of `forRoot()`. */
 export interface IdempotencyModuleExtras {
   /**
-   * Whether the module is there for all others without being imported by them.
+   * Whether other modules can use it without importing it.
    * @default true
    */
   isGlobal?: boolean;
   /**
-   * A route at which clients ask for tokens: `true` for `POST /idempotency/tokens`, or another
-   * path, and guards. Routes are known before factories run, so it stands here for
-   * `forRootAsync()` too.
+   * A route where clients ask for tokens: `true` for `POST /idempotency/tokens`, or another path
+   * and guards. Nest registers routes before factories run, so with `forRootAsync()` it is beside
+   * the factory too.
    * @default false
    */
   tokenController?: boolean | TokenControllerOptions;

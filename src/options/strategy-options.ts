@@ -16,15 +16,15 @@ export interface TokenStrategyOptions {
 
 /** Options of `strategy: 'version'`. */
 export interface VersionOptions {
-  /** What has the version: an entity, or a `Resource` of your own. */
+  /** What holds the version: an entity, or your own `Resource`. */
   readonly entity: unknown;
   /** Where the row's key comes from; a list for a key of several columns, in their order. */
   readonly id: RowId;
   /** Where the version comes from: {@link ifMatch}, or a source such as `body('version')`. */
   readonly version: KeySource;
   /**
-   * `match`: the row has exactly this version, and gets the next one. `newer`: the row has an
-   * older version than this one, and gets this one.
+   * `match`: the row must have exactly this version, and gets the next one. `newer`: the row must
+   * have an older version, and gets this one.
    * @default 'match'
    */
   readonly mode?: 'match' | 'newer';
@@ -35,15 +35,15 @@ export interface VersionOptions {
   readonly column?: string;
 }
 
-/** What a state is: a member of an enumeration, text or a number. */
+/** A state: text, a number, or a member of an enumeration. */
 export type State = string | number;
 
-/** Every state with those that may follow it: `{ created: ['paid', 'cancelled'] }`. */
+/** Every state with the states that may follow it: `{ created: ['paid', 'cancelled'] }`. */
 export type Transitions = Readonly<Record<State, readonly State[]>>;
 
 /** Options of `strategy: 'state'`. */
 export interface StateOptions {
-  /** What has the state: an entity, or a `Resource` of your own. */
+  /** What holds the state: an entity, or your own `Resource`. */
   readonly entity: unknown;
   /** Where the row's key comes from; a list for a key of several columns, in their order. */
   readonly id: RowId;
@@ -52,19 +52,19 @@ export interface StateOptions {
   /** The state that the row gets. */
   readonly to: State;
   /**
-   * The states from which it may: a list, or the transitions of the whole machine, given once for
-   * all handlers.
+   * The states from which the row may come: a list, or the transitions of the whole machine,
+   * defined once for all handlers.
    * @default any lower number than `to`
    */
   readonly from?: readonly State[] | Transitions;
 }
 
-/** Options of `strategy: 'queue'`, which `nestjs-idempotency/bullmq` brings. */
+/** Options of `strategy: 'queue'`, from `nestjs-idempotency/bullmq`. */
 export interface QueueStrategyOptions {
-  /** Name of the queue, as `BullModule.registerQueue()` has it. */
+  /** Name of the queue, as in `BullModule.registerQueue()`. */
   readonly queue: string;
   /**
-   * How long the job stays in the queue at least before a worker gets it. On a route only.
+   * The least time that the job stays in the queue before a worker gets it. On a route only.
    * @default 0
    */
   readonly delay?: Duration;

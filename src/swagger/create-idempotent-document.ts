@@ -13,12 +13,12 @@ import { describeOperation, describeTokenRoute } from './operations.js';
 import { declareProblem } from './responses.js';
 
 /**
- * As `SwaggerModule.createDocument()`, with what `@Idempotent()` means to clients: where the key is
- * sent, how long a reply is kept, how a replay is told, and every refusal. What the application says
- * itself of an answer, a parameter or a header stays as it is.
+ * Like `SwaggerModule.createDocument()`, with what `@Idempotent()` means to clients: where to send
+ * the key, how long a reply is kept, how to recognise a replay, and every refusal. What the
+ * application itself declares about an answer, a parameter or a header is not changed.
  *
- * @throws {@link IdempotencyConfigurationError} for an application without the `IdempotencyModule`,
- *   and for a declaration that would not let it boot
+ * @throws {@link IdempotencyConfigurationError} for an application without the
+ *   `IdempotencyModule`, and for a declaration that would stop it at boot
  *
  * @example
  * ```ts
@@ -46,7 +46,7 @@ export function createIdempotentDocument(
   return document;
 }
 
-/** Nest ends the process when it is asked for a provider that is not there. */
+/** Nest ends the process if it is asked for a provider that does not exist. */
 function providersOf(app: INestApplication): [HandlerRegistry, IdempotencyModuleOptions] {
   const modules = app.get(ModulesContainer, { strict: false });
   const isThere = [...modules.values()].some(({ providers }) => providers.has(HandlerRegistry));
@@ -64,7 +64,7 @@ function providersOf(app: INestApplication): [HandlerRegistry, IdempotencyModule
   ];
 }
 
-/** Which of the classes that share a method, having inherited it, is at a path of the document. */
+/** Which of the classes that inherit the same method handles a path of the document. */
 function handlerAt(
   path: string,
   byClass: ReadonlyMap<unknown, ProtectedHandler>,
@@ -80,7 +80,7 @@ const MARK = 'x-nestjs-idempotency-method';
 
 type Marked = Operation & { [MARK]?: number };
 
-/** An operation of the document, and the number of the method that handles it. */
+/** An operation in the document, and the number of the method that handles it. */
 interface MarkedOperation {
   /** In lower case. */
   readonly httpMethod: string;
@@ -90,9 +90,9 @@ interface MarkedOperation {
 }
 
 /**
- * Has every operation of the document bear the number of its method. Which operations a method has
- * (prefixes, versions, several routes) is known to swagger alone. Nothing is left on the methods:
- * the next document may be that of another application.
+ * Marks every operation in the document with the number of its method. Only swagger knows which
+ * operations a method has (prefixes, versions, several routes). Nothing stays on the methods,
+ * because the next document may belong to another application.
  */
 function whileMarked(methods: readonly object[], create: () => OpenAPIObject): OpenAPIObject {
   const before = methods.map(metadataOf);
@@ -104,9 +104,9 @@ function whileMarked(methods: readonly object[], create: () => OpenAPIObject): O
   }
 }
 
-/** The operations that are marked, without their marks from then on. */
+/** Returns the marked operations and removes their marks. */
 function takeMarked({ paths, webhooks = {} }: MarkedDocument): MarkedOperation[] {
-  // Nobody sends a key to where the application itself sends something.
+  // Webhooks are sent by the application, so nobody sends them a key.
   for (const { operation } of operationsOf(webhooks)) delete operation[MARK];
   const marked: MarkedOperation[] = [];
   for (const { operation, ...place } of operationsOf(paths)) {
@@ -120,7 +120,7 @@ function takeMarked({ paths, webhooks = {} }: MarkedDocument): MarkedOperation[]
 type PathItems = OpenAPIObject['paths'];
 interface MarkedDocument {
   readonly paths: PathItems;
-  /** Of OpenAPI 3.1. */
+  /** OpenAPI 3.1 only. */
   readonly webhooks?: PathItems;
 }
 

@@ -2,7 +2,7 @@ import type { ProtectedLayer } from '../handlers/protected-handler.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
 
 /**
- * What an operation publishes as `x-idempotency`. Durations are written as options are: `'24h'`,
+ * What an operation publishes as `x-idempotency`. Durations are written as in options: `'24h'`,
  * `'10s'`.
  */
 export interface IdempotencyExtension {
@@ -12,21 +12,21 @@ export interface IdempotencyExtension {
   readonly key: string;
   /** False: without a key the operation runs unprotected. */
   readonly required: boolean;
-  /** How long a finished operation is answered from its record; absent when nothing is recorded. */
+  /** How long a finished operation is answered from its record; absent if nothing is recorded. */
   readonly ttl?: string;
-  /** What a duplicate of a finished operation gets; absent when nothing is recorded. */
+  /** What a duplicate of a finished operation gets; absent if nothing is recorded. */
   readonly onDuplicate?: NonNullable<IdempotentOptions['onDuplicate']>;
-  /** How long a call that fell silent keeps its key. */
+  /** How long a call keeps its key after it stopped renewing its lease. */
   readonly lease: string;
-  /** How long a duplicate of a running operation waits for it; absent when it does not. */
+  /** How long a duplicate of a running operation waits for it; absent if it does not wait. */
   readonly wait?: string;
-  /** What a caller is told to wait before the same call may succeed. */
+  /** How long a caller should wait before the same call may succeed. */
   readonly retryAfter: string;
-  /** The layer within this one, when there are several `@Idempotent()`. */
+  /** The layer within this one, if there are several `@Idempotent()`. */
   readonly within?: IdempotencyExtension;
 }
 
-/** Of one layer or several, the outermost first. */
+/** Describes one or several layers, outermost first. */
 export function idempotencyExtension([layer, ...within]: readonly ProtectedLayer[]):
   IdempotencyExtension | undefined {
   if (layer === undefined) return undefined;
@@ -47,7 +47,10 @@ export function idempotencyExtension([layer, ...within]: readonly ProtectedLayer
 
 const UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1_000 } as const;
 
-/** As options write it, in the largest unit that it is a multiple of; one day is 24 hours. */
+/**
+ * A duration as options write it, in the largest unit of which it is a multiple. One day is 24
+ * hours.
+ */
 export function durationText(ms: number): string {
   for (const [unit, msPerUnit] of Object.entries(UNITS))
     if (ms % msPerUnit === 0 && ms >= msPerUnit && !(unit === 'd' && ms === msPerUnit))

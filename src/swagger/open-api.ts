@@ -15,7 +15,7 @@ export type MediaType = Content[string];
 export type Schema = NonNullable<MediaType['schema']>;
 export type Header = Exclude<NonNullable<Response['headers']>[string], Reference>;
 
-/** What is meant: itself, or the component that it refers to. */
+/** The object itself, or the component that it refers to. */
 export function resolved<T extends object>(
   { components }: OpenAPIObject,
   given: T | Reference | undefined,
@@ -26,7 +26,7 @@ export function resolved<T extends object>(
   return ofKind?.[name];
 }
 
-/** Names of headers do not depend on case (RFC 9110, section 5.1). */
+/** Header names are not case-sensitive (RFC 9110, section 5.1). */
 export function isSameHeader(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }

@@ -13,7 +13,7 @@ import {
 import { addProblems, addReplies, addResponse, type Problems } from './responses.js';
 import { publishedLayer } from './published-layer.js';
 
-/** Adds to an operation what its protection means to clients. */
+/** Adds what the protection of an operation means to clients. */
 export function describeOperation(
   problems: Problems,
   operation: Operation & { 'x-idempotency'?: unknown },
@@ -35,7 +35,7 @@ export function describeOperation(
     .join('\n\n');
 }
 
-/** A parameter of the path is there whenever the route is found. */
+/** A parameter of the path is always present when the route is found. */
 function refusalsAt(path: string, layer: ProtectedLayer) {
   const { key, refusals } = layer;
   const isAlwaysThere = key.sources.every(
@@ -63,13 +63,13 @@ function sentence({ key, required, policy }: ProtectedLayer): string {
   return sentences.filter(Boolean).join(' ');
 }
 
-/** Bodies in which a browser sends a form by itself. */
+/** Content types in which a browser sends a form by itself. */
 const FORM_TYPES = ['application/x-www-form-urlencoded', 'multipart/form-data'];
 
 const SCHEMA = { type: 'string', minLength: 1, maxLength: MAX_KEY_LENGTH };
-const PART_OF_KEY = 'Part of what names the operation: the same for every retry of it.';
+const PART_OF_KEY = 'Part of the key of the operation. Send the same value with every retry.';
 
-/** Adds the headers and query parameters that the keys of the layers come from. */
+/** Adds the headers and query parameters from which the layers read their keys. */
 function addParameters(
   document: OpenAPIObject,
   operation: Operation,
@@ -108,7 +108,7 @@ function parametersOf(
   });
 }
 
-/** True where the body may be one whose fields a page fills in. */
+/** True if the body may be a form. */
 function takesForms(document: OpenAPIObject, { requestBody }: Operation): boolean {
   const { content = {} } =
     resolved<{ content?: object }>(document, requestBody as { content?: object }) ?? {};
@@ -133,17 +133,17 @@ const ISSUED_TOKEN = {
   properties: {
     token: { type: 'string' },
     expiresAt: { type: 'string', format: 'date-time' },
-    header: { type: 'string', description: 'The name of the header that takes it back.' },
+    header: { type: 'string', description: 'The name of the header in which to send it.' },
   },
 };
 
-/** Adds what the route of the `TokenController` takes and answers. */
+/** Describes the request and reply of the `TokenController`'s route. */
 export function describeTokenRoute(
   problems: Problems,
   operation: Operation,
   { mode = TOKEN_DEFAULTS.mode, purposes = [] }: TokenOptions = {},
 ): void {
-  operation.summary ??= 'Issues a token, which is good for one operation.';
+  operation.summary ??= 'Issues a token that is good for one operation.';
   const purpose = { type: 'string', enum: [...purposes] };
   if (purposes.length > 0)
     operation.requestBody ??= {
@@ -151,7 +151,7 @@ export function describeTokenRoute(
       content: { 'application/json': { schema: { type: 'object', properties: { purpose } } } },
     };
   addResponse(problems.document, operation, 201, {
-    description: 'The token, to be sent back with the operation.',
+    description: 'The token. Send it with the operation.',
     content: { 'application/json': { schema: ISSUED_TOKEN } },
   });
   addProblems(problems, operation, [

@@ -2,17 +2,17 @@ import type { OperationPolicy } from '../engine/operation.js';
 import type { ProtectedLayer } from '../handlers/protected-handler.js';
 import type { PublishedAnswers, PublishedRefusal, StrategyPlan } from '../strategies/strategy.js';
 
-/** What API descriptions say of one `@Idempotent()`, beside its key and its policy. */
+/** What API descriptions say about one `@Idempotent()`, beyond its key and policy. */
 export interface PublishedLayer {
-  /** Everything that this library may refuse a call of it with. */
+  /** Every refusal that a call of it may get. */
   readonly refusals: readonly PublishedRefusal[];
-  /** Whether a duplicate of what has finished gets the recorded reply. */
+  /** Whether a duplicate of a finished operation gets the recorded reply. */
   readonly replays: boolean;
   readonly headers: NonNullable<PublishedAnswers['headers']>;
   readonly reply: PublishedAnswers['reply'];
 }
 
-/** Works out what API descriptions say of a layer. Nothing of it changes what the layer does. */
+/** Computes what API descriptions say about a layer. It does not change what the layer does. */
 export function publishedLayer(layer: ProtectedLayer): PublishedLayer {
   const { options, plan, policy } = layer;
   const { unmet = [], headers = {}, reply } = plan.published ?? {};
@@ -40,7 +40,7 @@ function* refusalsOfKey({ plan, key, required }: ProtectedLayer): Generator<Publ
 
 function* refusalsOfContent({ plan, key, options }: ProtectedLayer): Generator<PublishedRefusal> {
   const comparesContent = plan.comparesContent && options.fingerprint !== false;
-  // Without a principal, callers are told apart whatever is compared.
+  // Without a principal, callers are told apart even if no content is compared.
   if (!key.coversContent && (plan.comparesContent || plan.keepsReply))
     yield { code: 'IDEMPOTENCY_KEY_REUSED' };
   if (!key.coversContent && !comparesContent) return;
@@ -55,7 +55,8 @@ function* refusalsOfRecord(
   yield { code: 'IDEMPOTENCY_KEY_IN_USE' };
   if (!keepsReply) return;
   if (onDuplicate === 'reject') yield { code: 'IDEMPOTENCY_DUPLICATE' };
-  // Also where duplicates are rejected: whoever was overtaken is answered with what the winner left.
+  // Even if duplicates are rejected: an owner whose operation was taken over gets what the winner
+  // recorded.
   yield { code: 'IDEMPOTENCY_OUTCOME_UNKNOWN' };
   yield { code: 'IDEMPOTENCY_REPLY_NOT_KEPT' };
   yield { code: 'IDEMPOTENCY_RECORD_UNREADABLE' };
@@ -66,7 +67,7 @@ function* refusalsOfStore({
   policy,
   transaction,
 }: ProtectedLayer): Generator<PublishedRefusal> {
-  // What a strategy compares or commits is never left out.
+  // A strategy's comparison or commit is never skipped.
   if (policy.onStoreFailure === 'reject' || transaction !== undefined || plan.begin !== undefined)
     yield { code: 'IDEMPOTENCY_STORE_UNAVAILABLE' };
 }

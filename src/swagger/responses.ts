@@ -26,7 +26,7 @@ import { publishedLayer, type PublishedLayer } from './published-layer.js';
 
 type Headers = NonNullable<Response['headers']>;
 
-/** Adds what is not there yet to the answer with a status. */
+/** Adds missing parts to the response with a status. */
 export function addResponse(
   document: OpenAPIObject,
   operation: Operation,
@@ -50,7 +50,7 @@ function newHeaders(declared: Headers = {}, added: Headers = {}): Headers {
   return Object.fromEntries(Object.entries(added).filter(isNew));
 }
 
-/** Where both have something to say of a type, a body may be one or the other. */
+/** If both describe the same media type, a body may match either. */
 function withContent(declared: Content = {}, added: Content = {}): Content {
   const types = Object.entries(added).map(([type, media]) => {
     const known = declared[type];
@@ -78,10 +78,10 @@ const NAME = 'IdempotencyProblem';
 
 const SCHEMA: Schema = {
   type: 'object',
-  description: 'Problem details (RFC 9457), with what a program needs to know.',
+  description: 'Problem details (RFC 9457), with members for programs.',
   required: ['type', 'title', 'status', 'detail', 'code', 'retryable'],
   properties: {
-    type: { type: 'string', format: 'uri-reference', description: 'Names the kind of problem.' },
+    type: { type: 'string', format: 'uri-reference', description: 'The kind of problem.' },
     title: { type: 'string' },
     status: { type: 'integer' },
     detail: { type: 'string', description: 'What to do next.' },
@@ -106,15 +106,15 @@ function errorHeader(codes: readonly IdempotencyErrorCode[]): Header {
   };
 }
 
-/** How the refusals of a document are described. */
+/** How a document describes refusals. */
 export interface Problems {
   readonly document: OpenAPIObject;
   readonly baseUrl: string | undefined;
-  /** The application limits what a caller may have. */
+  /** True if the application limits what a caller may have in flight. */
   readonly hasLimits: boolean;
 }
 
-/** Puts the schema of problems into the document, unless the application has one of that name. */
+/** Adds the schema of problems to the document, unless the application has one with that name. */
 export function declareProblem(
   document: OpenAPIObject,
   { problemBaseUrl: baseUrl, limits }: IdempotencyModuleOptions,
@@ -126,7 +126,7 @@ export function declareProblem(
   return { document, baseUrl, hasLimits: limits !== undefined };
 }
 
-/** Adds the answers that these refusals are. */
+/** Adds the responses for these refusals. */
 export function addProblems(
   { document, baseUrl }: Problems,
   operation: Operation,
@@ -165,11 +165,11 @@ function problemResponse(
 }
 
 const REPLAYED: Header = {
-  description: 'On a reply that was recorded earlier, and only there.',
+  description: 'Only present on a reply that was recorded earlier.',
   schema: { type: 'string', enum: ['true'] },
 };
 
-/** Adds what strategies put on, or into, the replies of the handler, and the mark of a replay. */
+/** Adds what strategies add to the handler's replies, and the mark of a replay. */
 export function addReplies(
   document: OpenAPIObject,
   operation: Operation,
@@ -197,7 +197,7 @@ function replaceSuccess(
 ): void {
   for (const other of successes(operation)) {
     const { description, content } = resolved<Response>(document, operation.responses[other])!;
-    // What the framework would have answered with, and nobody has declared.
+    // The framework's default response, which nobody has declared.
     if (!description && content === undefined) delete operation.responses[other];
   }
   operation.responses[status] ??= {
@@ -225,7 +225,7 @@ function successes({ responses }: Operation): string[] {
   return Object.keys(responses).filter((status) => status.startsWith('2'));
 }
 
-/** Of the statuses that the application answers with: whether a duplicate may get them. */
+/** Whether a duplicate may get a reply with this status. */
 function isRecorded(status: string, decidesOnErrors: boolean): boolean {
   if (/^[23]/.test(status)) return true;
   return /^[45]\d\d$/.test(status) && (decidesOnErrors || isDeterministic(Number(status)));

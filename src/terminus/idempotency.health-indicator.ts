@@ -5,8 +5,8 @@ import { isIdempotencyError } from '../operation/idempotency.exception.js';
 import { IdempotencyService } from '../idempotency.service.js';
 
 /**
- * Tells whether records can be written. One write per check, which leaves nothing behind; it takes
- * no longer than `storeTimeout`.
+ * Checks whether records can be written. Each check writes one record that expires at once, and
+ * takes no longer than `storeTimeout`.
  *
  * @example
  * ```ts
@@ -33,7 +33,7 @@ export class IdempotencyHealthIndicator {
       await this.moduleRef.get(IdempotencyService, { strict: false }).checkStore();
     } catch (error) {
       if (!isIdempotencyError(error)) throw error;
-      // The cause is for logs: a report of health may be read by anybody.
+      // The cause is only for logs, because anybody may be able to read a health report.
       return indicator.down(error.problem.title);
     }
     return indicator.up();

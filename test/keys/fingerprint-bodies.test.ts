@@ -60,7 +60,7 @@ describe('a body that nobody has parsed', () => {
 
   it('names what, why, what is accepted and the remedy', () => {
     expect(() => fingerprint({ headers: sent('text/xml') })).toThrow(
-      "The request body cannot be compared with a retry: no parser has read it. Accepted: a body that was parsed or kept before the operation is claimed. Register a parser for its content type: app.useBodyParser('raw', { type: 'text/xml' }) on Express, app.useBodyParser('text/xml') on Fastify. Or set fingerprint to a function of the call, or to false when a retry cannot differ.",
+      "The request body cannot be compared with a retry: no parser has read it. Accepted: a body that was parsed or kept before the operation is claimed. Register a parser for its content type: app.useBodyParser('raw', { type: 'text/xml' }) on Express, app.useBodyParser('text/xml') on Fastify. Or set fingerprint to a function of the call, or to false if a retry cannot differ.",
     );
   });
 

@@ -147,7 +147,7 @@ describe('the fingerprint of a request', () => {
     body.body = body;
     expect(() => fingerprint({ body })).toThrow(FingerprintUnavailableError);
     expect(() => fingerprint({ body: { a: Promise.resolve(1) } })).toThrow(
-      'The body of the request cannot be compared with a retry: The content of a Promise cannot be seen.',
+      'The body of the request cannot be compared with a retry: The content of a Promise cannot be read.',
     );
   });
 });

@@ -88,7 +88,7 @@ describe('a step whose name is repeated', () => {
 
 test('a name that the library uses itself is an error', async () => {
   const taken = operate((operation) => operation.step('idempotency:id', count));
-  await expect(taken).rejects.toThrow('Names of steps do not begin with idempotency:');
+  await expect(taken).rejects.toThrow('The name of a step must not begin with idempotency:');
 });
 
 test('steps without an operation on record run, each once', async () => {

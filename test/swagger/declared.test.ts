@@ -100,7 +100,7 @@ describe('what the application declares itself', () => {
         name: 'x-serial',
         required: true,
         schema: { type: 'string' },
-        description: expect.stringContaining('Part of what names the operation'),
+        description: expect.stringContaining('Part of the key of the operation'),
       }),
     ]);
   });

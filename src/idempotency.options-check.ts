@@ -2,7 +2,12 @@ import { checkEncryption } from './encryption/encryption-options.js';
 import { wrongOption } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
 import { isHeaderName } from './keys/header-source.js';
-import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from './options/idempotency.options.js';
+import {
+  DEFAULTS,
+  type IdempotencyModuleOptions,
+  MODULE_DEFAULTS,
+} from './options/idempotency.options.js';
+import { remedyFor, remedyForScope } from './options/moved-options.js';
 import { checkTokenOptions } from './tokens/token-options-check.js';
 
 const KNOWN_OPTIONS = [
@@ -18,19 +23,23 @@ const KNOWN_OPTIONS = [
   'defaults',
 ];
 
+const HANDLER_OPTIONS: readonly string[] = [...Object.keys(DEFAULTS), 'fingerprint', 'onError'];
+
 const COVERAGE: readonly string[] = ['off', 'log', 'error'];
 
 /** @throws {@link IdempotencyConfigurationError} for the first invalid option of the module */
 export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   const { credentialHeaders, header, maxResponseBytes, principal, problemBaseUrl, store } = options;
   const { allowMemoryStore, coverage, defaults, encryption, tokens } = options;
+  const { scope } = options as { readonly scope?: unknown };
+  if (scope !== undefined) throw wrongOption('scope', scope, 'nothing here', remedyForScope(scope));
   for (const option of Object.keys(options))
     if (!KNOWN_OPTIONS.includes(option))
       throw wrongOption(
         option,
         (options as Record<string, unknown>)[option],
         KNOWN_OPTIONS.join(', '),
-        'Remove the option, or correct its name.',
+        remedyFor(option, remedyForUnknown(option)),
       );
   if (header !== undefined && !isHeaderName(header))
     throw wrongOption(
@@ -109,6 +118,13 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   if (encryption !== undefined) checkEncryption(encryption);
   if (store !== undefined && !has(store, 'useFactory'))
     checkStore(store, 'a store, or { inject, useFactory }');
+}
+
+/** Options of handlers, which the module takes as defaults only. */
+function remedyForUnknown(option: string): string {
+  return HANDLER_OPTIONS.includes(option)
+    ? `Options of handlers are given as \`defaults: { ${option}: … }\`.`
+    : 'Remove the option, or correct its name.';
 }
 
 /** The greatest values of each limit. */

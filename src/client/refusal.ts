@@ -18,6 +18,7 @@ const CODE_PREFIX = 'IDEMPOTENCY_';
 /** Where only the code arrives. @internal */
 export const RETRYABLE_CODES: ReadonlySet<string> = new Set([
   'IDEMPOTENCY_KEY_IN_USE',
+  'IDEMPOTENCY_LIMIT_EXCEEDED',
   'IDEMPOTENCY_STORE_UNAVAILABLE',
 ]);
 

@@ -68,7 +68,7 @@ export class Sender {
   private async sendContent(content: Content, call: IntentCall): Promise<Sent> {
     const end = Date.now() + this.settings.deadlineMs;
     const own = content.request.headers.get(this.settings.header);
-    if (own !== null) return this.sendWithKey(content, { held: { key: own } }, end);
+    if (own !== null) return this.sendWithKey(content, { held: { key: checkedKey(own) } }, end);
     const sent = await this.sendWithKey(content, call, end);
     // What the server says of the age and the owner of a token counts, not what was known here.
     return sent.isRefusedUnused
@@ -184,4 +184,16 @@ export class Sender {
 function identityOf({ request, signal }: Content): Identity {
   const { headers, credentials } = request;
   return { headers, credentials, signal };
+}
+
+/** In quotes, with a backslash before each quote and backslash. */
+const LONGEST_QUOTED = 2 * 255 + 2;
+
+/** The rule of the server, which would refuse it. */
+function checkedKey(key: string): string {
+  const isQuoted = key.startsWith('"');
+  if (/^[ -~]+$/.test(key) && key.length <= (isQuoted ? LONGEST_QUOTED : 255)) return key;
+  throw new TypeError(
+    'The key in the header is no key: 1 to 255 characters of visible ASCII with spaces inside are accepted.',
+  );
 }

@@ -27,7 +27,7 @@ export const REFUSALS = {
     title: 'Idempotency key invalid',
     retryable: false,
     detail:
-      'The idempotency key must be one value of 1 to 255 characters without control characters.',
+      'The idempotency key must be one value of 1 to 255 characters without control characters; in a header, visible ASCII with spaces inside.',
   },
   IDEMPOTENCY_KEY_REUSED: {
     status: 422,

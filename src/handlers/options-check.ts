@@ -4,6 +4,7 @@ import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
 import type { IdempotencyStore } from '../engine/store.js';
 import { isTransactional } from '../engine/transaction.js';
 import { DEFAULTS, type IdempotentOptions } from '../options/idempotency.options.js';
+import { remedyFor, remedyForScope } from '../options/moved-options.js';
 
 const CHOICES = {
   onDuplicate: ['replay', 'reject'],
@@ -43,7 +44,7 @@ export function checkOptions(
         option,
         given[option],
         known.join(', '),
-        'Remove the option, or correct it.',
+        remedyFor(option, 'Remove the option, or correct it.'),
       );
   for (const [option, choices] of Object.entries(CHOICES)) {
     const choice = given[option];
@@ -58,7 +59,7 @@ export function checkOptions(
       throw wrongOption(option, given[option], 'true or false');
   const { scope } = given;
   if (scope !== undefined && (typeof scope !== 'string' || scope === ''))
-    throw wrongOption('scope', scope, 'a string that is not empty');
+    throw wrongOption('scope', scope, 'a string that is not empty', remedyForScope(scope));
 }
 
 /** Like {@link checkOptions}, for the defaults of all handlers. */
@@ -102,7 +103,7 @@ export function checkRunNames(options: object): void {
         `${option} of IdempotencyService.run()`,
         (options as Readonly<Record<string, unknown>>)[option],
         [...RUN_NAMES].join(', '),
-        'Remove the option, or correct it.',
+        remedyFor(option, 'Remove the option, or correct it.'),
       );
 }
 

@@ -91,6 +91,13 @@ export function resolveFingerprint(
       'Leave the option out to compare method, route, parameters, query and body.',
     );
   }
+  if (declaration.length > 1)
+    throw wrongOption(
+      'fingerprint',
+      declaration,
+      'a function of the call alone, or false',
+      'Write `(call) => …`: the body is `call.request.body`, and a message is `call.payload`.',
+    );
   return (call) =>
     chain(declaration(call), (answer) =>
       ofCaller(digestOf(call, linesWith(call, answered(answer))), call, credentials),

@@ -134,13 +134,13 @@ const PARAMETER = new RegExp(
   'y',
 );
 
-/** The bare form has no spaces, because Node joins repeated lines with a comma and a space. */
-const BARE = /^[!-~]+$/;
+/** Spaces around it are removed before. */
+const BARE = /^[ -~]+$/;
 
 /**
  * The key in a header value: the content of a structured-field string (`"abc"`, RFC 9651, section
  * 4.2) or the bare form (`abc`), which is the same key. The bare form is the whole value: visible
- * ASCII without spaces. Parameters after the string are checked and ignored.
+ * ASCII, with spaces inside. Parameters after the string are checked and ignored.
  *
  * @param source its name in the error
  * @throws {@link InvalidKeyError} if the value is anything else. No part of it is ever used
@@ -196,6 +196,6 @@ function isUtf8(displayString: string | undefined): boolean {
 
 function malformed(source: string): InvalidKeyError {
   return new InvalidKeyError(
-    `The idempotency key from ${source} is neither a structured-field string nor visible ASCII.`,
+    `The idempotency key from ${source} is no key: send visible ASCII with spaces inside (abc), or a structured-field string ("abc").`,
   );
 }

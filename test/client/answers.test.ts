@@ -120,6 +120,14 @@ describe('what the client makes of an answer', () => {
     expect(storage.values.size).toBe(0);
   });
 
+  it.each(['clé', 'k'.repeat(256), ''])('does not send "%s" as a key', async (key) => {
+    gateway.tell();
+    const headers = { 'Idempotency-Key': key };
+    const sent = client()(gateway.url, { method: 'POST', headers });
+    await expect(sent).rejects.toThrow(/1 to 255 characters of visible ASCII/);
+    expect(gateway.keys).toEqual([]);
+  });
+
   it('waits for a storage that answers later', async () => {
     const slow = {
       getItem: async (name: string) => storage.getItem(name),

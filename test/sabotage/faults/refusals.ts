@@ -100,4 +100,20 @@ export const REFUSAL_FAULTS: readonly Fault[] = [
     put: "await subtle!.digest('SHA-256', content)",
     tests: [ANSWERS],
   },
+  {
+    name: 'a bare key with spaces inside is refused',
+    breaks: ['T88', 'design 2'],
+    file: 'src/keys/header-source.ts',
+    find: 'const BARE = /^[ -~]+$/;',
+    put: 'const BARE = /^[!-~]+$/;',
+    tests: ['test/keys/structured-field.test.ts'],
+  },
+  {
+    name: 'an option that is called otherwise elsewhere is only told to go',
+    breaks: ['T88'],
+    file: 'src/options/moved-options.ts',
+    find: 'return REMEDIES.get(option) ?? otherwise;',
+    put: 'return otherwise;',
+    tests: ['test/keys/moved-options.test.ts'],
+  },
 ];

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
-import { isObservable, Observable, ReplaySubject, type Subscription } from 'rxjs';
+import { isObservable, Observable, ReplaySubject, type Subscriber, type Subscription } from 'rxjs';
 import { isPending } from '../engine/awaitable.js';
 import type { Claim } from '../engine/claim.js';
 import { IdempotencyException } from './idempotency.exception.js';
@@ -28,6 +28,9 @@ class HandlerWork {
   failure: { readonly error: unknown } | undefined;
   private outcome: { readonly returned: unknown } | undefined;
   private readonly whenEnded: (() => void)[] = [];
+
+  /** Lets go of an observable that nobody listens to. */
+  stop = (): void => undefined;
 
   constructor(private readonly claim: Claim | undefined) {}
 
@@ -95,9 +98,10 @@ class HandlerWork {
    * client that disconnects, would end the subscription but not the work behind it.
    */
   private observed(source: Observable<unknown>): Observable<unknown> {
-    const relay = new ReplaySubject<unknown>();
     this.isObserved = true;
-    source.subscribe({
+    if (this.claim === undefined) return this.passedOn(source);
+    const relay = new ReplaySubject<unknown>();
+    const following = source.subscribe({
       next: (value) => {
         this.hasEmitted = true;
         relay.next(value);
@@ -111,7 +115,21 @@ class HandlerWork {
         relay.complete();
       },
     });
+    this.stop = () => {
+      if (!relay.observed) following.unsubscribe();
+    };
     return relay.asObservable();
+  }
+
+  /** Without a claim no end is waited for: whoever stops listening ends the subscription. */
+  private passedOn(source: Observable<unknown>): Observable<unknown> {
+    const begin = AsyncResource.bind((subscriber: Subscriber<unknown>) =>
+      source.subscribe(subscriber),
+    );
+    return new Observable((subscriber) => {
+      subscriber.add(() => this.end());
+      return begin(subscriber);
+    });
   }
 
   private end(failure?: HandlerWork['failure']): void {
@@ -253,6 +271,14 @@ export class HandlerRun {
       const begin = (): Subscription => handlerRuns.run(this, () => on().subscribe(listener));
       return claim === undefined ? begin() : claim.run(begin);
     });
+  }
+
+  /**
+   * The operation is over. An observable that goes on although nobody listens to it is let go, because
+   * it may never end.
+   */
+  over(): void {
+    this.work.stop();
   }
 
   /** Calls back when the handler has ended, and again each time that it is repeated. */

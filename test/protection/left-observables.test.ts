@@ -9,7 +9,7 @@ import {
 } from '@nestjs/common';
 import { Idempotent, IdempotencyService } from 'nestjs-idempotency';
 import { Gate } from 'nestjs-idempotency/testing';
-import { defer, delay, type Observable, retry } from 'rxjs';
+import { BehaviorSubject, defer, delay, type Observable, retry, take } from 'rxjs';
 import {
   boot,
   eventually,
@@ -58,6 +58,13 @@ const HESITATES: NestInterceptor = {
   intercept: (_context, next) => next.handle().pipe(delay(50)),
 };
 
+const TAKES_ONE: NestInterceptor = {
+  intercept: (_context, next) => next.handle().pipe(take(1)),
+};
+
+/** Never ends. */
+let prices: BehaviorSubject<object>;
+
 @Controller()
 class PaymentsController {
   @Post('observed')
@@ -78,6 +85,14 @@ class PaymentsController {
   @UseInterceptors(RETRY)
   refusedBefore(@Body(moody) _body: unknown): Observable<object> {
     return pay();
+  }
+
+  @Post('endless')
+  @Idempotent({ required: false })
+  @UseInterceptors(TAKES_ONE)
+  endless(): Observable<object> {
+    runs += 1;
+    return prices;
   }
 
   @Post('hesitating')
@@ -136,6 +151,24 @@ describe.each(PLATFORMS)('on %s', (platform) => {
       const again = await app.send(path, { key: 'left' });
       expectProblem(again, 409, 'IDEMPOTENCY_REPLY_NOT_KEPT');
       expect(runs).toBe(1);
+      await app.close();
+    },
+  );
+
+  it.each([
+    ['with a key', 'k'],
+    ['without one', undefined],
+  ])(
+    'an observable that never ends is let go once its first value is the reply: %s',
+    async (_, key) => {
+      prices = new BehaviorSubject<object>({ price: 1 });
+      const app = await boot(platform, { controllers: [PaymentsController] });
+      expect((await app.send('/endless', { key })).json()).toEqual({ price: 1 });
+      expect(prices.observed).toBe(false);
+      prices.next({ price: 2 });
+      const price = key === undefined ? 2 : 1;
+      expect((await app.send('/endless', { key })).json()).toEqual({ price });
+      expect(prices.observed).toBe(false);
       await app.close();
     },
   );

@@ -345,6 +345,7 @@ export class HttpOperation implements Entered, RecorderOwner {
   }
 
   private verdict(settlement: Settlement): Verdict {
+    this.run.over();
     switch (settlement.outcome) {
       case 'stored':
       case 'deferred':

@@ -202,4 +202,20 @@ export const PROTECTION_FAULTS: readonly Fault[] = [
     put: 'if (value !== undefined) return value;',
     tests: [['test/service/service.test.ts', 'an observable']],
   },
+  {
+    name: 'http: an observable that never ends is followed after its operation is over',
+    breaks: ['T97'],
+    file: HTTP_OPERATION,
+    find: '    this.run.over();\n',
+    put: '',
+    tests: [['test/protection/left-observables.test.ts', 'on express .*with a key']],
+  },
+  {
+    name: 'an observable is followed for an operation that there is not',
+    breaks: ['T97'],
+    file: HANDLER_RUN,
+    find: 'if (this.claim === undefined) return this.passedOn(source);',
+    put: '',
+    tests: [['test/protection/left-observables.test.ts', 'on express .*without one']],
+  },
 ];

@@ -54,7 +54,6 @@ export interface RunOptions
       | 'onDuplicate'
       | 'onError'
       | 'onAbandoned'
-      | 'recover'
       | 'onStoreFailure'
       | 'transaction'
     > {
@@ -115,7 +114,8 @@ export class IdempotencyService {
     options: RunOptions,
     fn: (operation: IdempotentOperation) => T | PromiseLike<T>,
   ): Promise<T> {
-    const { scope, content, onError, recover } = options;
+    const { scope, content, onError, onAbandoned } = options;
+    const { defaults } = this.options;
     const identity = this.identify(options);
     const { policy, transaction } = this.resolver.resolveRun(options);
     const call: DirectCall = {
@@ -126,8 +126,8 @@ export class IdempotencyService {
       fingerprint: content === undefined ? '' : contentFingerprint(content),
       policy,
       transaction,
-      onError: onError ?? this.options.defaults?.onError,
-      recover: recover ?? this.options.defaults?.recover,
+      onError: onError ?? defaults?.onError,
+      onAbandoned: onAbandoned ?? defaults?.onAbandoned,
     };
     return this.operations.run(call, fn);
   }

@@ -3,7 +3,7 @@ import { wrongOption } from '../engine/configuration-error.js';
 import { parseDuration } from '../engine/duration.js';
 import { type IdempotencyErrorCode, REFUSALS } from '../engine/refusals.js';
 import { recoveredReply } from '../operation/recovery.js';
-import { DEFAULTS } from '../options/idempotency.options.js';
+import { DEFAULTS, type IdempotentOptions } from '../options/idempotency.options.js';
 import type { IdempotentCall } from '../keys/call.js';
 import { header, keySource, messageId } from '../keys/key-sources.js';
 import { IdempotencyStrategy } from '../strategies/strategy-registry.js';
@@ -98,8 +98,10 @@ export class QueueStrategy implements IdempotencyStrategyContract {
   }
 
   private processing(queue: string, { options }: StrategyContext): StrategyPlan {
-    if (options.scope !== undefined)
-      throw wrongOption('scope', options.scope, 'nothing on a processor', 'Remove the option.');
+    const { key, scope, delay, location } = options as IdempotentOptions & QueueStrategyOptions;
+    for (const [option, given] of Object.entries({ key, scope, delay, location }))
+      if (given !== undefined)
+        throw wrongOption(option, given, 'nothing on a processor', 'Remove the option.');
     const retryAfterMs = parseDuration('retryAfter', options.retryAfter ?? DEFAULTS.retryAfter, {
       zero: true,
     });

@@ -1,7 +1,6 @@
 import { HttpException } from '@nestjs/common';
-import { type Awaitable, isPending } from '../engine/awaitable.js';
-import type { ErrorDecision } from '../options/idempotency.options.js';
-import type { ProtectedHandler } from '../handlers/protected-handler.js';
+import { type Awaitable, chain, isPending } from '../engine/awaitable.js';
+import type { ErrorDecision, IdempotentOptions } from '../options/idempotency.options.js';
 
 /** Conditions that may pass: timeout, conflict, locked, too early, too many requests. */
 const PASSING_CONDITIONS: ReadonlySet<number> = new Set([408, 409, 423, 425, 429]);
@@ -16,19 +15,46 @@ export function statusOf(error: unknown): number {
   return error instanceof HttpException ? error.getStatus() : 500;
 }
 
+/** What a transport does with failures, unless the application or the strategy decides. */
+export interface FailureForm {
+  statusOf(error: unknown): number;
+  byDefault(error: unknown, status: number): ErrorDecision;
+}
+
+/** For every transport that has none of its own. */
+export const FAILURES: FailureForm = {
+  statusOf,
+  byDefault: (error, status) =>
+    error instanceof HttpException && isDeterministic(status) ? 'store' : 'release',
+};
+
+type OnError = IdempotentOptions['onError'];
+
 /**
- * Decides what happens to an operation that failed after its handler began. If `onError` itself
+ * Decides what happens to an operation that failed after its handler began. If a function itself
  * fails, or returns anything else, nothing is decided and the operation is held.
+ *
+ * @param said what the application and the strategy say, the last word first. Each function is told
+ *   what happens without it
  */
 export function decideOnFailure(
-  { onError }: Pick<ProtectedHandler, 'onError'>,
+  said: readonly OnError[],
   error: unknown,
   status: number,
+  byDefault: ErrorDecision,
 ): Awaitable<ErrorDecision> {
-  if (onError === undefined)
-    return error instanceof HttpException && isDeterministic(status) ? 'store' : 'release';
+  const at = said.findIndex((onError) => onError !== undefined);
+  if (at === -1) return byDefault;
+  const onError = said[at]!;
+  if (typeof onError !== 'function') return onError;
+  return chain(decideOnFailure(said.slice(at + 1), error, status, byDefault), (otherwise) =>
+    asked(() => onError(error, status, otherwise)),
+  );
+}
+
+function asked(ask: () => Awaitable<ErrorDecision>): Awaitable<ErrorDecision> {
   try {
-    const decision = onError(error, status);
+    const decision = ask();
     return isPending(decision)
       ? Promise.resolve(decision).then(known, () => 'hold' as const)
       : known(decision);

@@ -227,7 +227,7 @@ export class Operations<Call extends TransportCall> {
     key: string,
     fingerprint: string,
   ): OperationRequest {
-    const { policy, transaction, recover } = layer;
+    const { policy, transaction, options } = layer;
     const { passage, isLeft = passage && (() => passage.isLeft) } = call;
     const scope = layer.scope ?? call.scope + layer.scopeSuffix;
     const principal = layer.perPrincipal ? call.principal : undefined;
@@ -238,11 +238,9 @@ export class Operations<Call extends TransportCall> {
       fingerprint,
       policy,
       transaction,
-      recover:
-        recover &&
-        recovery(recover, { key, scope, principal }, id, (reply) =>
-          this.form.encodeRecovered(reply),
-        ),
+      recover: recovery(options.onAbandoned, { key, scope, principal }, id, (reply) =>
+        this.form.encodeRecovered(reply),
+      ),
       isWanted: call.isWanted ?? (isLeft && (() => !isLeft())),
       isLeft,
     };

@@ -7,7 +7,7 @@ import type { IdempotentOptions } from '../options/idempotency.options.js';
 import { encodeHttpReply, encodeValueReply } from '../replies/codec.js';
 import type { HeaderField } from '../replies/reply.js';
 import { deriveKey, savedId, savedValue } from '../operation/current-operation.js';
-import type { RecoveredReply } from '../operation/recovery.js';
+import { isRecoveredReply, type RecoveredReply } from '../operation/recovery.js';
 
 interface KnownIdentity {
   readonly key: string;
@@ -15,18 +15,22 @@ interface KnownIdentity {
   readonly principal: string | undefined;
 }
 
-/** Turns the application's `recover` into the function that the engine calls. */
+/**
+ * Turns an `onAbandoned` function into the function that the engine calls. An answer that is none of
+ * the possible ones holds the operation.
+ */
 export function recovery(
-  recover: NonNullable<IdempotentOptions['recover']>,
+  onAbandoned: IdempotentOptions['onAbandoned'],
   identity: KnownIdentity,
   id: string,
   encode: (reply: RecoveredReply) => Uint8Array,
 ): OperationRequest['recover'] {
+  if (typeof onAbandoned !== 'function') return undefined;
   return async ({
     attempt,
     steps,
   }: AbandonedOperation): Promise<AbandonedDecision | Uint8Array> => {
-    const decision = await recover({
+    const decision = await onAbandoned({
       ...identity,
       attempt,
       deriveKey: (name) => deriveKey(id, name),
@@ -36,7 +40,8 @@ export function recovery(
         return saved === undefined ? undefined : savedValue(saved);
       },
     });
-    return typeof decision === 'string' ? decision : encode(decision);
+    if (isRecoveredReply(decision)) return encode(decision);
+    return decision === 'rerun' ? 'rerun' : 'hold';
   };
 }
 

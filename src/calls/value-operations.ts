@@ -24,7 +24,7 @@ import {
 } from '../replies/codec.js';
 import type { Reply } from '../replies/reply.js';
 import { Callers } from './callers.js';
-import { decideOnFailure, statusOf } from './failure.js';
+import { decideOnFailure, type FailureForm, FAILURES } from './failure.js';
 import { type Endings, exceptionOf } from './operations.js';
 import type { Passage } from './passage.js';
 import { encodeRecoveredValue, recovery } from './recovery-call.js';
@@ -55,6 +55,8 @@ export interface ValueCall extends OperationIdentity {
   readonly policy: OperationPolicy;
   readonly onError: IdempotentOptions['onError'];
   readonly endings?: Endings;
+  /** What happens to failures; absent if nothing is special about them. */
+  readonly failures?: FailureForm;
   /** The handler that the work leads to. If the work does not reach it, no record remains. */
   readonly method?: unknown;
   readonly values?: ValueForm;
@@ -69,7 +71,7 @@ export interface DirectCall extends ValueCall {
   readonly key: string;
   readonly fingerprint: string;
   readonly transaction: OperationRequest['transaction'];
-  readonly recover: IdempotentOptions['recover'];
+  readonly onAbandoned: IdempotentOptions['onAbandoned'];
 }
 
 type Work<T> = (operation: IdempotentOperation) => T | PromiseLike<T>;
@@ -98,8 +100,8 @@ export class ValueOperations {
 
   /** @throws {@link IdempotencyException} for every refusal, and what `fn` throws */
   async run<T>(call: DirectCall, fn: Work<T>): Promise<T> {
-    const { id, scope, fingerprint, policy, transaction } = call;
-    const recover = call.recover && recovery(call.recover, call, id, encodeRecoveredValue);
+    const { id, scope, fingerprint, policy, transaction, onAbandoned } = call;
+    const recover = recovery(onAbandoned, call, id, encodeRecoveredValue);
     const caller = policy.keepsReply ? this.callers.known(call.principal) : undefined;
     const request = { id, scope, fingerprint, policy, transaction, recover, caller };
     return this.goOn(await this.engine.begin(request), call, fn);
@@ -218,9 +220,11 @@ export class ValueOperations {
     error: unknown,
     mayRunAgain: boolean,
   ): Promise<void> {
-    const status = statusOf(error);
-    const onError = call.onError ?? call.endings?.onError;
-    switch (await decideOnFailure({ onError }, error, status)) {
+    const { failures = FAILURES } = call;
+    const status = failures.statusOf(error);
+    const byDefault = failures.byDefault(error, status);
+    const said = [call.onError, call.endings?.onError];
+    switch (await decideOnFailure(said, error, status, byDefault)) {
       case 'store':
         await claim.fail(this.encodedError(error, call));
         return;

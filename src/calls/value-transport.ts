@@ -5,9 +5,9 @@ import type { IdempotencyEngine } from '../engine/engine.js';
 import type { ProtectedHandler } from '../handlers/protected-handler.js';
 import type { CallKind } from '../keys/call.js';
 import { isIdempotencyError } from '../operation/idempotency.exception.js';
-import type { IdempotentOptions } from '../options/idempotency.options.js';
 import { type Begun, Operations, type TransportCall } from './operations.js';
 import { encodeRecoveredValue } from './recovery-call.js';
+import type { FailureForm } from './failure.js';
 import { Passage } from './passage.js';
 import type { Transport } from './transport.js';
 import type { ErrorForm, ValueForm, ValueOperations } from './value-operations.js';
@@ -22,6 +22,8 @@ export abstract class ValueTransport<Call extends TransportCall> {
   protected readonly values?: ValueForm;
   /** How errors are kept and what refusals look like; absent if both stay as they are thrown. */
   protected readonly errors?: ErrorForm<Call>;
+  /** What happens to failures; absent if nothing is special about them. */
+  protected readonly failures?: FailureForm;
   private readonly operations: Operations<Call>;
 
   constructor(
@@ -38,11 +40,6 @@ export abstract class ValueTransport<Call extends TransportCall> {
 
   /** True if the current code is already part of the operation with this record. */
   joins?(id: string): boolean;
-
-  /** What happens to operations that fail: the application decides, or else the transport. */
-  protected decision(onError: IdempotentOptions['onError']): IdempotentOptions['onError'] {
-    return onError;
-  }
 
   /**
    * Claims, then runs the work, replays or refuses.
@@ -66,11 +63,12 @@ export abstract class ValueTransport<Call extends TransportCall> {
       scope,
       principal,
       policy: handler.policy,
-      onError: this.decision(handler.onError ?? begun?.onError),
+      onError: handler.onError,
       endings: begun,
       method: handler.method,
       values: this.values,
       errors: this.errors,
+      failures: this.failures,
       passage: call.passage,
     };
     if (begun === undefined) return this.valueOperations.runUnprotected(running, work);

@@ -92,7 +92,12 @@ export type {
   WorkTransaction,
   WorkTransactions,
 } from '../engine/resource.js';
-export type { RowId, State } from '../options/strategy-options.js';
+export {
+  REFUSED_OPTIONS,
+  type RowId,
+  type State,
+  type Without,
+} from '../options/strategy-options.js';
 
 // Strategies.
 export type { AbandonedDecision } from '../engine/operation.js';

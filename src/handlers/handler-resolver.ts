@@ -148,6 +148,13 @@ export class HandlerResolver {
     checkOptions(options, strategy.options);
     for (const option of strategy.withoutOptions ?? [])
       if (own[option] !== undefined) throw meaningless(option, own[option], strategyName);
+    if (own.acknowledge === true && kind !== 'rpc')
+      throw wrongOption(
+        'acknowledge',
+        true,
+        'false: only the handler of a message has something to acknowledge',
+        'Remove the option.',
+      );
     return {
       strategy: strategyName,
       options,
@@ -214,7 +221,6 @@ export class HandlerResolver {
       policy: plan.keepsReply ? policy : { ...policy, keepsReply: false, ttlMs: policy.leaseMs },
       transaction,
       fingerprint: key.coversContent ? matchesAll : fingerprint,
-      recover: options.recover,
       refusals: plan.refusals ?? {},
       begin: plan.begin?.bind(plan),
       options,

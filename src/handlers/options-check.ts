@@ -8,8 +8,13 @@ import { remedyFor, remedyForScope } from '../options/moved-options.js';
 
 const CHOICES = {
   onDuplicate: ['replay', 'reject'],
-  onAbandoned: ['rerun', 'hold'],
   onStoreFailure: ['reject', 'proceed'],
+} as const satisfies { [Option in keyof IdempotentOptions]?: readonly IdempotentOptions[Option][] };
+
+/** Options that take one of these words, or a function that answers with one. */
+const DECISIONS = {
+  onError: ['release', 'store', 'hold'],
+  onAbandoned: ['rerun', 'hold'],
 } as const satisfies { [Option in keyof IdempotentOptions]?: readonly IdempotentOptions[Option][] };
 
 const KNOWN_OPTIONS = [
@@ -17,7 +22,6 @@ const KNOWN_OPTIONS = [
   'key',
   'fingerprint',
   'onError',
-  'recover',
   'scope',
   'principal',
 ];
@@ -51,9 +55,19 @@ export function checkOptions(
     if (choice !== undefined && !(choices as readonly unknown[]).includes(choice))
       throw wrongOption(option, choice, choices.map((one) => `'${one}'`).join(' or '));
   }
-  for (const option of ['onError', 'recover', 'principal'])
-    if (given[option] !== undefined && typeof given[option] !== 'function')
-      throw wrongOption(option, given[option], 'a function');
+  for (const [option, words] of Object.entries(DECISIONS)) {
+    const decision = given[option];
+    if (decision !== undefined && typeof decision !== 'function')
+      if (!(words as readonly unknown[]).includes(decision))
+        throw wrongOption(
+          option,
+          decision,
+          `${words.map((one) => `'${one}'`).join(', ')} or a function`,
+        );
+  }
+  const { principal } = given;
+  if (principal !== undefined && typeof principal !== 'function')
+    throw wrongOption('principal', principal, 'a function');
   for (const option of ['required', 'acknowledge'])
     if (given[option] !== undefined && typeof given[option] !== 'boolean')
       throw wrongOption(option, given[option], 'true or false');
@@ -82,7 +96,6 @@ export const RUN_OPTIONS = [
   'onStoreFailure',
   'transaction',
   'onError',
-  'recover',
 ] as const satisfies readonly (keyof IdempotentOptions)[];
 
 export type RunOption = (typeof RUN_OPTIONS)[number];
@@ -183,7 +196,11 @@ export function policyOf(options: IdempotentOptions, strategy: string): Operatio
       zero: true,
     }),
     onDuplicate: options.onDuplicate ?? DEFAULTS.onDuplicate,
-    onAbandoned: options.onAbandoned ?? DEFAULTS.onAbandoned,
+    // A function decides itself; where it is not asked, nothing runs.
+    onAbandoned:
+      typeof options.onAbandoned === 'function'
+        ? 'hold'
+        : (options.onAbandoned ?? DEFAULTS.onAbandoned),
     onStoreFailure: options.onStoreFailure ?? DEFAULTS.onStoreFailure,
     keepsReply: true,
   };

@@ -2,7 +2,7 @@ import type { Awaitable } from '../engine/awaitable.js';
 import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
 import type { CallKind, IdempotentCall } from '../keys/call.js';
 import type { ResolvedKey } from '../keys/key-sources.js';
-import type { ErrorDecision, IdempotentOptions } from '../options/idempotency.options.js';
+import type { IdempotentOptions } from '../options/idempotency.options.js';
 import type { StrategyPlan } from '../strategies/strategy.js';
 import type { Endpoint, MessageEndpoint, ScopeOfRequest } from './endpoint.js';
 
@@ -20,7 +20,6 @@ export interface ProtectedLayer {
   /** Record and work are one transaction. */
   readonly transaction: OperationRequest['transaction'];
   readonly fingerprint: (call: IdempotentCall) => Awaitable<string>;
-  readonly recover: IdempotentOptions['recover'];
   readonly refusals: NonNullable<StrategyPlan['refusals']>;
   /** Called by the engine for every call; see {@link StrategyPlan.begin}. */
   readonly begin: StrategyPlan['begin'];
@@ -64,5 +63,6 @@ export interface ProtectedHandler {
   readonly content: Endpoint['content'];
   /** See {@link IdempotentOptions.acknowledge}. */
   readonly acknowledges: boolean;
-  readonly onError: ((error: unknown, status: number) => Awaitable<ErrorDecision>) | undefined;
+  /** See {@link IdempotentOptions.onError}. */
+  readonly onError: IdempotentOptions['onError'];
 }

@@ -25,8 +25,12 @@ export interface RecoveredReply {
   readonly headers: readonly HeaderField[];
 }
 
+export function isRecoveredReply(value: unknown): value is RecoveredReply {
+  return typeof value === 'object' && value !== null && BRAND in value;
+}
+
 /**
- * For `recover` and `settle()`: records this as the operation's reply. Over HTTP, strings and bytes
+ * For `onAbandoned` and `settle()`: records this as the operation's reply. Over HTTP, strings and bytes
  * are sent as they are, and everything else as JSON. Elsewhere the caller gets the value.
  *
  * @param options `status` is 200 by default; there are no `headers` by default

@@ -12,24 +12,27 @@ import type { PrincipalFunction } from '../keys/principal.js';
 import type { TokenOptions } from './token-options.js';
 import type {
   QueueStrategyOptions,
+  REFUSED_OPTIONS,
   StateOptions,
   TokenStrategyOptions,
   VersionOptions,
+  Without,
 } from './strategy-options.js';
 
 /** What becomes of an operation that failed. */
 export type ErrorDecision = 'release' | 'store' | 'hold';
 
 /**
- * Strategies by name, each with the options that it has beside the common ones. An application
- * adds its own by interface augmentation.
+ * Strategies by name, each with the options that it has beside the common ones, and those of the
+ * common ones that it does not take ({@link Without}). An application adds its own by interface
+ * augmentation.
  */
 export interface IdempotencyStrategies {
   'unique-key': true;
-  token: TokenStrategyOptions;
-  version: VersionOptions;
-  state: StateOptions;
-  lock: true;
+  token: TokenStrategyOptions & Without<(typeof REFUSED_OPTIONS.token)[number]>;
+  version: VersionOptions & Without<(typeof REFUSED_OPTIONS.version)[number]>;
+  state: StateOptions & Without<(typeof REFUSED_OPTIONS.state)[number]>;
+  lock: Without<(typeof REFUSED_OPTIONS.lock)[number]>;
   queue: QueueStrategyOptions;
 }
 
@@ -98,24 +101,22 @@ export interface IdempotentOptions {
   fingerprint?: false | ((call: IdempotentCall) => Awaitable<unknown>);
   /**
    * What becomes of an operation that failed after its handler began: `release` lets a retry
-   * run, `store` replays the failure, `hold` stops until someone settles it. `error` is
-   * `undefined` when the handler answered with an error status by itself. When a handler that has
-   * succeeded fails only to be answered, `release` means that its reply is not kept: it never runs again.
+   * run, `store` replays the failure, `hold` stops until someone settles it. A function decides per
+   * failure; `byDefault` is what becomes of it without this option. `error` is `undefined` when the
+   * handler answered with an error status by itself. When a handler that has succeeded fails only to be answered, `release` means that its reply is not kept: it never runs again.
    * @default a 4xx `HttpException` is stored, except 408, 409, 423, 425 and 429; all else is released
    */
-  onError?: (error: unknown, status: number) => Awaitable<ErrorDecision>;
+  onError?:
+    | ErrorDecision
+    | ((error: unknown, status: number, byDefault: ErrorDecision) => Awaitable<ErrorDecision>);
   /**
-   * What a lease that ran out means: run again as the next attempt, or hold until someone
-   * settles it.
+   * What a lease that ran out means: run again as the next attempt, or hold until someone settles
+   * it. A function is asked before the operation runs again; it may also answer with the reply to
+   * record ({@link recoveredReply}). While it throws, nothing runs, and a later call asks again.
    * @default 'rerun'
    */
-  onAbandoned?: AbandonedDecision;
-  /**
-   * Asked before an abandoned operation runs again: `'rerun'`, `'hold'`, or the reply to record
-   * ({@link recoveredReply}).
-   * @default none: `onAbandoned` decides
-   */
-  recover?: (call: AbandonedCall) => Awaitable<AbandonedDecision | RecoveredReply>;
+  onAbandoned?:
+    AbandonedDecision | ((call: AbandonedCall) => Awaitable<AbandonedDecision | RecoveredReply>);
   /**
    * Namespace of the keys. Two handlers share their records when they are given the same one.
    * @default `METHOD /route/template`

@@ -5,6 +5,17 @@ import type { KeyFunction, KeySource } from '../keys/key-source.js';
 /** Where the key of a row comes from; a list for a key of several columns, in their order. */
 export type RowId = KeySource | KeyFunction | readonly (KeySource | KeyFunction)[];
 
+/** Common options that a strategy does not take, by its name. */
+export const REFUSED_OPTIONS = {
+  token: ['key', 'scope'],
+  version: ['key', 'fingerprint'],
+  state: ['key', 'fingerprint'],
+  lock: ['ttl', 'onDuplicate', 'fingerprint', 'onError', 'onAbandoned', 'transaction'],
+} as const;
+
+/** Refuses common options by their names: `'my-strategy': MyOptions & Without<'ttl'>`. */
+export type Without<Names extends string> = { readonly [Name in Names]?: never };
+
 /** Options of `strategy: 'token'`. */
 export interface TokenStrategyOptions {
   /**

@@ -1,4 +1,5 @@
 import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
+import { REFUSED_OPTIONS } from '../options/strategy-options.js';
 import { IdempotencyStrategy } from './strategy-registry.js';
 import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';
 
@@ -9,15 +10,7 @@ import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from 
  */
 @IdempotencyStrategy('lock')
 export class LockStrategy implements IdempotencyStrategyContract {
-  readonly withoutOptions = [
-    'ttl',
-    'onDuplicate',
-    'fingerprint',
-    'onError',
-    'onAbandoned',
-    'recover',
-    'transaction',
-  ] as const;
+  readonly withoutOptions = REFUSED_OPTIONS.lock;
 
   plan({ options }: StrategyContext): StrategyPlan {
     if (options.key === undefined) throw noKey();

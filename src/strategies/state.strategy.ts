@@ -4,7 +4,12 @@ import type { KeySource } from '../keys/key-source.js';
 import { keySource } from '../keys/key-sources.js';
 import { IdempotencyStrategy } from './strategy-registry.js';
 import { ResourceRegistry } from './resource-registry.js';
-import type { State, StateOptions, Transitions } from '../options/strategy-options.js';
+import {
+  REFUSED_OPTIONS,
+  type State,
+  type StateOptions,
+  type Transitions,
+} from '../options/strategy-options.js';
 import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from './strategy.js';
 
 /**
@@ -14,7 +19,7 @@ import type { IdempotencyStrategyContract, StrategyContext, StrategyPlan } from 
 @IdempotencyStrategy('state')
 export class StateStrategy implements IdempotencyStrategyContract {
   readonly options = ['entity', 'id', 'column', 'to', 'from'] as const;
-  readonly withoutOptions = ['key', 'fingerprint'] as const;
+  readonly withoutOptions = REFUSED_OPTIONS.state;
 
   constructor(private readonly resources: ResourceRegistry) {}
 

@@ -8,7 +8,7 @@ import { TokenCarrier, tokenExpiry } from '../tokens/sealed-token.js';
 import { isPurpose } from '../tokens/token-options-check.js';
 import { tokenScope, TokenService } from '../tokens/token.service.js';
 import { IdempotencyStrategy } from './strategy-registry.js';
-import type { TokenStrategyOptions } from '../options/strategy-options.js';
+import { REFUSED_OPTIONS, type TokenStrategyOptions } from '../options/strategy-options.js';
 import type {
   IdempotencyStrategyContract,
   StrategyCall,
@@ -36,7 +36,7 @@ const EXPIRED: Precondition = { check: () => ({ code: refuseUnknown }) };
 @IdempotencyStrategy('token')
 export class TokenStrategy implements IdempotencyStrategyContract {
   readonly options = ['purpose'] as const;
-  readonly withoutOptions = ['key', 'scope'] as const;
+  readonly withoutOptions = REFUSED_OPTIONS.token;
   private readonly carrier: TokenCarrier;
 
   constructor(

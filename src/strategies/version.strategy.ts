@@ -6,7 +6,7 @@ import { InvalidKeyError, type KeySource } from '../keys/key-source.js';
 import { signature } from '../keys/signature.js';
 import { IdempotencyStrategy } from './strategy-registry.js';
 import { ResourceRegistry, type Row } from './resource-registry.js';
-import type { VersionOptions } from '../options/strategy-options.js';
+import { REFUSED_OPTIONS, type VersionOptions } from '../options/strategy-options.js';
 import type {
   IdempotencyStrategyContract,
   StrategyCall,
@@ -24,7 +24,7 @@ const INTEGER = /^-?\d+$/;
 @IdempotencyStrategy('version')
 export class VersionStrategy implements IdempotencyStrategyContract {
   readonly options = ['entity', 'id', 'version', 'mode', 'column'] as const;
-  readonly withoutOptions = ['key', 'fingerprint'] as const;
+  readonly withoutOptions = REFUSED_OPTIONS.version;
 
   constructor(private readonly resources: ResourceRegistry) {}
 

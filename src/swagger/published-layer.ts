@@ -24,7 +24,9 @@ export function publishedLayer(layer: ProtectedLayer): PublishedLayer {
       ...unmet,
       ...refusalsOfStore(layer),
     ],
-    replays: plan.keepsReply && (policy.onDuplicate === 'replay' || options.recover !== undefined),
+    replays:
+      plan.keepsReply &&
+      (policy.onDuplicate === 'replay' || typeof options.onAbandoned === 'function'),
     headers,
     reply,
   };

@@ -62,8 +62,8 @@ class Failing {
   }
 
   @Idempotent({
-    onError: (error, status) => {
-      seen.push(status);
+    onError: (_error, status, byDefault) => {
+      seen.push([status, byDefault]);
       return 'store';
     },
   })
@@ -102,12 +102,13 @@ describe('a mutation that fails', () => {
     const first = await asked('failForGood', kind);
     expect(await asked('failForGood', kind)).toEqual(first);
     expect(runs).toEqual([kind]);
-    expect(seen).toEqual([expect.any(Number)]);
+    const byDefault = RESULTS.includes(kind) ? 'store' : 'release';
+    expect(seen).toEqual([[expect.any(Number), byDefault]]);
   });
 
   it('tells onError the status that a GraphQLError has', async () => {
     await app.fail('mutation { failForGood(kind: "passing-status") }', { key: 'e-1' });
-    expect(seen).toEqual([429]);
+    expect(seen).toEqual([[429, 'release']]);
   });
 
   it('shows no more of a refusal than the application shows of errors', async () => {

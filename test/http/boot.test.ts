@@ -289,8 +289,9 @@ describe.each(PLATFORMS)('booting on %s', (platform) => {
       ['onDuplicate', { onDuplicate: 'ignore' }],
       ['onAbandoned', { onAbandoned: 'retry' }],
       ['onStoreFailure', { onStoreFailure: 'hope' }],
-      ['onError', { onError: 'release' }],
-      ['recover', { recover: 'rerun' }],
+      ['onError', { onError: 'retry' }],
+      ['onError', { onError: true }],
+      ['onAbandoned', { onAbandoned: true }],
       ['principal', { principal: 'user.id' }],
       ['fingerprint', { fingerprint: true }],
       ['required', { required: 'yes' }],
@@ -300,6 +301,8 @@ describe.each(PLATFORMS)('booting on %s', (platform) => {
       ['key', { key: [] }],
       ['strategy', { strategy: 'nonesuch' }],
       ['tll', { tll: '1h' }],
+      ['recover', { recover: () => 'rerun' }],
+      ['acknowledge', { acknowledge: true }],
     ];
 
     it.each(wrong)('stops the application: %s of %j', async (option, options) => {

@@ -64,9 +64,9 @@ let gate = new Gate();
 /** Kept by the handler of `/steps`. */
 let charges = 0;
 let attempts: number[] = [];
-let decision: (error: unknown, status: number) => ErrorDecision | Promise<ErrorDecision>;
-let decided: [error: unknown, status: number][] = [];
-let recover: () => ReturnType<typeof recoveredReply> | 'rerun' | 'hold';
+let decision: (byDefault: ErrorDecision) => ErrorDecision | Promise<ErrorDecision>;
+let decided: [error: unknown, status: number, byDefault: ErrorDecision][] = [];
+let onAbandoned: () => ReturnType<typeof recoveredReply> | 'rerun' | 'hold';
 
 class Amount {
   @IsInt()
@@ -216,7 +216,7 @@ class Failing {
   }
 
   @Idempotent({
-    onError: (error, status) => (decided.push([error, status]), decision(error, status)),
+    onError: (...failure) => (decided.push(failure), decision(failure[2])),
   })
   @Post('decided')
   decided(@Query('status') status?: string): unknown {
@@ -225,7 +225,7 @@ class Failing {
     throw new Error('money may have moved');
   }
 
-  @Idempotent({ onError: () => 'store' })
+  @Idempotent({ onError: 'store' })
   @Post('answers-decided')
   answersDecided(@Res() response: Response & FastifyReply): void {
     runs += 1;
@@ -366,7 +366,7 @@ class Failing {
     throw new Error('unclear');
   }
 
-  @Idempotent({ lease: '1s', recover: () => recover() })
+  @Idempotent({ lease: '1s', onAbandoned: () => onAbandoned() })
   @Post('recovered')
   async recovered(@Operation() operation: IdempotentOperation): Promise<unknown> {
     runs += 1;
@@ -524,7 +524,7 @@ describe.each(PLATFORMS)('failures on %s', (platform: Platform) => {
       expectReplay(first, await send('/decided', 'store'));
       expect(runs).toBe(1);
       expect(decided).toEqual([
-        [expect.objectContaining({ message: 'money may have moved' }), 500],
+        [expect.objectContaining({ message: 'money may have moved' }), 500, 'release'],
       ]);
     });
 
@@ -553,6 +553,18 @@ describe.each(PLATFORMS)('failures on %s', (platform: Platform) => {
         expect((await send('/decided?status=404', 'release')).status).toBe(404);
       expect(runs).toBe(2);
       expect(decided.map(([, status]) => status)).toEqual([404, 404]);
+    });
+
+    it.each<[status: number, byDefault: ErrorDecision, runs: number]>([
+      [404, 'store', 1],
+      [409, 'release', 2],
+      [503, 'release', 2],
+    ])('are told what becomes of a %i without it: %s', async (status, byDefault, times) => {
+      decision = (without) => without;
+      for (const _call of ['first', 'retry'])
+        expect((await send(`/decided?status=${status}`, `default-${status}`)).status).toBe(status);
+      expect(runs).toBe(times);
+      expect(decided.map(([, , without]) => without)).toEqual(Array(times).fill(byDefault));
     });
 
     it.each<[string, typeof decision]>([
@@ -766,14 +778,15 @@ describe.each(PLATFORMS)('abandoned operations on %s', (platform) => {
   }
 
   it('run again as the next attempt', async () => {
-    recover = () => 'rerun';
+    onAbandoned = () => 'rerun';
     await abandon();
     expect((await send()).json()).toEqual({ attempt: 2 });
     expect(runs).toBe(1);
   });
 
   it('are answered with the reply that was found out', async () => {
-    recover = () => recoveredReply({ found: 'out' }, { status: 202, headers: { 'X-Own': 'yes' } });
+    onAbandoned = () =>
+      recoveredReply({ found: 'out' }, { status: 202, headers: { 'X-Own': 'yes' } });
     await abandon();
     const first = await send();
     expect(first).toMatchObject({
@@ -781,26 +794,36 @@ describe.each(PLATFORMS)('abandoned operations on %s', (platform) => {
       text: '{"found":"out"}',
       headers: { 'x-own': 'yes' },
     });
-    recover = () => 'rerun';
+    onAbandoned = () => 'rerun';
     expect(await send()).toMatchObject({ status: 202, text: '{"found":"out"}' });
     expect(runs).toBe(0);
   });
 
   it('are held when nobody knows', async () => {
-    recover = () => 'hold';
+    onAbandoned = () => 'hold';
     await abandon();
     expectProblem(await send(), 409, 'IDEMPOTENCY_OUTCOME_UNKNOWN');
     expectProblem(await send(), 409, 'IDEMPOTENCY_OUTCOME_UNKNOWN');
     expect(runs).toBe(0);
   });
 
+  it.each(['retry', undefined, { value: 'found' }])(
+    'are held for %j, which is no answer',
+    async (answer) => {
+      onAbandoned = () => answer as 'hold';
+      await abandon();
+      expectProblem(await send(), 409, 'IDEMPOTENCY_OUTCOME_UNKNOWN');
+      expect(runs).toBe(0);
+    },
+  );
+
   it('are asked about again when the answer failed', async () => {
-    recover = () => {
+    onAbandoned = () => {
       throw new Error('the provider is down');
     };
     await abandon();
     expect((await send()).status).toBe(500);
-    recover = () => recoveredReply('found');
+    onAbandoned = () => recoveredReply('found');
     await clock.advance(1_000);
     const reply = await send();
     expect(reply).toMatchObject({ status: 200, text: 'found' });

@@ -33,9 +33,11 @@ interface Order {
 }
 
 let runs: string[];
+let decided: string[];
 let gate: Gate | undefined;
 beforeEach(() => {
   runs = [];
+  decided = [];
   gate = undefined;
 });
 
@@ -64,14 +66,17 @@ class Orders {
     return of(1, 2, 3);
   }
 
-  @Idempotent({ key: payload('id') })
+  @Idempotent({
+    key: payload('id'),
+    onError: (_error, _status, byDefault) => (decided.push(byDefault), byDefault),
+  })
   @MessagePattern('fail')
   fail(@Payload() order: Order): never {
     runs.push(`fail ${String(order.id)}`);
     throw runs.length === 1 ? new NotFoundException() : new RpcException('no money');
   }
 
-  @Idempotent({ key: payload('id'), onError: () => 'store' })
+  @Idempotent({ key: payload('id'), onError: 'store' })
   @MessagePattern('refuse')
   refuse(@Payload() order: Order): never {
     runs.push(`refuse ${String(order.id)}`);
@@ -164,6 +169,7 @@ describe.each(WAYS)('messages over TCP to an application that is %s', (way: Way)
     await expect(ask('fail', { id: 'A-5' })).rejects.toMatchObject({ status: 'error' });
     await expect(ask('fail', { id: 'A-5' })).rejects.toMatchObject({ message: 'no money' });
     expect(runs).toEqual(['fail A-5', 'fail A-5']);
+    expect(decided).toEqual(['release', 'release']);
   });
 
   it('replays an error that is the result as the same RpcException', async () => {

@@ -302,9 +302,14 @@ describe('an application with a queue that is not right', () => {
     expect(await errorOf(options)).toMatch(message);
   });
 
-  it('does not start: a scope on a processor', async () => {
+  it.each<[option: string, given: object]>([
+    ['scope', { scope: 'mine' }],
+    ['key', { key: arg(0, 'id') }],
+    ['delay', { delay: '5s' }],
+    ['location', { location: (id: string) => `/imports/${id}` }],
+  ])('does not start: %s on a processor', async (option, given) => {
     class Jobs {
-      @Idempotent({ strategy: 'queue', queue: 'imports', scope: 'mine' })
+      @Idempotent({ strategy: 'queue', queue: 'imports', ...given })
       process(): void {}
     }
     const error = await bootError('express', {
@@ -312,6 +317,6 @@ describe('an application with a queue that is not right', () => {
       providers: [Jobs],
       imports: [IdempotencyQueueModule],
     });
-    expect(error.message).toMatch(/scope of Jobs\.process/);
+    expect(error.message).toContain(`${option} of Jobs.process`);
   });
 });

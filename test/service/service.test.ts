@@ -287,7 +287,7 @@ describe('an error in run()', () => {
       throw new RangeError('declined');
     };
     await failureOf(invoice(fail, { onError: () => 'store' }));
-    const again = await failureOf(invoice(fail, { onError: () => 'release' }));
+    const again = await failureOf(invoice(fail, { onError: 'release' }));
     expect(again).toMatchObject({ name: 'RangeError', message: 'declined' });
     expect(runs).toBe(1);
 
@@ -704,7 +704,7 @@ describe('settle()', () => {
   });
 });
 
-describe('recover', () => {
+describe('onAbandoned', () => {
   /** A run whose owner falls silent. */
   const abandon = async (fn: (operation: IdempotentOperation) => Promise<unknown>) => {
     const gate = new Gate();
@@ -732,7 +732,7 @@ describe('recover', () => {
       await operation.step('charge', () => new Date(5));
     });
     const value = await invoice(() => 'never', {
-      recover: (call) => {
+      onAbandoned: (call) => {
         expect(call).toMatchObject({ scope: 'invoice', key: 'no-1', attempt: 2 });
         expect(call.deriveKey('stripe')).toBe(derived);
         expect(call.stepResult('charge')).toStrictEqual(new Date(5));
@@ -745,7 +745,7 @@ describe('recover', () => {
     expect(runs).toBe(1);
   });
 
-  it('holds an abandoned operation with onAbandoned', async () => {
+  it('holds an abandoned operation when it says so', async () => {
     const wakeUp = await abandon(async () => Promise.resolve());
     await expectRefused(
       invoice(() => 'never', { onAbandoned: 'hold' }),
@@ -839,7 +839,9 @@ describe('a wrong option of run()', () => {
     ['onDuplicate', { onDuplicate: 'ignore' }],
     ['onAbandoned', { onAbandoned: 'retry' }],
     ['onStoreFailure', { onStoreFailure: 'hope' }],
-    ['onError', { onError: 'release' }],
+    ['onError', { onError: 'retry' }],
+    ['onError', { onError: true }],
+    ['onAbandoned', { onAbandoned: true }],
     ['recover', { recover: 'rerun' }],
     ['tll', { tll: '1h' }],
     ['required', { required: false }],

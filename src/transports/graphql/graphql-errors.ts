@@ -3,8 +3,7 @@ import {
   type IdempotencyException,
   isIdempotencyError,
 } from '../../operation/idempotency.exception.js';
-import type { IdempotentOptions } from '../../options/idempotency.options.js';
-import { isDeterministic, statusOf } from '../../calls/failure.js';
+import { type FailureForm, isDeterministic, statusOf } from '../../calls/failure.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import type { ErrorForm } from '../../calls/value-operations.js';
 
@@ -53,18 +52,6 @@ export class GraphqlErrors implements ErrorForm, OnModuleInit {
     return Object.assign(exception, shownOf(exception));
   }
 
-  /**
-   * What becomes of an operation that failed: as for HTTP. A `GraphQLError` may have a status, where
-   * Apollo looks for one.
-   */
-  decision(onError: IdempotentOptions['onError']): NonNullable<IdempotentOptions['onError']> {
-    return (error) => {
-      const status = shownStatus(error) ?? statusOf(error);
-      if (onError !== undefined) return onError(error, status);
-      return isDeterministic(status) ? 'store' : 'release';
-    };
-  }
-
   keep(error: unknown): unknown {
     if (!(error instanceof Error)) return undefined;
     const shown = shownOf(error);
@@ -87,6 +74,15 @@ export class GraphqlErrors implements ErrorForm, OnModuleInit {
       : undefined;
   }
 }
+
+/**
+ * What becomes of an operation that failed: as for HTTP. A `GraphQLError` may have a status, where
+ * Apollo looks for one.
+ */
+export const GRAPHQL_FAILURES: FailureForm = {
+  statusOf: (error) => shownStatus(error) ?? statusOf(error),
+  byDefault: (_error, status) => (isDeterministic(status) ? 'store' : 'release'),
+};
 
 function shownOf(error: Error): Shown {
   if (!isIdempotencyError(error))

@@ -3,15 +3,15 @@ import { ValueInterceptor } from '../../calls/value-transport.js';
 import { ValueOperations } from '../../calls/value-operations.js';
 import { IdempotencyEngine } from '../../engine/engine.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
-import type { IdempotentOptions } from '../../options/idempotency.options.js';
 import { FieldCall } from './fields.js';
-import { GraphqlErrors } from './graphql-errors.js';
+import { GRAPHQL_FAILURES, GraphqlErrors } from './graphql-errors.js';
 import { ObjectTypes } from './object-types.js';
 
 /** Calls that come in as fields of a mutation. */
 @Injectable()
 export class GraphqlTransport extends ValueInterceptor<FieldCall> {
   readonly kind = 'graphql';
+  protected override readonly failures = GRAPHQL_FAILURES;
 
   constructor(
     engine: IdempotencyEngine,
@@ -25,9 +25,5 @@ export class GraphqlTransport extends ValueInterceptor<FieldCall> {
   protected override read(context: ExecutionContext, { scope }: ProtectedHandler): FieldCall {
     const [, args, graphqlContext] = context.getArgs<[unknown, unknown, unknown]>();
     return new FieldCall(scope, args, graphqlContext);
-  }
-
-  protected override decision(onError: IdempotentOptions['onError']): IdempotentOptions['onError'] {
-    return this.errors.decision(onError);
   }
 }

@@ -8,7 +8,7 @@ import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import { decodeReply, encodeHttpReply, NOT_KEPT } from '../../replies/codec.js';
 import type { Reply } from '../../replies/reply.js';
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
-import { decideOnFailure, isDeterministic, statusOf } from '../../calls/failure.js';
+import { decideOnFailure, FAILURES, isDeterministic, statusOf } from '../../calls/failure.js';
 import type { HandlerRun } from '../../operation/handler-run.js';
 import type { Endings } from '../../calls/operations.js';
 import type { ErrorDecision } from '../../options/idempotency.options.js';
@@ -320,8 +320,8 @@ export class HttpOperation implements Entered, RecorderOwner {
   }
 
   private decide(error: unknown, status: number): Awaitable<ErrorDecision> {
-    const onError = this.handler.onError ?? this.endings.onError;
-    return decideOnFailure({ onError }, error, status);
+    const said = [this.handler.onError, this.endings.onError];
+    return decideOnFailure(said, error, status, FAILURES.byDefault(error, status));
   }
 
   /** The reply that goes out is not the handler's, or there is none: its own end decides. */

@@ -6,6 +6,7 @@ import {
   Logger,
 } from '@nestjs/common';
 import { from, lastValueFrom, type Observable, toArray } from 'rxjs';
+import { type FailureForm, statusOf } from '../../calls/failure.js';
 import { type Outcome, ValueInterceptor } from '../../calls/value-transport.js';
 import { ValueOperations } from '../../calls/value-operations.js';
 import { IdempotencyEngine } from '../../engine/engine.js';
@@ -13,7 +14,6 @@ import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import { isIdempotencyError } from '../../operation/idempotency.exception.js';
-import type { IdempotentOptions } from '../../options/idempotency.options.js';
 import { EmittedValues } from '../../replies/reply.js';
 import { Deliveries, type Delivery, type Verdict } from './delivery.js';
 import { handlersOfMessage, MessageCall } from './messages.js';
@@ -39,7 +39,7 @@ const PERHAPS_LATER: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErro
 const WRONG_MESSAGE: ReadonlySet<number> = new Set([400, 422]);
 
 /** Whatever a handler of messages fails with, the redelivery is to run. */
-const RELEASE = (): 'release' => 'release';
+const RELEASED: FailureForm = { statusOf, byDefault: () => 'release' };
 
 /** An event that ends without a value would end the other handlers of it. */
 const THROUGH = [undefined];
@@ -48,6 +48,7 @@ const THROUGH = [undefined];
 @Injectable()
 export class RpcTransport extends ValueInterceptor<MessageCall> {
   readonly kind = 'rpc';
+  protected override readonly failures = RELEASED;
   private readonly deliveries: Deliveries;
 
   constructor(
@@ -65,10 +66,6 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
     const transport: unknown = rpc.getContext();
     const delivery = this.deliveryOf(transport, handler);
     return new MessageCall(handler.scope, rpc.getData(), transport, delivery);
-  }
-
-  protected override decision(onError: IdempotentOptions['onError']): IdempotentOptions['onError'] {
-    return onError ?? RELEASE;
   }
 
   protected override async collected(emitted: Observable<unknown>): Promise<unknown> {

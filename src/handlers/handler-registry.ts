@@ -8,7 +8,7 @@ import {
 import { ApplicationConfig, DiscoveryService, ModuleRef, ModulesContainer } from '@nestjs/core';
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
 import type { Awaitable } from '../engine/awaitable.js';
-import { IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
+import { IdempotencyConfigurationError } from '../engine/configuration-error.js';
 import type { CallKind } from '../keys/call.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
 import { METHOD_METADATA, OPTIONS_METADATA } from '../options/metadata.js';
@@ -33,6 +33,7 @@ import { notProtected } from './not-protected.js';
 import type { ProtectedHandler } from './protected-handler.js';
 import { ScopeOwners } from './scopes.js';
 import { checkSerializer } from './serializer-check.js';
+import { SoleProviders } from './sole-providers.js';
 
 /**
  * By the function that `@Idempotent()` made, then by class: several classes may inherit a method.
@@ -64,7 +65,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   private readonly routes: HandlersByMethod = new Map();
   private readonly safe = new WeakSet<object>();
   private readonly seen = new Set<NewableFunction>();
-  private readonly providers = new Map<NewableFunction, InstanceWrapper>();
+  private readonly soleProviders = new SoleProviders();
   private readonly scopes = new Map<CallKind, Set<string>>();
   private readonly owners = new ScopeOwners();
   private readonly endpoints: Endpoints;
@@ -73,6 +74,8 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   private readonly late = new Map<NewableFunction, Promise<unknown>>();
   private isComplete = false;
   private isBooted = false;
+  /** How many modules there were when providers were looked for. */
+  private modulesSeen = 0;
 
   constructor(
     private readonly discovery: DiscoveryService,
@@ -89,6 +92,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   async onModuleInit(): Promise<void> {
     this.discover();
     this.isBooted = true;
+    this.modulesSeen = this.modules.size;
     await this.check();
   }
 
@@ -165,6 +169,12 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     this.discover();
     const known = (): MethodProtection | undefined => this.protectionOf(made, instance);
     const type = isClass(constructorOf(instance));
+    if (this.isBooted && this.modules.size !== this.modulesSeen) {
+      this.modulesSeen = this.modules.size;
+      this.discoverAgain();
+    }
+    const refusal = this.soleProviders.refusalOf(instance);
+    if (refusal !== undefined) return Promise.reject(unresolved(type?.name ?? 'A method', refusal));
     const isRegistered = this.late.size === 0 || type === undefined || !this.late.has(type);
     const found = isRegistered ? known() : undefined;
     if (found !== undefined) return found;
@@ -270,16 +280,19 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   }
 
   private registerProvider(type: NewableFunction, wrapper?: InstanceWrapper): void {
+    const methods = (): Declared[] => this.declared(type);
+    const isSole = wrapper !== undefined && !this.endpoints.isHost(type);
     const register = (): void => {
-      if (wrapper !== undefined) this.checkOnlyProvider(type, wrapper);
+      if (isSole) this.soleProviders.check(type, wrapper, methods);
       if (this.seen.has(type)) return;
       this.seen.add(type);
       this.endpoints.checkProvider(type);
-      for (const declared of this.declared(type))
+      for (const declared of methods())
         this.register(declared, this.endpoints.ofProvider({ ...declared, modules: [] }));
     };
     if (!this.isBooted) return register();
     if (!this.seen.has(type) || this.late.has(type)) this.registerLate(type, register);
+    else if (isSole) this.soleProviders.checkLater(type, wrapper, methods);
   }
 
   /** What is wrong with a class stays wrong: no later call may find the part of it that was right. */
@@ -298,27 +311,6 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
       if (this.late.get(type) === all) this.late.delete(type);
     };
     all.then(isRight, () => undefined);
-  }
-
-  /**
-   * Two objects of one class may do different work, but with one scope they would share records.
-   */
-  private checkOnlyProvider(type: NewableFunction, wrapper: InstanceWrapper): void {
-    const other = this.providers.get(type);
-    if (wrapper.isAlias || other === wrapper) return;
-    this.providers.set(type, wrapper);
-    if (other === undefined || other.instance === wrapper.instance || this.endpoints.isHost(type))
-      return;
-    for (const { name, method } of this.declared(type)) {
-      const [outermost] = Reflect.getMetadata(OPTIONS_METADATA, method) as IdempotentOptions[];
-      if (outermost?.scope !== undefined) continue;
-      throw wrongOption(
-        `scope of ${name}`,
-        `two providers of ${type.name}`,
-        'one provider of the class, or a `scope` if its providers are to share records',
-        'Export the provider from one module and import that module, give each provider its own class (class Eu extends Charges), or give the method a `scope`.',
-      );
-    }
   }
 
   private declared(type: NewableFunction): Declared[] {

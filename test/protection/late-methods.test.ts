@@ -128,6 +128,19 @@ describe('an object that is made after the application has booted is protected',
     expect(runs).toEqual(['A', 'innocent B']);
   });
 
+  test('unless its class has an eager provider: then it alone is refused', async () => {
+    @Module({ providers: [Charges] })
+    class Lazy {}
+    const ref = await start([Charges]);
+    const eager = ref.get(Charges, { strict: false });
+    await expectProtected(eager);
+    const lazy = await ref.get(LazyModuleLoader, { strict: false }).load(() => Lazy);
+    for (const id of ['B', 'B'])
+      await expect(lazy.get(Charges).charge(id)).rejects.toThrow(/two providers of Charges/);
+    await eager.charge('C');
+    expect(runs).toEqual(['A', 'C']);
+  });
+
   test('unless a lazy module has two providers of its class: then it is refused', async () => {
     class Regional extends Charges {}
     @Module({

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { type Child, ChildProgram, nextMessage } from '../support/child-program.js';
 import { PLATFORMS } from '../support/http.js';
-import { ANSWERING, GOING_ON } from './support/hostile.js';
+import { ANSWERING, GOING_ON, STAYING } from './support/hostile.js';
 
 /** Nothing is done that a retry would do again: the handler has thrown, or answered itself. */
 const ANSWERS = [
@@ -10,6 +10,11 @@ const ANSWERS = [
 ];
 /** The handler has returned; what it returned cannot be made a reply of. */
 const UNMADE = ['file', 'outer', 'unserialisable'].map((which) => `returning/${which}`);
+
+/** Express shows where an error was thrown, which is where it was noticed. */
+function withoutStack(page: string): string {
+  return page.replaceAll(/<br> &nbsp; &nbsp;at .*?(?=<br>|<\/pre>)/g, '');
+}
 
 /** What a client sees: status and body, or how the connection ended. */
 function send(port: number, path: string, key: string): Promise<string> {
@@ -22,7 +27,9 @@ function send(port: number, path: string, key: string): Promise<string> {
         let text = '';
         response.setEncoding('utf8').on('data', (piece: string) => (text += piece));
         response.on('close', () =>
-          resolve(`${response.statusCode} ${text} ${response.complete ? '' : 'cut off'}`),
+          resolve(
+            `${response.statusCode} ${withoutStack(text)} ${response.complete ? '' : 'cut off'}`,
+          ),
         );
       },
     );
@@ -83,6 +90,19 @@ describe.each(PLATFORMS)('what Node refuses in a reply, on %s', (platform) => {
       expect(await stateOf(child)).toEqual({ runs: runs + 1, isIdle: true });
       expect(child.errors()).toBe('');
     });
+
+    it.each(Object.keys(STAYING))(
+      'is answered with 500, where it would end all: %s',
+      async (which) => {
+        const child = await living(kind);
+        const { runs } = await stateOf(child);
+        const key = Buffer.from(which).toString('hex').slice(0, 200);
+        for (let call = 1; call <= 2; call += 1)
+          expect(await send(child.ready, `answering/${which}`, key)).toMatch(/^500 /);
+        expect(await stateOf(child)).toEqual({ runs: runs + 2, isIdle: true });
+        expect(child.errors()).toBe('');
+      },
+    );
 
     it.each(Object.keys(GOING_ON))('ends nothing that it would end without: %s', async (which) => {
       const child = await living(kind);

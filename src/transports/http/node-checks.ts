@@ -5,6 +5,41 @@ import type { HeadArguments } from './recorded-response.js';
 const PLAIN_NAME = /^[\w-]+$/;
 const PLAIN_TEXT = /^[\t\x20-\x7e]*$/;
 
+/** The checks of one response. */
+export class Checks {
+  private hasRefused = false;
+
+  constructor(
+    private readonly response: ServerResponse,
+    private readonly removeTrailer: () => unknown,
+  ) {}
+
+  /**
+   * The first error reaches whoever has written. What answers in its place finds on the response what
+   * Node has refused, and would fail for the same reason: by then nobody listens, and the process would end.
+   */
+  run(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      if (!this.hasRefused || !this.clearHead()) {
+        this.hasRefused = true;
+        throw error;
+      }
+      check();
+    }
+  }
+
+  /** Takes off what Node lets stand on a response and refuses when it goes out. */
+  private clearHead(): boolean {
+    const { response } = this;
+    if (!response.statusMessage && !response.hasHeader('trailer')) return false;
+    response.statusMessage = '';
+    this.removeTrailer();
+    return true;
+  }
+}
+
 /**
  * Throws what Node would throw for this head, which it looks at only when the reply goes out. By then
  * nobody would be there to hear it, and the reply would be on record.

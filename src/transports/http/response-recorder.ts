@@ -5,6 +5,7 @@ import {
   checkEnd,
   checkHead,
   checkPiece,
+  Checks,
   refuseAfterHead,
   writtenAfterEnd,
 } from './node-checks.js';
@@ -70,6 +71,7 @@ export class ResponseRecorder implements Recorder {
   private headerMethods: Readonly<Record<HeaderMethod, Method>> | undefined;
   private looksSent = false;
   private hasEnded = false;
+  private readonly checks: Checks;
   private clientGone = false;
   /** True for whoever is not to know that another has answered. */
   private isIgnored = (): boolean => false;
@@ -84,6 +86,7 @@ export class ResponseRecorder implements Recorder {
     /** Told why a reply could not be sent, when nobody else can be. */
     private readonly onLost: (error: unknown) => void,
   ) {
+    this.checks = new Checks(response, () => this.changeOriginal('removeHeader', ['trailer']));
     this.original = recordInto(this, response, isNativeApi) as Record<Overridden, Method>;
     if (isNativeApi) this.headerMethods = this.original as object as Record<HeaderMethod, Method>;
   }
@@ -122,7 +125,7 @@ export class ResponseRecorder implements Recorder {
     if (this.areHeadersFixed) this.refuseHeaders((copy) => copy.writeHead(200));
     // Node calls this itself while the reply goes out.
     if (this.phase !== 'capturing') return this.callOriginal('writeHead', args);
-    checkHead(this.response, args);
+    this.checks.run(() => checkHead(this.response, args));
     this.head = args;
     this.headers = this.currentHeaders();
     // Fastify calls this from `send`, right before the end, and asks nothing in between.
@@ -155,7 +158,7 @@ export class ResponseRecorder implements Recorder {
     if (this.isOver) return this.refuseMore(args);
     if (this.phase === 'passing' || this.phase === 'streaming')
       return this.callOriginal('write', args);
-    checkPiece(this.response, args);
+    this.checks.run(() => checkPiece(this.response, args));
     const { chunk, encoding, done } = normalize(args);
     this.captureHead();
     // Whoever writes may use its buffer again as soon as it is called back.
@@ -172,7 +175,7 @@ export class ResponseRecorder implements Recorder {
     }
     if (this.phase === 'passing') return this.callOriginal('end', args);
     const wasStreaming = this.phase === 'streaming';
-    checkEnd(this.response, args, this.head, this.headers !== undefined);
+    this.checks.run(() => checkEnd(this.response, args, this.head, this.headers !== undefined));
     const { chunk, encoding } = normalize(args);
     const single = this.chunks.length === 0 && !wasStreaming;
     if (!wasStreaming) {
@@ -332,7 +335,7 @@ export class ResponseRecorder implements Recorder {
   }
 
   private captureHead(): void {
-    if (this.headers === undefined) checkHead(this.response, undefined);
+    if (this.headers === undefined) this.checks.run(() => checkHead(this.response, undefined));
     this.headers ??= this.currentHeaders();
     this.lookSent();
   }

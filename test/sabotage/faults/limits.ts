@@ -44,14 +44,6 @@ export const LIMITS_FAULTS: readonly Fault[] = [
     tests: [[LIMITS, 'tell when there is room']],
   },
   {
-    name: 'the memory store counts what has ended',
-    breaks: ['T99', 'guarantee 9', 'store memory'],
-    file: 'src/stores/memory/buckets.ts',
-    find: '    this.byId.get(record.bucket)?.inFlight.delete(record);\n',
-    put: '',
-    tests: [MEMORY],
-  },
-  {
     name: 'the memory store counts leases of owners that died',
     breaks: ['T99', 'guarantee 9', 'store memory'],
     file: 'src/stores/memory/buckets.ts',

@@ -22,7 +22,7 @@ import type { ServerResponse } from 'node:http';
 import { map, tap } from 'rxjs';
 import { IdempotencyEngine } from '../../../src/engine/engine.js';
 import { FaultInjectingStore, pass } from '../../../src/testing/index.js';
-import { ANSWERING, GOING_ON, type PlatformReply } from '../support/hostile.js';
+import { ANSWERING, GOING_ON, STAYING, type PlatformReply } from '../support/hostile.js';
 
 const { PLATFORM, STORE, PROTECTED } = process.env;
 const CYRILLIC = 'attachment; filename="накладная.pdf"';
@@ -56,7 +56,7 @@ class HostileController {
   ): void {
     runs += 1;
     const raw = reply.raw ?? (reply as unknown as ServerResponse);
-    (ANSWERING[which] ?? GOING_ON[which])?.({ raw, reply });
+    (ANSWERING[which] ?? STAYING[which] ?? GOING_ON[which])?.({ raw, reply });
   }
 
   @protect()

@@ -102,6 +102,10 @@ export const ANSWERING: Record<string, (hands: Hands) => unknown> = {
     raw.flushHeaders();
     raw.end('x');
   },
+  'a trailer before an end at once': ({ raw }) => {
+    raw.setHeader('Trailer', 'X-Sum');
+    raw.end('x');
+  },
   'a piece that is a number': ({ raw }) => {
     raw.write(unknown(123));
     raw.end();
@@ -196,6 +200,55 @@ export const ANSWERING: Record<string, (hands: Hands) => unknown> = {
     raw.write('x');
     raw.addTrailers({ 'X-Sum': 'сумма' });
     raw.end();
+  },
+};
+
+/** What Node refuses stays on the response, so that it refuses what answers in its place as well. */
+export const STAYING: typeof ANSWERING = {
+  'a status message with a line break': ({ raw }) => {
+    raw.statusMessage = 'all\r\nright';
+    raw.end('x');
+  },
+  'a status message with a letter outside Latin-1': ({ raw }) => {
+    raw.statusMessage = 'принято';
+    raw.end('x');
+  },
+  'a status message with a line break before a first piece': ({ raw }) => {
+    raw.statusMessage = 'all\nright';
+    raw.write('x');
+    raw.end();
+  },
+  'a status message with a line break in the head': ({ raw }) => {
+    raw.writeHead(200, 'all\nright');
+    raw.end('x');
+  },
+  'a status message with a letter outside Latin-1 beside headers in the head': ({ raw }) => {
+    raw.writeHead(200, 'принято', { 'X-First': '1' });
+    raw.end('x');
+  },
+  'a trailer together with a length': ({ raw }) => {
+    raw.setHeader('Trailer', 'X-Sum');
+    raw.setHeader('Content-Length', 1);
+    raw.end('x');
+  },
+  'a trailer together with a length that the head has': ({ raw }) => {
+    raw.writeHead(200, { Trailer: 'X-Sum', 'Content-Length': 1 });
+    raw.end('x');
+  },
+  'a trailer together with a length before a first piece': ({ raw }) => {
+    raw.setHeader('Trailer', 'X-Sum');
+    raw.setHeader('Content-Length', 2);
+    raw.write('x');
+    raw.end('y');
+  },
+  'a trailer without a body': ({ raw }) => {
+    raw.statusCode = 204;
+    raw.setHeader('Trailer', 'X-Sum');
+    raw.end();
+  },
+  'a trailer set by the platform': ({ reply }) => {
+    reply.header('Trailer', 'X-Sum');
+    reply.send('x');
   },
 };
 

@@ -244,10 +244,17 @@ class LayeredClaim implements Claim {
         case 'superseded':
           await claim.complete(settlement.reply);
           break;
-        case 'lost':
+        case 'lost': {
+          if (hasLostRecord) {
+            await claim.release();
+            break;
+          }
           // A lost lock does not undo what was done. Other calls learn about it from the record.
-          await (hasLostRecord ? claim.release() : settle(claim));
+          const own = await settle(claim);
+          hasLostRecord = own.outcome === 'lost' && claim.keepsReply;
+          if (own.outcome === 'superseded' || own.outcome === 'undone') settlement = own;
           break;
+        }
         case 'undone':
           await claim.release();
           break;

@@ -1,6 +1,8 @@
 import { beginLayers } from '../../src/engine/layers.js';
 import type { Precondition, WorkTransaction } from '../../src/engine/resource.js';
-import { failBefore, pass } from '../../src/testing/index.js';
+import type { StoreTransaction, TransactionalStore } from '../../src/engine/transaction.js';
+import { MemoryStore } from '../../src/stores/memory/index.js';
+import { failBefore, ManualClock, pass } from '../../src/testing/index.js';
 import {
   bytes,
   claimIn,
@@ -182,5 +184,89 @@ describe('work in a transaction of its own', () => {
     expect(await claim.complete(REPLY)).toEqual({ outcome: 'lost' });
     expect(diary.entries).toEqual(['begin', 'rollback']);
     await next.complete(REPLY);
+  });
+});
+
+/** Records that may be part of a transaction, which writes down what becomes of the work. */
+class TransactionalMemory extends MemoryStore implements TransactionalStore {
+  readonly entries: string[] = [];
+
+  checkSource(): void {}
+
+  async beginTransaction(): Promise<StoreTransaction> {
+    const note = async (entry: string): Promise<void> => void this.entries.push(entry);
+    return {
+      manager: {} as never,
+      acquire: async (request) => this.acquire(request),
+      saveStep: async (request) => this.saveStep(request),
+      complete: async (request) => this.complete(request),
+      hold: async (request) => this.hold(request),
+      undoWork: async () => note('undo'),
+      commit: async () => note('commit'),
+      rollback: async () => note('rollback'),
+      run: (work) => work(),
+    };
+  }
+}
+
+describe('a lock around which there are records', () => {
+  /** The layers have run until the lock, and maybe others, have gone to another process. */
+  const losing = async (layers: Given[], lost: Given[], store?: MemoryStore) => {
+    const world = newWorld();
+    const process = world.start({ clock: new ManualClock(), store });
+    const other = store === undefined ? world.process : world.start({ store });
+    const claim = claimIn(await begin(process, ...layers));
+    await world.advance(LEASE_MS);
+    const winners = await Promise.all(lost.map((one) => other.claim(one)));
+    const end = async (): Promise<void> => {
+      for (const winner of winners) await winner.complete(bytes('of the winner'));
+    };
+    return { world, other, claim, end };
+  };
+
+  test.each([
+    ['outside', [LOCK, OUTER]],
+    ['inside', [OUTER, LOCK]],
+  ])('gives the fencing token, because it keeps others out: %s', async (_where, layers) => {
+    const { process, memory } = newWorld();
+    const claim = claimIn(await begin(process, ...layers));
+    expect(claim.fencingToken).toBe(memory.find('lock')!.fencingToken);
+    expect(claim.fencingToken).not.toBe(memory.find('outer')!.fencingToken);
+    await claim.complete(REPLY);
+  });
+
+  test.each(['complete', 'fail'] as const)(
+    'does not release them when it is lost before %s: what was done is on record',
+    async (how) => {
+      const { world, claim, end } = await losing([OUTER, INNER, LOCK], [LOCK]);
+      expect(await claim[how](REPLY)).toEqual({ outcome: 'lost' });
+      expect(await world.process.ask(INNER)).toBe('replay reply');
+      expect(await world.process.ask(OUTER)).toBe('replay reply');
+      expect(world.record('lock').state).toBe('in-flight');
+      await end();
+    },
+  );
+
+  test('and is lost together with one of them leaves no reply around that one', async () => {
+    const { world, claim, end } = await losing([OUTER, INNER, LOCK], [LOCK, INNER]);
+    expect(await claim.complete(REPLY)).toEqual({ outcome: 'lost' });
+    await end();
+    // Who comes again runs, and finds what the winner of the inner record has left.
+    expect(told(await begin(world.process, OUTER, INNER))).toBe('replay of the winner');
+    expect(await world.process.ask(OUTER)).toBe('replay of the winner');
+  });
+
+  test('undoes work that has failed, also when it was lost', async () => {
+    const clock = new ManualClock();
+    const store = new TransactionalMemory({ clock });
+    const layers = [{ ...OUTER, transaction: { source: undefined } }, LOCK];
+    const { other, claim, end } = await losing(layers, [], store);
+    await clock.advance(LEASE_MS);
+    const next = await other.claim(LOCK);
+    expect(await claim.fail(REPLY)).toEqual({ outcome: 'lost' });
+    expect(store.entries).toEqual(['undo', 'commit']);
+    expect(await other.ask(OUTER)).toBe('replay reply');
+    await next.complete(REPLY);
+    await end();
   });
 });

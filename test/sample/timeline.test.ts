@@ -3,7 +3,7 @@ import type { ShopProcess } from '../../sample-app/show/demo/shop-process.js';
 import { json, Visitor, type Call } from '../../sample-app/show/demo/visitor.js';
 import { eventually } from '../support/http.js';
 import { EventStream } from './support/event-stream.js';
-import { openShop, OPENING_MS } from './support/shop.js';
+import { openShopOnServer, OPENING_MS } from './support/shop.js';
 
 const SECRET = 'b7e1-nobody-may-read-this';
 
@@ -19,7 +19,7 @@ describe.each(['express', 'fastify'])('the timeline on %s', (http) => {
   let stream: EventStream;
 
   beforeAll(async () => {
-    shop = await openShop({ HTTP: http });
+    shop = await openShopOnServer({ HTTP: http });
     visitor = new Visitor(shop.url);
     stream = await EventStream.listen(shop.url);
   }, OPENING_MS);

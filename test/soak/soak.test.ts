@@ -7,5 +7,5 @@ describeSoak(
     { server: 'MariaDB', isTransaction: false },
     { server: 'Redis', isTransaction: false },
   ],
-  { processes: 3, ms: 6_000, seed: Date.now() % 1_000_000 },
+  { processes: 3, ms: 3_000, seed: Date.now() % 1_000_000 },
 );

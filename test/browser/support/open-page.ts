@@ -1,7 +1,7 @@
 import type { Browser } from 'playwright-core';
 import type { ShopProcess } from '../../../sample-app/show/demo/shop-process.js';
 import type { Effects } from '../../../sample-app/show/effects/effects.js';
-import { openShop, OPENING_MS } from '../../sample/support/shop.js';
+import { openShopOnServer, OPENING_MS } from '../../sample/support/shop.js';
 import { eventually } from '../../support/http.js';
 import { PATIENCE_MS, startChromium } from './browser.js';
 import { type Result, ShopPage } from './shop-page.js';
@@ -16,7 +16,7 @@ export class OpenPage {
   static forEach(): OpenPage {
     const open = new OpenPage();
     beforeAll(async () => {
-      [open.browser, open.shop] = await Promise.all([startChromium(), openShop({})]);
+      [open.browser, open.shop] = await Promise.all([startChromium(), openShopOnServer({})]);
     }, OPENING_MS);
     afterAll(async () => {
       await open.browser?.close();

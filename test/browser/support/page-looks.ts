@@ -1,6 +1,6 @@
 import type { Browser } from 'playwright-core';
 import type { ShopProcess } from '../../../sample-app/show/demo/shop-process.js';
-import { openShop, OPENING_MS } from '../../sample/support/shop.js';
+import { openShopOnServer, OPENING_MS } from '../../sample/support/shop.js';
 import { startChromium } from './browser.js';
 import {
   lowContrast,
@@ -31,7 +31,7 @@ export function describeLooks(...names: readonly (keyof typeof LOOKS)[]): void {
     let page: ShopPage;
 
     beforeAll(async () => {
-      [browser, shop] = await Promise.all([startChromium(), openShop({ STORE: 'memory' })]);
+      [browser, shop] = await Promise.all([startChromium(), openShopOnServer({ STORE: 'memory' })]);
     }, OPENING_MS);
     afterAll(async () => {
       await browser?.close();

@@ -1,0 +1,3 @@
+import { describeMemory } from './support/memory-records.js';
+
+describeMemory(1_000_000);

@@ -2,7 +2,7 @@ import { type CanActivate, type ExecutionContext, Inject, Injectable } from '@ne
 import { TRANSPORTS, type Transports } from '../calls/transport.js';
 import { HandlerRegistry } from '../handlers/handler-registry.js';
 
-/** Refuses calls whose key is missing or malformed, before anything is asked of the store. */
+/** Refuses calls whose key is missing or malformed, before the store is asked. */
 @Injectable()
 export class IdempotencyGuard implements CanActivate {
   constructor(

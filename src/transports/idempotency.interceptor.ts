@@ -12,8 +12,8 @@ import { HandlerRegistry } from '../handlers/handler-registry.js';
 import { RECORDING_METADATA } from '../options/metadata.js';
 
 /**
- * Claims the operation and runs, replays or refuses it. Attached by `@Idempotent()`; registered
- * globally beside it, it lets every other handler pass and claims no operation twice.
+ * Claims the operation, and runs, replays or refuses it. `@Idempotent()` attaches it. If it is
+ * registered globally too, it ignores every other handler and claims no operation twice.
  */
 @Injectable()
 @SetMetadata(RECORDING_METADATA, true)

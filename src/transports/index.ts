@@ -16,10 +16,13 @@ import { messages } from './rpc/messages.js';
 import { RpcErrors } from './rpc/rpc-errors.js';
 import { RpcTransport } from './rpc/rpc-transport.js';
 
-/** How each transport finds its endpoints. What no framework calls is a method: the last one. */
+/**
+ * How each transport finds its endpoints. Methods come last: whatever no framework calls is a
+ * method.
+ */
 const READERS: readonly EndpointReader[] = [routes, messages, fields, methods];
 
-/** What comes in through Nest's pipeline. */
+/** The transports within Nest's pipeline. */
 const INTERCEPTED = [HttpTransport, RpcTransport, GraphqlTransport];
 
 /** True for a method that a decorator on its class covers. */

@@ -982,7 +982,7 @@ describe.each(PLATFORMS)('an application on %s', (platform) => {
   ])('refuses to protect events that are sent %s', async (_name, controller) => {
     const error = await bootError(platform, { controllers: [controller] });
     expect(error.message).toMatch(
-      /Events\.events, an @Sse\(\) handler.+Accepted: .+an end\. .+\.$/,
+      /Events\.events, an @Sse\(\) handler.+Accepted: .+reply ends\. .+\.$/,
     );
   });
 

@@ -6,7 +6,10 @@ import {
 import type { Boot, HostedMethod, Endpoint, EndpointReader } from '../../handlers/endpoint.js';
 import type { IncomingRequest } from '../../keys/call.js';
 
-/** What the decorators of `@nestjs/graphql` leave on a method, and `@Resolver()` on its class. */
+/**
+ * The metadata that decorators of `@nestjs/graphql` leave on a method, and `@Resolver()` on its
+ * class.
+ */
 const TYPE = 'graphql:resolver_type';
 const NAME = 'graphql:resolver_name';
 const IS_PROPERTY = 'graphql:resolve_property';
@@ -15,7 +18,7 @@ const IS_REFERENCE = 'graphql:resolve_reference';
 const MUTATION = 'Mutation';
 const READING: ReadonlySet<unknown> = new Set(['Query', 'Subscription']);
 
-/** Finds the fields that methods of resolvers resolve. */
+/** Finds the fields that resolver methods resolve. */
 export const fields: EndpointReader = {
   kind: 'graphql',
   word: 'mutation',
@@ -27,15 +30,15 @@ export const fields: EndpointReader = {
 };
 
 /**
- * The field that a method of a provider resolves; `undefined` when it resolves none.
+ * The field that a provider method resolves; `undefined` if it resolves none.
  *
- * @throws {@link IdempotencyConfigurationError} for one that cannot be protected
+ * @throws {@link IdempotencyConfigurationError} for a field that cannot be protected
  */
 function fieldEndpoint(hosted: HostedMethod, boot: Boot): Endpoint | 'safe' | undefined {
   const { type, name, method } = hosted;
   if (Reflect.hasMetadata(IS_PROPERTY, method) || Reflect.hasMetadata(IS_REFERENCE, method))
     throw fieldOfObject(name);
-  // As Nest does: the class may say it for all its methods.
+  // As in Nest, the class may declare it for all its methods.
   const root: unknown = Reflect.getMetadata(TYPE, method) || Reflect.getMetadata(TYPE, type);
   if (READING.has(root)) {
     boot.warn(
@@ -47,7 +50,7 @@ function fieldEndpoint(hosted: HostedMethod, boot: Boot): Endpoint | 'safe' | un
   return { kind: 'graphql', scopes: [scopeOf(hosted)], answersValues: true };
 }
 
-/** True for what `@Mutation()` has made of a method. */
+/** True for a method with `@Mutation()`. */
 function isMutation(method: object): boolean {
   return Reflect.getMetadata(TYPE, method) === MUTATION;
 }
@@ -68,7 +71,9 @@ function fieldOfObject(name: string): IdempotencyConfigurationError {
 
 type Headers = IncomingRequest['headers'];
 
-/** What of GraphQL's context leads to the request: Apollo's `req`, Mercurius' `reply`. */
+/**
+ * The members of GraphQL's context that lead to the request: Apollo's `req`, Mercurius' `reply`.
+ */
 interface RequestContext {
   readonly req?: Partial<IncomingRequest>;
   readonly request?: Partial<IncomingRequest>;
@@ -99,7 +104,7 @@ export class FieldCall implements TransportCall {
   }
 }
 
-/** The request that the document came with, but of its content only what this field was given. */
+/** The request that brought the document, but with only this field's arguments as its content. */
 function fieldRequest(args: unknown, context: unknown): IncomingRequest {
   const { req, request, reply, user } = (context ?? {}) as RequestContext;
   const whole = req ?? request ?? reply?.request ?? {};

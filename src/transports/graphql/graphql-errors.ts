@@ -9,7 +9,7 @@ import type { ErrorForm } from '../../calls/value-operations.js';
 
 type Extensions = Readonly<Record<string, unknown>>;
 
-/** What is used of `graphql`, which is there when a resolver is. */
+/** The part of `graphql` that is used. It is installed if there is a resolver. */
 interface Graphql {
   readonly GraphQLError: new (
     message: string,
@@ -17,7 +17,7 @@ interface Graphql {
   ) => Error;
 }
 
-/** What GraphQL shows of an error. */
+/** What GraphQL shows about an error. */
 interface Shown {
   readonly message: string;
   readonly extensions: Extensions | undefined;
@@ -47,7 +47,7 @@ export class GraphqlErrors implements ErrorForm, OnModuleInit {
       this.graphql = (await import('graphql')) as unknown as Graphql;
   }
 
-  /** The same refusal, with what GraphQL copies to the client. */
+  /** The same refusal, with the members that GraphQL copies to the client. */
   refusal(exception: IdempotencyException): Error {
     return Object.assign(exception, shownOf(exception));
   }

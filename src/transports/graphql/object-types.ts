@@ -5,7 +5,7 @@ import type { ValueForm } from '../../calls/value-operations.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import { TypedValue } from '../../replies/reply.js';
 
-/** What is used of `@nestjs/graphql`, which is there when a resolver is. */
+/** The part of `@nestjs/graphql` that is used. It is installed if there is a resolver. */
 interface NestGraphql {
   readonly TypeMetadataStorage: { getObjectTypesMetadata(): Iterable<ObjectType> };
 }
@@ -16,12 +16,12 @@ interface ObjectType {
   readonly target: NewableFunction;
 }
 
-/** Object types by their names; `undefined` for a name that schemas of one process give to several. */
+/** Object types by name; `undefined` for a name that several schemas of the process use. */
 type ClassesByName = ReadonlyMap<string, NewableFunction | undefined>;
 
 /**
  * The classes of object types. GraphQL finds the member of a union by the class of an object, and
- * fields by its getters: what comes from a record gets its classes back.
+ * fields by its getters, so objects from a record get their classes back.
  */
 @Injectable()
 export class ObjectTypes implements ValueForm, OnModuleInit {
@@ -36,7 +36,7 @@ export class ObjectTypes implements ValueForm, OnModuleInit {
       this.graphql = (await import('@nestjs/graphql')) as unknown as NestGraphql;
   }
 
-  /** The value with the types of its objects, where they have some. */
+  /** The value with the types of its objects, if they have any. */
   keep(value: unknown): unknown {
     const classes = this.classesByName();
     const types = new Map<object, string>();
@@ -47,7 +47,7 @@ export class ObjectTypes implements ValueForm, OnModuleInit {
     return types.size === 0 ? value : new TypedValue(value, types);
   }
 
-  /** The value itself, its objects being instances of their classes. */
+  /** The value, with its objects as instances of their classes. */
   restore(kept: unknown): unknown {
     if (!(kept instanceof TypedValue)) return withOwnDates(kept);
     const classes = this.classesByName();
@@ -59,7 +59,7 @@ export class ObjectTypes implements ValueForm, OnModuleInit {
     return withOwnDates(kept.value);
   }
 
-  /** The type of an instance of a class, or of one that inherits from it. */
+  /** The type of an instance of a class or of its subclass. */
   private nameOf(object: object): string | undefined {
     let prototype = Object.getPrototypeOf(object) as object | null;
     while (prototype !== null && prototype !== Object.prototype) {
@@ -70,7 +70,7 @@ export class ObjectTypes implements ValueForm, OnModuleInit {
     return undefined;
   }
 
-  /** Complete as soon as the schema is, which is before the first call. */
+  /** Complete once the schema is, which is before the first call. */
   private classesByName(): ClassesByName {
     if (this.classes !== undefined) return this.classes;
     const classes = new Map<string, NewableFunction | undefined>();
@@ -84,13 +84,13 @@ export class ObjectTypes implements ValueForm, OnModuleInit {
   }
 }
 
-/** Every object that a value holds, each once, however deep and however often it is there. */
+/** Every object in a value, each once, however deep and however often it occurs. */
 function* objectsIn(value: unknown): Generator<object> {
   const seen = new Set<object>();
   const open: unknown[] = [value];
   while (open.length > 0) {
     const next = open.pop();
-    // Bytes hold no objects, but a great many members.
+    // Bytes contain no objects, but very many members.
     if (typeof next !== 'object' || next === null || ArrayBuffer.isView(next)) continue;
     if (seen.has(next)) continue;
     seen.add(next);
@@ -105,10 +105,10 @@ function* membersOf(object: object): Generator<unknown> {
   else yield* Object.values(object);
 }
 
-/** Node reads records outside of the context in which Jest runs code, with classes of its own. */
+/** Node decodes records outside the context in which Jest runs code, with different classes. */
 const areForeign = !(deserialize(serialize(new Date(0))) instanceof Date);
 
-/** Scalars of GraphQL know a date by its class, in the context in which they run. */
+/** GraphQL's scalars recognise a date by the class of their own context. */
 function withOwnDates(value: unknown): unknown {
   if (areForeign)
     for (const object of objectsIn(value))

@@ -9,34 +9,34 @@ import type { Captured, ResponseRecorder, Verdict } from './response-recorder.js
 import { declaredHeaders } from './headers.js';
 import { isSafeMethod } from './routes.js';
 
-/** What Express and Fastify call a response, as far as it is needed here. */
+/** The part of Express's response and of Fastify's reply that is needed here. */
 export interface FrameworkResponse {
-  /** Fastify's way to Node's response. */
+  /** Node's response, on Fastify. */
   readonly raw?: ServerResponse;
   readonly statusCode: number;
   getHeaders(): OutgoingHttpHeaders;
   removeHeader(name: string): unknown;
-  /** Fastify: the reply is ours from now on. */
+  /** Fastify: from now on this library sends the reply. */
   hijack?(): unknown;
 }
 
 const EXCHANGE = Symbol.for('nestjs-idempotency:exchange');
-/** What has become of a call at the interceptor; every way through it shares that. */
+/** The state of a call in the interceptor, shared by every pass through it. */
 export interface Entered {
-  /** Runs what lies behind, or answers in its place. */
+  /** Runs the rest of the pipeline, or answers in its place. */
   pass(next: CallHandler): Observable<unknown>;
-  /** Before another pass: true for a call that begins again. */
+  /** Called before another pass: true if the call begins again. */
   startsAnew?(): Awaitable<boolean>;
-  /** Nobody waits for it any more. */
+  /** Called when nobody waits for the call any more. */
   leave?(): void;
 }
 
-/** The claim was given back, because nobody waited for it. */
+/** The claim was released, because nobody waited for it. */
 export const ANEW: Entered = { pass: () => EMPTY, startsAnew: () => true };
 
-/** Whoever has the claim: decides what is recorded of a reply. */
+/** The owner of the claim decides what is recorded of a reply. */
 export interface RecorderOwner {
-  /** The pipeline has passed the interceptor already, and is on its way to the handler. */
+  /** The pipeline has already passed the interceptor, and is on its way to the handler. */
   readonly isAround: boolean;
   settle(captured: Captured): Awaitable<Verdict>;
   clientGone(): void;
@@ -48,16 +48,18 @@ type Marked = IncomingRequest & { [EXCHANGE]?: HttpExchange };
 export class HttpExchange implements TransportCall {
   readonly type = 'http';
   principal: string | undefined;
-  /** Found by the guard already, when the head of the request was enough. */
+  /** The guard has already read it, if the head of the request was enough. */
   key: string | undefined;
   entered: Awaitable<Entered> | undefined;
   /** The latest owner of the operation, and the recorder that asks it. */
   owner: RecorderOwner | undefined;
   recorder: ResponseRecorder | undefined;
-  /** How many wait for what the interceptor gives. */
+  /** How many subscribers wait for the interceptor's result. */
   listeners = 0;
   readonly isWanted = (): boolean => !this.isLeft() && !this.raw.destroyed;
-  /** Nobody waits for what comes out of the interceptor, or somebody has answered meanwhile. */
+  /**
+   * True if nobody waits for the interceptor's result, or if something else has already answered.
+   */
   readonly isLeft = (): boolean => this.listeners === 0 || this.isAnswered;
 
   private constructor(
@@ -68,7 +70,7 @@ export class HttpExchange implements TransportCall {
     private readonly declared: readonly string[],
   ) {}
 
-  /** The exchange of a context; one per request, however often it is asked for. */
+  /** The exchange of a context. There is one per request, however often it is requested. */
   static of(context: ExecutionContext, handler: ProtectedHandler): HttpExchange {
     const request = context.getArgByIndex<Marked>(0);
     return (request[EXCHANGE] ??= new HttpExchange(
@@ -96,7 +98,7 @@ export class HttpExchange implements TransportCall {
     for (const name of this.declared) this.response.removeHeader(name);
   }
 
-  /** Somebody has answered already: middleware, a time-out, a hook. */
+  /** Something has already answered: middleware, a timeout, a hook. */
   get isAnswered(): boolean {
     return this.raw.writableEnded;
   }

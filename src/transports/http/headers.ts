@@ -2,11 +2,11 @@ import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'no
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
 import type { HeaderField } from '../../replies/reply.js';
 
-/** Names of headers to other origins. */
+/** Lists the headers that scripts of other origins may read. */
 export const EXPOSE_HEADER = 'Access-Control-Expose-Headers';
-/** When a refused caller may come again (RFC 9110, section 10.2.3). */
+/** When a refused caller may try again (RFC 9110, section 10.2.3). */
 export const RETRY_AFTER_HEADER = 'Retry-After';
-/** Marks a replay (practice of several providers). */
+/** Marks a replay, as several providers do. */
 export const REPLAYED_HEADER = 'Idempotent-Replayed';
 /** Where a refusal is documented (RFC 8288). */
 export const LINK_HEADER = 'Link';
@@ -14,8 +14,8 @@ export const LINK_HEADER = 'Link';
 export const ERROR_HEADER = 'Idempotency-Error';
 
 /**
- * Never recorded: hop-by-hop fields (RFC 9110, section 7.6.1), fields that frame one message or
- * date it, credentials, and what belongs to one request alone.
+ * Never recorded: hop-by-hop fields (RFC 9110, section 7.6.1), fields that frame or date a message,
+ * credentials, and fields that belong to a single request.
  */
 const NOT_RECORDED: ReadonlySet<string> = new Set([
   'connection',
@@ -38,7 +38,7 @@ const NOT_RECORDED: ReadonlySet<string> = new Set([
   'x-correlation-id',
   REPLAYED_HEADER.toLowerCase(),
 ]);
-/** Answers to one origin (Fetch standard, CORS protocol). */
+/** CORS headers are for one origin (Fetch standard, CORS protocol). */
 const NOT_RECORDED_PREFIX = 'access-control-';
 
 /** Nest's metadata key for `@Header()`, which it sets on the response before interceptors run. */
@@ -58,7 +58,7 @@ export function declaredHeaders(method: object): readonly string[] {
   return names;
 }
 
-/** Headers that the handler set: those that were not there, or were different, `before`. */
+/** Headers that the handler set: those that were absent or different `before`. */
 export function recordableHeaders(
   headers: OutgoingHttpHeaders,
   before: OutgoingHttpHeaders,
@@ -99,9 +99,9 @@ function isSame(value: OutgoingHttpHeader, before: OutgoingHttpHeader | undefine
 export const PROBLEM_CONTENT_TYPE = 'application/problem+json';
 
 /**
- * Headers of a refusal, whatever its body will be.
+ * Headers of a refusal, whatever its body is.
  *
- * @param base what is on the response already
+ * @param base the headers that are already on the response
  */
 export function problemHeaders(
   { code, problem, retryAfterSeconds }: IdempotencyException,
@@ -112,7 +112,7 @@ export function problemHeaders(
     headers.push([RETRY_AFTER_HEADER, String(retryAfterSeconds)]);
   const exposed = exposing(base, ...headers.map(([name]) => name));
   if (exposed !== undefined) headers.push([EXPOSE_HEADER, exposed]);
-  // A URN leads nowhere.
+  // A URN cannot be followed.
   if (!problem.type.startsWith('urn:'))
     headers.push([LINK_HEADER, withLink(base['link'], `<${problem.type}>; rel="describedby"`)]);
   return headers;
@@ -122,7 +122,7 @@ function withLink(given: OutgoingHttpHeader | undefined, link: string): string {
   return given === undefined ? link : `${String(given)}, ${link}`;
 }
 
-/** Writes a refusal where no filter will: in place of a reply whose claim was lost. */
+/** Writes a refusal that no filter handles: in place of a reply whose claim was lost. */
 export function writeProblem(
   raw: ServerResponse,
   base: OutgoingHttpHeaders,

@@ -32,33 +32,33 @@ export interface HttpOperationContext {
   setHeader(response: FrameworkResponse, name: string, value: string): void;
 }
 
-/** How long a client that has left is answered after the handler's end, where it may not be at all. */
+/** How long to wait for a reply after the handler ended, if the client has disconnected. */
 const ANSWERS_WITHIN_MS = 1_000;
 
-/** One way through what lies behind the interceptor. */
+/** One pass through the pipeline behind the interceptor. */
 interface Pass {
   error: { readonly thrown: unknown } | undefined;
   hasResult: boolean;
   isDone: boolean;
-  /** Unsubscribed before there was a result. */
+  /** It was unsubscribed before there was a result. */
   isLeft: boolean;
 }
 
 /**
- * The owner's way through Nest: runs the rest of the pipeline, holds the reply back, settles the
- * claim by what came out, and lets the reply go. The operation is over when its handler is.
+ * The owner's pass through Nest: runs the rest of the pipeline, holds the reply back, settles the
+ * claim by the result, and sends the reply. The operation ends when its handler ends.
  */
 export class HttpOperation implements Entered, RecorderOwner {
   private readonly base: OutgoingHttpHeaders;
   private readonly recorder: ResponseRecorder;
   private readonly passes: Pass[] = [];
-  /** Headers that only a reply of success is to have. */
+  /** Headers for a successful reply only. */
   private promised: Readonly<Record<string, string>> | undefined;
-  /** The status that a reply of success gets, instead of the handler's. */
+  /** The status of a successful reply, instead of the handler's. */
   private promisedStatus: number | undefined;
-  /** The strategy's part of the work has failed after the handler's. */
+  /** The strategy's part of the work failed after the handler's. */
   private answerFailure: HandlerRun['failure'];
-  /** Later ones were chosen by others. */
+  /** The status when the handler ended. Others may change it later. */
   private statusAtEnd: number | undefined;
   private givenBack: Awaitable<void> | undefined;
 
@@ -96,7 +96,7 @@ export class HttpOperation implements Entered, RecorderOwner {
       this.context.setHeader(this.exchange.response, name, value);
   }
 
-  /** Runs what lies behind the interceptor, and notes how it ends. */
+  /** Runs the pipeline behind the interceptor, and notes how it ends. */
   pass(next: CallHandler): Observable<unknown> {
     const pass: Pass = { error: undefined, hasResult: false, isDone: false, isLeft: false };
     this.passes.push(pass);
@@ -133,7 +133,7 @@ export class HttpOperation implements Entered, RecorderOwner {
     });
   }
 
-  /** A handler that has failed may be tried again, but by an attempt with a claim of its own. */
+  /** A handler that failed may be tried again, but by an attempt with its own claim. */
   startsAnew(): Awaitable<boolean> {
     const { failure } = this.run;
     if (failure === undefined || !this.claim.isRunning) return false;
@@ -144,7 +144,7 @@ export class HttpOperation implements Entered, RecorderOwner {
     );
   }
 
-  /** The handler has not been reached, and will not be. */
+  /** The handler has not been reached and will not be. */
   leave(): void {
     if (this.run.hasStarted || !this.claim.isRunning) return;
     this.givenBack = this.claim.release();
@@ -152,8 +152,8 @@ export class HttpOperation implements Entered, RecorderOwner {
   }
 
   /**
-   * The client left. The operation goes on and is recorded; but once the handler is through, a
-   * reply that does not come within a lease will not come at all.
+   * The client disconnected. The operation continues. If no reply comes within a lease after the
+   * handler ended, none will come.
    */
   clientGone(): void {
     this.endUnheard();
@@ -163,8 +163,8 @@ export class HttpOperation implements Entered, RecorderOwner {
   }
 
   /**
-   * With the client gone, Nest stops listening to an observable of the handler and answers nothing: then
-   * its end is that of the operation.
+   * If the client is gone, Nest stops listening to the handler's observable. Its end is then the
+   * operation's.
    */
   private endUnheard(): void {
     const { run, context } = this;
@@ -184,7 +184,7 @@ export class HttpOperation implements Entered, RecorderOwner {
     return true;
   }
 
-  /** Of all ways through it some were left, and none had an end that is the handler's. */
+  /** Some passes were unsubscribed, and none ended as the handler did. */
   private get isUnheard(): boolean {
     const { failure } = this.run;
     return (
@@ -195,7 +195,7 @@ export class HttpOperation implements Entered, RecorderOwner {
     );
   }
 
-  /** Status and headers go on the response, the value through whatever lies further out. */
+  /** Sets status and headers on the response, and passes the value to the outer interceptors. */
   private async answered(answer: NonNullable<Endings['answer']>, value: unknown): Promise<unknown> {
     try {
       const reply = await answer(value, this.run.operation);
@@ -209,8 +209,8 @@ export class HttpOperation implements Entered, RecorderOwner {
   }
 
   /**
-   * What the pipeline ended with, if none of the ways through it came to a result, or still may: a
-   * handler that answers itself does so on its way.
+   * The pipeline's error, if no pass had a result, or may still have one by sending the reply
+   * itself.
    */
   private get error(): Pass['error'] {
     const isGood = this.passes.some(
@@ -219,21 +219,21 @@ export class HttpOperation implements Entered, RecorderOwner {
     return isGood ? undefined : this.passes.findLast(({ error }) => error !== undefined)?.error;
   }
 
-  /** What the work failed with: the handler's, or the strategy's part of it. */
+  /** The error of the work: the handler's, or that of the strategy's part. */
   private get failure(): HandlerRun['failure'] {
     return this.run.failure ?? this.answerFailure;
   }
 
   settle(captured: Captured): Awaitable<Verdict> {
     const { claim, run } = this;
-    // Held by the handler, given back, or settled: whoever answers now is not the first to do so.
+    // The claim was already held, released or settled.
     if (!claim.isRunning) return chain(this.givenBack, () => 'send' as const);
     const isFailed =
       this.error !== undefined || captured.kind !== 'reply' || !isDeterministic(captured.status);
     if (this.promised !== undefined && isFailed) this.recorder.drop(this.promised);
-    // Guards, pipes and validation: nothing has happened, so nothing is kept.
+    // Guards, pipes or validation refused the call, so nothing is kept.
     if (!run.hasStarted) return this.release();
-    // The handler's own end settles the claim, when somebody else has answered.
+    // If something else has answered, the handler's own end settles the claim.
     const isHandlers = run.isCurrent;
     if (!isHandlers && !run.hasEnded) this.recorder.ignore(() => run.isCurrent);
     if (this.isUnheard || (run.isSilent && !isHandlers)) return this.settleWithoutReply();
@@ -258,8 +258,8 @@ export class HttpOperation implements Entered, RecorderOwner {
   }
 
   /**
-   * A failure is settled when the handler has ended: until then nobody else may run. Handlers that
-   * answer themselves mostly end in the same turn, and a retry is to find the key free.
+   * Settles a failure once the handler has ended, because until then nobody else may run. Handlers
+   * that send the reply themselves usually end in the same turn.
    */
   private onceEnded(settle: () => Awaitable<Verdict>): Awaitable<Verdict> {
     const { run } = this;
@@ -278,8 +278,8 @@ export class HttpOperation implements Entered, RecorderOwner {
   }
 
   /**
-   * The call has failed. What the handler has failed with may be tried again. One that has succeeded
-   * is never run again: its reply could not be made, and that is what retries are told.
+   * The call has failed. A handler that failed may be tried again. A handler that succeeded never
+   * runs again: its reply could not be made, and retries are told so.
    */
   private fail(
     captured: Captured,
@@ -324,7 +324,7 @@ export class HttpOperation implements Entered, RecorderOwner {
     return decideOnFailure(said, error, status, FAILURES.byDefault(error, status));
   }
 
-  /** The reply that goes out is not the handler's, or there is none: its own end decides. */
+  /** The reply is not the handler's, or there is none. The handler's own end decides. */
   private settleWithoutReply(): Awaitable<Verdict> {
     if (!this.run.hasEnded) {
       this.run.onEnd(() => this.inBackground(() => this.settleWithoutReply()));
@@ -340,7 +340,7 @@ export class HttpOperation implements Entered, RecorderOwner {
   }
 
   private release(): Awaitable<Verdict> {
-    // Release before the failure leaves: a client that retries at once must find the key free.
+    // Release before the failure is sent: a client that retries at once must find the key free.
     return chain(this.claim.release(), () => 'send' as const);
   }
 
@@ -374,7 +374,7 @@ export class HttpOperation implements Entered, RecorderOwner {
     writeProblem(raw, this.base, this.context.refusal(code));
   }
 
-  /** The commit failed, or was not heard of: a retry runs, or gets the reply that is there. */
+  /** The commit failed, or its answer was lost. A retry runs, or gets the recorded reply. */
   private writeUndone(raw: ServerResponse, cause: unknown): void {
     const { retryAfterMs } = this.handler.policy;
     const code = 'IDEMPOTENCY_STORE_UNAVAILABLE';

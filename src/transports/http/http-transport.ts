@@ -33,10 +33,10 @@ import { prepareRefusals } from './refusals.js';
 import { replay, seal } from './replayer.js';
 import { UnknownCallers } from './unknown-callers.js';
 
-/** The pipeline ends normally, so that interceptors further out see it complete. */
+/** The pipeline ends normally, so that outer interceptors see it complete. */
 const ANSWERED: Entered = { pass: () => of(undefined) };
 
-/** Calls that come in over HTTP: their replies are what went out on the wire. */
+/** Calls over HTTP. Their replies are what was sent on the wire. */
 @Injectable()
 export class HttpTransport
   implements HttpOperationContext, CallForm<HttpExchange>, Transport, OnModuleInit
@@ -73,7 +73,7 @@ export class HttpTransport
     return this.engine.clock;
   }
 
-  /** The guard's part: keys that are sent in the head are there and well formed. No I/O. */
+  /** The guard's part: checks that keys in the head are present and well formed. No I/O. */
   check(context: ExecutionContext, handler: ProtectedHandler): void {
     const exchange = HttpExchange.of(context, handler);
     if (!exchange.isSafe) this.operations.checkHead(exchange, handler);
@@ -95,7 +95,7 @@ export class HttpTransport
     );
   }
 
-  /** Nothing is claimed for a call that nobody waits for, and nothing is kept claimed. */
+  /** A call that nobody waits for claims nothing, and releases what it has claimed. */
   private subscribe(
     subscriber: Subscriber<unknown>,
     exchange: HttpExchange,
@@ -204,7 +204,7 @@ export class HttpTransport
       case 'replay':
         return this.replay(exchange, handler, beginning.reply);
       case 'refused':
-        // The engine has told its listeners already.
+        // The engine has already published the event.
         return chain(begun.onRefused?.(beginning.code), () => {
           throw this.operations.exception(exchange, beginning.code, beginning);
         });
@@ -228,7 +228,7 @@ export class HttpTransport
     }
     if (reply.kind === 'not-kept')
       throw this.operations.refuse(exchange, handler, 'IDEMPOTENCY_REPLY_NOT_KEPT');
-    // A value that was recorded outside HTTP under the same explicit scope.
+    // The record is a value from outside HTTP, under the same explicit scope.
     if (reply.kind !== 'http')
       throw this.operations.refuse(exchange, handler, 'IDEMPOTENCY_RECORD_UNREADABLE');
     return chain(replay(exchange, reply, this.maxResponseBytes), () => ANSWERED);

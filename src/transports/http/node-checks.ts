@@ -1,7 +1,7 @@
 import { ServerResponse, type OutgoingHttpHeaders } from 'node:http';
 import type { HeadArguments } from './recorded-response.js';
 
-/** A name and a value that Node takes whatever the rest is (RFC 9110, sections 5.1 and 5.5). */
+/** A name and a value that Node always accepts (RFC 9110, sections 5.1 and 5.5). */
 const PLAIN_NAME = /^[\w-]+$/;
 const PLAIN_TEXT = /^[\t\x20-\x7e]*$/;
 
@@ -41,8 +41,8 @@ export class Checks {
 }
 
 /**
- * Throws what Node would throw for this head, which it looks at only when the reply goes out. By then
- * nobody would be there to hear it, and the reply would be on record.
+ * Throws what Node would throw for this head. Node only checks it when the reply is sent. By then
+ * nobody could handle the error, and the reply would be on record.
  */
 export function checkHead(response: ServerResponse, head: HeadArguments | undefined): void {
   if (!looksPlain(response, head))
@@ -51,12 +51,12 @@ export function checkHead(response: ServerResponse, head: HeadArguments | undefi
     );
 }
 
-/** As {@link checkHead}, for an argument of `write`. */
+/** Like {@link checkHead}, for the arguments of `write`. */
 export function checkPiece(response: ServerResponse, args: readonly unknown[]): void {
   if (!isBytes(args[0])) rehearse(response, (copy) => copy.write(args[0]));
 }
 
-/** As {@link checkHead}, for the arguments of `end`, with the head that is written by it. */
+/** Like {@link checkHead}, for the arguments of `end`, and the head that it writes. */
 export function checkEnd(
   response: ServerResponse,
   args: readonly unknown[],
@@ -75,7 +75,10 @@ export function checkEnd(
   });
 }
 
-/** Throws what Node throws for a change of headers that have gone out; from our side they have. */
+/**
+ * Throws what Node throws for a change of headers that were already sent. For the handler, they
+ * were.
+ */
 export function refuseAfterHead(
   response: ServerResponse,
   change: (copy: ServerResponse) => unknown,
@@ -83,7 +86,7 @@ export function refuseAfterHead(
   rehearse(response, (copy) => change(copy.writeHead(200)));
 }
 
-/** What Node tells whoever writes to a reply that has ended. */
+/** The error that Node gives for a write after the end of a reply. */
 export function writtenAfterEnd(): Error {
   return Object.assign(new Error('write after end'), { code: 'ERR_STREAM_WRITE_AFTER_END' });
 }
@@ -98,7 +101,7 @@ function looksPlain(response: ServerResponse, head: HeadArguments | undefined): 
   return !response.hasHeader('trailer') && havePlainHeaders(head?.at(hasReason ? 2 : 1));
 }
 
-/** Those that are set already have been looked at by Node when they were set. */
+/** Headers that are already set were checked by Node when they were set. */
 function havePlainHeaders(given: unknown): boolean {
   if (given === undefined || given === null) return true;
   if (typeof given !== 'object' || Array.isArray(given)) return false;
@@ -120,7 +123,7 @@ function isBytes(piece: unknown): boolean {
   return typeof piece === 'string' || piece instanceof Uint8Array;
 }
 
-/** Does it to a response like this one that leads nowhere. Nothing is known of HTTP/2's. */
+/** Tries it on a similar response that is not connected. HTTP/2 responses are not checked. */
 function rehearse(response: ServerResponse, act: (copy: ServerResponse) => unknown): void {
   if (!(response instanceof ServerResponse)) return;
   const copy = new ServerResponse(response.req);

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 
 /**
- * Members that come before all others of an object.
+ * Members that take precedence over all others of an object.
  *
  * On an object of a class they become its own properties: all objects of the class share one
  * hidden class with them, so that this costs next to nothing. Where a framework has changed the
@@ -19,14 +19,14 @@ export class Overlay {
     );
   }
 
-  /** @returns what the members now stand before: the object as it was, where they are concerned */
+  /** @returns the members of the object that are now covered, as they were */
   cover(target: object): object {
     const base = Object.getPrototypeOf(target) as object;
     const isOfItsClass = base === target.constructor.prototype;
     if (!isOfItsClass) Object.setPrototypeOf(target, this.over(base));
     let beneath = base;
     for (const [name, member] of this.members) {
-      // What other middleware has wrapped stands on the object itself.
+      // Members that other middleware has wrapped are on the object itself.
       const isOwn = Object.hasOwn(target, name);
       if (isOwn) beneath = withOwn(beneath === base ? Object.create(base) : beneath, target, name);
       if (isOwn || isOfItsClass) put(target, name, member);
@@ -53,10 +53,10 @@ function put(target: object, name: string, member: PropertyDescriptor): void {
   else (target as Record<string, unknown>)[name] = member.value;
 }
 
-/** What changes headers one by one. */
+/** Methods that change single headers. */
 export type HeaderMethod = 'setHeader' | 'setHeaders' | 'appendHeader' | 'removeHeader';
 
-/** What a response whose reply is held back asks instead of doing it. */
+/** Receives the calls of a response whose reply is held back. */
 export interface Recorder {
   readonly headersSent: unknown;
   readonly writableEnded: unknown;
@@ -123,16 +123,22 @@ const states = {
   set writableEnded(_) {},
 };
 
-/** Shared by all responses: what a request pays for is putting them there. */
+/** Shared by all responses, so that a request only pays for attaching them. */
 const RECORDED = new Overlay(methods);
-/** Only where somebody will ask, for an accessor on the response itself costs more than a method. */
+/**
+ * Only attached if something will read them, because an accessor on the response costs more than a
+ * method.
+ */
 export const ANSWERED = new Overlay(states);
 /** Only once the head is written, for the same reason. */
 export const HEADERS_FIXED = new Overlay(headerMethods);
-/** Where a prototype carries them, all come at the price of one. */
+/** On a prototype, all of them cost as much as one. */
 const RECORDED_NATIVE = new Overlay(methods, headerMethods, states);
 
-/** Puts the recorder between a response and whoever writes it; answers with what was there before. */
+/**
+ * Puts the recorder between a response and the code that writes it. Returns the members as they
+ * were.
+ */
 export function recordInto(
   recorder: Recorder,
   response: ServerResponse,
@@ -153,10 +159,10 @@ export type ChunkArguments = [
   done?: Done | null,
 ];
 
-/** Those of `writeHead`: headers come last. */
+/** The arguments of `writeHead`: headers come last. */
 export type HeadArguments = [status: number, ...rest: unknown[]];
 
-/** Which argument is which. */
+/** Sorts out which argument is which. */
 export function normalize(args: ChunkArguments): {
   chunk?: Chunk;
   encoding?: BufferEncoding;
@@ -164,7 +170,7 @@ export function normalize(args: ChunkArguments): {
 } {
   const [first, second, third] = args;
   if (typeof first === 'function') return { done: first };
-  // Node takes everything that is false for nothing.
+  // Node treats every falsy chunk as none.
   const chunk = first || undefined;
   if (typeof second === 'function') return { chunk, done: second };
   return { chunk, encoding: second ?? undefined, done: third ?? undefined };

@@ -10,12 +10,12 @@ import { Overlay } from './recorded-response.js';
 const NO_BODY_STATUS: ReadonlySet<number> = new Set([204, 304]);
 
 /**
- * So many times what may be kept, a kept reply may be when it is unpacked: text is seldom packed to
- * less than a twentieth, while zeros would be to a thousandth.
+ * How much larger than the limit a kept reply may be once it is unpacked. Text seldom shrinks to
+ * less than a twentieth, but zeros would shrink to a thousandth.
  */
 const MOST_UNPACKED = 32;
 
-/** Where less may be kept than is worth a limit. */
+/** The least limit, if very small replies are kept. */
 const LEAST_LIMIT_BYTES = 2 ** 20;
 
 interface Limit {
@@ -31,8 +31,8 @@ const DECODERS: Readonly<Record<string, Decode>> = {
 };
 
 /**
- * Answers a duplicate with the recorded reply, and seals the response: the framework goes on to
- * answer with what the pipeline ends with, and that must change nothing.
+ * Answers a duplicate with the recorded reply, and seals the response. The framework then tries to
+ * send what the pipeline ends with, which must change nothing.
  */
 export function replay(
   exchange: HttpExchange,
@@ -44,12 +44,12 @@ export function replay(
   const accepts = exchange.request.headers['accept-encoding'];
   return chain(negotiate(reply, accepts, limit), (accepted) => {
     writeReply(raw, base, accepted);
-    // Not before: what cannot be written is the framework's to answer.
+    // Sealed only now, because the framework must answer if the reply cannot be written.
     seal(exchange);
   });
 }
 
-/** Nothing that the framework does to this response has an effect any more. */
+/** From now on, nothing that the framework does to this response has an effect. */
 export function seal({ raw, response }: HttpExchange): void {
   response.hijack?.();
   if (raw === (response as unknown)) return void SEALED_NATIVE.cover(raw);
@@ -57,7 +57,7 @@ export function seal({ raw, response }: HttpExchange): void {
   SEALED_REPLY.cover(response);
 }
 
-/** Writes a recorded reply over whatever stands on the response. */
+/** Writes a recorded reply over whatever is on the response. */
 export function writeReply(raw: ServerResponse, base: OutgoingHttpHeaders, reply: HttpReply): void {
   for (const name of raw.getHeaderNames()) if (!(name in base)) raw.removeHeader(name);
   for (const name of Object.keys(base)) setHeader(raw, name, base[name]);
@@ -67,7 +67,7 @@ export function writeReply(raw: ServerResponse, base: OutgoingHttpHeaders, reply
   if (exposed !== undefined) raw.setHeader(EXPOSE_HEADER, exposed);
   const hasBody = !NO_BODY_STATUS.has(reply.status);
   if (hasBody) raw.setHeader('Content-Length', reply.body.length);
-  // Middleware may end the response later, when it is sealed: by then the head must be there.
+  // Middleware may end the response later, when it is sealed. The head must be written before that.
   raw.writeHead(reply.status);
   if (hasBody) raw.end(reply.body);
   else raw.end();
@@ -82,7 +82,9 @@ function setHeader(
     raw.setHeader(name, value as string | string[]);
 }
 
-/** A reply that was compressed for one client may go to another that did not ask for that. */
+/**
+ * A reply that was compressed for one client may be replayed to another that does not accept it.
+ */
 function negotiate(
   reply: HttpReply,
   accepted: string | string[] | undefined,
@@ -94,12 +96,12 @@ function negotiate(
   if (decode === undefined || accepts(String(accepted ?? ''), encoding)) return reply;
   return decode(reply.body, limit).then(
     (body) => ({ ...reply, body, headers: reply.headers.filter((header) => header !== field) }),
-    // Not what its header says, or far too much of it: it goes out as it did the first time.
+    // If it is not what its header says, or is far too large, it is sent as it was the first time.
     () => reply,
   );
 }
 
-/** `Accept-Encoding` (RFC 9110, section 12.5.3); an absent field asks for nothing special. */
+/** `Accept-Encoding` (RFC 9110, section 12.5.3); if the field is absent, nothing is compressed. */
 function accepts(field: string, encoding: string): boolean {
   const weights = new Map<string, boolean>();
   for (const item of field.toLowerCase().split(',')) {
@@ -115,7 +117,7 @@ const same: Chainable = function () {
 };
 const nothing = (): undefined => undefined;
 
-/** What frameworks do with a raw response after it has been answered. */
+/** What frameworks do with a raw response after it was answered. */
 const rawMembers = {
   setHeader: same,
   appendHeader: same,
@@ -139,5 +141,5 @@ const replyMembers = {
 
 const SEALED_RAW = new Overlay(rawMembers);
 const SEALED_REPLY = new Overlay(replyMembers);
-/** Where the two are one, as in Express. */
+/** For frameworks in which the two are one, such as Express. */
 const SEALED_NATIVE = new Overlay(rawMembers, replyMembers);

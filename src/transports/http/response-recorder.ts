@@ -21,9 +21,9 @@ import {
   recordInto,
 } from './recorded-response.js';
 
-/** What a handler's side of the connection produced. */
+/** What the handler's side of the connection produced. */
 export type Captured =
-  /** The whole reply. `body` is absent when it was larger than may be kept. */
+  /** The whole reply. `body` is absent if it was too large to keep. */
   | {
       readonly kind: 'reply';
       readonly status: number;
@@ -35,27 +35,27 @@ export type Captured =
   /** The client left, and with it the source of the reply. */
   | { readonly kind: 'cut-off' };
 
-/** Lets the captured reply out, or writes another one in its place. */
+/** Sends the captured reply, or writes another one in its place. */
 export type Verdict = 'send' | ((response: ServerResponse) => void);
 
 type Method = (this: ServerResponse, ...args: never[]) => unknown;
 type Overridden = 'writeHead' | 'write' | 'end' | 'flushHeaders' | 'destroy' | 'emit';
 
 /**
- * - `capturing`: nothing has gone out.
- * - `streaming`: the reply outgrew the limit; its bytes go out, its end does not yet.
+ * - `capturing`: nothing has been sent.
+ * - `streaming`: the reply exceeded the limit; its bytes are sent, but not yet its end.
  * - `settling`: the end was seen, the record is being written.
- * - `passing`: the recorder stands aside.
+ * - `passing`: the recorder lets everything through.
  */
 type Phase = 'capturing' | 'streaming' | 'settling' | 'passing';
 
 /**
- * Stands between the framework and the raw response. Holds the reply back until `settle` has
- * answered, so that no client has a reply before it is on record. Works on what is written, so
- * that serializers, interceptors, filters and streams need not be known.
+ * Sits between the framework and the raw response. Holds the reply back until `settle` has
+ * answered, so that no client gets a reply before it is on record. It works on what is written, so
+ * it need not know about serializers, interceptors, filters and streams.
  *
- * What Node refuses is refused here in its place, to whoever wrote it: when the reply goes out nobody
- * is there any more, and it would be on record.
+ * What Node would refuse is refused here, to the code that wrote it. When the reply is sent, that
+ * code has finished, and the reply would be on record.
  */
 export class ResponseRecorder implements Recorder {
   private phase: Phase = 'capturing';
@@ -65,7 +65,7 @@ export class ResponseRecorder implements Recorder {
   private size = 0;
   private readonly sources = new Set<Readable>();
   private sourceError: { readonly error: unknown } | undefined;
-  /** The response as it was: other middleware may have wrapped it as well. */
+  /** The response's own members. Other middleware may have wrapped them too. */
   private readonly original: Readonly<Record<Overridden, Method>>;
   /** Likewise where its headers are concerned. */
   private headerMethods: Readonly<Record<HeaderMethod, Method>> | undefined;
@@ -73,17 +73,17 @@ export class ResponseRecorder implements Recorder {
   private hasEnded = false;
   private readonly checks: Checks;
   private clientGone = false;
-  /** True for whoever is not to know that another has answered. */
+  /** True for code that must not notice that something else has answered. */
   private isIgnored = (): boolean => false;
 
   constructor(
     private readonly response: ServerResponse,
-    /** True when handlers work on Node's response itself, as Express's do. */
+    /** True if handlers work on Node's response itself, as in Express. */
     private readonly isNativeApi: boolean,
     private readonly maxBytes: number,
     private readonly settle: (captured: Captured) => Awaitable<Verdict>,
     private readonly onClientGone: () => void,
-    /** Told why a reply could not be sent, when nobody else can be. */
+    /** Called with the reason why a reply could not be sent, if nobody else can handle it. */
     private readonly onLost: (error: unknown) => void,
   ) {
     this.checks = new Checks(response, () => this.changeOriginal('removeHeader', ['trailer']));
@@ -91,7 +91,7 @@ export class ResponseRecorder implements Recorder {
     if (isNativeApi) this.headerMethods = this.original as object as Record<HeaderMethod, Method>;
   }
 
-  /** For whoever asks a reply that has begun. */
+  /** What code that reads `headersSent` gets once a reply has begun. */
   get headersSent(): unknown {
     const isHeldBack = this.phase === 'capturing' || this.phase === 'settling';
     return (this.looksSent && isHeldBack) || this.ofOriginal('headersSent');
@@ -105,15 +105,15 @@ export class ResponseRecorder implements Recorder {
     return this.phase === 'capturing' || this.phase === 'streaming';
   }
 
-  /** From the side of whoever writes, the headers are on their way. */
+  /** For the code that writes, the headers have been sent. */
   private get areHeadersFixed(): boolean {
     if (this.phase === 'settling') return true;
     return this.phase === 'capturing' && this.headers !== undefined;
   }
 
   /**
-   * Somebody has answered in the place of the handler. What that still writes goes nowhere, as with a
-   * client that has left: an error would end its work half way, and pass for its failure.
+   * Something has answered in place of the handler. What the handler still writes is dropped, as if
+   * the client had disconnected: an error would end its work early and look like its failure.
    */
   ignore(isHandler: () => boolean): void {
     this.isIgnored = isHandler;
@@ -123,18 +123,18 @@ export class ResponseRecorder implements Recorder {
   writeHead(args: HeadArguments): unknown {
     if (this.isIgnored()) return this.response;
     if (this.areHeadersFixed) this.refuseHeaders((copy) => copy.writeHead(200));
-    // Node calls this itself while the reply goes out.
+    // Node itself calls this while the reply is sent.
     if (this.phase !== 'capturing') return this.callOriginal('writeHead', args);
     this.checks.run(() => checkHead(this.response, args));
     this.head = args;
     this.headers = this.currentHeaders();
-    // Fastify calls this from `send`, right before the end, and asks nothing in between.
+    // Fastify calls this from `send`, right before the end, and checks nothing in between.
     if (this.isNativeApi) this.lookSent();
     else this.fixHeaders();
     return this.response;
   }
 
-  /** Whoever answers next must see that a reply has begun, as it would. */
+  /** Code that answers next must see that a reply has begun. */
   private refuseHeaders(change: (copy: ServerResponse) => unknown): void {
     this.lookSent();
     refuseAfterHead(this.response, change);
@@ -161,7 +161,7 @@ export class ResponseRecorder implements Recorder {
     this.checks.run(() => checkPiece(this.response, args));
     const { chunk, encoding, done } = normalize(args);
     this.captureHead();
-    // Whoever writes may use its buffer again as soon as it is called back.
+    // Copied, because the writer may reuse its buffer after the callback.
     this.keep(typeof chunk === 'object' ? Buffer.from(chunk) : chunk, encoding);
     if (done) process.nextTick(done);
     return this.size > this.maxBytes ? this.startStreaming() : true;
@@ -212,7 +212,7 @@ export class ResponseRecorder implements Recorder {
     return this.callOriginal('emit', args);
   }
 
-  /** Follows a stream that the reply is made of. */
+  /** Follows a stream that produces the reply. */
   watch(source: Readable): void {
     if (this.sources.has(source)) return;
     this.sources.add(source);
@@ -220,7 +220,7 @@ export class ResponseRecorder implements Recorder {
     if (source.errored) failed(source.errored);
     source.once('error', failed);
     source.once('close', () => {
-      // Frameworks destroy the source of a reply whose client has left.
+      // Frameworks destroy the source of a reply if the client has disconnected.
       if (!source.readableEnded && this.sourceError === undefined && this.isCapturing)
         this.cutOff();
     });
@@ -232,7 +232,7 @@ export class ResponseRecorder implements Recorder {
     else this.response.statusCode = status;
   }
 
-  /** Takes headers back that have these values, before the reply goes out. */
+  /** Removes headers that have these values, before the reply is sent. */
   drop(headers: Readonly<Record<string, string>>): void {
     for (const [name, value] of Object.entries(headers)) {
       if (this.response.getHeader(name) === value && this.ofOriginal('headersSent') !== true)
@@ -242,14 +242,14 @@ export class ResponseRecorder implements Recorder {
     }
   }
 
-  /** The client left and no reply will come: settles without one. */
+  /** The client disconnected and no reply will come: settles without one. */
   cutOff(): void {
     if (this.isCapturing) this.finish({ kind: 'cut-off' }, () => undefined);
   }
 
   private brokenOff(cause: Error | undefined): Captured {
     const { sourceError, response } = this;
-    // Frameworks also destroy what they cannot send because the client has left.
+    // Frameworks also destroy a response that they cannot send because the client has disconnected.
     const isClientGone = this.clientGone || response.destroyed || response.socket?.destroyed;
     if (sourceError === undefined && isClientGone) return { kind: 'cut-off' };
     const error = sourceError?.error ?? cause ?? new Error('The response was destroyed.');
@@ -262,7 +262,7 @@ export class ResponseRecorder implements Recorder {
     const status: unknown = this.head?.[0] ?? this.response.statusCode;
     return {
       kind: 'reply',
-      // As Node does: it may have been given as text.
+      // As in Node, the status may have been given as text.
       status: Math.trunc(Number(status)),
       headers: this.headers ?? {},
       body: isKept ? this.joined() : undefined,
@@ -275,11 +275,11 @@ export class ResponseRecorder implements Recorder {
     try {
       verdict = this.settle(captured);
     } catch (error) {
-      // As below: whatever went wrong, the client gets the reply that was made.
+      // Whatever went wrong, the client gets the reply that was made.
       this.onLost(error);
     }
     if (!isPending(verdict)) return this.letOut(verdict, send);
-    // Frameworks ask whether they have answered; from their side they have.
+    // Frameworks check whether they have answered. From their side, they have.
     this.lookSent();
     void Promise.resolve(verdict)
       .catch((error: unknown) => {
@@ -292,12 +292,12 @@ export class ResponseRecorder implements Recorder {
 
   private letOut(verdict: Verdict, send: () => void): void {
     this.phase = 'passing';
-    // What has begun to go out cannot be replaced.
+    // A reply that has begun to be sent cannot be replaced.
     if (verdict === 'send' || this.response.headersSent) send();
     else verdict(this.response);
   }
 
-  /** Something else has changed the response meanwhile: its client must not wait for ever. */
+  /** Something else has changed the response in the meantime. Its client must not wait forever. */
   private giveUp(error: unknown): void {
     this.onLost(error);
     this.callOriginal('destroy', []);
@@ -309,20 +309,20 @@ export class ResponseRecorder implements Recorder {
     return true;
   }
 
-  /** A piece that comes too late is told so, where Node would tell the whole process. */
+  /** A write that comes too late gets an error, where Node would end the process. */
   private refuseMore(args: ChunkArguments): boolean {
     const { chunk, done } = normalize(args);
     if (done) process.nextTick(done, chunk === undefined ? undefined : writtenAfterEnd());
     return false;
   }
 
-  /** The end was written: by whoever answers, or by the recorder already. */
+  /** The end was written, by the code that answers or by the recorder. */
   private get isOver(): boolean {
     if (!this.hasEnded) return false;
     return this.phase === 'settling' || this.ofOriginal('writableEnded') === true;
   }
 
-  /** Too large to keep: from here on the client gets the bytes as they come. */
+  /** Too large to keep: from now on the client gets the bytes as they come. */
   private startStreaming(): boolean {
     this.phase = 'passing';
     try {
@@ -340,7 +340,7 @@ export class ResponseRecorder implements Recorder {
     this.lookSent();
   }
 
-  /** Frameworks end a reply that has begun, instead of writing another over it. */
+  /** Makes frameworks end a reply that has begun, instead of writing another over it. */
   private lookSent(): void {
     if (this.looksSent) return;
     this.looksSent = true;
@@ -353,7 +353,7 @@ export class ResponseRecorder implements Recorder {
     this.headerMethods ??= HEADERS_FIXED.cover(this.response) as Record<HeaderMethod, Method>;
   }
 
-  /** Set on the response, plus those given to `writeHead` (as Fastify does). */
+  /** The headers on the response, and those passed to `writeHead` (as Fastify does). */
   private currentHeaders(): OutgoingHttpHeaders {
     const headers = this.response.getHeaders();
     const given = this.head?.at(-1);

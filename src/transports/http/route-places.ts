@@ -5,17 +5,20 @@ import type { IncomingRequest } from '../../keys/call.js';
 /** A route of a handler. */
 export interface RouteTemplate {
   readonly method: string;
-  /** With global prefix, module path and URI version, in each form that an HTTP framework knows it in. */
+  /**
+   * The paths with global prefix, module path and URI version, in each form that HTTP frameworks
+   * use.
+   */
   readonly paths: readonly string[];
-  /** The host that it is for, as it was declared; `undefined` for all. */
+  /** The host of the route, as it was declared; `undefined` for all hosts. */
   readonly host: string | undefined;
-  /** The version that it is for, where the path does not have it; `undefined` for all. */
+  /** The version of the route, if it is not in the path; `undefined` for all versions. */
   readonly version: string | undefined;
-  /** `METHOD /path`, and version and host where those tell routes apart. */
+  /** `METHOD /path`, and version and host if they distinguish routes. */
   readonly scope: string;
 }
 
-/** What a route for every version is called. */
+/** The name for a route for every version. */
 export const NEUTRAL = 'neutral';
 
 interface RoutedRequest extends IncomingRequest {
@@ -28,8 +31,8 @@ interface RoutedRequest extends IncomingRequest {
 }
 
 /**
- * The scope of a request among the routes of one handler: every mount, version and host pattern has its
- * own. `undefined` when there is only one.
+ * The scope of a request among the routes of one handler: every mount, version and host pattern has
+ * its own. `undefined` if there is only one.
  */
 export function scopeOfRequest(
   templates: readonly RouteTemplate[],
@@ -52,7 +55,7 @@ export function scopeOfRequest(
   };
 }
 
-/** The newest that was asked for, else the one for every version. */
+/** The newest requested version, or else the route for every version. */
 function ofVersions(
   templates: readonly RouteTemplate[],
   asked: readonly string[],
@@ -64,7 +67,10 @@ function ofVersions(
   return templates;
 }
 
-/** A host without parameters is itself; any other belongs to the first pattern that has some. */
+/**
+ * A host without parameters matches itself. Any other host belongs to the first pattern with
+ * parameters.
+ */
 function ofHost(templates: readonly RouteTemplate[], hostname: string): readonly RouteTemplate[] {
   const exact = templates.filter(({ host }) => host === hostname);
   if (exact.length > 0) return exact;
@@ -74,7 +80,7 @@ function ofHost(templates: readonly RouteTemplate[], hostname: string): readonly
 
 const HOSTNAME = /^[a-z0-9.-]+$/i;
 
-/** As Nest's adapters read it, the preferred one first. */
+/** The requested versions, as Nest's adapters read them, the preferred one first. */
 function versionsOf(
   request: IncomingRequest,
   versioning: VersioningOptions | undefined,

@@ -20,7 +20,7 @@ import { NEUTRAL, type RouteTemplate, scopeOfRequest } from './route-places.js';
 /** Nest's metadata key on `@Sse()` handlers. */
 const SSE_METADATA = '__sse__';
 
-/** Methods that change nothing, by IANA's registry of HTTP methods: they ignore a key. */
+/** Safe methods, by IANA's registry of HTTP methods. They ignore a key. */
 const SAFE_METHODS: ReadonlySet<string | undefined> = new Set([
   'GET', // RFC 9110, section 9.2.1
   'HEAD',
@@ -32,7 +32,7 @@ const SAFE_METHODS: ReadonlySet<string | undefined> = new Set([
   'QUERY', // draft-ietf-httpbis-safe-method-w-body
 ]);
 
-/** @param method in upper case, as HTTP has it */
+/** @param method in upper case */
 export function isSafeMethod(method: string | undefined): boolean {
   return SAFE_METHODS.has(method);
 }
@@ -50,7 +50,7 @@ export const routes: EndpointReader = {
 };
 
 /**
- * The routes of a handler; `undefined` when it has none.
+ * The routes of a handler; `undefined` if it has none.
  *
  * @throws {@link IdempotencyConfigurationError} for a route that cannot be protected
  */
@@ -73,7 +73,7 @@ function routeEndpoint(hosted: HostedMethod, boot: Boot): Endpoint | 'safe' | un
   };
 }
 
-/** Those of all modules that mount the controller. */
+/** The routes from all modules that mount the controller. */
 function templatesOf(
   { type: controller, method: handler, modules }: HostedMethod,
   { applicationId, config }: Boot,
@@ -87,8 +87,8 @@ function serverSentEvents(name: string): IdempotencyConfigurationError {
   return wrongOption(
     '@Idempotent()',
     `${name}, an @Sse() handler`,
-    'handlers whose reply has an end',
-    'Remove @Idempotent() from the event stream, and put it on the route that starts the work.',
+    'handlers whose reply ends',
+    'Remove @Idempotent() from the event stream, and add it to the route that starts the work.',
   );
 }
 
@@ -110,7 +110,7 @@ interface RouteSource {
   readonly applicationId: string;
 }
 
-/** The routes of a handler; none when it is not a route. */
+/** The routes of a handler; none if it is not a route. */
 function routeTemplates(source: RouteSource, config: ApplicationConfig): RouteTemplate[] {
   const { controller, handler } = source;
   if (!Reflect.hasMetadata(PATH, handler) || !Reflect.hasMetadata(PATH, controller)) return [];

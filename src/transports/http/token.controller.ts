@@ -7,7 +7,7 @@ import {
 } from '../../options/token-options.js';
 import { type IssuedToken, TokenService } from '../../tokens/token.service.js';
 
-/** Gives clients their tokens: `POST`, with `{ "purpose": "…" }` where the handler has one. */
+/** Issues tokens to clients: `POST`, with `{ "purpose": "…" }` if the handler has one. */
 @Controller(TOKEN_CONTROLLER_DEFAULTS.path)
 export class TokenController {
   constructor(@Inject(TokenService) private readonly tokens: TokenService) {}
@@ -28,7 +28,7 @@ function purposeOf(body: unknown): unknown {
 /**
  * The controllers that the option `tokenController` asks for.
  *
- * @throws {@link IdempotencyConfigurationError} when it cannot be one
+ * @throws {@link IdempotencyConfigurationError} if the option is invalid
  */
 export function tokenControllers(option: boolean | TokenControllerOptions | undefined): Type[] {
   if (option === undefined || option === false) return [];
@@ -46,7 +46,7 @@ function checked(option: unknown): TokenControllerOptions {
       'tokenController',
       option,
       'true, false, or { path, guards }',
-      'Leave it out for no route.',
+      'Leave it out to have no route.',
     );
   const { path, guards, ...others } = option as TokenControllerOptions;
   const [other] = Object.entries(others);
@@ -55,14 +55,14 @@ function checked(option: unknown): TokenControllerOptions {
       `tokenController.${other[0]}`,
       other[1],
       'path, guards',
-      'Remove the option, or correct its name. What tokens are like belongs to `tokens`.',
+      'Remove the option, or correct its name. Options of the tokens belong to `tokens`.',
     );
   if (path !== undefined && (typeof path !== 'string' || path === ''))
     throw wrongOption(
       'tokenController.path',
       path,
       'a path',
-      `Leave it out for ${TOKEN_CONTROLLER_DEFAULTS.path}.`,
+      `Leave it out to use ${TOKEN_CONTROLLER_DEFAULTS.path}.`,
     );
   if (guards !== undefined && !(Array.isArray(guards) && guards.every(isGuard)))
     throw wrongOption(

@@ -6,9 +6,9 @@ import type { CredentialDigest } from '../../keys/credentials.js';
 const logger = new Logger('Idempotency');
 
 /**
- * Warns, once for each handler, when a reply is kept for a caller that cannot be told from others: anybody
- * who repeats key and content gets it. Quiet where the application has said who the caller is, also when
- * it says nobody.
+ * Warns, once for each handler, if a reply is kept for a caller that cannot be told apart from
+ * others: anybody who repeats key and content gets it. Does not warn if the application sets
+ * `principal`, even if that returns nobody.
  */
 export class UnknownCallers {
   private readonly told = new WeakSet<ProtectedHandler>();
@@ -23,7 +23,7 @@ export class UnknownCallers {
     if (!keeps || this.credentials(call) !== undefined) return;
     this.told.add(handler);
     logger.warn(
-      `${handler.scope} keeps replies for callers that cannot be told apart: a request came without request.user and without credentials. Whoever sends the same key and content gets the reply. Name the caller with the option principal, or the header that tells callers apart with credentialHeaders; if everybody may have the reply, set principal: () => undefined.`,
+      `${handler.scope} keeps replies for callers that cannot be told apart: a request came without request.user and without credentials. Anybody who sends the same key and content gets the reply. Set the option principal, or name the header that tells callers apart in credentialHeaders. If everybody may have the reply, set principal: () => undefined.`,
     );
   }
 }

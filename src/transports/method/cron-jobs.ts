@@ -3,10 +3,10 @@ import { DiscoveryService } from '@nestjs/core';
 import type { Awaitable } from '../../engine/awaitable.js';
 import { InvalidKeyError } from '../../keys/key-source.js';
 
-/** What `@Cron()` leaves on a method. */
+/** The metadata that `@Cron()` leaves on a method. */
 export interface CronDeclaration {
   readonly name?: string;
-  /** An expression, or the only moment at which it is due. */
+  /** An expression, or the only moment at which the job is due. */
   readonly cronTime: string | { valueOf(): number };
   readonly timeZone?: string;
   /** In minutes. */
@@ -16,7 +16,7 @@ export interface CronDeclaration {
 /** Both in milliseconds since 1970. */
 type NextAfter = (moment: number) => number;
 
-/** As the package `cron` has it. */
+/** The class of the package `cron`. */
 interface CronTime {
   readonly source: unknown;
   readonly timeZone?: string;
@@ -30,7 +30,7 @@ interface SchedulerRegistry {
   getCronJobs(): ReadonlyMap<string, { readonly cronTime: CronTime }>;
 }
 
-/** The cron jobs of the application, which know when they are due, in any time zone. */
+/** The cron jobs of the application. They know when they are due, in any time zone. */
 @Injectable()
 export class CronJobs {
   private registry: SchedulerRegistry | undefined;
@@ -38,11 +38,11 @@ export class CronJobs {
   constructor(private readonly discovery: DiscoveryService) {}
 
   /**
-   * When the job of a method is due next after a moment. A job that became due while it was being
-   * made is called before it is on the list, and is there as soon as the code that makes it has
+   * When the job of a method is next due after a moment. A job that becomes due while it is being
+   * created is called before it is registered. It is registered once the code that creates it has
    * ended.
    *
-   * @throws {@link InvalidKeyError} when there is no such job
+   * @throws {@link InvalidKeyError} if there is no such job
    */
   nextOf(declared: CronDeclaration): Awaitable<NextAfter> {
     return this.find(declared) ?? Promise.resolve().then(() => this.find(declared) ?? notThere());
@@ -55,7 +55,10 @@ export class CronJobs {
     return (moment) => time.getNextDateFrom(new Date(moment), zone).toMillis();
   }
 
-  /** The job by its name, which may have got other times since; else any that is due when it is. */
+  /**
+   * The job with the same name, which may have been rescheduled; or else any job with the same
+   * times.
+   */
   private timeOf(declared: CronDeclaration): CronTime | undefined {
     this.registry ??= this.findRegistry();
     const jobs = this.registry?.getCronJobs();
@@ -79,14 +82,14 @@ function notThere(): never {
   );
 }
 
-/** `cron` before version 4 leaves the zone of the process out. */
+/** `cron` before version 4 does not default to the zone of the process. */
 function ownZone(): string {
   return Intl.DateTimeFormat().resolvedOptions().timeZone;
 }
 
 function zoneOf({ timeZone, utcOffset }: CronTime): string | number {
   if (utcOffset === undefined) return timeZone ?? ownZone();
-  // 0 would count as none.
+  // 0 would be treated as absent.
   return utcOffset === 0 ? 'UTC' : utcOffset;
 }
 
@@ -107,8 +110,8 @@ function isDeclaredSo(time: CronTime, { cronTime, timeZone, utcOffset }: CronDec
 const FINEST_MS = 1_000;
 
 /**
- * The last moment at or before `nowMs` at which something was due. Found by what is due next after a
- * moment, because schedules only tell that: from further and further back, then by halves.
+ * The last moment at or before `nowMs` at which something was due. Schedules only tell what is due
+ * next after a moment, so this looks further and further back, and then halves the interval.
  */
 export function lastDue(nextAfter: (moment: number) => number, nowMs: number): number {
   let backMs = FINEST_MS;

@@ -5,41 +5,41 @@ import { shared } from '../../operation/shared.js';
 
 /** A protected method, and how it is called. */
 export interface CalledMethod {
-  /** What `@Idempotent()` made of the method. */
+  /** The function that `@Idempotent()` made from the method. */
   readonly method: object;
   readonly name: string | symbol;
   readonly instance: unknown;
   readonly args: readonly unknown[];
 }
 
-/** What calls the methods of an application's providers. */
+/** Calls the protected provider methods of an application. */
 export interface MethodCaller {
   /**
-   * Runs the method once per key, or as a part of the operation that is running.
+   * Runs the method once per key, or as part of the running operation.
    *
-   * @throws {@link IdempotencyException} `IDEMPOTENCY_NOT_PROTECTED` where neither is possible
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_NOT_PROTECTED` if neither is possible
    */
   call(call: CalledMethod, run: () => unknown): unknown;
 }
 
-/** What Nest is asked for by every class that has a protected method. */
+/** The injection token that every class with a protected method gets. */
 export const METHOD_CALLER = Symbol.for('nestjs-idempotency:method-caller');
 
-/** By instance: the same class may be in several applications of one process. */
+/** By instance, because several applications in one process may use the same class. */
 const callers = shared('method-callers', () => new WeakMap<object, MethodCaller>());
 
-/** Of the applications that run in this process, in the order in which they started. */
+/** The callers of all applications in this process, in the order in which they started. */
 const running = shared('running-callers', () => new Set<MethodCaller>());
 
-/** Runs what tests ask for by `unprotected()`. */
+/** Runs the calls within `unprotected()`. */
 const UNPROTECTED: MethodCaller = { call: (_call, run) => run() };
 
 /**
- * The caller of the application that an instance belongs to: the one that injected it, else the only
- * one that runs in this process. Instances that Nest has not made (by `new`, by a factory, by
- * `ModuleRef.create()` of a module that does not see ours, behind a proxy) are found that way.
+ * The caller of the application that an instance belongs to: the one that was injected, or else the
+ * only one in this process. The latter serves instances that Nest did not create (with `new`, by a
+ * factory, by `ModuleRef.create()` of a module that does not see ours, behind a proxy).
  *
- * @throws {@link IdempotencyException} `IDEMPOTENCY_NOT_PROTECTED` when it may be any of several, or none
+ * @throws {@link IdempotencyException} `IDEMPOTENCY_NOT_PROTECTED` if there are several, or none
  */
 export function callerOf(instance: unknown, name: string | symbol): MethodCaller {
   if (bypass.getStore() === true) return UNPROTECTED;
@@ -50,7 +50,7 @@ export function callerOf(instance: unknown, name: string | symbol): MethodCaller
   throw notProtected(placeOf(instance, name), first === undefined ? NONE : SEVERAL);
 }
 
-/** From now on instances that nobody has injected belong to this application as well. */
+/** From now on, instances without an injected caller may belong to this application. */
 export function started(caller: MethodCaller): void {
   running.add(caller);
 }
@@ -59,7 +59,9 @@ export function stopped(caller: MethodCaller): void {
   running.delete(caller);
 }
 
-/** Has Nest give every instance of a class, whatever its scope, the caller of its application. */
+/**
+ * Makes Nest inject the application's caller into every instance of a class, whatever its scope.
+ */
 export function injectCaller(prototype: object): void {
   if (Object.hasOwn(prototype, METHOD_CALLER)) return;
   Object.defineProperty(prototype, METHOD_CALLER, {
@@ -75,16 +77,16 @@ export function injectCaller(prototype: object): void {
   Optional()(prototype, METHOD_CALLER);
 }
 
-/** As {@link injectCaller}, for one instance. */
+/** Like {@link injectCaller}, for one instance. */
 export function adopt(instance: unknown, caller: MethodCaller): void {
   if (typeof instance === 'object' && instance !== null && METHOD_CALLER in instance)
     callers.set(instance, caller);
 }
 
 const NONE =
-  'no application with IdempotencyModule runs in this process. Import IdempotencyModule, or, in a unit test, call the method within unprotected() of nestjs-idempotency/testing.';
+  'no application with IdempotencyModule runs in this process. Import IdempotencyModule. In a unit test, call the method within unprotected() of nestjs-idempotency/testing.';
 const SEVERAL =
-  'several applications with IdempotencyModule run in this process, and none of them made the object. Have Nest make it, as a provider of a module that IdempotencyModule is imported into.';
+  'several applications with IdempotencyModule run in this process, and none of them made the object. Let Nest create it, as a provider of a module that imports IdempotencyModule.';
 
 function placeOf(instance: unknown, name: string | symbol): string {
   const type =

@@ -12,13 +12,13 @@ import { handlerRuns } from '../../operation/handler-run.js';
 import { adopt, type CalledMethod, type MethodCaller, started, stopped } from './instances.js';
 import { MethodCall } from './methods.js';
 
-/** Calls of a provider's method: a service, a scheduled job, a queue's processor. */
+/** Calls of a provider method: a service, a scheduled job, a queue's processor. */
 @Injectable()
 export class MethodTransport
   extends ValueTransport<MethodCall>
   implements MethodCaller, OnModuleInit, OnApplicationShutdown
 {
-  /** Methods that have answered with an observable: none of them is called again. */
+  /** Methods that returned an observable. None of them is called again. */
   private readonly observed = new WeakSet<object>();
 
   constructor(
@@ -30,7 +30,7 @@ export class MethodTransport
     super(engine, operations);
   }
 
-  /** Nest injects nothing into instances that it has not made. */
+  /** Nest injects nothing into instances that it did not create. */
   onModuleInit(): void {
     started(this);
     for (const { isNotMetatype, instance } of this.discovery.getProviders())
@@ -54,17 +54,20 @@ export class MethodTransport
     });
   }
 
-  /** A method that calls itself for the same operation goes on with it. */
+  /** A method that calls itself for the same operation continues it. */
   override joins(id: string): boolean {
     return handlerRuns.getStore()?.isPartOf(id) === true;
   }
 
-  /** A handler that its own application calls: a part of the operation that runs, or nothing. */
+  /**
+   * A handler that the application itself calls. It runs as part of a running operation, or not at
+   * all.
+   */
   private within({ instance, name }: CalledMethod, run: () => unknown): unknown {
     if (handlerRuns.getStore()?.isProtected === true) return run();
     throw notProtected(
       `${(instance as object).constructor.name}.${String(name)}`,
-      'it handles requests, messages or fields, and was called directly. Move what both need into a method of a provider, and protect that one.',
+      'it handles requests, messages or fields, and was called directly. Move the shared work into a provider method, and protect that method.',
     );
   }
 
@@ -92,14 +95,14 @@ export class MethodTransport
         async () => run(),
       );
     } catch (error) {
-      // Another instance sees to it: the timer that called would only log what it is told.
+      // Another instance runs the tick. The timer that called would only log an error.
       if (handler.isScheduled && isDuplicate(outcome)) return undefined;
       throw error;
     }
   }
 }
 
-/** True when the work is done, or being done, by another call. */
+/** True if another call has done the work, or is doing it. */
 function isDuplicate(outcome: Outcome): boolean {
   if (outcome?.outcome !== 'refused') return outcome?.outcome === 'replay';
   const { code } = outcome;

@@ -6,20 +6,24 @@ import type { Schedule } from '../../keys/key-source.js';
 import { nearestMultiple } from '../../keys/tick.js';
 import { type CronDeclaration, CronJobs, lastDue } from './cron-jobs.js';
 
-/** What `@nestjs/schedule` leaves on a method: which of its decorators is there, and its options. */
+/**
+ * The metadata that `@nestjs/schedule` leaves on a method: the kind of decorator, and its options.
+ */
 const SCHEDULER_TYPE = 'SCHEDULER_TYPE';
 const CRON = 1;
 const INTERVAL = 3;
 const CRON_OPTIONS = 'SCHEDULE_CRON_OPTIONS';
 const INTERVAL_OPTIONS = 'SCHEDULE_INTERVAL_OPTIONS';
 
-/** What `@Processor()` of `@nestjs/bullmq` leaves on a class whose `process` gets jobs. */
+/**
+ * The metadata that `@Processor()` of `@nestjs/bullmq` leaves on a class whose `process` gets jobs.
+ */
 const PROCESSOR = 'bullmq:processor_metadata';
 
-/** Timers may fire that much early by the wall clock, which is not what they go by. */
+/** Timers may fire this much early by the wall clock, because they use another clock. */
 const MOST_EARLY_MS = 100;
 
-/** Finds methods of providers that other code, timers and queues call. */
+/** Finds provider methods that other code, timers and queues call. */
 export const methods: EndpointReader = {
   kind: 'method',
   word: 'method',
@@ -37,13 +41,13 @@ function methodEndpoint({ type, name, methodName, method }: HostedMethod, boot: 
   };
 }
 
-/** A job is another object for every delivery, but stands for the same work. */
+/** A job is a new object for every delivery, but it is the same work. */
 function contentOfJob([job]: readonly unknown[]): unknown {
   const { name, data } = (job ?? {}) as { readonly name?: unknown; readonly data?: unknown };
   return [name, data];
 }
 
-/** The timer of a method; `undefined` when there is none. */
+/** The timer of a method; `undefined` if there is none. */
 function scheduleOf(method: object, boot: Boot): Schedule | undefined {
   const type: unknown = Reflect.getMetadata(SCHEDULER_TYPE, method);
   if (type === CRON) {
@@ -65,10 +69,10 @@ function cronDueAt(declared: CronDeclaration, boot: Boot, nowMs: number): Awaita
   return chain(boot.get(CronJobs).nextOf(declared), (next) => lastDue(next, nowMs + MOST_EARLY_MS));
 }
 
-/** There is no request: sources that read one find nothing. */
+/** There is no request, so sources that read one find nothing. */
 const NO_REQUEST: IncomingRequest = Object.freeze({ headers: Object.freeze({}) });
 
-/** A call of a method of a provider, wherever it came from. */
+/** A call of a provider method, wherever it came from. */
 export class MethodCall implements TransportCall {
   readonly type = 'method';
   readonly request = NO_REQUEST;

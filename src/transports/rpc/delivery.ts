@@ -3,7 +3,7 @@ import type { CancelTimer, Clock } from '../../engine/clock.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import type { RmqChannel, RmqContext, RmqMessage } from './transport-context.js';
 
-/** What a queue is told of a message; of several handlers the one that wants most counts. */
+/** What a queue is told about a message. Of several handlers, the strongest verdict counts. */
 export type Verdict = 'acknowledge' | 'reject' | 'requeue';
 
 const STRONGEST_FIRST: readonly Verdict[] = ['requeue', 'reject', 'acknowledge'];
@@ -19,7 +19,7 @@ export class Deliveries {
   ) {}
 
   /**
-   * The delivery that a handler is called with; the same one for all handlers of the event.
+   * The delivery of a handler's message. All handlers of the event share it.
    *
    * @param handlers how many of them there are
    */
@@ -46,8 +46,7 @@ export class Deliveries {
 }
 
 /**
- * One message that was handed over, until the queue is told what became of it: once, when all its
- * handlers are through.
+ * One delivered message. The queue is told the outcome once, when all its handlers have finished.
  */
 export class Delivery {
   private readonly verdicts = new Map<ProtectedHandler, Verdict>();
@@ -101,17 +100,17 @@ const SETTLES_ALL: ReadonlySet<unknown> = new Set(['ackAll', 'nackAll']);
 /** With `true` as second argument they settle all older messages as well. */
 const SETTLES_OLDER: ReadonlySet<unknown> = new Set(['ack', 'nack']);
 
-/** What RabbitMQ closes a channel with on which a message was settled that was settled already. */
+/** RabbitMQ's reason for closing a channel on which a message was settled twice. */
 const NOT_EXPECTED = 'unknown delivery tag';
 const REMEDY =
-  'A message was acknowledged that RabbitMQ expects no acknowledgement for: `acknowledge: true` needs `noAck: false`.';
+  'RabbitMQ did not expect the acknowledgement of a message: `acknowledge: true` needs `noAck: false`.';
 
 /**
- * A channel, and what is still to be settled on it. A broker closes the channel on which a message
- * is settled twice, so what handlers settle by themselves is noted.
+ * A channel, and the messages that are still to be settled on it. A broker closes a channel on
+ * which a message is settled twice, so messages that handlers settle themselves are noted.
  */
 class WatchedChannel {
-  /** What handlers get instead of the channel. */
+  /** The channel that handlers get. */
   readonly forHandlers: RmqChannel;
   private readonly known = new WeakSet<RmqMessage>();
   private readonly unsettled = new Set<RmqMessage>();

@@ -11,7 +11,9 @@ import { canonicalJson } from '../../keys/canonical-json.js';
 import type { Delivery } from './delivery.js';
 import { envelopeOf } from './transport-context.js';
 
-/** What `@MessagePattern()`, `@EventPattern()` and `@GrpcMethod()` leave on a method. */
+/**
+ * The metadata that `@MessagePattern()`, `@EventPattern()` and `@GrpcMethod()` leave on a method.
+ */
 const PATTERNS = 'microservices:pattern';
 const HANDLER_TYPE = 'microservices:handler_type';
 const TRANSPORT = 'microservices:transport';
@@ -26,7 +28,7 @@ interface GrpcPattern {
 
 const SINGLE_REQUEST = 'no_stream';
 
-/** Finds what methods handle messages of. */
+/** Finds the messages that methods handle. */
 export const messages: EndpointReader = {
   kind: 'rpc',
   word: 'message',
@@ -39,13 +41,13 @@ export const messages: EndpointReader = {
   changesState: isEventHandler,
 };
 
-/** True for what `@EventPattern()` has made of a method. */
+/** True for a method with `@EventPattern()`. */
 function isEventHandler(method: object): boolean {
   return Reflect.getMetadata(HANDLER_TYPE, method) === EVENT;
 }
 
 /**
- * The messages that a method of a controller handles; `undefined` when it handles none.
+ * The messages that a controller method handles; `undefined` if it handles none.
  *
  * @throws {@link IdempotencyConfigurationError} for one that cannot be protected
  */
@@ -87,16 +89,16 @@ function streamOfRequests(name: string): IdempotencyConfigurationError {
     '@Idempotent()',
     `${name}, a handler of a stream of requests`,
     'handlers of single messages',
-    'Remove @Idempotent(), and protect what is done for each request with IdempotencyService.run().',
+    'Remove @Idempotent(), and protect the work for each request with IdempotencyService.run().',
   );
 }
 
-/** Nest's number of RabbitMQ, the only transport that waits for acknowledgements by hand. */
+/** Nest's number of RabbitMQ, the only transport that waits for explicit acknowledgements. */
 const RMQ = 5;
 
 /**
- * How many handlers that acknowledge are called with one message: Nest calls all handlers of an
- * event that have the same pattern.
+ * How many handlers with `acknowledge` get the same message: Nest calls all handlers of an event
+ * that have the same pattern.
  *
  * @param routingKey the pattern of the message
  */
@@ -119,13 +121,13 @@ export function handlersOfMessage(
   return count;
 }
 
-/** As Nest finds it: an exact one before those with wildcards. */
+/** As in Nest, an exact pattern comes before those with wildcards. */
 function patternOf(patterns: readonly string[], routingKey: string): string | undefined {
   const exact = exactly(routingKey);
   return patterns.find((one) => one === exact) ?? patterns.find((one) => matches(one, routingKey));
 }
 
-/** Patterns that are objects travel as JSON, with their members in any order. */
+/** Patterns that are objects are sent as JSON, with their members in any order. */
 function exactly(routingKey: string): string {
   try {
     return patternText(JSON.parse(routingKey));
@@ -158,13 +160,13 @@ export class MessageCall implements TransportCall {
   constructor(
     public scope: string,
     payload: unknown,
-    /** The transport's. */
+    /** The transport's context. */
     readonly context: unknown,
     readonly delivery?: Delivery,
   ) {
     const { headers, id } = envelopeOf(context);
     this.messageId = id;
-    // Guards put whom they have recognized where there is a place for it.
+    // Guards put the caller wherever the context has room for it.
     const { user } = (context ?? {}) as { user?: { id?: Identifier; sub?: Identifier } };
     this.request = { headers, body: payload, context, user };
   }

@@ -7,7 +7,10 @@ import { isGrpc, isKafka } from './transport-context.js';
 
 type RpcExceptionClass = new (error: string | object) => Error;
 
-/** What is used of `@nestjs/microservices`, which is there when a handler of messages is. */
+/**
+ * The part of `@nestjs/microservices` that is used. It is installed if there is a handler of
+ * messages.
+ */
 interface Microservices {
   readonly RpcException: RpcExceptionClass;
   readonly KafkaRetriableException: RpcExceptionClass;
@@ -30,7 +33,7 @@ const GRPC_CODES: Readonly<Record<number, number>> = {
 };
 const GRPC_INTERNAL = 13;
 
-/** Errors in the form in which Nest sends them to whoever waits for the reply to a message. */
+/** Errors in the form that Nest sends to the caller who waits for a reply. */
 @Injectable()
 export class RpcErrors implements ErrorForm<Pick<MessageCall, 'context'>>, OnModuleInit {
   private microservices: Microservices | undefined;
@@ -42,10 +45,10 @@ export class RpcErrors implements ErrorForm<Pick<MessageCall, 'context'>>, OnMod
       this.microservices = (await import('@nestjs/microservices')) as unknown as Microservices;
   }
 
-  /** An `RpcException` with the problem details, caused by the refusal. */
+  /** An `RpcException` with the problem details and the refusal as its cause. */
   refusal(cause: IdempotencyException, { context }: Pick<MessageCall, 'context'>): Error {
     const { RpcException, KafkaRetriableException } = this.microservices!;
-    // Kafka hands a message over again only for this one.
+    // Kafka redelivers a message only after this exception.
     const made = cause.retryable && isKafka(context) ? KafkaRetriableException : RpcException;
     return Object.assign(new made(isGrpc(context) ? grpcError(cause) : rpcError(cause)), { cause });
   }
@@ -56,7 +59,7 @@ export class RpcErrors implements ErrorForm<Pick<MessageCall, 'context'>>, OnMod
       : undefined;
   }
 
-  /** An `RpcException` that a handler had thrown, once more. */
+  /** Restores an `RpcException` that a handler threw. */
   restore(kept: unknown): Error | undefined {
     const { rpcError } = (kept ?? {}) as Partial<KeptRpcError>;
     if (rpcError === undefined) return undefined;
@@ -69,10 +72,10 @@ function isRpcException(error: unknown): error is { getError(): string | object 
   return typeof error === 'object' && error !== null && 'getError' in error;
 }
 
-/** For a record that an application with messages has made, read by one that has none. */
+/** For a record from an application with messages that another one without them reads. */
 class ForeignRpcException extends Error {
   constructor(error: string | object) {
-    super(typeof error === 'string' ? error : 'The operation has failed.', { cause: error });
+    super(typeof error === 'string' ? error : 'The operation failed.', { cause: error });
   }
 }
 

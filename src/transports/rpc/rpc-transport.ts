@@ -20,31 +20,31 @@ import { handlersOfMessage, MessageCall } from './messages.js';
 import { RpcErrors } from './rpc-errors.js';
 import { isOneWay, isRmq } from './transport-context.js';
 
-/** Refusals that say that there is nothing to be done any more: an event is through with them. */
+/** Refusals that mean that there is nothing left to do. They complete an event. */
 const SKIPPED: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>([
   'IDEMPOTENCY_DUPLICATE',
   'IDEMPOTENCY_REPLY_NOT_KEPT',
   'IDEMPOTENCY_STATE_CONFLICT',
   'IDEMPOTENCY_VERSION_CONFLICT',
 ]);
-/** A duplicate of what is running goes back to the queue: nothing has failed. */
+/** A duplicate of a running operation goes back to the queue, because nothing has failed. */
 const ELSEWHERE: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>([
   'IDEMPOTENCY_KEY_IN_USE',
 ]);
-/** What may still come true, although nobody can say when. */
+/** Preconditions that may still be met, although nobody knows when. */
 const PERHAPS_LATER: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>([
   'IDEMPOTENCY_RESOURCE_NOT_FOUND',
 ]);
-/** Statuses by which pipes and handlers say that the message itself is wrong. */
+/** Statuses with which pipes and handlers say that the message itself is wrong. */
 const WRONG_MESSAGE: ReadonlySet<number> = new Set([400, 422]);
 
-/** Whatever a handler of messages fails with, the redelivery is to run. */
+/** Whatever the error of a message handler, a redelivery must run. */
 const RELEASED: FailureForm = { statusOf, byDefault: () => 'release' };
 
-/** An event that ends without a value would end the other handlers of it. */
+/** An event that ends without a value would end its other handlers. */
 const THROUGH = [undefined];
 
-/** Calls that come in as messages. */
+/** Calls that are messages. */
 @Injectable()
 export class RpcTransport extends ValueInterceptor<MessageCall> {
   readonly kind = 'rpc';
@@ -76,7 +76,7 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
     return from(values as readonly unknown[]);
   }
 
-  /** Tells the queue what became of the message, and whoever waits for a reply what to expect. */
+  /** Tells the queue the outcome of the message, and the caller what to expect. */
   protected override async answer(
     call: MessageCall,
     next: CallHandler,
@@ -98,7 +98,7 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
     } catch (error) {
       const isSkipped = isEvent && isOneOf(SKIPPED, error, outcome);
       const isThrough = !isEvent || isSkipped || outcome?.outcome === 'replay';
-      // Whoever waits for a reply learns of the error, and decides.
+      // A caller who waits for a reply gets the error and decides.
       delivery?.end(handler, isThrough ? 'acknowledge' : verdictOn(error));
       if (isSkipped || (delivery && isEvent && isOneOf(ELSEWHERE, error, outcome))) return THROUGH;
       throw this.shown(error, call);
@@ -114,7 +114,7 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
   }
 }
 
-/** True for what this call was refused with; a refusal from within its handler is a failure. */
+/** True for the refusal of this call. A refusal from within its handler is a failure. */
 function isOneOf(
   codes: ReadonlySet<IdempotencyErrorCode>,
   error: unknown,
@@ -124,7 +124,7 @@ function isOneOf(
   return isOwn && isIdempotencyError(error) && codes.has(error.code);
 }
 
-/** What becomes of an event whose handler did not come to a good end. */
+/** What the queue is told about an event whose handler failed. */
 function verdictOn(error: unknown): Verdict {
   if (isIdempotencyError(error))
     return error.retryable || PERHAPS_LATER.has(error.code) ? 'requeue' : 'reject';

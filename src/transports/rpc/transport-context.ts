@@ -1,6 +1,6 @@
 /**
- * What is read of the contexts of Nest's transports. They are told apart by what they have, so that
- * `@nestjs/microservices` need not be there.
+ * The parts of the contexts of Nest's transports that are read. They are told apart by their
+ * members, so that `@nestjs/microservices` need not be installed.
  */
 export interface RmqContext {
   getMessage(): RmqMessage;
@@ -17,7 +17,7 @@ export interface RmqMessage {
   };
 }
 
-/** A channel of `amqplib`, as far as it settles messages. */
+/** The part of `amqplib`'s channel that settles messages. */
 export interface RmqChannel {
   ack(message: RmqMessage): void;
   nack(message: RmqMessage, allUpTo: boolean, requeue: boolean): void;
@@ -55,7 +55,7 @@ interface PacketContext {
   getMetadata(): unknown;
 }
 
-/** What a transport knows of a message beside its payload. */
+/** What a transport knows about a message, besides its payload. */
 interface Envelope {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | string[]>>;
@@ -89,7 +89,7 @@ export function isRmq(context: unknown): context is RmqContext {
   return has<RmqContext>(context, 'getChannelRef');
 }
 
-/** True for a message that says that nobody waits for a reply, whatever its handler is made for. */
+/** True for a message whose sender does not wait for a reply, whatever its handler expects. */
 export function isOneWay(context: unknown): boolean {
   return isRmq(context) && context.getMessage().properties.replyTo === undefined;
 }

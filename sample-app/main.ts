@@ -10,7 +10,7 @@ try {
 }
 
 async function serve(config: ShopConfig): Promise<void> {
-  // Not before the environment has been found good: decorators depend on it.
+  // Imported only after the environment was checked, because decorators depend on it.
   const { createApp } = await import('./show/app.js');
   const app = await createApp(config);
   try {
@@ -19,7 +19,7 @@ async function serve(config: ShopConfig): Promise<void> {
     await app.close();
     throw explained(error, config);
   }
-  // Once: a second Ctrl+C does not wait for requests that are still running.
+  // Only once: a second Ctrl+C does not wait for running requests.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => closeSoon(app));
   console.log(`The shop is open: ${await app.getUrl()} (${config.http})`);
 }

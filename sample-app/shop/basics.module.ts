@@ -10,7 +10,10 @@ import type { ShopConfig } from './setup/config.js';
 import { recordsIn } from './setup/records/records.js';
 import { RedisModule } from './setup/records/redis.module.js';
 
-/** What every process of the shop has: its records, who is calling, validation, and one form of errors. */
+/**
+ * What every process of the shop needs: records, the caller, validation, and a common form of
+ * errors.
+ */
 @Module({
   providers: [
     { provide: APP_GUARD, useClass: SignInGuard },

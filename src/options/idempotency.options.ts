@@ -19,13 +19,12 @@ import type {
   Without,
 } from './strategy-options.js';
 
-/** What becomes of an operation that failed. */
+/** What happens to an operation that failed. */
 export type ErrorDecision = 'release' | 'store' | 'hold';
 
 /**
- * Strategies by name, each with the options that it has beside the common ones, and those of the
- * common ones that it does not take ({@link Without}). An application adds its own by interface
- * augmentation.
+ * Strategies by name, each with its own options, and with the common options that it does not take
+ * ({@link Without}). An application adds its strategies by interface augmentation.
  */
 export interface IdempotencyStrategies {
   'unique-key': true;
@@ -37,8 +36,8 @@ export interface IdempotencyStrategies {
 }
 
 /**
- * What `@Idempotent()` takes: the common options, and those of the strategy that is named. `true`
- * stands for a strategy that has no options of its own.
+ * The options of `@Idempotent()`: the common ones, and those of the named strategy. `true` marks a
+ * strategy without its own options.
  */
 export type IdempotentDeclaration =
   | (IdempotentOptions & { readonly strategy?: 'unique-key' })
@@ -56,7 +55,7 @@ export interface IdempotentOptions {
    */
   strategy?: keyof IdempotencyStrategies;
   /**
-   * Where the key comes from: a source, a function, or a list of them of which all must be there.
+   * Where the key comes from: a source, a function, or a list of them that must all be present.
    * @default the `Idempotency-Key` header
    */
   key?: KeyDeclaration;
@@ -71,8 +70,8 @@ export interface IdempotentOptions {
    */
   ttl?: Duration;
   /**
-   * How long a claim survives its owner's silence; renewed every third of it while the handler
-   * runs.
+   * How long a claim lasts after its owner stops renewing it. Renewed every third of it while the
+   * handler runs.
    * @default '30s'
    */
   lease?: Duration;
@@ -88,37 +87,38 @@ export interface IdempotentOptions {
   retryAfter?: Duration;
   /**
    * What a duplicate of a finished operation gets: the recorded reply, or 409
-   * `IDEMPOTENCY_DUPLICATE`. While the first call runs it is 409 `IDEMPOTENCY_KEY_IN_USE` either
-   * way, because that one may still fail.
+   * `IDEMPOTENCY_DUPLICATE`. While the first call is running, it gets 409 `IDEMPOTENCY_KEY_IN_USE`
+   * either way, because that call may still fail.
    * @default 'replay'
    */
   onDuplicate?: 'replay' | 'reject';
   /**
-   * What a retry must repeat. A function stands for the body (outside HTTP: for the arguments) and
-   * nothing else; `false`: nothing at all.
+   * What a retry must repeat. A function replaces only the body (outside HTTP, the arguments);
+   * `false` compares nothing.
    * @default method, route, host and path params, query and body
    */
   fingerprint?: false | ((call: IdempotentCall) => Awaitable<unknown>);
   /**
-   * What becomes of an operation that failed after its handler began: `release` lets a retry
-   * run, `store` replays the failure, `hold` stops until someone settles it. A function decides per
-   * failure; `byDefault` is what becomes of it without this option. `error` is `undefined` when the
-   * handler answered with an error status by itself. When a handler that has succeeded fails only to be answered, `release` means that its reply is not kept: it never runs again.
+   * What happens to an operation that failed after its handler began: `release` lets a retry run,
+   * `store` replays the failure, `hold` waits until someone settles it. A function decides about
+   * each failure; `byDefault` is the decision without this option. `error` is `undefined` if the
+   * handler itself sent an error status. If the handler succeeded and only its reply failed,
+   * `release` means that the reply is not kept: the handler never runs again.
    * @default a 4xx `HttpException` is stored, except 408, 409, 423, 425 and 429; all else is released
    */
   onError?:
     | ErrorDecision
     | ((error: unknown, status: number, byDefault: ErrorDecision) => Awaitable<ErrorDecision>);
   /**
-   * What a lease that ran out means: run again as the next attempt, or hold until someone settles
-   * it. A function is asked before the operation runs again; it may also answer with the reply to
-   * record ({@link recoveredReply}). While it throws, nothing runs, and a later call asks again.
+   * What an expired lease means: run again as the next attempt, or hold until someone settles it. A
+   * function is called before the operation runs again, and may also return the reply to record
+   * ({@link recoveredReply}). While it throws, nothing runs, and a later call asks again.
    * @default 'rerun'
    */
   onAbandoned?:
     AbandonedDecision | ((call: AbandonedCall) => Awaitable<AbandonedDecision | RecoveredReply>);
   /**
-   * Namespace of the keys. Two handlers share their records when they are given the same one.
+   * Namespace of the keys. Two handlers with the same scope share their records.
    * @default `METHOD /route/template`
    */
   scope?: string;
@@ -129,21 +129,22 @@ export interface IdempotentOptions {
   principal?: PrincipalFunction;
   /**
    * Runs claim, handler and record in one SQL transaction, on the store's data source or the one
-   * of this name: the effect and its record are there both, or neither. The handler writes with
-   * `op.manager` or `currentManager(dataSource)`; a duplicate waits for the row up to `wait`.
+   * with this name: either both the effect and its record exist, or neither. The handler writes
+   * with `op.manager` or `currentManager(dataSource)`. A duplicate waits for the row up to `wait`.
    * @default false
    */
   transaction?: boolean | string;
   /**
-   * For messages of a queue that waits for acknowledgements (RabbitMQ with `noAck: false`): they are
-   * sent here, once what became of the message is on record. What is done, or need not be done any more,
-   * is acknowledged; an event whose handler failed or is running elsewhere goes back to the queue
-   * after `retryAfter`; what can never succeed is rejected. Anything the handler does itself counts.
+   * For messages of a queue that waits for acknowledgements (RabbitMQ with `noAck: false`): sends
+   * them once the outcome is on record. A message that is done, or no longer needs to be done, is
+   * acknowledged. An event whose handler failed or is running elsewhere goes back to the queue
+   * after `retryAfter`. One that can never succeed is rejected. A message that the handler settles
+   * itself is not settled again.
    * @default false
    */
   acknowledge?: boolean;
   /**
-   * When the store cannot be reached: 503, or run unprotected.
+   * What happens if the store cannot be reached: the call gets 503, or runs unprotected.
    * @default 'reject'
    */
   onStoreFailure?: 'reject' | 'proceed';
@@ -157,7 +158,7 @@ export interface IdempotencyLimits {
   newKeysPerMinute?: number;
 }
 
-/** A store made by a factory with injected dependencies. */
+/** A store that a factory makes, with injected dependencies. */
 export interface StoreFactory {
   readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
   readonly useFactory: (...dependencies: never[]) => Awaitable<IdempotencyStore>;
@@ -166,8 +167,8 @@ export interface StoreFactory {
 /** What `forRoot()` takes, and what the factory of `forRootAsync()` returns. */
 export interface IdempotencyModuleOptions {
   /**
-   * Where records live. The memory store is for one process and forgets on restart; with
-   * `NODE_ENV=production` it must be allowed by name.
+   * Where records live. The memory store is for one process and loses its records on restart. With
+   * `NODE_ENV=production` you must allow it with `allowMemoryStore`.
    * @default a `MemoryStore`
    */
   store?: IdempotencyStore | StoreFactory;
@@ -182,8 +183,8 @@ export interface IdempotencyModuleOptions {
    */
   principal?: PrincipalFunction;
   /**
-   * Headers that tell callers apart where the principal is not known, beside `Authorization` and
-   * `Cookie`: a foreign caller with the same key is refused instead of getting the reply.
+   * Headers that tell callers apart if the principal is not known, besides `Authorization` and
+   * `Cookie`. Another caller with the same key is refused and does not get the reply.
    * @default X-API-Key
    */
   credentialHeaders?: readonly string[];
@@ -203,14 +204,15 @@ export interface IdempotencyModuleOptions {
    */
   maxResponseBytes?: number;
   /**
-   * How many ends of operations may wait for a store that fails, in this process. Beyond that, calls
-   * with new keys get 503 until the store has caught up; what runs already is remembered all the same.
+   * How many finished operations may wait for a store that fails, in this process. Beyond that,
+   * calls with new keys get 503 until the store has caught up. Operations that are already running
+   * are still remembered.
    * @default 10000
    */
   maxDeferredCompletions?: number;
   /**
-   * How many bytes of replies may wait for a store that fails, in this process. Beyond that, what is
-   * recorded when the store is back is that the operation is done, without its reply.
+   * How many bytes of replies may wait for a store that fails, in this process. Beyond that,
+   * operations are recorded without their reply once the store is back.
    * @default 67108864
    */
   maxDeferredBytes?: number;
@@ -223,12 +225,12 @@ export interface IdempotencyModuleOptions {
    */
   limits?: IdempotencyLimits;
   /**
-   * How long a shutdown waits for operations that still run, or whose end the store does not know yet.
+   * How long a shutdown waits for operations that are still running or not recorded yet.
    * @default '5s'
    */
   shutdownTimeout?: Duration;
   /**
-   * Seals replies and results of steps with AES-256-GCM before the store sees them.
+   * Encrypts replies and step results with AES-256-GCM before the store sees them.
    * @default none: they are stored as they are
    */
   encryption?: EncryptionOptions;
@@ -243,21 +245,22 @@ export interface IdempotencyModuleOptions {
    */
   resources?: Resources;
   /**
-   * How the tokens of strategy `token` are made, and what for.
+   * How, and for which purposes, tokens of strategy `token` are issued.
    * @default stored tokens of one hour
    */
   tokens?: TokenOptions;
   /**
-   * What is done at boot about handlers that change state and carry neither `@Idempotent()` nor
-   * `@SkipIdempotency()`: nothing, a warning that lists them, or an error that stops the application.
+   * What boot does about handlers that change state and have neither `@Idempotent()` nor
+   * `@SkipIdempotency()`: nothing, a warning that lists them, or an error that stops the
+   * application.
    * @default 'off'
    */
   coverage?: 'off' | 'log' | 'error';
-  /** Options for every `@Idempotent()`, under those of classes and handlers. */
+  /** Options for every `@Idempotent()`. Those of classes and handlers override them. */
   defaults?: Omit<IdempotentOptions, 'key' | 'scope'>;
 }
 
-/** The one table of defaults. */
+/** The defaults of `@Idempotent()`. */
 export const DEFAULTS = {
   strategy: 'unique-key',
   required: true,
@@ -272,7 +275,7 @@ export const DEFAULTS = {
   acknowledge: false,
 } as const satisfies IdempotentOptions;
 
-/** The one table of the module's defaults. */
+/** The defaults of the module. */
 export const MODULE_DEFAULTS = {
   credentialHeaders: ['X-API-Key'],
   header: KEY_HEADER,

@@ -132,7 +132,7 @@ describe('TypeOrmStore at boot', () => {
     while (await dataSource.query('SELECT 1').then(Boolean, () => false)) await sleep(20);
     const warnings: string[] = [];
     await store.start((warning) => warnings.push(warning));
-    expect(warnings).toEqual([expect.stringContaining('could not be asked for its table')]);
+    expect(warnings).toEqual([expect.stringContaining('could not be checked')]);
     await expect(store.acquire(claimOf())).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     await database.stop();
   });

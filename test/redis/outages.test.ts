@@ -37,7 +37,7 @@ describe.each(APP_CLIENTS)('RedisStore on $name', ({ open }) => {
     ]);
     expect(answer.told).toBe('IDEMPOTENCY_STORE_UNAVAILABLE');
     expect(answer.ms).toBeLessThan(STORE_TIMEOUT_MS + SLACK_MS);
-    expect(warnings).toEqual([expect.stringMatching(/could not be asked.*refused until/)]);
+    expect(warnings).toEqual([expect.stringMatching(/could not be checked.*refused until/)]);
     await server.restart();
     await eventually(() => node.engine.isIdle);
     await claimIn(await node.begin({ id: 'early' })).complete(bytes('reply'));

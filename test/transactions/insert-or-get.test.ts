@@ -122,7 +122,7 @@ describe.each([POSTGRES, MARIADB, PGLITE, SQLITE])('S7: insertOrGet() on $name',
     const partial = insertOrGet(dataSource.manager, Listing, { categoryId: 7, slug: null });
     await expect(partial).rejects.toMatchObject({
       name: 'IdempotencyConfigurationError',
-      message: expect.stringMatching(/\(goodsId, categoryId\).*Give them/),
+      message: expect.stringMatching(/\(goodsId, categoryId\).*Add them/),
     });
   });
 

@@ -11,8 +11,8 @@ export class CategoriesController {
   constructor(private readonly database: DataSource) {}
 
   /**
-   * Goods and category name the row, and a unique index lets it be there once: nothing has to be
-   * remembered about the call. A repetition runs, changes nothing, and is told so.
+   * Goods and category identify the row, and a unique index allows it only once, so nothing about
+   * the call has to be remembered. A repeat runs, changes nothing, and is told so.
    */
   @Put(':categoryId')
   @ApiOkResponse({ type: CategorizedDto })

@@ -10,6 +10,6 @@ export class CategorizeDto extends RowId {
 }
 
 export class CategorizedDto {
-  @ApiProperty({ description: 'False for what was there already.' })
+  @ApiProperty({ description: 'False if it already existed.' })
   inserted!: boolean;
 }

@@ -13,7 +13,7 @@ import { CommentDto } from './comments.dto.js';
 export class CommentsController {
   constructor(@InjectRepository(Comment) private readonly comments: Repository<Comment>) {}
 
-  /** No key is sent: within ten seconds the same words of the same author are one comment. */
+  /** No key is sent. Within ten seconds, the same words by the same author are one comment. */
   @Post()
   @Idempotent({ key: signature(), ttl: '10s' })
   @ApiCreatedResponse({ type: Comment })

@@ -9,7 +9,7 @@ export class Coupon {
   @Column('integer')
   claimed!: number;
 
-  /** Of the last one who held the lock. A `bigint` is text to drivers. */
+  /** The fencing token of the last holder of the lock. Drivers return a `bigint` as text. */
   @Column('bigint')
   fencingToken!: string;
 }

@@ -9,7 +9,7 @@ import { CouponsService } from './coupons.service.js';
 export class CouponsController {
   constructor(private readonly coupons: CouponsService) {}
 
-  /** One at a time for each coupon, in all processes; the others wait for their turn. */
+  /** One call at a time for each coupon, in all processes. The others wait for their turn. */
   @Post('claim')
   @Idempotent({ strategy: 'lock', key: param('id'), wait: '30s' })
   @ApiCreatedResponse({ type: ClaimedCouponDto })

@@ -7,11 +7,11 @@ export class CouponId {
 }
 
 export class CouponDto extends CouponId {
-  @ApiProperty({ description: 'How many there are left.' })
+  @ApiProperty({ description: 'How many are left.' })
   left!: number;
 }
 
 export class ClaimedCouponDto extends CouponDto {
-  @ApiProperty({ description: 'Which one it is; every one is claimed once.' })
+  @ApiProperty({ description: 'The number of the piece. Each is claimed once.' })
   no!: number;
 }

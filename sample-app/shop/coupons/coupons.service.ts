@@ -5,7 +5,7 @@ import { type FindOptionsWhere, LessThan, Repository } from 'typeorm';
 import { ProblemException } from '../common/problems/problems.js';
 import { Coupon } from './coupon.entity.js';
 
-/** How many there are of each. */
+/** How many pieces each coupon has. */
 const PIECES = 100;
 
 @Injectable()
@@ -17,14 +17,15 @@ export class CouponsService {
     return { id, left: PIECES - (coupon?.claimed ?? 0) };
   }
 
-  /** Looks, decides and writes: right only for one at a time. */
+  /** Reads, decides and writes, which is only correct for one call at a time. */
   async claim(id: string, token: number): Promise<{ id: string; no: number; left: number }> {
     const fencingToken = String(token);
     await insertOrGet(this.coupons.manager, Coupon, { id, claimed: 0, fencingToken: '0' });
-    // From here on, whoever held the lock before cannot write: paused, and awake again.
+    // From now on, an earlier holder of the lock that was paused can no longer write.
     await this.write({ id, fencingToken: LessThan(fencingToken) }, { fencingToken });
     const { claimed } = await this.coupons.findOneByOrFail({ id });
-    if (claimed === PIECES) throw new ProblemException(HttpStatus.CONFLICT, 'All are taken.');
+    if (claimed === PIECES)
+      throw new ProblemException(HttpStatus.CONFLICT, 'All pieces are taken.');
     const no = claimed + 1;
     await this.write({ id, fencingToken }, { claimed: no });
     return { id, no, left: PIECES - no };
@@ -33,6 +34,9 @@ export class CouponsService {
   private async write(where: FindOptionsWhere<Coupon>, values: Partial<Coupon>): Promise<void> {
     const { affected } = await this.coupons.update(where, values);
     if (affected === 0)
-      throw new ProblemException(HttpStatus.CONFLICT, 'Somebody else holds the coupon by now.');
+      throw new ProblemException(
+        HttpStatus.CONFLICT,
+        'Somebody else has the lock on this coupon by now.',
+      );
   }
 }

@@ -7,7 +7,7 @@ import { FlakyDto, FlakyReplyDto } from './flaky.dto.js';
 
 @Controller('flaky')
 export class FlakyController {
-  /** Fails at first. A failure does not use up the key: the retry runs as the next attempt. */
+  /** Fails at first. A failure does not use up the key, so the retry runs as the next attempt. */
   @Post()
   @Idempotent()
   @ApiCreatedResponse({ type: FlakyReplyDto })
@@ -16,7 +16,7 @@ export class FlakyController {
     if (attempt <= fail)
       throw new ProblemException(
         HttpStatus.INTERNAL_SERVER_ERROR,
-        `Attempt ${attempt} failed, as ${fail} were asked to.`,
+        `Attempt ${attempt} failed, as requested for the first ${fail}.`,
       );
     return { fail, attempt };
   }

@@ -18,7 +18,7 @@ import { GoodsService } from './goods.service.js';
 export class GoodsController {
   constructor(private readonly goods: GoodsService) {}
 
-  /** The `ETag` is what `PUT /goods/:id` wants as `If-Match`. */
+  /** Send the `ETag` to `PUT /goods/:id` as `If-Match`. */
   @Get(':id')
   @ApiOkResponse({ type: Goods, headers: { ETag: { schema: { type: 'string' } } } })
   @ApiProblems(HttpStatus.NOT_FOUND)
@@ -28,7 +28,7 @@ export class GoodsController {
     return goods;
   }
 
-  /** `stock - 1` is another value every time it runs; the key makes a retry safe. */
+  /** `stock - 1` is another value each time it runs. The key makes a retry safe. */
   @Post(':id/decrement')
   @Idempotent()
   @ApiCreatedResponse({ type: StockDto })
@@ -37,7 +37,10 @@ export class GoodsController {
     return this.goods.decrement(id, by);
   }
 
-  /** Only for who has seen the latest version: anybody else would undo a change without knowing it. */
+  /**
+   * Only for callers who have seen the latest version. Anybody else would overwrite a change
+   * without knowing.
+   */
   @Put(':id')
   @Idempotent({ strategy: 'version', entity: Goods, id: param('id'), version: ifMatch() })
   @ApiOkResponse({ type: RenamedDto })
@@ -47,7 +50,7 @@ export class GoodsController {
     return { id, name };
   }
 
-  /** From a source that counts its versions: the newest one wins, in whatever order they come. */
+  /** For a source that numbers its versions: the newest one wins, in whatever order they arrive. */
   @Put(':id/name')
   @Idempotent({
     strategy: 'version',
@@ -64,7 +67,7 @@ export class GoodsController {
   }
 }
 
-/** What the replies of Express and Fastify have in common. */
+/** The common part of Express's response and Fastify's reply. */
 interface ResponseWithHeaders {
   header(name: string, value: string): unknown;
 }

@@ -15,7 +15,7 @@ export class Goods {
   @Column('integer')
   stock!: number;
 
-  /** One more with every change. */
+  /** Increases by one with every change. */
   @ApiProperty()
   @VersionColumn({ default: 1 })
   version!: number;

@@ -12,7 +12,7 @@ const STOCK = 1000;
 export class GoodsService implements OnModuleInit {
   constructor(@InjectRepository(Goods) private readonly goods: Repository<Goods>) {}
 
-  /** Fills the shelf, unless that was done already. */
+  /** Inserts the first goods, unless they already exist. */
   async onModuleInit(): Promise<void> {
     const goods = ON_THE_SHELF.map((name, index) => ({ id: index + 1, name, stock: STOCK }));
     await this.goods.createQueryBuilder().insert().values(goods).orIgnore().execute();
@@ -24,14 +24,14 @@ export class GoodsService implements OnModuleInit {
     return goods;
   }
 
-  /** Part of the transaction that it is called in. */
+  /** Takes part in the caller's transaction. */
   async rename(id: number, name: string): Promise<void> {
     await currentManager(this.goods.manager.connection).update(Goods, { id }, { name });
   }
 
-  /** Takes `by` pieces off the stock, and never more than there are. */
+  /** Takes `by` pieces from stock, but never more than there are. */
   decrement(id: number, by: number): Promise<Pick<Goods, 'id' | 'stock'>> {
-    // The change locks the row, so that what is read afterwards is what it left.
+    // The update locks the row, so the read that follows sees its result.
     return this.goods.manager.transaction(async (manager) => {
       const { affected } = await manager
         .createQueryBuilder()
@@ -45,11 +45,11 @@ export class GoodsService implements OnModuleInit {
       });
       if (left === null) throw noSuchGoods();
       if (affected === 0)
-        throw new ProblemException(HttpStatus.CONFLICT, 'There are not enough left in stock.');
+        throw new ProblemException(HttpStatus.CONFLICT, 'Not enough left in stock.');
       return { id: left.id, stock: left.stock };
     });
   }
 }
 
 const noSuchGoods = (): ProblemException =>
-  new ProblemException(HttpStatus.NOT_FOUND, 'There are no such goods.');
+  new ProblemException(HttpStatus.NOT_FOUND, 'These goods do not exist.');

@@ -17,7 +17,9 @@ export class HealthController {
     private readonly records: IdempotencyHealthIndicator,
   ) {}
 
-  /** 200 while the data can be read and records can be written; else 503, and which of both fails. */
+  /**
+   * 200 while data can be read and records can be written. Otherwise 503, with the one that fails.
+   */
   @Get()
   @HealthCheck()
   check(): Promise<HealthCheckResult> {

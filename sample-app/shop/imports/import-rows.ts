@@ -1,9 +1,9 @@
 import { registerDecorator } from 'class-validator';
 
-/** Longest import. */
+/** The most rows of an import. */
 export const MOST_ROWS = 10_000;
 
-/** What is to be imported: the rows themselves, or how many there are to be. */
+/** What to import: the rows themselves, or their number. */
 export type ImportRows = number | readonly unknown[];
 
 export function IsImportRows(): PropertyDecorator {

@@ -6,14 +6,14 @@ import { ApiProblems } from '../common/problems/api-problems.decorator.js';
 import { ProblemException } from '../common/problems/problems.js';
 import { ImportDto, ImportId, ImportStateDto } from './imports.dto.js';
 
-/** The queue that imports wait in. */
+/** The queue for imports. */
 export const IMPORTS = 'imports';
 
 @Controller('imports')
 export class ImportsController {
   constructor(private readonly operations: QueuedOperations) {}
 
-  /** Answers 202 with the place of the result. What it returns is what the worker gets. */
+  /** Answers 202 with the location of the result. The worker gets what this returns. */
   @Post()
   @Idempotent({ strategy: 'queue', queue: IMPORTS })
   import(@Body() { rows }: ImportDto): ImportDto {
@@ -25,7 +25,7 @@ export class ImportsController {
   @ApiProblems(HttpStatus.NOT_FOUND)
   async find(@Param() { id }: ImportId) {
     const operation = await this.operations.find(IMPORTS, id);
-    if (!operation) throw new ProblemException(HttpStatus.NOT_FOUND, 'There is no such import.');
+    if (!operation) throw new ProblemException(HttpStatus.NOT_FOUND, 'This import does not exist.');
     return operation;
   }
 }

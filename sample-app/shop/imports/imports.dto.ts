@@ -4,7 +4,7 @@ import { type ImportRows, IsImportRows, MOST_ROWS } from './import-rows.js';
 
 export class ImportDto {
   @ApiProperty({
-    description: 'The rows, or how many there are to be.',
+    description: 'The rows, or their number.',
     oneOf: [
       { type: 'array', items: {}, minItems: 1, maxItems: MOST_ROWS },
       { type: 'integer', minimum: 1, maximum: MOST_ROWS },
@@ -20,19 +20,19 @@ export class ImportId {
   id!: string;
 }
 
-/** What has become of an import. */
+/** The status of an import. */
 export class ImportStateDto extends ImportId {
   @ApiProperty({ enum: ['queued', 'running', 'done', 'failed'] })
   status!: string;
 
   @ApiProperty({
     selfRequired: false,
-    description: 'When it is done.',
+    description: 'Present when it is done.',
     type: 'object',
     additionalProperties: true,
   })
   result?: unknown;
 
-  @ApiProperty({ required: false, description: 'When it has failed.' })
+  @ApiProperty({ required: false, description: 'Present when it has failed.' })
   error?: string;
 }

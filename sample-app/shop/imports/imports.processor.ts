@@ -22,7 +22,7 @@ export class ImportsProcessor extends WorkerHost implements BeforeApplicationShu
     super();
   }
 
-  /** Once for each import, however often the queue delivers its job. */
+  /** Runs once for each import, however often the queue delivers its job. */
   @Idempotent({ strategy: 'queue', queue: IMPORTS, transaction: RECORDS_IN_DATABASE })
   async process({ id: importId, data }: Job<ImportDto>): Promise<{ imported: number }> {
     const rows = textsOf(data.rows).map((text) => ({ importId, text }));
@@ -30,7 +30,7 @@ export class ImportsProcessor extends WorkerHost implements BeforeApplicationShu
     return { imported: rows.length };
   }
 
-  /** A Redis that is gone would be waited for without end. */
+  /** Without this, shutdown would wait forever for a Redis that is gone. */
   async beforeApplicationShutdown(): Promise<void> {
     const answer = this.queue.count().then(
       () => true,

@@ -20,6 +20,6 @@ export class NoImportsController {
 function notImplemented(): ProblemException {
   return new ProblemException(
     HttpStatus.NOT_IMPLEMENTED,
-    'Imports wait in a queue, which needs Redis: start the shop with REDIS_URL=redis://127.0.0.1:6379.',
+    'Imports use a queue, which needs Redis. Start the shop with REDIS_URL=redis://127.0.0.1:6379.',
   );
 }

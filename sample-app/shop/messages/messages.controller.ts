@@ -6,7 +6,7 @@ import { OrdersService } from '../orders/orders.service.js';
 import { ApiProblems } from '../common/problems/api-problems.decorator.js';
 import { OrderEventDto, SentEventDto } from './order-event.dto.js';
 
-/** Where the producer of messages is found. */
+/** Injection token of the producer of messages. */
 export const ORDER_PRODUCER = Symbol('order producer');
 
 const DELIVERIES = 2;
@@ -18,7 +18,7 @@ export class MessagesController {
     @Inject(ORDER_PRODUCER) private readonly producer: ClientProxy,
   ) {}
 
-  /** Puts the message on the bus twice over, as a redelivery would. */
+  /** Puts the message on the bus twice, like a redelivery. */
   @Post('order-events')
   @HttpCode(HttpStatus.ACCEPTED)
   @ApiAcceptedResponse({ type: SentEventDto })

@@ -3,7 +3,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { type ClientProvider, type MicroserviceOptions, Transport } from '@nestjs/microservices';
 import type { ShopConfig } from '../setup/config.js';
 
-/** What messages about orders go through, from both ends. */
+/** Both ends of the transport for messages about orders. */
 export interface OrderBus {
   readonly consumer: MicroserviceOptions;
   readonly producer: ClientProvider;
@@ -12,8 +12,8 @@ export interface OrderBus {
 const QUEUE = 'order-events';
 
 /**
- * RabbitMQ where there is one: messages wait there until they are acknowledged. Else Nest's own TCP,
- * from this process to itself, with nothing to install.
+ * RabbitMQ, if there is one: it keeps messages until they are acknowledged. Otherwise Nest's TCP
+ * transport, from this process to itself, with nothing to install.
  */
 export async function orderBus({ rabbitmqUrl }: ShopConfig): Promise<OrderBus> {
   if (rabbitmqUrl === undefined) {

@@ -3,9 +3,9 @@ import { IsIn, IsUUID } from 'class-validator';
 import { ORDER_STATUSES, type OrderStatus } from '../orders/order-status.js';
 import { IsText } from '../common/validation/text.js';
 
-/** That an order has got somewhere, as another system tells it. */
+/** Another system reports the status of an order. */
 export class OrderEventDto {
-  /** The message's own: every delivery of it has the same one. */
+  /** The id of the message: the same for every delivery. */
   @IsText(64)
   messageId!: string;
 
@@ -22,6 +22,6 @@ export class SentEventDto {
   @ApiProperty()
   messageId!: string;
 
-  @ApiProperty({ description: 'How often it was put on the bus.' })
+  @ApiProperty({ description: 'How many times it was put on the bus.' })
   deliveries!: number;
 }

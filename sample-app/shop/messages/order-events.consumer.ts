@@ -4,7 +4,9 @@ import { Idempotent, payload } from 'nestjs-idempotency';
 import { ORDER_TRANSITIONS, type OrderStatus } from '../orders/order-status.js';
 import { Order } from '../orders/order.entity.js';
 
-/** A message that is late, or comes again, finds an order that has gone on: it is skipped. */
+/**
+ * If a message is late or comes again, the order is already further on, and the message is skipped.
+ */
 const OnStatus = (to: OrderStatus): MethodDecorator =>
   applyDecorators(
     EventPattern(`order-events.${to}`) as MethodDecorator,
@@ -20,7 +22,10 @@ const OnStatus = (to: OrderStatus): MethodDecorator =>
     }),
   );
 
-/** Orders follow what other systems tell of them. The status has changed when a handler begins. */
+/**
+ * Orders follow the reports of other systems. When a handler begins, the status has already
+ * changed.
+ */
 @Controller()
 export class OrderEventsConsumer {
   @OnStatus('created')

@@ -7,12 +7,12 @@ import { RECORDS_IN_DATABASE } from '../setup/records/records-in-database.js';
 import type { OrderEventDto } from './order-event.dto.js';
 import { Sms } from './sms.entity.js';
 
-/** Tells customers how it goes with their orders. Hears of the same events as the orders do. */
+/** Tells customers the status of their orders. Gets the same events as the orders. */
 @Controller()
 export class SmsConsumer {
   constructor(private readonly database: DataSource) {}
 
-  /** One text for each message, however often it is delivered. */
+  /** One text message for each event, however often it is delivered. */
   @EventPattern(['order-events.paid', 'order-events.shipped', 'order-events.cancelled'])
   @Idempotent({
     key: payload('messageId'),

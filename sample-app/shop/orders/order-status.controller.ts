@@ -7,7 +7,7 @@ import { Order } from './order.entity.js';
 import { OrderId } from './orders.dto.js';
 import { OrdersService } from './orders.service.js';
 
-/** Every order gets there once, and only from where it may. */
+/** Every order reaches this status once, and only from an allowed one. */
 const ChangesTo = (to: OrderStatus): MethodDecorator =>
   applyDecorators(
     Idempotent({
@@ -22,7 +22,10 @@ const ChangesTo = (to: OrderStatus): MethodDecorator =>
     ApiProblems(HttpStatus.BAD_REQUEST),
   );
 
-/** The status has changed when a handler begins, in a transaction that commits when it ends. */
+/**
+ * When a handler begins, the status has already changed, in a transaction that commits when the
+ * handler ends.
+ */
 @Controller('orders/:id')
 export class OrderStatusController {
   constructor(private readonly orders: OrdersService) {}
@@ -45,7 +48,7 @@ export class OrderStatusController {
     return this.orders.find(id);
   }
 
-  /** For `DELETE /orders?status=invalid` to find something. */
+  /** Makes an order that `DELETE /orders?status=invalid` can delete. */
   @Post('invalidate')
   @ChangesTo('invalid')
   invalidate(@Param() { id }: OrderId) {

@@ -12,9 +12,9 @@ export class OrdersController {
   constructor(private readonly orders: OrdersService) {}
 
   /**
-   * Nothing in an order says which one it is, so the client asks for a token first
-   * (`POST /idempotency/tokens`). Every attempt has the same id, which is the primary key: an order
-   * that an attempt left behind when its process died is found by the next one.
+   * Nothing in an order identifies it, so the client first asks for a token
+   * (`POST /idempotency/tokens`). Every attempt has the same id, which is the primary key. If a
+   * process dies after it placed the order, the next attempt finds that order.
    */
   @Post()
   @Idempotent({ strategy: 'token' })
@@ -31,7 +31,7 @@ export class OrdersController {
     return this.orders.find(id);
   }
 
-  /** Repeated later it would delete other orders: those that became invalid since. */
+  /** A later repeat would delete other orders: those that became invalid since then. */
   @Delete()
   @Idempotent({ strategy: 'token', transaction: RECORDS_IN_DATABASE })
   @ApiOkResponse({ type: DeletedOrdersDto })

@@ -8,14 +8,14 @@ export class PlaceOrderDto {
   @IsText(64)
   sku!: string;
 
-  /** From a form it comes as text. */
+  /** Forms send it as text. */
   @Type(() => Number)
   @IsPositiveInteger()
   quantity!: number;
 }
 
 export class DeleteOrdersDto {
-  /** The only orders that nobody needs any more. */
+  /** Only these orders are no longer needed. */
   @ApiProperty({ enum: ['invalid'] })
   @Equals('invalid')
   status!: 'invalid';

@@ -9,7 +9,7 @@ import { Order } from './order.entity.js';
 export class OrdersService {
   constructor(private readonly database: DataSource) {}
 
-  /** Places the order, or finds that an earlier attempt had placed it under this id. */
+  /** Places the order, or finds the one that an earlier attempt placed with this id. */
   async place(id: string, sku: string, quantity: number): Promise<Order> {
     const order = { id, sku, quantity, status: 'created' } as const;
     const { entity } = await insertOrGet(currentManager(this.database), Order, order);
@@ -18,11 +18,11 @@ export class OrdersService {
 
   async find(id: string): Promise<Order> {
     const order = await currentManager(this.database).findOneBy(Order, { id });
-    if (!order) throw new ProblemException(HttpStatus.NOT_FOUND, 'There is no such order.');
+    if (!order) throw new ProblemException(HttpStatus.NOT_FOUND, 'This order does not exist.');
     return order;
   }
 
-  /** How many there were. */
+  /** Returns how many were deleted. */
   async deleteAll(status: OrderStatus): Promise<number> {
     const { affected } = await currentManager(this.database).delete(Order, { status });
     return affected ?? 0;

@@ -11,8 +11,9 @@ export class PaymentsController {
   constructor(private readonly payments: PaymentsService) {}
 
   /**
-   * The client names the operation: a new `Idempotency-Key` for a new payment, the same for a retry.
-   * Payment and record are one commit: whenever a process dies, there are both or neither.
+   * The client names the operation: a new `Idempotency-Key` for a new payment, the same one for a
+   * retry. Payment and record are one commit: whenever a process dies, either both exist or
+   * neither.
    */
   @Post()
   @Idempotent({ transaction: RECORDS_IN_DATABASE })
@@ -23,7 +24,7 @@ export class PaymentsController {
     return { id, orderId, amount };
   }
 
-  /** The order number names the operation already: nobody has to make up a key. */
+  /** The order number already names the operation, so nobody has to make a key. */
   @Post('by-order')
   @Idempotent({ key: body('orderNo') })
   @ApiCreatedResponse({ type: PaidByOrderDto })

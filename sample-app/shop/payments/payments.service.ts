@@ -9,8 +9,8 @@ export class PaymentsService {
   constructor(private readonly database: DataSource) {}
 
   /**
-   * Takes the money; calling it twice takes it twice. Part of the transaction that it is called in,
-   * if there is one.
+   * Takes the money. Calling it twice takes it twice. Takes part in the caller's transaction, if
+   * there is one.
    */
   async charge(orderId: BusinessNumber, amount: number): Promise<Payment> {
     const payments = currentManager(this.database).getRepository(Payment);

@@ -1,6 +1,6 @@
 import { Column, Entity, PrimaryGeneratedColumn } from 'typeorm';
 
-/** How many orders there were at a moment. */
+/** The number of orders at a moment. */
 @Entity('reports')
 export class Report {
   @PrimaryGeneratedColumn()

@@ -15,7 +15,7 @@ export class ReportsService {
     private readonly idempotency: IdempotencyService,
   ) {}
 
-  /** Every shop has this timer; one of those that share their records writes the report. */
+  /** Every shop has this timer. Of all shops that share their records, one writes the report. */
   @Cron(readConfig().reportCron)
   @Idempotent({ key: tick(), transaction: RECORDS_IN_DATABASE, ttl: '1h' })
   async write(): Promise<void> {

@@ -2,12 +2,12 @@ import type { Server } from 'node:net';
 import type { INestApplication } from '@nestjs/common';
 
 const LOOKS_EVERY_MS = 500;
-/** How long the servers that the shop uses are waited for when nobody waits for the shop any more. */
+/** How long a shutdown waits for the servers that the shop uses. */
 const PATIENCE_MS = 10_000;
 
 /**
- * Finishes what was asked of the shop, then closes its own connections. A database that stands still
- * never says goodbye: after a while the process ends without that.
+ * Finishes running requests, then closes the shop's connections. If a database hangs, the process
+ * ends after a while without waiting for it.
  */
 export function closeSoon(app: INestApplication): void {
   const server = app.getHttpServer() as Server;

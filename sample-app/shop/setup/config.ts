@@ -8,17 +8,17 @@ export interface ShopConfig {
   readonly host: string;
   /** `PORT`: 0 takes any free port. */
   readonly port: number;
-  /** `DATABASE_URL`: the server with the business data. Absent: a PostgreSQL of the shop's own. */
+  /** `DATABASE_URL`: the server with the business data. Absent: an embedded PostgreSQL. */
   readonly database: DatabaseConfig | undefined;
   /** `STORE` and `REDIS_URL`: where records live. With `REDIS_URL` alone that is Redis. */
   readonly records: RecordsConfig;
-  /** `REDIS_URL`: where imports wait for a worker. Absent: there are none. */
+  /** `REDIS_URL`: the queue for imports. Absent: imports are not available. */
   readonly redisUrl: string | undefined;
-  /** `RABBITMQ_URL`: what messages go through. Absent: TCP, from this process to itself. */
+  /** `RABBITMQ_URL`: the broker for messages. Absent: TCP, from this process to itself. */
   readonly rabbitmqUrl: string | undefined;
   /** `REPORT_CRON`: when reports are written. */
   readonly reportCron: string;
-  /** `LEASE`: how long what a shop has begun stays its own when it falls silent. */
+  /** `LEASE`: how long a shop keeps its operations after it stops renewing their leases. */
   readonly lease: Duration;
 }
 
@@ -30,7 +30,7 @@ export interface DatabaseConfig {
 export type RecordsConfig =
   { readonly store: 'typeorm' | 'memory' } | { readonly store: 'redis'; readonly url: string };
 
-/** @throws {@link ConfigError} when a variable has a value that the shop cannot use */
+/** @throws {@link ConfigError} if a variable has a value that the shop cannot use */
 export function readConfig(env: NodeJS.ProcessEnv = process.env): ShopConfig {
   return {
     http: oneOf('HTTP', env.HTTP, ['express', 'fastify']),
@@ -45,7 +45,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): ShopConfig {
   };
 }
 
-/** An environment variable is wrong. The message says which, and what it may be. */
+/** An environment variable is invalid. The message says which one, and what is accepted. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }

@@ -6,12 +6,12 @@ import { createIdempotentDocument } from 'nestjs-idempotency/swagger';
 export function serveDocs(app: INestApplication): void {
   const config = new DocumentBuilder()
     .setTitle('The shop')
-    .setDescription('One endpoint for every situation in which a repetition has to be safe.')
+    .setDescription('One endpoint for every situation in which a repeat must be safe.')
     .setVersion('1.0')
     .addBearerAuth({
       type: 'http',
       bearerFormat: 'a name',
-      description: 'Any name signs in: `Bearer alice` is alice.',
+      description: 'Any name works: `Bearer alice` signs in as alice.',
     })
     // Either: without the header, the caller is anonymous.
     .addSecurityRequirements({})

@@ -1,8 +1,8 @@
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 
 /**
- * Fastify that takes a request without a body as Express does, also when it names a content
- * type. By itself it answers 400, and `POST /votes/:target` has nothing to put into a body.
+ * Makes Fastify accept a request without a body like Express does, even if it has a content type.
+ * By default it answers 400, but `POST /votes/:target` needs no body.
  */
 export function createFastifyAdapter(): FastifyAdapter {
   const adapter = new FastifyAdapter();

@@ -7,13 +7,16 @@ import { SlowDto, SlowReplyDto } from './slow.dto.js';
 
 @Controller('slow')
 export class SlowController {
-  /** Takes its time. A duplicate meanwhile is told to come back; one afterwards gets the reply. */
+  /**
+   * Takes its time. A duplicate that arrives meanwhile is told to come back. A later one gets the
+   * reply.
+   */
   @Post()
   @Idempotent()
   @ApiCreatedResponse({ type: SlowReplyDto })
   @ApiProblems(HttpStatus.BAD_REQUEST)
   async slow(@Body() { ms }: SlowDto, @Operation() op: IdempotentOperation) {
-    // The signal stops the work when the claim is lost, because somebody else does it then.
+    // The signal stops the work if the claim is lost, because another process may then do it.
     await work(ms, undefined, { signal: op.signal });
     return { ms, attempt: op.attempt };
   }

@@ -13,7 +13,10 @@ import { AuditedTransferDto, TransferDto, TransferredDto } from './transfers.dto
 export class TransfersController {
   constructor(@InjectRepository(Transfer) private readonly transfers: Repository<Transfer>) {}
 
-  /** Every client counts its own serial numbers: only together with the client do they name a transfer. */
+  /**
+   * Every client has its own serial numbers. Only client and serial number together name a
+   * transfer.
+   */
   @Post()
   @Idempotent({ key: [header('X-Client-Id'), body('serialNo')] })
   @ApiBody({ type: TransferDto })
@@ -22,7 +25,7 @@ export class TransfersController {
   async transfer(
     @Headers('x-client-id') clientId: string,
     @Body() { serialNo, amount }: TransferDto,
-    // A plain object is not validated, so this is all that was sent.
+    // A plain object is not validated, so this is everything that was sent.
     @Body() sent: Record<string, unknown>,
   ) {
     const transfer = this.transfers.create({
@@ -35,13 +38,14 @@ export class TransfersController {
     return { id: transfer.id, clientId, serialNo, amount };
   }
 
-  /** For the auditor: the transfer, and what the caller really sent. */
+  /** For auditors: the transfer, and what the caller really sent. */
   @Get(':id')
   @ApiOkResponse({ type: AuditedTransferDto })
   @ApiProblems(HttpStatus.NOT_FOUND)
   async audit(@Param() { id }: RowId) {
     const transfer = await this.transfers.findOneBy({ id });
-    if (!transfer) throw new ProblemException(HttpStatus.NOT_FOUND, 'There is no such transfer.');
+    if (!transfer)
+      throw new ProblemException(HttpStatus.NOT_FOUND, 'This transfer does not exist.');
     const { sent, ...fields } = transfer;
     return { ...fields, sent: JSON.parse(sent) as unknown };
   }

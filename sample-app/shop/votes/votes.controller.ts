@@ -9,7 +9,8 @@ import type { User } from '../common/sign-in/shop-request.js';
 import { SignedInGuard } from '../common/sign-in/signed-in.guard.js';
 import { Vote } from './vote.entity.js';
 
-// On the class: its guards run before those of the methods, so that strangers get 401 first.
+// On the class, because its guards run before those of the methods, so anonymous callers get 401
+// first.
 @UseGuards(SignedInGuard)
 @Controller('votes')
 @ApiBearerAuth()
@@ -17,8 +18,8 @@ export class VotesController {
   constructor(@InjectRepository(Vote) private readonly votes: Repository<Vote>) {}
 
   /**
-   * One vote per person and target. Nobody can send a key here: it is made of who is signed in
-   * and what the vote is for. Voting again is a mistake to report, so it is not replayed.
+   * One vote per person and target. Nobody sends a key: it is made from the signed-in user and the
+   * target. A second vote is a mistake to report, so it is not replayed.
    */
   @Post(':target')
   @Idempotent({ key: [principal(), param('target')], onDuplicate: 'reject', ttl: '365d' })

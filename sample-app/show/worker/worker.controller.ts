@@ -48,7 +48,7 @@ export class WorkerController {
   ): Promise<unknown> {
     const { url } = this.worker.state;
     if (url === undefined)
-      throw new ProblemException(HttpStatus.SERVICE_UNAVAILABLE, 'There is no worker.');
+      throw new ProblemException(HttpStatus.SERVICE_UNAVAILABLE, 'No worker is running.');
     const passedOn = PASSED_ON.flatMap((name) => {
       const value = headers[name];
       return value === undefined ? [] : [[name, value] as [string, string]];
@@ -60,7 +60,7 @@ export class WorkerController {
     }).catch(() => {
       throw new ProblemException(
         HttpStatus.BAD_GATEWAY,
-        'The connection to the worker broke off. Nobody knows how far it got.',
+        'The connection to the worker broke. Nobody knows how far it got.',
       );
     });
     response.status(reply.status);

@@ -44,7 +44,7 @@ export class Worker implements OnApplicationShutdown {
     if (this.config.records.store === 'memory')
       throw new ProblemException(
         HttpStatus.NOT_IMPLEMENTED,
-        'Records are in the memory of this process (STORE=memory): another one could not see them.',
+        'Records are in the memory of this process (STORE=memory), so a worker could not see them.',
       );
     this.started ??= this.spawn();
     await this.started;

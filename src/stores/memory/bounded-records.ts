@@ -2,16 +2,16 @@ import { StoreFullError } from '../../engine/store.js';
 import { ExpiryQueue } from './expiry-queue.js';
 import { bytesOfRecord, type MemoryRecord } from './memory-record.js';
 
-/** A `Map` holds 2^24 entries, and as many deleted ones as live ones may be among them. */
+/** A `Map` holds 2^24 entries, of which up to half may be deleted ones. */
 const MOST_RECORDS = 2 ** 23;
 
-/** The records by id and by expiry, within their bounds. Knows nothing of the protocol. */
+/** The records by id and by expiry, within their bounds. Knows nothing about the protocol. */
 export class BoundedRecords {
   private readonly byId = new Map<string, MemoryRecord>();
   private readonly byExpiry = new ExpiryQueue<MemoryRecord>();
   private usedBytes = 0;
 
-  /** @throws RangeError when a bound is not a whole number in its range. */
+  /** @throws RangeError if a bound is not a whole number in its range. */
   constructor(
     private readonly maxRecords: number,
     private readonly maxBytes: number,
@@ -28,12 +28,12 @@ export class BoundedRecords {
     return this.usedBytes;
   }
 
-  /** The record, its ttl not looked at. */
+  /** The record, even if its ttl has passed. */
   get(id: string): MemoryRecord | undefined {
     return this.byId.get(id);
   }
 
-  /** The record, unless its ttl has passed: then it is dropped. */
+  /** The record, unless its ttl has passed. Then it is dropped. */
   look(id: string, now: number): MemoryRecord | undefined {
     const record = this.byId.get(id);
     if (record === undefined || now < record.expiresAt) return record;
@@ -55,14 +55,14 @@ export class BoundedRecords {
     this.byExpiry.move(record, expiresAt);
   }
 
-  /** Says how many bytes the record takes from now on. */
+  /** Sets how many bytes the record takes from now on. */
   book(record: MemoryRecord, bytes: number): void {
     this.usedBytes += bytes - record.bytes;
     record.bytes = bytes;
   }
 
   /**
-   * Drops what has expired, and nothing else, until there is room for so much more.
+   * Drops expired records, and nothing else, until there is room for this much more.
    *
    * @throws StoreFullError
    */
@@ -73,7 +73,7 @@ export class BoundedRecords {
     }
   }
 
-  /** Drops at most `limit` records whose ttl has passed; answers how many. */
+  /** Drops at most `limit` records whose ttl has passed, and returns how many. */
   dropExpired(limit: number, now: number): number {
     let dropped = 0;
     while (dropped < limit) {
@@ -104,15 +104,15 @@ function checkBound(name: string, value: number, most: number): void {
   if (Number.isInteger(value) && value >= 1 && value <= most) return;
   throw new RangeError(
     `MemoryStore: ${name} is ${String(value)}; it must be a whole number from 1 to ${most}. ` +
-      'Leave it out for the default.',
+      'Leave it out to use the default.',
   );
 }
 
-/** Who wants to know when a record changes, by its id. */
+/** The watchers of records, by id. */
 export class Watchers {
   private readonly byId = new Map<string, Set<Watcher>>();
 
-  /** @returns a function that stops the watch; harmless when called again */
+  /** @returns a function that stops the watch. It may be called more than once */
   add(id: string, onChange: () => void): () => void {
     const watcher: Watcher = { onChange };
     let watching = this.byId.get(id);
@@ -127,7 +127,7 @@ export class Watchers {
   wake(id: string): void {
     const watching = this.byId.get(id);
     if (watching === undefined) return;
-    // Not on the stack of the verb: what a watcher does or throws is not the verb's outcome.
+    // Called outside the verb, so that nothing a watcher does or throws affects the verb.
     for (const watcher of watching) {
       queueMicrotask(() => {
         if (watching.has(watcher)) watcher.onChange();
@@ -136,7 +136,7 @@ export class Watchers {
   }
 }
 
-/** An object of its own for each watch, for a function may be handed in twice. */
+/** A separate object for each watch, because the same function may be passed twice. */
 interface Watcher {
   readonly onChange: () => void;
 }

@@ -1,19 +1,21 @@
-/** What the queue needs to find an entry again without searching. */
+/** Lets the queue find an entry again without searching. */
 export interface Queued {
-  /** Where the entry stands in the queue; -1 when it is not in it. Written by the queue only. */
+  /** The position in the queue; -1 if the entry is not in it. Only the queue writes it. */
   queueIndex: number;
 }
 
-/** Four children to a node: half the levels of a binary heap, siblings side by side in memory. */
+/**
+ * Four children per node: half the levels of a binary heap, with siblings side by side in memory.
+ */
 const ARITY = 4;
 
 /**
- * Entries by deadline, earliest first: a heap in which every entry knows its place. An entry
- * whose deadline moves is moved, so there is exactly one place per entry however often a
- * record is renewed, and nothing stale to skip.
+ * Entries by deadline, earliest first: a heap in which every entry knows its position. If a
+ * deadline changes, the entry is moved. So each entry has exactly one position, however often a
+ * record is renewed, and there are no stale ones to skip.
  */
 export class ExpiryQueue<T extends Queued> {
-  /** Apart from the entries, so that comparing does not touch them. */
+  /** Kept apart from the entries, so that comparisons do not touch them. */
   private readonly deadlines: number[] = [];
   private readonly entries: T[] = [];
 
@@ -21,7 +23,7 @@ export class ExpiryQueue<T extends Queued> {
     return this.entries.length;
   }
 
-  /** The entry with the earliest deadline, if that is not after `now`. */
+  /** The entry with the earliest deadline, unless that is after `now`. */
   due(now: number): T | undefined {
     return this.entries.length > 0 && this.deadlineAt(0) <= now ? this.entries[0] : undefined;
   }
@@ -32,14 +34,14 @@ export class ExpiryQueue<T extends Queued> {
     this.rise(entry, deadline, this.entries.length - 1);
   }
 
-  /** Gives an entry of this queue another deadline. */
+  /** Changes the deadline of an entry. */
   move(entry: T, deadline: number): void {
     const index = entry.queueIndex;
     if (deadline < this.deadlineAt(index)) this.rise(entry, deadline, index);
     else this.sink(entry, deadline, index);
   }
 
-  /** Takes an entry of this queue out of it. */
+  /** Removes an entry. */
   remove(entry: T): void {
     const index = entry.queueIndex;
     const last = this.entries.pop() as T;

@@ -2,16 +2,16 @@ import type { RecordState, RecordView, Steps } from '../../engine/store.js';
 import type { Queued } from './expiry-queue.js';
 
 /**
- * What a record weighs beside its texts and bytes: the object, its entries in map and queue,
- * the headers of its strings. Measured on Node 20 and rounded up.
+ * The size of a record without its texts and bytes: the object, its entries in map and queue, the
+ * headers of its strings. Measured on Node 20 and rounded up.
  */
 const RECORD_BYTES = 400;
-/** What an array of bytes weighs beside its content. */
+/** The size of an array of bytes without its content. */
 const ARRAY_BYTES = 200;
 
 const NO_STEPS: Steps = new Map();
 
-/** One record, with the same fields in the same order whatever its state. */
+/** One record. It has the same fields in the same order in every state. */
 export class MemoryRecord implements Queued {
   state: RecordState = 'issued';
   attempt = 0;
@@ -21,11 +21,11 @@ export class MemoryRecord implements Queued {
   reply: Uint8Array | undefined = undefined;
   /** Only when `held`. */
   reason: string | undefined = undefined;
-  /** Meaningful only when `in-flight`. */
+  /** Only meaningful if `in-flight`. */
   leaseEndsAt = 0;
   /** Whose claim it is, while it counts. */
   bucket: string | undefined = undefined;
-  /** What the store has booked for this record. */
+  /** The bytes that the store counts for this record. */
   bytes = 0;
   queueIndex = -1;
 
@@ -37,18 +37,18 @@ export class MemoryRecord implements Queued {
     public expiresAt: number,
   ) {}
 
-  /** True while nobody but `owner` may touch the record. */
+  /** True while only `owner` may change the record. */
   isLeased(now: number): boolean {
     return this.state === 'in-flight' && now < this.leaseEndsAt;
   }
 
-  /** True when `owner` may still settle the record from the state it names. */
+  /** True if `owner` may still settle the record from the given state. */
   isOwnedBy(owner: string, from: 'in-flight' | 'held' | undefined, now: number): boolean {
     if (this.owner !== owner) return false;
     return from === 'held' ? this.state === 'held' : this.isLeased(now);
   }
 
-  /** The steps, apart from the record: what is saved later does not show in them. */
+  /** A copy of the steps, which later steps do not change. */
   copyOfSteps(): Steps {
     if (this.steps === undefined) return NO_STEPS;
     const copy = new Map<string, Uint8Array>();
@@ -73,12 +73,12 @@ export class MemoryRecord implements Queued {
   }
 }
 
-/** What a record is booked with before it has a reply or steps, in bytes. */
+/** The size of a record without reply and steps, in bytes. */
 export function bytesOfRecord(id: string, owner: string, fingerprint: string): number {
   return RECORD_BYTES + bytesOfText(id) + bytesOfText(owner) + bytesOfText(fingerprint);
 }
 
-/** At two bytes per character, the most that a string takes. */
+/** Two bytes per character, which is the most that a string takes. */
 export function bytesOfText(text: string): number {
   return text.length * 2;
 }
@@ -91,12 +91,15 @@ export function bytesOfStep(name: string, value: Uint8Array): number {
   return bytesOfText(name) + bytesOfArray(value);
 }
 
-/** Memory of its own, of exactly this size: a view would keep the whole buffer behind it. */
+/** A copy of exactly this size, because a view would keep the whole buffer behind it in memory. */
 export function copyToKeep(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes);
 }
 
-/** From Node's pool: several times faster for small replies, and these do not live long. */
+/**
+ * A copy from Node's pool, which is several times faster for small replies. These copies do not
+ * live long.
+ */
 export function copyToGive(bytes: Uint8Array): Uint8Array {
   return Buffer.from(bytes);
 }

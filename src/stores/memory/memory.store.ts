@@ -25,28 +25,28 @@ import {
   MemoryRecord,
 } from './memory-record.js';
 
-/** More go than come, so a backlog of expired records shrinks with every call. */
+/** More expired records are dropped than a call adds, so a backlog shrinks with every call. */
 const EXPIRED_PER_CALL = 2;
 
-/** How much a {@link MemoryStore} holds, and its clock. */
+/** The limits of a {@link MemoryStore}, and its clock. */
 export interface MemoryStoreOptions {
   /**
-   * How many records the store holds at most; 1 to 8 388 608. When it is reached and nothing
-   * has expired, calls with new keys are refused as if the store were down.
+   * The most records that the store holds; 1 to 8 388 608. When this is reached and nothing has
+   * expired, calls with new keys are refused as if the store were down.
    *
    * @default 1_000_000
    */
   readonly maxRecords?: number;
   /**
-   * How many bytes the records take at most, estimated: replies, steps, texts and about 400
-   * bytes for each record. When it is reached and nothing has expired, new keys and replies
-   * are refused as if the store were down.
+   * The most bytes that the records take, estimated: replies, steps, texts and about 400 bytes for
+   * each record. When this is reached and nothing has expired, new keys and replies are refused as
+   * if the store were down.
    *
    * @default 268_435_456 (256 MiB: some 270 000 records with replies of 200 bytes)
    */
   readonly maxBytes?: number;
   /**
-   * What decides when leases and ttls end.
+   * The clock that decides when leases and ttls end.
    *
    * @default systemClock
    */
@@ -54,12 +54,12 @@ export interface MemoryStoreOptions {
 }
 
 /**
- * Records in the memory of this process: gone when it ends, unknown to other processes.
+ * Keeps records in the memory of this process. They are lost when it ends, and other processes do
+ * not see them.
  *
- * Every verb answers at once and is one atomic step, for nothing else runs in between.
- * Nothing that has not expired is ever dropped to make room. There are no timers: a record
- * whose ttl has passed counts as absent when it is looked at, and its memory is taken
- * back bit by bit during later calls.
+ * Every verb answers at once and is one atomic step, because nothing else runs in between. Nothing
+ * is dropped to make room before it has expired. There are no timers: a record whose ttl has passed
+ * counts as absent when it is read, and its memory is freed little by little during later calls.
  *
  * @throws StoreFullError from `acquire`, `issue`, `saveStep` and `complete`, which leave
  * everything as it was.
@@ -71,8 +71,8 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
   private readonly buckets = new Buckets();
   private readonly watchers = new Watchers();
   /**
-   * One counter for all records, so that it grows also after a record was forgotten. It starts
-   * at the wall clock's microseconds: the next process goes on above where this one ended.
+   * One counter for all records, so that it grows even after a record was forgotten. It starts at
+   * the wall clock's microseconds, so the next process continues above where this one ended.
    */
   private lastFencingToken = Date.now() * 1000;
 
@@ -86,12 +86,12 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     this.clock = clock;
   }
 
-  /** How many records are in memory, with those that expired and were not cleaned away yet. */
+  /** How many records are in memory, including expired ones that have not been dropped yet. */
   get size(): number {
     return this.records.size;
   }
 
-  /** How many bytes these records are estimated to take. */
+  /** The estimated size of these records, in bytes. */
   get bytes(): number {
     return this.records.bytes;
   }
@@ -174,7 +174,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     return true;
   }
 
-  /** A reason goes beyond `maxBytes` rather than be refused: what is held must not run again. */
+  /** A reason may exceed `maxBytes`, because a held operation must not run again. */
   hold(request: HoldRequest): boolean {
     const record = this.records.get(request.id);
     if (record?.state === 'held' && record.owner === request.owner) return true;

@@ -3,13 +3,15 @@ import type { RedisConnection } from './redis-connection.js';
 
 const OLDEST_VERSION = [6, 2] as const;
 
-/** A client may still be connecting when the application boots; booting waits no longer than this. */
+/**
+ * The client may still be connecting when the application boots. Boot waits no longer than this.
+ */
 const PATIENCE_MS = 2_000;
 const PAUSE_MS = 50;
 
 /**
- * Looks at the server once, when the application boots. A server that cannot be reached is no
- * wrong configuration: calls are answered 503 until it is there.
+ * Checks the server once, when the application boots. A server that cannot be reached is not a
+ * configuration error: calls get 503 until it answers.
  *
  * @throws {@link IdempotencyConfigurationError} for a server that is too old or only a replica
  */
@@ -25,7 +27,7 @@ export async function checkServer(
     );
   } catch (error) {
     warn(
-      `Redis could not be asked what it is (${String(error)}). Protected calls are refused until it answers.`,
+      `Redis could not be checked (${String(error)}). Protected calls are refused until it answers.`,
     );
     return;
   }
@@ -57,18 +59,20 @@ async function checkEviction(
   connection: RedisConnection,
   warn: (warning: string) => void,
 ): Promise<void> {
-  // Hosted servers often refuse CONFIG; then nothing is known.
+  // Hosted servers often refuse CONFIG. Then the policy is unknown.
   const policy = await patiently(() => connection.configuration('maxmemory-policy')).catch(
     () => undefined,
   );
   if (policy === undefined || policy === 'noeviction') return;
   warn(
-    `Redis evicts keys when its memory is full (maxmemory-policy ${policy}). An evicted record is a ` +
-      'forgotten one: its operation runs again. Set maxmemory-policy to noeviction.',
+    `Redis evicts keys when its memory is full (maxmemory-policy ${policy}). If a record is ` +
+      'evicted, its operation runs again. Set maxmemory-policy to noeviction.',
   );
 }
 
-/** Asks again while the client says that it is not connected; a server's own error is an answer. */
+/**
+ * Asks again while the client says that it is not connected. An error from the server is an answer.
+ */
 function patiently<T>(ask: () => Promise<T>): Promise<T> {
   let isOver = false;
   const asking = async (): Promise<T> => {
@@ -91,7 +95,7 @@ function patiently<T>(ask: () => Promise<T>): Promise<T> {
   return Promise.race([asking(), tooLate]).finally(() => clearTimeout(timer));
 }
 
-/** Replies that are errors begin with a word in capitals, such as `NOPERM`. */
+/** Error replies begin with a word in capitals, such as `NOPERM`. */
 function isReply(error: unknown): boolean {
   return error instanceof Error && /^[A-Z]{2,}\b/.test(error.message);
 }

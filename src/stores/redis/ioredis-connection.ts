@@ -16,21 +16,21 @@ export interface IoredisClient {
   config(verb: 'GET', name: string): Promise<unknown>;
 }
 
-/** A Cluster takes the nodes to begin with before the settings that are to differ. */
+/** A Cluster takes the startup nodes before the settings that differ. */
 interface Duplicating {
   readonly isCluster?: boolean;
   duplicate(...args: unknown[]): IoredisSubscriber;
 }
 
 /**
- * Whatever the application's client is set to: this connection is subscribed before it is
- * connected, and again whenever it had to reconnect.
+ * Overrides the settings of the application's client: this connection subscribes before it is
+ * connected, and again after it reconnects.
  */
 const SUBSCRIBER_SETTINGS = { lazyConnect: false, enableOfflineQueue: true, autoResubscribe: true };
 
 /**
- * Commands that answer with bytes. Every client has them, its types leave them out; `callBuffer`,
- * which is typed, never answers under automatic pipelining.
+ * Commands that return bytes. Every client has them, but its types leave them out. `callBuffer`,
+ * which is typed, never answers with automatic pipelining.
  */
 interface BufferCommands {
   evalshaBuffer(sha1: string, keys: number, ...args: (string | Buffer)[]): Promise<unknown>;
@@ -82,11 +82,11 @@ export class IoredisConnection implements RedisConnection {
         ? client.duplicate([], SUBSCRIBER_SETTINGS)
         : client.duplicate(SUBSCRIBER_SETTINGS);
     const { options } = this.client;
-    // The client puts its prefix before keys, but not before channels.
+    // The client adds its prefix to keys, but not to channels.
     const prefix = options?.keyPrefix ?? options?.redisOptions?.keyPrefix ?? '';
     const listeners = new Map<string, () => void>();
     connection.on('message', (channel) => listeners.get(channel)?.());
-    // The client reconnects by itself, and duplicates poll meanwhile.
+    // The client reconnects by itself, and duplicates poll in the meantime.
     connection.on('error', () => undefined);
     return {
       subscribe: async (channel, onMessage) => {

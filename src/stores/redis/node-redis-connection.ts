@@ -52,7 +52,7 @@ export function isNodeRedis(client: object): client is NodeRedisClient {
 }
 
 export class NodeRedisConnection implements RedisConnection {
-  /** The client puts it before keys of commands that it knows, but not before those of raw ones. */
+  /** The client adds it to keys of commands that it knows, but not to those of raw commands. */
   private readonly prefix: string;
 
   constructor(private readonly client: NodeRedisClient) {
@@ -83,10 +83,10 @@ export class NodeRedisConnection implements RedisConnection {
 
   openSubscriber(): Subscriber {
     const connection = this.client.duplicate();
-    // The client reconnects by itself, and duplicates poll meanwhile.
+    // The client reconnects by itself, and duplicates poll in the meantime.
     connection.on('error', () => undefined);
     const connected = connection.connect();
-    // Told to whoever subscribes.
+    // The error reaches the code that subscribes.
     connected.catch(() => undefined);
     return {
       subscribe: async (channel, onMessage) => {
@@ -98,7 +98,7 @@ export class NodeRedisConnection implements RedisConnection {
         try {
           connection.destroy();
         } catch {
-          // It is closed already.
+          // It is already closed.
         }
       },
     };

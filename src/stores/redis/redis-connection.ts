@@ -1,16 +1,19 @@
 /** An argument of a command. */
 export type Argument = string | Uint8Array;
 
-/** Listens to channels that are called like keys; a client that changes keys changes both alike. */
+/**
+ * Listens to channels that have the names of keys. If a client changes keys, it changes both in the
+ * same way.
+ */
 export interface Subscriber {
-  /** Resolves when the server listens, which may take until it is there. */
+  /** Resolves once the server has subscribed, which may be once it can be reached. */
   subscribe(channel: string, onMessage: () => void): Promise<void>;
   unsubscribe(channel: string): Promise<void>;
-  /** Also while it still connects; waits for nothing. */
+  /** Closes at once, even while it is still connecting. */
   close(): void;
 }
 
-/** What the store needs of a client, whichever library it is from. Replies come as bytes. */
+/** What the store needs from a client of any library. Replies come as bytes. */
 export interface RedisConnection {
   /** True when keys may be on different nodes. */
   readonly isCluster: boolean;
@@ -18,13 +21,13 @@ export interface RedisConnection {
   eval(script: string, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
   /** `INFO` of one node, as text. */
   info(section: string): Promise<string>;
-  /** `CONFIG GET`, or `undefined` where the server does not tell. */
+  /** `CONFIG GET`, or `undefined` if the server does not tell. */
   configuration(name: string): Promise<string | undefined>;
-  /** A connection of its own: one that subscribes can do nothing else. */
+  /** Opens a separate connection, because one that subscribes can do nothing else. */
   openSubscriber(): Subscriber;
 }
 
-/** A view of the same bytes in the form that clients take. */
+/** A view of the same bytes in the form that clients accept. */
 export function asBuffer(argument: Argument): string | Buffer {
   if (typeof argument === 'string' || Buffer.isBuffer(argument)) return argument;
   return Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength);

@@ -26,23 +26,23 @@ import { wrongOption } from '../../engine/configuration-error.js';
 
 export interface RedisStoreOptions {
   /**
-   * A client of the application: ioredis (single node, Sentinel or Cluster) or node-redis
-   * (client or cluster, connected). It stays the application's: the store never closes it.
+   * A client of the application: ioredis (single node, Sentinel or Cluster) or node-redis (client
+   * or cluster, connected). It belongs to the application: the store never closes it.
    */
   readonly client: IoredisClient | NodeRedisClient;
   /**
-   * What the names of the store's keys begin with.
+   * The prefix of the store's keys.
    * @default 'idempotency:'
    */
   readonly prefix?: string;
 }
 
 /**
- * Keeps records in Redis 6.2 or newer: one key and one script call for each verb, on the
- * server's clock. Safe in a Cluster.
+ * Keeps records in Redis 6.2 or newer: one key and one script call for each verb, with the server's
+ * clock. Works in a Cluster.
  *
- * What a fail-over loses is lost here too: replication is asynchronous. Records must not be
- * evicted, so `maxmemory-policy` should be `noeviction`; the application warns when it is not.
+ * A failover can lose the latest records, because replication is asynchronous. Records must not be
+ * evicted, so `maxmemory-policy` should be `noeviction`. The application warns if it is not.
  */
 export class RedisStore implements IdempotencyStore {
   private readonly connection: RedisConnection;
@@ -52,7 +52,7 @@ export class RedisStore implements IdempotencyStore {
   /** Records and buckets are on different nodes, so that no script has both. */
   private isSplit: boolean;
 
-  /** @throws {@link IdempotencyConfigurationError} for something that is no Redis client */
+  /** @throws {@link IdempotencyConfigurationError} if it is not a Redis client */
   constructor({ client, prefix = 'idempotency:' }: RedisStoreOptions) {
     this.connection = connectionOf(client);
     this.prefix = prefix;
@@ -118,7 +118,7 @@ export class RedisStore implements IdempotencyStore {
     return this.watches.add(this.prefix + id, onChange);
   }
 
-  /** Closes the connection for waiting duplicates, which is the store's own. */
+  /** Closes the store's own connection, on which it listens for waiting duplicates. */
   close(): void {
     this.watches.close();
   }
@@ -194,7 +194,7 @@ export class RedisStore implements IdempotencyStore {
   }
 }
 
-/** Beyond `maxmemory`, the server takes nothing that needs more memory. */
+/** At `maxmemory`, the server refuses anything that needs more memory. */
 function withMeaning(error: unknown): unknown {
   if (!(error instanceof Error) || !/\bOOM\b/.test(error.message)) return error;
   return new StoreFullError('Redis has reached its maxmemory.', { cause: error });

@@ -1,6 +1,6 @@
 import type { RedisConnection, Subscriber } from './redis-connection.js';
 
-/** A duplicate that waits in rounds comes back at once; its channel stays open so long. */
+/** How long a channel stays open, because a duplicate that waits in rounds comes back soon. */
 const LINGER_MS = 2_000;
 
 interface Channel {
@@ -9,8 +9,8 @@ interface Channel {
 }
 
 /**
- * Who waits for which record. The connection that listens is opened when the first duplicate
- * waits; what goes wrong with it is made good by the polling that goes on beside it.
+ * The duplicates that wait for each record. The connection that listens is opened when the first
+ * duplicate waits. If it fails, polling continues.
  */
 export class Watches {
   private readonly channels = new Map<string, Channel>();
@@ -42,7 +42,7 @@ export class Watches {
     };
     this.tell(async (subscriber) => {
       await subscriber.subscribe(name, wake);
-      // What happened before the server listened was not heard.
+      // Changes before the subscription were not heard.
       wake();
     });
     return channel;
@@ -63,7 +63,7 @@ export class Watches {
     const { subscriber } = this;
     command(subscriber).catch(() => {
       if (this.subscriber !== subscriber) return;
-      // The next one to wait opens another connection; until then duplicates poll.
+      // The next duplicate that waits opens another connection. Until then, duplicates poll.
       this.close();
     });
   }

@@ -2,7 +2,7 @@ import { wrongOption } from '../../engine/configuration-error.js';
 import type { TableName } from './dialect.js';
 import type { SqlRecords } from './records.js';
 
-/** What the databases answer when a table, a schema or a column is not there. */
+/** The databases' error codes for a missing table, schema or column. */
 const MISSING: readonly (string | number)[] = ['42P01', '3F000', '42703', 1146, 1049, 1054];
 const SQLITE_MISSING = /no such (table|column)|unknown database/;
 
@@ -18,7 +18,7 @@ export interface Expected {
 export const TABLE: Expected = {
   check: (records) => records.checkTable(),
   option: 'table of TypeOrmStore',
-  accepted: "a table of the data source's database that the migration of the records has made",
+  accepted: 'a table that the migration of the records has created',
   migration: 'CreateIdempotencyRecords1763700000000',
 };
 
@@ -31,11 +31,10 @@ export const LIMITS: Expected = {
 };
 
 /**
- * Looks once, when the application boots, whether the table is there as the migration makes it. A
- * database that cannot be reached is no wrong configuration: calls are answered 503 until it is
- * there.
+ * Checks once, when the application boots, whether the table exists as the migration creates it. A
+ * database that cannot be reached is not a configuration error: calls get 503 until it answers.
  *
- * @throws {@link IdempotencyConfigurationError} when the table or one of its columns is missing
+ * @throws {@link IdempotencyConfigurationError} if the table or one of its columns is missing
  */
 export async function checkTable(
   records: SqlRecords,
@@ -48,7 +47,7 @@ export async function checkTable(
   } catch (error) {
     if (!isMissing(error)) {
       warn(
-        `The database of the idempotency records could not be asked for its table (${String(error)}). Protected calls are refused until it answers.`,
+        `The table of the idempotency records could not be checked (${String(error)}). Protected calls are refused until the database answers.`,
       );
       return;
     }

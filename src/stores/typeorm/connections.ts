@@ -5,9 +5,9 @@ import { dialectOf } from './dialect.js';
 type Obtain = (this: unknown, ...args: never[]) => unknown;
 
 /**
- * Who may begin a transaction on a data source. Where there is one connection, transactions come
- * one after the other, and work inside of one that asks for a second connection is told so: it
- * would wait for itself.
+ * Decides who may begin a transaction on a data source. If there is only one connection,
+ * transactions run one after the other, and work in a transaction that asks for a second connection
+ * gets an error, because it would wait for itself.
  */
 export class Connections {
   private static readonly known = new WeakMap<DataSource, Connections>();
@@ -26,7 +26,7 @@ export class Connections {
     return connections;
   }
 
-  /** Waits for its turn; what it answers with ends the turn. */
+  /** Waits for its turn. The function that it returns ends the turn. */
   async take(): Promise<() => void> {
     if (!this.isSingle) return () => undefined;
     const before = this.last;
@@ -52,7 +52,7 @@ function refuseSecondConnection(dataSource: DataSource): void {
     if (isInTransaction(dataSource)) {
       throw new Error(
         'This code runs in the transaction of an idempotent operation, which has the only ' +
-          'connection of the pool, and asks for another one: it would wait for itself. Use ' +
+          'connection of the pool, and asks for another one. It would wait for itself. Use ' +
           'op.manager or currentManager(dataSource), or a pool of more than one connection.',
       );
     }
@@ -68,8 +68,9 @@ interface Emitting {
 const heard = new WeakSet<Emitting>();
 
 /**
- * A connection of `pg` that breaks in the moment in which its pool hands it to TypeORM has nobody
- * who listens, and Node would end the process. Whoever uses it next is told all the same.
+ * If a connection of `pg` breaks just as its pool hands it to TypeORM, nobody listens for its
+ * error, and Node would end the process. The next code that uses the connection still gets the
+ * error.
  */
 export function outliveConnections({ driver }: DataSource): void {
   const { master } = driver as { master?: Partial<Emitting> };

@@ -10,15 +10,15 @@ interface Current {
   readonly manager: EntityManager;
 }
 
-/** One for all copies of the package in the process. */
+/** Shared by all copies of the package in the process. */
 const STORAGE = Symbol.for('nestjs-idempotency:typeorm-transaction');
 type Shared = typeof globalThis & { [STORAGE]?: AsyncLocalStorage<Current> };
 const storage = ((globalThis as Shared)[STORAGE] ??= new AsyncLocalStorage<Current>());
 
 /**
- * The manager to write with: that of the transaction which the present handler runs in, with
- * `transaction: true`; elsewhere the data source's own. Lets repositories and services take part
- * in the transaction without being handed a manager.
+ * The manager to write with. In a handler with `transaction: true`, it is the manager of its
+ * transaction; elsewhere, the data source's. Repositories and services can use it to take part in
+ * the transaction without getting a manager passed.
  *
  * @example
  * await currentManager(this.dataSource).save(payment);
@@ -28,7 +28,7 @@ export function currentManager(dataSource: DataSource): EntityManager {
   return current?.dataSource === dataSource ? current.manager : dataSource.manager;
 }
 
-/** True while the present code runs in a transaction of this data source. */
+/** True while the current code runs in a transaction of this data source. */
 export function isInTransaction(dataSource: DataSource): boolean {
   return storage.getStore()?.dataSource === dataSource;
 }
@@ -37,9 +37,9 @@ export function runWithManager<T>(current: Current, work: () => T): T {
   return storage.run(current, work);
 }
 
-/** What is used of a `TransactionHost`. It has no public way to be given a transaction. */
+/** The part of `TransactionHost` that is used. It has no public way to pass it a transaction. */
 export interface TransactionHost {
-  /** The manager of the transaction, else the data source's own; with other adapters anything. */
+  /** The manager of the transaction, or else of the data source; with other adapters, anything. */
   readonly tx: Partial<EntityManager> | null | undefined;
   readonly cls: { run<T>(options: { ifNested: 'inherit' }, work: () => T): T };
   setTxInstance(manager: EntityManager): void;
@@ -52,10 +52,10 @@ const NONE: Hosts = new Map();
 let loading: Promise<Hosts> | undefined;
 
 /**
- * The hosts of `@nestjs-cls/transactional` whose adapter works on this data source, whatever the
- * names of their connections; none in an application without that package.
+ * The hosts of `@nestjs-cls/transactional` whose adapter uses this data source, whatever the names
+ * of their connections. None in an application without that package.
  *
- * @throws {@link IdempotencyConfigurationError} for hosts of a version that is not known
+ * @throws {@link IdempotencyConfigurationError} for hosts of an unknown version
  */
 export async function transactionHostsOf(dataSource: DataSource): Promise<TransactionHost[]> {
   loading ??= load();
@@ -73,7 +73,7 @@ export function runWithHosts<T>(
 ): T {
   const [first] = hosts;
   if (first === undefined) return work();
-  // A context of its own, as every `@Transactional()` has: concurrent operations do not mix.
+  // A separate context, as for every `@Transactional()`, so that concurrent operations do not mix.
   return first.cls.run({ ifNested: 'inherit' }, () => {
     for (const host of hosts) host.setTxInstance(manager);
     return work();
@@ -103,6 +103,6 @@ function unknownVersion(): IdempotencyConfigurationError {
     'TransactionHost of @nestjs-cls/transactional',
     'a version that TypeOrmStore does not know',
     '@nestjs-cls/transactional 2.7 or newer, or 3',
-    'Install one of these versions, so that its transactions and those of operations are one.',
+    'Install one of these versions, so that its transactions can be those of operations.',
   );
 }

@@ -27,7 +27,7 @@ const DIALECTS: Readonly<Record<string, Dialect>> = {
   sqlite: 'sqlite',
 };
 
-/** @throws {@link IdempotencyConfigurationError} for a database that the store does not speak */
+/** @throws {@link IdempotencyConfigurationError} for a database that the store does not support */
 export function dialectOf(type: string): Dialect {
   const dialect = Object.hasOwn(DIALECTS, type) ? DIALECTS[type] : undefined;
   if (dialect !== undefined) return dialect;

@@ -13,7 +13,7 @@ import {
 import type { ResourceRequest, ResourceValue } from '../../engine/resource.js';
 import { type Dialect, dialectOf } from './dialect.js';
 
-/** Whole numbers by the type of their column: how many bits they have, except in SQLite. */
+/** The number of bits of each integer column type, except in SQLite. */
 const INTEGER_BITS: Readonly<Record<string, number>> = {
   number: 32,
   int: 32,
@@ -54,15 +54,15 @@ export class EntityColumn {
         'id',
         `${request.idParts} part(s)`,
         `one for each primary column of ${name}: ${primaryColumns.map(({ propertyPath }) => propertyPath).join(', ')}`,
-        'List where each of them comes from, in this order.',
+        'List a source for each of them, in this order.',
       );
     }
     return found;
   }
 
   /**
-   * Finds the row by its key; `undefined` for a key that no row can have. A number, for one: in a
-   * comparison MySQL would take `'1 or so'` for 1, and PostgreSQL would fail.
+   * Finds the row by its key; `undefined` for a key that no row can have. For example, if the key
+   * is a number, MySQL would compare `'1 or so'` as 1, and PostgreSQL would fail.
    */
   whereId(id: readonly string[]): ObjectLiteral | undefined {
     const where: ObjectLiteral = {};
@@ -75,7 +75,7 @@ export class EntityColumn {
     return deleted ? { ...where, ...nested(deleted.propertyPath, IsNull()) } : where;
   }
 
-  /** False for a value that the column has no room for. */
+  /** False for a value that does not fit the column. */
   canHold(value: ResourceValue): boolean {
     return fits(this.column, String(value));
   }
@@ -101,12 +101,12 @@ function fits(column: ColumnMetadata, part: string): boolean {
   if (bits === undefined) return !isUuid(column) || UUID.test(part);
   if (!INTEGER.test(part)) return false;
   const value = BigInt(part);
-  // Other databases take no notice of it.
+  // Other databases ignore it.
   const isUnsigned = column.unsigned && dialectOfColumn(column) === 'mysql';
   return value === (isUnsigned ? BigInt.asUintN(bits, value) : BigInt.asIntN(bits, value));
 }
 
-/** `undefined` for a column that holds something else than whole numbers. */
+/** `undefined` for a column that does not hold whole numbers. */
 function bitsOf(column: ColumnMetadata): number | undefined {
   const { type, scale } = column;
   const bits = INTEGER_BITS[typeof type === 'function' ? type.name.toLowerCase() : type];
@@ -122,7 +122,7 @@ function isUuid({ type, generationStrategy }: ColumnMetadata): boolean {
   return type === 'uuid' || generationStrategy === 'uuid';
 }
 
-/** `{ a: { b: value } }` for `a.b`: how TypeORM names members of embedded objects. */
+/** `{ a: { b: value } }` for `a.b`, the way TypeORM names members of embedded objects. */
 export function nested(path: string, value: unknown): ObjectLiteral {
   return path
     .split('.')
@@ -158,6 +158,6 @@ function noNumber({ name }: EntityMetadata, column: ColumnMetadata): Idempotency
     'column',
     `${name}.${column.propertyPath} of type ${String(typeof column.type === 'function' ? column.type.name : column.type)}`,
     'a column of whole numbers',
-    'Name the column that is counted up with every change.',
+    'Name the column that increases with every change.',
   );
 }

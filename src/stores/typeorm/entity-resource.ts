@@ -28,16 +28,16 @@ import { EntityColumn, nested } from './entity-column.js';
 import { SavedRows } from './saved-rows.js';
 import type { Row } from './sessions.js';
 
-/** What {@link TypeOrmResources} is made of. */
+/** Options of {@link TypeOrmResources}. */
 export interface TypeOrmResourcesOptions {
-  /** The data source of the entities, initialized, or a function that gives it. */
+  /** The initialized data source of the entities, or a function that returns it. */
   readonly dataSource: DataSource | (() => DataSource | Promise<DataSource>);
 }
 
 /**
- * Entities for the strategies `version` and `state` when records are kept elsewhere, such as in
- * Redis. The work has a transaction of its own, which commits before the reply is recorded: a
- * process that dies between the two has done the work, and a retry finds it done (412 or 409).
+ * Entities for the strategies `version` and `state` if records are kept elsewhere, such as in
+ * Redis. The work has its own transaction, which commits before the reply is recorded. If the
+ * process dies between the two, the work is done, and a retry is told so (412 or 409).
  *
  * @example
  * IdempotencyModule.forRoot({ store: new RedisStore({ client }), resources: new TypeOrmResources({ dataSource }) })
@@ -74,7 +74,7 @@ export class TypeOrmResources implements Resources {
   }
 }
 
-/** A column of an entity. Works in whatever transaction the present code runs in. */
+/** A column of an entity. Works in the transaction of the current code. */
 export class EntityResource implements Resource {
   readonly name: string;
   private found: { readonly dataSource: DataSource; readonly column: EntityColumn } | undefined;
@@ -152,8 +152,8 @@ function conditionOf(expected: Expectation | undefined, value: ResourceValue): u
 }
 
 /**
- * The entity as a SELECT of this row would make it; `undefined` where it takes that SELECT,
- * because the entity is more than the columns of the row, or the row is without them.
+ * The entity as a SELECT of this row would return it; `undefined` if that SELECT is needed, because
+ * the entity is more than the columns of the row, or because the row lacks them.
  */
 export function entityOfRow(
   runner: QueryRunner,

@@ -2,8 +2,8 @@ import { Column, Entity, PrimaryColumn, type ValueTransformer } from 'typeorm';
 import type { RecordState } from '../../engine/store.js';
 
 /**
- * No type of TypeORM means bytes in every database. Since no table is made from this class, any
- * will do whose values TypeORM hands through as they are.
+ * TypeORM has no type that means bytes in every database. No table is created from this class, so
+ * any type will do whose values TypeORM passes on unchanged.
  */
 const BYTES = 'varchar';
 
@@ -12,7 +12,7 @@ const AS_TEXT: ValueTransformer = {
   from: (bytes: Uint8Array | null) => (bytes === null ? null : Buffer.from(bytes).toString('utf8')),
 };
 const AS_HEX: ValueTransformer = {
-  // Finders hand operators such as `In` through whole.
+  // Finders pass operators such as `In` as they are.
   to: (id: unknown) => (typeof id === 'string' ? Buffer.from(id, 'hex') : id),
   from: (bytes: Uint8Array) => Buffer.from(bytes).toString('hex'),
 };
@@ -22,8 +22,9 @@ const AS_NUMBER: ValueTransformer = {
 };
 
 /**
- * A row of the table, to look at with a repository: `countBy({ state: 'held' })`. The table is made
- * by the migration, and `synchronize` leaves it alone. What is changed here goes past the store.
+ * A row of the table, for reading with a repository: `countBy({ state: 'held' })`. The migration
+ * creates the table, and `synchronize` ignores it. Do not write with this class, because that
+ * bypasses the store.
  */
 @Entity({ name: 'idempotency_records', synchronize: false })
 export class IdempotencyRecord {
@@ -34,7 +35,7 @@ export class IdempotencyRecord {
   @Column({ type: 'varchar', length: 9 })
   state!: RecordState;
 
-  /** The present or last owner; empty for a record that was only issued. */
+  /** The current or last owner; empty for a record that was only issued. */
   @Column({ type: BYTES, transformer: AS_TEXT })
   owner!: string;
 
@@ -44,7 +45,7 @@ export class IdempotencyRecord {
   @Column({ name: 'fencing_token', type: 'bigint', transformer: AS_NUMBER })
   fencingToken!: number;
 
-  /** True when the last claim took over from one that ran out of its lease. */
+  /** True if the last claim took over after the lease of the previous one had expired. */
   @Column({ type: 'boolean' })
   abandoned!: boolean;
 
@@ -55,19 +56,22 @@ export class IdempotencyRecord {
   @Column({ name: 'lease_ends_at', type: 'bigint', transformer: AS_NUMBER })
   leaseEndsAt!: number;
 
-  /** How long the lease is, in milliseconds: what remains of it is never more. */
+  /** The length of the lease in milliseconds. What remains of it is never more. */
   @Column({ name: 'lease_ms', type: 'bigint', transformer: AS_NUMBER })
   leaseMs!: number;
 
-  /** In milliseconds since 1970 on the database's clock; null when kept until someone settles it. */
+  /**
+   * In milliseconds since 1970 on the database's clock; null if the record is kept until someone
+   * settles it.
+   */
   @Column({ name: 'expires_at', type: 'bigint', nullable: true, transformer: AS_NUMBER })
   expiresAt!: number | null;
 
-  /** From when on the purge looks at the record, in milliseconds since 1970. */
+  /** When the purge may first look at the record, in milliseconds since 1970. */
   @Column({ name: 'purge_at', type: 'bigint', nullable: true, transformer: AS_NUMBER })
   purgeAt!: number | null;
 
-  /** Framed; `store.find()` tells the steps apart. */
+  /** All steps in one value. Use `store.find()` to read them. */
   @Column({ type: BYTES })
   steps!: Buffer;
 

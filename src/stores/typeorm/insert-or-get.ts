@@ -13,14 +13,14 @@ import { entityOfRow } from './entity-resource.js';
 import { namesOf, type UniqueValue, uniqueValuesOf } from './saved-rows.js';
 import { isPassing, type Row } from './sessions.js';
 
-/** The row that is there now, and whether this call has put it there. */
+/** The row, and whether this call inserted it. */
 export interface InsertOrGetResult<E> {
-  /** As `findOne` gives it; a row that was deleted softly is found too. */
+  /** The entity as `findOne` returns it. A soft-deleted row is found too. */
   readonly entity: E;
   readonly inserted: boolean;
 }
 
-/** What was in the way of the insert is not the row that its values look for. */
+/** The insert conflicts with a row that is not the one its values identify. */
 export class UniqueIndexConflictError extends Error {
   override readonly name = 'UniqueIndexConflictError';
 }
@@ -29,23 +29,25 @@ const MOST_TRIES = 6;
 const FIRST_PAUSE_MS = 2;
 
 /**
- * Inserts a row, or finds the one that a unique index says is there already. Of any number of
- * callers at the same time exactly one inserts; the others get its row, and no error.
+ * Inserts a row, or finds the existing one by a unique index. Of any number of concurrent callers,
+ * exactly one inserts. The others get its row, and no error.
  *
- * The row is found by all unique indexes whose columns are in `values`, or else by the primary
- * key. A row that is there stays as it is: the other values are not written. As with
- * `manager.upsert()`, no related entities are saved and neither listeners nor subscribers are told.
+ * The row is found by all unique indexes whose columns are in `values`, or else by the primary key.
+ * An existing row is not changed. As with `manager.upsert()`, no related entities are saved, and
+ * listeners and subscribers are not called.
  *
- * In a transaction it is part of it: the row of another transaction is waited for and, once
- * committed, found, on MySQL and MariaDB under REPEATABLE READ too. A conflict does not break off
- * PostgreSQL's transaction. What the isolation level forbids stays the database's error, upon
- * which the transaction is to be repeated: 40001 of PostgreSQL from REPEATABLE READ on, 1020 of
- * MariaDB with `innodb_snapshot_isolation`, 1213 of both MySQLs when several transactions waited for one
- * that was rolled back. Outside of a transaction such a try is repeated here.
+ * In a transaction it takes part in it. It waits for another transaction that inserts the same row,
+ * and finds that row once it is committed, even under REPEATABLE READ on MySQL and MariaDB. A
+ * conflict does not abort PostgreSQL's transaction. If the isolation level forbids the result, the
+ * database's error is thrown, and you must repeat the transaction: 40001 on PostgreSQL from
+ * REPEATABLE READ on, 1020 on MariaDB with `innodb_snapshot_isolation`, 1213 on MySQL and MariaDB
+ * if several transactions waited for one that was rolled back. Outside of a transaction, such
+ * errors are retried.
  *
  * @param manager the data source's, or that of the transaction such as `op.manager`
- * @throws {@link IdempotencyConfigurationError} when the values cover no unique index
- * @throws {@link UniqueIndexConflictError} when another index, or only one of several, is in the way
+ * @throws {@link IdempotencyConfigurationError} if the values cover no unique index
+ * @throws {@link UniqueIndexConflictError} if another unique index refuses the row, or if the
+ *   indexes match different rows
  * @example
  * const { entity, inserted } = await insertOrGet(op.manager, Listing, { goodsId, categoryId });
  */
@@ -65,20 +67,20 @@ export async function insertOrGet<E extends ObjectLiteral>(
       const entity =
         (row && entityOfRow(runner, metadata, row)) ?? (await find(runner, metadata, unique, row));
       if (entity !== null) return { entity: entity as E, inserted };
-      // The row that was in the way may be gone by now: then the next try inserts.
+      // The conflicting row may be gone by now. Then the next try inserts.
       await pause(tries);
     }
   } finally {
     if (given === undefined) await runner.release();
   }
   throw new UniqueIndexConflictError(
-    `insertOrGet(${metadata.name}): a unique index refuses the row, and there is none with these ` +
-      `values of ${namesOf(unique.map(({ column }) => column))}. Another row has some of them, or ` +
-      'what another unique index wants to be unique.',
+    `insertOrGet(${metadata.name}): a unique index refuses the row, but no row has these ` +
+      `values of ${namesOf(unique.map(({ column }) => column))}. Another row has some of them, or a ` +
+      'value that another unique index covers.',
   );
 }
 
-/** In a transaction, an error ends it: only who began it can begin anew. */
+/** An error ends a transaction. Only the code that began it can begin again. */
 async function insertPatiently(
   runner: QueryRunner,
   metadata: EntityMetadata,
@@ -109,8 +111,8 @@ function find(
     const parameter = { [`unique_${at}`]: driver.preparePersistentValue(value, column) as unknown };
     query.andWhere(`${name} = :unique_${at}`, parameter);
   }
-  // REPEATABLE READ would show what was there when the transaction began to read. The insert has
-  // locked the row already.
+  // REPEATABLE READ would show the state when the transaction began to read. The insert has already
+  // locked the row.
   const isSnapshot = dialectOf(options.type) === 'mysql' && runner.isTransactionActive;
   if (isSnapshot && inserted === undefined) query.setLock('pessimistic_read');
   return query.getOne();
@@ -120,15 +122,15 @@ function pause(tries: number): Promise<void> {
   return sleep(Math.random() * FIRST_PAUSE_MS * 2 ** tries);
 }
 
-/** `undefined`: the row has met one that is there. Without columns where the database tells none. */
+/** `undefined`: there already is such a row. Without columns if the database returns none. */
 type InsertedRow = Row | undefined;
 
-/** More than any counter reaches: tells a row that was met from one that was inserted. */
+/** Higher than any counter, to tell an existing row from an inserted one. */
 const MET = Number.MAX_SAFE_INTEGER;
 
 /**
- * Inserts, unless a unique index is in the way: nothing else is ignored, and no transaction is
- * broken off.
+ * Inserts, unless a unique index refuses the row. Ignores no other error, and does not abort a
+ * transaction.
  */
 async function insertRow(
   runner: QueryRunner,
@@ -145,13 +147,13 @@ async function insertRow(
   const [text, parameters] = insert.getQueryAndParameters();
   if (driver.supportedUpsertTypes.includes('on-duplicate-key-update')) {
     const key = driver.escape(metadata.primaryColumns[0]!.databaseName);
-    // By the insert id and not by the number of rows, whose meaning the flag FOUND_ROWS changes.
+    // Uses the insert id, because the flag FOUND_ROWS changes the meaning of the number of rows.
     const meet = `ON DUPLICATE KEY UPDATE ${key} = IF(LAST_INSERT_ID(${MET}) = 0, ${key}, ${key})`;
     const { raw }: QueryResult = await runner.query(`${text} ${meet}`, parameters, true);
     return Number((raw as { insertId: unknown }).insertId) === MET ? undefined : {};
   }
   const names = metadata.columns.map(({ databaseName }) => driver.escape(databaseName));
-  // TypeORM 0.3 drops the rows of what begins with INSERT when the driver is sqlite3.
+  // With the driver sqlite3, TypeORM 0.3 drops the rows of statements that begin with INSERT.
   const { records }: QueryResult<Row> = await runner.query(
     `/* insertOrGet */ ${text} ON CONFLICT DO NOTHING RETURNING ${names.join(', ')}`,
     parameters,

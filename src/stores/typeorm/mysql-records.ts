@@ -29,7 +29,7 @@ import {
 } from './records.js';
 import type { Row, Session } from './sessions.js';
 
-/** Drivers write bytes into the statement as hexadecimal digits. */
+/** Drivers write bytes into a statement as hexadecimal digits. */
 const BYTES_IN_HEXADECIMAL = 2;
 
 /** Servers that take less are not asked about what is smaller: it was not the size. */
@@ -50,7 +50,7 @@ export class MysqlRecords extends SqlRecords {
     super(session, mysql);
   }
 
-  /** Without a change, the lease may have ended in this very millisecond already. */
+  /** If nothing changed, the lease may already end in this very millisecond. */
   override async extend(request: ExtendRequest): Promise<boolean> {
     if (await super.extend(request)) return true;
     const view = await this.find(request.id);
@@ -135,8 +135,8 @@ export class MysqlRecords extends SqlRecords {
   }
 
   /**
-   * The server hangs up on a statement that is larger than it takes, as if the connection had been
-   * cut: only the size tells the two apart.
+   * If a statement is too large, the server closes the connection, as if it had been cut. Only the
+   * size tells the two apart.
    */
   private async unlessTooLarge<T>(content: Uint8Array, write: () => Promise<T>): Promise<T> {
     try {

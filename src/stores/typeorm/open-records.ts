@@ -17,7 +17,7 @@ interface OpenOptions {
   readonly isPrepared: boolean;
 }
 
-/** The records in a table of the data source, each statement in a transaction of its own. */
+/** The records in a table of the data source. Each statement is its own transaction. */
 export function openRecords(
   dataSource: DataSource,
   table: TableName,
@@ -68,7 +68,7 @@ function sessionOf(dataSource: DataSource, isPrepared: boolean): Session {
   }
 }
 
-/** A number of 63 bits, the same on every node, and hardly that of another lock. */
+/** A number of 63 bits: the same on every node, and most probably different from other locks. */
 function lockOf({ table, schema = '' }: TableName): string {
   const digest = createHash('sha256')
     .update(`nestjs-idempotency:purge:${schema}.${table}`)

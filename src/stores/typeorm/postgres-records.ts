@@ -14,7 +14,7 @@ export class PostgresRecords extends SqlRecords {
     private readonly postgres: Statements<'postgres'>,
     /** Names the table among the server's advisory locks. */
     private readonly lock: string,
-    /** Claims that others cannot see count by locks, which end with the transaction. */
+    /** Claims that others cannot see yet are counted with locks, which end with the transaction. */
     private readonly isInTransaction = false,
   ) {
     super(session, postgres);

@@ -1,16 +1,16 @@
 import { wrongOption } from '../../engine/configuration-error.js';
 
-/** How the store itself deletes records whose ttl has passed. */
+/** How the store deletes records whose ttl has passed. */
 export interface PurgeOptions {
   /**
-   * How long the store rests after it has deleted what there was, in milliseconds. Nodes spread
-   * their turns over a tenth of it. 1 to 86 400 000, a day.
+   * How long the store waits after it has deleted all expired records, in milliseconds. Nodes
+   * spread their turns over a tenth of it. 1 to 86 400 000, a day.
    * @default 60_000
    */
   readonly everyMs: number;
   /**
-   * How many records one statement deletes at most. While there are more, the store goes on, with
-   * a pause as long as the statement took. 1 to 100 000.
+   * The most records that one statement deletes. While there are more, the store continues, with a
+   * pause as long as the statement took. 1 to 100 000.
    * @default 1_000
    */
   readonly batch: number;
@@ -18,7 +18,7 @@ export interface PurgeOptions {
 
 const DEFAULT_PURGE = { everyMs: 60_000, batch: 1_000 } as const satisfies PurgeOptions;
 
-/** @throws {@link IdempotencyConfigurationError} for a number out of its range */
+/** @throws {@link IdempotencyConfigurationError} if a number is out of range */
 export function purgeOptions(given: Partial<PurgeOptions>): PurgeOptions {
   const options = { ...DEFAULT_PURGE, ...given };
   checkRange('purge.everyMs', options.everyMs, 86_400_000);
@@ -32,11 +32,11 @@ function checkRange(option: string, given: number, most: number): void {
     `${option} of TypeOrmStore`,
     given,
     `a whole number from 1 to ${most}`,
-    'Leave it out for the default; `purge: false` switches the purge off.',
+    'Leave it out to use the default. `purge: false` switches the purge off.',
   );
 }
 
-/** Deletes expired records now and then. Does not keep the process alive. */
+/** Deletes expired records at intervals. Does not keep the process alive. */
 export class PurgeTimer {
   private timer: NodeJS.Timeout | undefined;
   private isStopped = false;
@@ -50,7 +50,7 @@ export class PurgeTimer {
     this.rest();
   }
 
-  /** Resolves when no statement is under way any more. */
+  /** Resolves when no statement is running any more. */
   async stop(): Promise<void> {
     this.isStopped = true;
     clearTimeout(this.timer);
@@ -74,7 +74,8 @@ export class PurgeTimer {
     try {
       isMore = (await this.purge(this.options.batch)) >= this.options.batch;
     } catch (error) {
-      // Nothing depends on it: what has expired counts as absent. The next turn tries again.
+      // Only space depends on it, because expired records count as absent. The next turn tries
+      // again.
       this.warn(`Expired idempotency records could not be deleted (${String(error)}).`);
     }
     if (isMore) this.after(performance.now() - begin);

@@ -6,16 +6,16 @@ import { bytesOfId } from './row.js';
 import { QueryRunnerSession } from './sessions.js';
 
 /**
- * Keeps transactions on the same record from waiting for each other longer than they are to, and
- * lets the work's own statements wait as they always do.
+ * Limits how long transactions wait for each other on the same record. The work's own statements
+ * wait as usual.
  */
 export interface RecordLock {
-  /** True when the end of the transaction drops it; else the connection keeps it until `drop`. */
+  /** True if the lock ends with the transaction. Otherwise the connection keeps it until `drop`. */
   readonly endsWithTransaction: boolean;
   /**
-   * Before the record is claimed. `false`: another transaction has it, and the time is over.
+   * Called before the record is claimed. `false`: another transaction still has it after the wait.
    *
-   * @param name a digest that no other record of the server has
+   * @param name a digest that is unique on the server
    */
   take(runner: QueryRunner, name: string, waitMs: number): Promise<boolean>;
   /**
@@ -29,13 +29,13 @@ export interface RecordLock {
     request: AcquireRequest,
     table: TableName,
   ) => Promise<TakenLocks>;
-  /** True for the error by which the claim itself says that another transaction has the record. */
+  /** True for the claim's error if another transaction has the record. */
   isTaken(error: unknown): boolean;
-  /** True for a claim that waited for the table, or in a queue: too long, but not for a record. */
+  /** True for a claim that waited too long for the table or in a queue, but not for a record. */
   isHeldUp(error: unknown): boolean;
-  /** After the record was claimed. The work may be undone as far as here. */
+  /** Called after the record was claimed. The work can be undone back to here. */
   mark(runner: QueryRunner): Promise<void>;
-  /** After the transaction's end, on the same connection. */
+  /** Called after the end of the transaction, on the same connection. */
   drop(runner: QueryRunner, names: readonly string[]): Promise<void>;
 }
 
@@ -46,20 +46,20 @@ export interface TakenLocks {
   readonly limited?: Limited;
 }
 
-/** What `undoWork` goes back to. */
+/** The savepoint to which `undoWork` goes back. */
 export const SAVEPOINT = 'idempotency_claim';
 
 const LOCK_NOT_AVAILABLE = '55P03';
 
 /**
- * The claim waits for the row's lock; a time-out for locks bounds that. It bounds waiting for any
- * other lock as well, such as that of a table that grows. Only for a row, PostgreSQL says where it
+ * The claim waits for the lock on the row, and `lock_timeout` limits that. It also limits the wait
+ * for any other lock, such as that of a growing table. Only for a row, PostgreSQL says where it
  * waited: "while inserting index tuple (0,7)" (`XactLockTableWait`).
  */
 const postgres: RecordLock = {
   endsWithTransaction: true,
   async take(runner, _name, waitMs) {
-    // 0 would mean without end.
+    // 0 would mean no limit.
     await runner.query(`SET LOCAL lock_timeout = ${Math.max(1, Math.ceil(waitMs))}`);
     return true;
   },
@@ -71,7 +71,7 @@ const postgres: RecordLock = {
   drop: () => Promise.resolve(),
 };
 
-/** InnoDB cannot refuse to wait for less than a second, so a named lock stands before the row's. */
+/** InnoDB always waits at least a second, so a named lock is taken before that of the row. */
 const mysql: RecordLock = {
   endsWithTransaction: false,
   async take(runner, name, waitMs) {
@@ -117,7 +117,7 @@ const mysql: RecordLock = {
   },
 };
 
-/** There is one connection, and one transaction at a time. */
+/** There is one connection, so there is one transaction at a time. */
 const sqlite: RecordLock = {
   endsWithTransaction: true,
   take: () => Promise.resolve(true),
@@ -131,12 +131,14 @@ const sqlite: RecordLock = {
 
 export const RECORD_LOCKS: Readonly<Record<Dialect, RecordLock>> = { postgres, mysql, sqlite };
 
-/** What `GET_LOCK` takes. */
+/** The whole seconds that `GET_LOCK` takes. */
 function secondsOf(waitMs: number): number {
   return Math.ceil(waitMs / 1000);
 }
 
-/** Names of locks have 64 characters at most: enough of the digest to tell records apart. */
+/**
+ * Names of locks have at most 64 characters, which is enough of the digest to tell records apart.
+ */
 function nameOf(name: string): string {
   return `idem:${name.slice(0, 56)}`;
 }

@@ -31,10 +31,10 @@ import {
   type Values,
 } from './sessions.js';
 
-/** Each time someone else must have come between; so often in a row nobody does. */
+/** Each round means that another call came in between. That never happens this often in a row. */
 const MOST_ROUNDS = 50;
 
-/** The verbs of a store as SQL statements, on one session. As they are, they serve SQLite. */
+/** The verbs of a store as SQL statements, on one session. This class itself serves SQLite. */
 export class SqlRecords {
   constructor(
     protected readonly session: Session,
@@ -109,12 +109,12 @@ export class SqlRecords {
     return changed;
   }
 
-  /** Fails when the columns for limits are not there. */
+  /** Fails if the columns for limits are missing. */
   async checkLimits(): Promise<void> {
     await this.run(this.sql.checkLimits, {});
   }
 
-  /** Fails when the table is not there as it should be. */
+  /** Fails if the table or a column is missing. */
   async checkTable(): Promise<void> {
     await this.run(this.sql.checkTable, {});
   }
@@ -138,7 +138,9 @@ export class SqlRecords {
     return limitedBy(rows[0], request);
   }
 
-  /** Somebody else owns it; no longer than a lease, whatever has become of the clock since it began. */
+  /**
+   * Somebody else owns the record, but for no longer than a lease, even if the clock was changed.
+   */
   protected async boundLease(id: string): Promise<void> {
     await this.change(this.sql.boundLease, { id: bytesOfId(id) });
   }
@@ -162,7 +164,7 @@ export class SqlRecords {
     }
   }
 
-  /** Asked only when nothing was changed: the owner may have settled the record before. */
+  /** Only asked if nothing was changed: the owner may already have settled the record. */
   private async isSettled(
     { id, owner }: { readonly id: string; readonly owner: string },
     state: 'completed' | 'held',

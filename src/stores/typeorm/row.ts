@@ -20,7 +20,7 @@ export function acquired(row: Row): Acquired {
   };
 }
 
-/** What a record that stands in the way says to a claim; `claimable` when it does not. */
+/** The answer of an existing record to a claim; `claimable` if it can be claimed. */
 export function standing(row: Row, request: AcquireRequest): Refusing | 'claimable' {
   if (isExpired(row)) return request.mustBeIssued ? { outcome: 'unknown' } : 'claimable';
   const state = row.state as RecordState;
@@ -42,13 +42,13 @@ export function standing(row: Row, request: AcquireRequest): Refusing | 'claimab
   }
 }
 
-/** True when neither fingerprint is empty and they differ. */
+/** True if neither fingerprint is empty and they differ. */
 export function isOtherContent(row: Row, fingerprint: string): boolean {
   const known = textOf(row.fingerprint);
   return known !== '' && fingerprint !== '' && known !== fingerprint;
 }
 
-/** True when the ttl has passed: the record counts as absent. */
+/** True if the ttl has passed, so that the record counts as absent. */
 export function isExpired(row: Row): boolean {
   return row.ttl_remaining_ms !== null && Number(row.ttl_remaining_ms) <= 0;
 }
@@ -79,7 +79,7 @@ export function viewOf(id: string, row: Row): RecordView {
   }
 }
 
-/** Booleans come as such, or as numbers. */
+/** Drivers return booleans or numbers. */
 export function isTrue(value: unknown): boolean {
   return Number(value) === 1;
 }
@@ -87,7 +87,7 @@ export function isTrue(value: unknown): boolean {
 /**
  * Steps in one binary column, one frame after the other: length of the name, name, length of the
  * value, value. Lengths are four bytes, the most significant first. A step is saved by appending
- * its frame; of two with one name the later counts.
+ * its frame. Of two frames with the same name, the later one counts.
  */
 export function stepFrame(name: string, value: Uint8Array): Buffer {
   const nameBytes = Buffer.from(name, 'utf8');
@@ -116,7 +116,7 @@ export function stepsOf(frames: Buffer): Steps {
 
 const ID = /^[0-9a-f]{64}$/;
 
-/** The 32 bytes that an id stands for. Ids are hashes; anything else is made one. */
+/** The 32 bytes of an id. Ids are hashes; anything else is hashed. */
 export function bytesOfId(id: string): Buffer {
   return ID.test(id) ? Buffer.from(id, 'hex') : createHash('sha256').update(`id:${id}`).digest();
 }
@@ -129,10 +129,10 @@ export function textOf(bytes: unknown): string {
   return asBytes(bytes).toString('utf8');
 }
 
-/** A binary column as a driver gives it: a Buffer, or an array of bytes. */
+/** A binary column as a driver returns it: a Buffer, or an array of bytes. */
 export function asBytes(value: unknown): Buffer {
   if (Buffer.isBuffer(value)) return value;
   const bytes = value as Uint8Array | null | undefined;
-  // sql.js gives `null` for a blob of no bytes in some releases.
+  // Some releases of sql.js return `null` for an empty blob.
   return bytes ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) : Buffer.alloc(0);
 }

@@ -15,11 +15,11 @@ import {
 } from '../../engine/configuration-error.js';
 
 /**
- * What the work itself has saved of an entity. TypeORM counts a version up when it saves, so that
- * nothing is left to be written for it.
+ * What the work itself has saved of an entity. TypeORM increases the version when it saves, so the
+ * strategy need not write it.
  */
 export class SavedRows implements EntitySubscriberInterface {
-  /** By transaction; `unknown` after an update that does not say which rows it changed. */
+  /** Rows by transaction; `unknown` after an update that does not say which rows it changed. */
   private readonly rows = new WeakMap<QueryRunner, ObjectLiteral[] | 'unknown'>();
 
   private constructor(private readonly entity: EntityTarget<ObjectLiteral>) {}
@@ -40,23 +40,23 @@ export class SavedRows implements EntitySubscriberInterface {
 
   afterUpdate({ entity, databaseEntity, queryRunner }: UpdateEvent<ObjectLiteral>): void {
     const rows = this.rows.get(queryRunner) ?? [];
-    // Only `save()` says what was in the database.
+    // Only `save()` knows what was in the database.
     if (rows === 'unknown' || entity === undefined || (databaseEntity as unknown) === undefined)
       this.rows.set(queryRunner, 'unknown');
     else this.rows.set(queryRunner, [...rows, entity]);
   }
 
-  /** Drivers for SQLite have one query runner for all transactions. */
+  /** SQLite drivers have one query runner for all transactions. */
   afterTransactionStart({ queryRunner }: TransactionStartEvent): void {
     this.rows.delete(queryRunner);
   }
 
-  /** Back to a savepoint, what was saved since is not there any more. */
+  /** After a rollback to a savepoint, rows that were saved since then are gone. */
   afterTransactionRollback({ queryRunner }: TransactionRollbackEvent): void {
     this.rows.delete(queryRunner);
   }
 
-  /** The last that was saved of a row in this transaction; `undefined` when that is not known. */
+  /** What was last saved of a row in this transaction; `undefined` if that is not known. */
   last(
     queryRunner: QueryRunner | undefined,
     isRow: (row: ObjectLiteral) => boolean,
@@ -68,24 +68,24 @@ export class SavedRows implements EntitySubscriberInterface {
 
 type Column = EntityMetadata['columns'][number];
 
-/** A column, and the value that a row has to have there; as the application writes it. */
+/** A column and the value that a row must have there, as the application writes it. */
 export interface UniqueValue {
   readonly column: Column;
   readonly value: unknown;
 }
 
 /**
- * What finds the row that the values meet: every unique index that they cover, or else the primary
- * key. The key counts last because it may be a new one for every try, while a row is the same by
- * what is unique about it in nature.
+ * The conditions that find the existing row: every unique index that the values cover, or else the
+ * primary key. The key comes last because it may be new for every try, while business values
+ * identify the row.
  *
- * @throws {@link IdempotencyConfigurationError} when the values cover none
+ * @throws {@link IdempotencyConfigurationError} if the values cover none
  */
 export function uniqueValuesOf(metadata: EntityMetadata, values: ObjectLiteral): UniqueValue[] {
   const known = new Map<Column, unknown>();
   for (const column of metadata.columns) {
     const value = valueOf(column, values);
-    // NULL meets no other NULL, and what an expression yields only the database knows.
+    // NULL never equals NULL, and only the database knows the value of an expression.
     if (value !== undefined && value !== null && typeof value !== 'function')
       known.set(column, value);
   }
@@ -99,7 +99,7 @@ export function uniqueValuesOf(metadata: EntityMetadata, values: ObjectLiteral):
   return [...new Set(covered.flat())].map((column) => ({ column, value: known.get(column) }));
 }
 
-/** As TypeORM reads it for an insert: of a relation, the key of the entity that is referred to. */
+/** The value that TypeORM inserts. For a relation, it is the key of the referenced entity. */
 function valueOf(column: Column, values: ObjectLiteral): unknown {
   const value: unknown = column.getEntityValue(values);
   const { referencedColumn } = column;
@@ -109,7 +109,7 @@ function valueOf(column: Column, values: ObjectLiteral): unknown {
     : value;
 }
 
-/** Those that hold for every row, at once. */
+/** The unique indexes that apply to every row and are checked at once. */
 function uniqueIndexesOf({ uniques, indices, primaryColumns }: EntityMetadata): Column[][] {
   const constraints = uniques.filter(({ deferrable }) => deferrable === undefined);
   const indexes = indices.filter(({ isUnique, where }) => isUnique && where === undefined);
@@ -130,11 +130,11 @@ function notCovered(
     `values of insertOrGet(${metadata.name})`,
     `values of ${namesOf(given)}`,
     `values of all columns of a unique index or the primary key: ${accepted.join(' or ')}`,
-    'Give them, or declare what is unique with @Unique() or @Index({ unique: true }).',
+    'Add them, or declare what is unique with @Unique() or @Index({ unique: true }).',
   );
 }
 
-/** Names of properties; never what is in them. */
+/** Names of properties, never their values. */
 export function namesOf(columns: readonly Column[]): string {
   return `(${columns.map(({ propertyPath }) => propertyPath).join(', ')})`;
 }

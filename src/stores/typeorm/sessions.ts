@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource, QueryResult, QueryRunner } from 'typeorm';
 
-/** A value for a parameter; lists only where a statement says so. */
+/** A value for a parameter. Lists are only for statements that expect them. */
 type Value = string | number | Uint8Array | null | readonly Uint8Array[];
 
 export type Values = Readonly<Record<string, Value>>;
@@ -10,7 +10,7 @@ export type Values = Readonly<Record<string, Value>>;
 export interface Statement {
   readonly name: string;
   readonly text: string;
-  /** What the placeholders stand for, in their order. */
+  /** The parameters of the placeholders, in order. */
   readonly parameters: readonly string[];
 }
 
@@ -18,16 +18,16 @@ export type Row = Readonly<Record<string, unknown>>;
 
 export interface Answer {
   readonly rows: readonly Row[];
-  /** How many rows were changed; on MySQL only those that are different now. */
+  /** How many rows were changed; on MySQL, only those that are different now. */
   readonly changed: number;
   /** MySQL's `LAST_INSERT_ID(…)` of this statement; 0 elsewhere. */
   readonly insertId: number;
 }
 
-/** Where statements run: on any connection of a pool, or on the one of a transaction. */
+/** Where statements run: on any connection of a pool, or on that of a transaction. */
 export interface Session {
   query(statement: Statement, values: Values): Promise<Answer>;
-  /** Several statements on one connection, for what the server ties to it. */
+  /** Runs several statements on the same connection, for state that the server ties to it. */
   onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T>;
 }
 
@@ -36,7 +36,7 @@ function bound({ name, parameters }: Statement, values: Values): unknown[] {
   return parameters.map((parameter) => {
     const value = values[parameter];
     if (value === undefined) throw new Error(`${name}: no value for ${parameter}`);
-    // Drivers know Buffers; Uint8Arrays only some of them.
+    // All drivers accept Buffers, but only some accept Uint8Arrays.
     return value instanceof Uint8Array ? asBuffer(value) : value;
   });
 }
@@ -61,8 +61,8 @@ interface Pool {
 }
 
 /**
- * Statements with a name, which every connection of the pool parses and plans once. TypeORM has no
- * way to name them, so they go to its pool directly, past its logger.
+ * Named statements, which every connection of the pool parses and plans once. TypeORM cannot name
+ * statements, so they go directly to its pool and bypass its logger.
  */
 export class PreparedSession implements Session {
   private readonly unprepared: Session;
@@ -84,13 +84,13 @@ export class PreparedSession implements Session {
   }
 }
 
-/** Asked anew each time: the pool is another one after the data source was opened again. */
+/** Read each time, because the pool is a new one after the data source was reopened. */
 function poolOf(dataSource: DataSource): Pool | undefined {
   const { master } = dataSource.driver as { master?: Partial<Pool> };
   return typeof master?.query === 'function' ? (master as Pool) : undefined;
 }
 
-/** One connection: a transaction's, when it has begun one. */
+/** One connection, with the transaction that it has begun, if any. */
 export class QueryRunnerSession implements Session {
   constructor(private readonly runner: QueryRunner) {}
 
@@ -103,7 +103,7 @@ export class QueryRunnerSession implements Session {
   }
 }
 
-/** Any connection of the data source's pool, for as long as a statement takes. */
+/** Any connection of the data source's pool, for the duration of a statement. */
 export class DataSourceSession implements Session {
   constructor(private readonly dataSource: DataSource) {}
 
@@ -124,18 +124,19 @@ export class DataSourceSession implements Session {
 function answerOf({ records, affected, raw }: QueryResult<Row>): Answer {
   const rows = records ?? [];
   const insertId = Number((raw as { insertId?: unknown } | undefined)?.insertId ?? 0);
-  // SQLite's drivers do not agree on how to count, so there statements return what they change.
+  // SQLite's drivers count changes differently, so their statements return the rows that they
+  // change.
   return { rows, changed: Math.max(rows.length, affected ?? 0), insertId };
 }
 
-/** Below the time that callers wait for a store. In milliseconds. */
+/** Shorter than the time that callers wait for a store. In milliseconds. */
 const PATIENCE_MS = 1_500;
 const LOOK_AGAIN_MS = 2;
 
 /**
- * The one connection that the application uses too. While it has begun a transaction there, a
- * statement of the store would become part of it, and be undone with it: so the store waits for the
- * end. Code inside of the transaction that waits for the store therefore gets an error.
+ * The only connection, which the application uses too. During a transaction of the application, a
+ * statement of the store would become part of it and could be undone with it, so the store waits
+ * for its end. Code in the transaction that waits for the store therefore gets an error.
  */
 export class SqliteSession implements Session {
   private readonly connection: Session;
@@ -149,12 +150,12 @@ export class SqliteSession implements Session {
     return this.connection.query(statement, values);
   }
 
-  /** There is no other. */
+  /** There is only one connection. */
   onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
     return work(this);
   }
 
-  /** TypeORM's drivers for SQLite have one query runner for all. */
+  /** TypeORM's SQLite drivers have one query runner for everything. */
   private isInTransaction(): boolean {
     const { queryRunner } = this.dataSource.driver as {
       queryRunner?: { readonly isTransactionActive: boolean };
@@ -167,7 +168,7 @@ export class SqliteSession implements Session {
     while (this.isInTransaction()) {
       if (performance.now() > giveUpAt) {
         throw new Error(
-          "A transaction of the application's has kept the only SQLite connection from the " +
+          'A transaction of the application has kept the only SQLite connection from the ' +
             `idempotency store for ${PATIENCE_MS} ms.`,
         );
       }
@@ -176,7 +177,7 @@ export class SqliteSession implements Session {
   }
 }
 
-/** What a database answers when statements got into each other's way and one had to give in. */
+/** Error codes for statements that conflicted with others and may be repeated. */
 const PASSING: readonly (string | number)[] = [
   // PostgreSQL: serialization_failure, deadlock_detected
   '40001',
@@ -192,7 +193,7 @@ const PASSING: readonly (string | number)[] = [
 const SQLITE_LOCKED = /database (table )?is locked/;
 const SQLITE_FULL = /database or disk is full|string or blob too big/;
 
-/** What a database answers when there is no room, or none for so much at once. */
+/** Error codes for a database that has no room, or no room for such a large statement. */
 const FULL: readonly (string | number)[] = [
   // PostgreSQL: disk_full, out_of_memory, program_limit_exceeded
   '53100',
@@ -210,11 +211,11 @@ const FULL: readonly (string | number)[] = [
 ];
 
 const MOST_RETRIES = 6;
-/** Nobody waits longer for an answer. In milliseconds. */
+/** No caller waits longer for an answer. In milliseconds. */
 const RETRY_WITHIN_MS = 2_000;
 const FIRST_PAUSE_MS = 4;
 
-/** Repeats a statement that lost against others, a few times. Not inside of a transaction. */
+/** Repeats a statement that conflicted with others, a few times. Not within a transaction. */
 export class RetryingSession implements Session {
   constructor(private readonly session: Session) {}
 
@@ -236,12 +237,12 @@ export class RetryingSession implements Session {
   }
 }
 
-/** True for an error that the same statement may not meet again. */
+/** True for an error that may not happen again if the statement is repeated. */
 export function isPassing(error: unknown): boolean {
   return isOneOf(PASSING, SQLITE_LOCKED, error);
 }
 
-/** True for an error that a smaller record may not meet. */
+/** True for an error that may not happen with a smaller record. */
 export function isFull(error: unknown): boolean {
   return isOneOf(FULL, SQLITE_FULL, error);
 }

@@ -64,7 +64,7 @@ export function playScenarios(open: OpenPage, hand: Hand): void {
 
   it('takes over what a killed worker had begun, when its lease is over', async () => {
     await open.page.choose('Kill the worker', hand);
-    const kill = () => open.page.press('Kill it at work, retry here', hand);
+    const kill = () => open.page.press('Kill it while it works, retry here', hand);
     expect(await compared(open, 'POST /slow', kill)).toMatchObject({ ran: 1 });
     const [first, ...others] = await open.page.bars();
     const last = others.pop();

@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { applyDecorators, type HttpStatus } from '@nestjs/common';
 import { ApiExtraModels, ApiProperty, ApiResponse, getSchemaPath } from '@nestjs/swagger';
 
-/** What a `ProblemException` is sent as. */
+/** The body of a `ProblemException`. */
 class Problem {
   @ApiProperty() type!: string;
   @ApiProperty() title!: string;
@@ -18,7 +18,7 @@ class Problem {
   fields?: Record<string, string[]>;
 }
 
-/** Describes the problems of the shop's own that a handler answers with. */
+/** Describes the shop's own problems that a handler may answer with. */
 export const ApiProblems = (...statuses: HttpStatus[]): MethodDecorator & ClassDecorator =>
   applyDecorators(
     ApiExtraModels(Problem),

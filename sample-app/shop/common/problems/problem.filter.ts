@@ -2,7 +2,10 @@ import { Catch, type ArgumentsHost } from '@nestjs/common';
 import { BaseExceptionFilter } from '@nestjs/core';
 import { ProblemException } from './problems.js';
 
-/** Sends the shop's problems as `application/problem+json`. All else is Nest's and the library's. */
+/**
+ * Sends the shop's problems as `application/problem+json`. Nest and the library send everything
+ * else.
+ */
 @Catch(ProblemException)
 export class ProblemFilter extends BaseExceptionFilter<ProblemException> {
   override catch(problem: ProblemException, host: ArgumentsHost): void {

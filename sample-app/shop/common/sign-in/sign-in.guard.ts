@@ -5,9 +5,9 @@ import type { ShopRequest } from './shop-request.js';
 const BEARER = /^bearer +(?<name>\S.*)$/i;
 
 /**
- * `Authorization: Bearer alice` signs in as alice; any name works. Without the header the
- * caller is anonymous. A real application checks a token here; what counts for idempotency is
- * that `request.user` is known before the handler's own guards run.
+ * `Authorization: Bearer alice` signs in as alice; any name works. Without the header, the caller
+ * is anonymous. A real application checks a token here. For idempotency it only matters that
+ * `request.user` is set before the handler's own guards run.
  */
 @Injectable()
 export class SignInGuard implements CanActivate {

@@ -2,7 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiProperty } from '@nestjs/swagger';
 import { IsNumber, IsPositive, Max } from 'class-validator';
 
-/** Accepts a sum of money: more than nothing, at most a milliard, at most two decimal places. */
+/** Accepts an amount of money: more than zero, at most a billion, at most two decimal places. */
 export const IsAmount = (): PropertyDecorator =>
   applyDecorators(
     ApiProperty({ type: 'number', minimum: 0.01, maximum: 1_000_000_000, example: 40 }),

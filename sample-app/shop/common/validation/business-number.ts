@@ -2,7 +2,7 @@ import { applyDecorators } from '@nestjs/common';
 import { ApiProperty } from '@nestjs/swagger';
 import { ValidateBy } from 'class-validator';
 
-/** What a system calls something of its own: text or a whole number, answered as it was sent. */
+/** An identifier of another system: text or a whole number, returned as it was sent. */
 export type BusinessNumber = string | number;
 
 /** Accepts a text of 1 to 64 characters, or a whole number. */

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 /** No command waits longer than this, whether or not the server is there. */
 const COMMAND_TIMEOUT_MS = 2_000;
 
-/** The shop's one client of Redis, closed after everything that uses it. */
+/** The shop's only Redis client, closed after everything that uses it. */
 @Module({})
 export class RedisModule implements OnApplicationShutdown {
   constructor(private readonly client: Redis) {}
@@ -28,7 +28,7 @@ function connect(url: string): Redis {
   const client = new Redis(url, { commandTimeout: COMMAND_TIMEOUT_MS });
   let isTold = false;
   client.on('ready', () => (isTold = false));
-  // Once for each outage: the client tries again by itself, and says so every time.
+  // Logged once for each outage, because the client emits an error for each retry.
   client.on('error', (error: Error) => {
     if (!isTold) logger.warn(`Not connected: ${error.message}`);
     isTold = true;

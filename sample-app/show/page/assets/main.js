@@ -70,7 +70,7 @@ timeline.addEventListener('connection', ({ detail: isConnected }) => {
   const banner = byId('connection');
   banner.textContent = isConnected
     ? ''
-    : 'No connection to the shop. Trying again: is its process still there?';
+    : 'No connection to the shop. Trying again. Is its process still running?';
   banner.classList.toggle('shown', !isConnected);
   if (isConnected) counters.refreshSoon();
 });

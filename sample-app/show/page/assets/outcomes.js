@@ -4,9 +4,9 @@ export const OUTCOMES = {
   waited: { label: 'waited', meaning: 'waited for the first call, then got its reply' },
   replayed: { label: 'replayed', meaning: 'got the first reply again' },
   refused: { label: 'refused', meaning: 'the handler did not run' },
-  'taken-over': { label: 'taken over', meaning: 'went on where another process had died' },
+  'taken-over': { label: 'taken over', meaning: 'continued after another process died' },
   failed: { label: 'failed', meaning: 'the handler ran and failed' },
-  killed: { label: 'killed', meaning: 'its process is gone, and with it the reply' },
+  killed: { label: 'killed', meaning: 'its process died before it could reply' },
   answered: { label: 'answered', meaning: 'not a protected handler' },
   running: { label: 'running', meaning: 'not over yet' },
 };

@@ -196,7 +196,7 @@ export class ScenarioView {
       element(
         'p',
         { class: 'empty' },
-        'Press a button: what came of it stands here, and on the timeline as bars.',
+        'Press a button. The results appear here, and on the timeline as bars.',
       ),
     );
   }

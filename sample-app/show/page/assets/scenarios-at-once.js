@@ -70,7 +70,7 @@ export const AT_ONCE = [
     rows: 'S12',
     group: 'At the same time',
     title: 'A coupon for one',
-    danger: 'Look, decide, write: two people look at the same time, and both get the last coupon.',
+    danger: 'Read, decide, write: two people read at the same time, and both get the last coupon.',
     code: "@Idempotent({ strategy: 'lock', key: param('id'), wait: '30s' })",
     route: 'POST /coupons/:id/claim',
     words: ['request', 'claim, one at a time'],
@@ -99,7 +99,7 @@ export const AT_ONCE = [
     route: 'POST /comments',
     pace: 200,
     fields: [{ name: 'text', label: 'Comment', value: 'What a lovely lamp!' }],
-    facts: () => [['For ten seconds', 'the same words of the same author are one comment']],
+    facts: () => [['For ten seconds', 'the same words by the same author are one comment']],
     actions: [
       {
         label: 'Post',

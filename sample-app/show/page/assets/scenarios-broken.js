@@ -61,7 +61,7 @@ export const BROKEN = [
     },
     actions: [
       {
-        label: 'Kill it at work, retry here',
+        label: 'Kill it while it works, retry here',
         hint: 'Starts another process with the same records, kills it with SIGKILL, and asks this one. A few seconds.',
         act: async (run, subject) => {
           const started = await run.prepare({ path: '/worker' });

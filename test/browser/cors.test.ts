@@ -62,11 +62,18 @@ describe.each(PLATFORMS)('a page of another origin than the %s it calls', (platf
         };
         await fetch(url, init);
         const { headers } = await fetch(url, init);
-        return names.map((name) => headers.get(name));
+        const refused = await fetch(url, { method: 'POST' });
+        return {
+          replayed: names.map((name) => headers.get(name)),
+          refused: refused.headers.get('Idempotency-Error'),
+        };
       },
       { url: `http://127.0.0.1:${api.port}/orders`, names: CORS_EXPOSED_HEADERS },
     );
-    expect(seen).toEqual(['true', null, '"2"', '/orders/1']);
+    expect(seen).toEqual({
+      replayed: ['true', null, null, '"2"', '/orders/1'],
+      refused: 'IDEMPOTENCY_KEY_REQUIRED',
+    });
     await page.close();
   });
 });

@@ -8,10 +8,10 @@ import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 
 const MINUTE_MS = 60_000;
 
-/** Calls of these kinds come from outside: one whose caller is not known counts with its likes. */
+/** Calls of these kinds come from outside. Those with an unknown caller are counted together. */
 const FROM_OUTSIDE: ReadonlySet<string> = new Set(['http', 'graphql']);
 
-/** Who counts as one caller, where an application limits what each may have. */
+/** Decides who counts as one caller, if the application limits callers. */
 @Injectable()
 export class Callers {
   private readonly limits: CountedCaller['limits'] | undefined;
@@ -27,7 +27,7 @@ export class Callers {
     };
   }
 
-  /** `undefined` where nothing is limited, and for a call that belongs to nobody. */
+  /** `undefined` if nothing is limited, and for a call that belongs to nobody. */
   callerOf(call: IdempotentCall): CountedCaller | undefined {
     if (this.limits === undefined) return undefined;
     const { principal } = call;
@@ -36,14 +36,14 @@ export class Callers {
     return this.counted(['credentials', this.credentials(call) ?? '']);
   }
 
-  /** As {@link callerOf}, for code that names its caller. */
+  /** Like {@link callerOf}, for code that names its caller. */
   known(principal: string | undefined): CountedCaller | undefined {
     return principal === undefined ? undefined : this.counted(['principal', principal]);
   }
 
   private counted(name: readonly [kind: string, text: string]): CountedCaller | undefined {
     const { limits } = this;
-    // JSON tells the kinds apart, and escapes lone surrogates.
+    // JSON distinguishes the kinds, and escapes lone surrogates.
     return limits && { bucket: sha256(JSON.stringify(name)), limits };
   }
 }

@@ -1,14 +1,14 @@
 import { type Answer, refusalOf } from './refusal.js';
 
-/** What came of one request. @internal */
+/** The result of one request. @internal */
 type Attempt = Answer | { readonly response?: undefined; readonly error: unknown };
 
 /**
- * Sends one request. An answer is one when all of it has arrived: a connection that is cut in the
- * middle of a body lost the reply as well.
+ * Sends one request. An answer only counts once all of it has arrived: if the connection is cut in
+ * the middle of a body, the reply is lost too.
  *
  * @internal
- * @throws the reason of the signal of the request, when it is aborted
+ * @throws the reason of the request's signal, if it is aborted
  */
 export async function attempt(
   send: typeof fetch,
@@ -38,10 +38,10 @@ export async function attempt(
 }
 
 /**
- * Waits; in a browser that was offline, no longer than until it is online again.
+ * Waits. In a browser that was offline, only until it is online again.
  *
  * @internal
- * @throws the reason of the signal, when it is aborted
+ * @throws the reason of the signal, if it is aborted
  */
 export function pause(delayMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** What a screen reader says. */
+/** The texts that a screen reader says. */
 export interface Messages {
   /** @default 'Sending …' */
   readonly pending: string;
@@ -20,7 +20,7 @@ export type Pressable = HTMLButtonElement | HTMLInputElement;
 
 const UNSEEN = 'position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)';
 
-/** Shows, also to those who do not see it, that something is under way. @internal */
+/** Shows that something is in progress, also to screen readers. @internal */
 export class Busy {
   private readonly status: HTMLElement;
   private disabled: readonly Pressable[] = [];
@@ -32,7 +32,7 @@ export class Busy {
     private readonly buttons: () => readonly Pressable[],
     private readonly messages: Messages,
   ) {
-    // There from the start: a region that comes with its text is not announced.
+    // Created at the start, because a region that appears together with its text is not announced.
     this.status = document.createElement('span');
     this.status.setAttribute('role', 'status');
     this.status.style.cssText = UNSEEN;
@@ -56,14 +56,14 @@ export class Busy {
     this.status.textContent = this.messages.pending;
   }
 
-  /** @param shown for everybody to see, instead of the message for a screen reader */
+  /** @param shown a text that everybody can see, instead of the message for a screen reader */
   end(outcome: 'done' | 'failed', shown?: string): void {
     this.release();
     this.status.textContent = shown ?? this.messages[outcome];
     if (shown !== undefined) this.status.style.cssText = '';
   }
 
-  /** Leaves the page as it was. */
+  /** Restores the page. */
   remove(): void {
     this.release();
     this.status.remove();
@@ -77,7 +77,8 @@ export class Busy {
       button.disabled = false;
       button.removeAttribute('aria-disabled');
     }
-    // Being disabled has cost the button the focus, and those without a mouse their place.
+    // The button lost the focus when it was disabled. Without this, keyboard users would lose their
+    // place.
     if (document.activeElement === document.body) this.focused?.focus();
   }
 }

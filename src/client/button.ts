@@ -9,19 +9,19 @@ import { Sender } from './sender.js';
 
 /** Options of `protectButton()`. */
 export interface ProtectButtonOptions extends IdempotentFetchOptions {
-  /** Names what the button does. @default the page's path with the button's id, name or place */
+  /** Names what the button does. @default the page's path with the button's id, name or position */
   readonly intent?: string;
-  /** What a screen reader says. */
+  /** The texts that a screen reader says. */
   readonly messages?: Partial<Messages>;
   /** Called with what the action throws. @default reportError */
   readonly onError?: (error: unknown) => void;
 }
 
-/** What the action of a button works with. */
+/** What the action of a button gets. */
 export interface ButtonWork {
   /**
-   * Sends requests as parts of the intent, told apart by their order: every run of the action
-   * repeats them with the same keys, until one run has ended with final answers to all of them.
+   * Sends requests as parts of the intent, distinguished by their order. Every run of the action
+   * repeats them with the same keys, until a run has ended with final answers to all of them.
    */
   readonly fetch: IdempotentFetch;
   /** The name of the intent. */
@@ -29,8 +29,8 @@ export interface ButtonWork {
 }
 
 /**
- * Runs an action when the button is pressed, once at a time: until its end the button is disabled.
- * When it fails, or the page is gone, pressing the button again goes on with the same keys.
+ * Runs an action when the button is pressed, once at a time: the button is disabled until the
+ * action has ended. If it fails, or the page is left, the next press continues with the same keys.
  *
  * @example
  * protectButton(button, async ({ fetch }) => show(await fetch('/votes/7', { method: 'POST' })));
@@ -97,7 +97,7 @@ class ActionRun {
     return sent.response;
   };
 
-  /** The action has ended: the next press is a new intent, unless something was left open. */
+  /** The action has ended. The next press is a new intent, unless a request has no final answer. */
   async end(): Promise<void> {
     if (this.answered.length < this.requests) return;
     for (const [name, record] of this.answered) await this.sender.forget(name, record);

@@ -1,12 +1,12 @@
 import { digestOf } from './random.js';
 
-/** A request that can be sent any number of times with the same bytes. @internal */
+/** A request that can be sent repeatedly with the same bytes. @internal */
 export interface Content {
   readonly request: Request;
   readonly bytes: ArrayBuffer | undefined;
   /** Ends the call. */
   readonly signal: AbortSignal;
-  /** Of method, URL and bytes: what makes two calls the same intent. */
+  /** A digest of method, URL and bytes. Two calls with the same digest are the same intent. */
   readonly digest: string;
 }
 
@@ -18,7 +18,7 @@ export function isSafe(input: Parameters<typeof fetch>[0], init: RequestInit): b
   return SAFE.has(method.toUpperCase());
 }
 
-/** Reads the whole body, also that of a stream, which could not be sent twice. @internal */
+/** Reads the whole body, even of a stream, which could not be sent twice. @internal */
 export async function contentOf(
   input: Parameters<typeof fetch>[0],
   init: RequestInit,
@@ -30,7 +30,9 @@ export async function contentOf(
   return { request, bytes, signal: request.signal, digest };
 }
 
-/** The same form has the same bytes after a reload: other than `fetch`, no random boundary. */
+/**
+ * The same form has the same bytes after a reload: unlike `fetch`, this uses no random boundary.
+ */
 async function withStableForm(init: RequestInit): Promise<RequestInit> {
   if (!(init.body instanceof FormData)) return init;
   const headers = new Headers(init.headers);

@@ -3,22 +3,22 @@ import type { Pressable } from './busy.js';
 /** How the fields of a form are sent. */
 export type FormEncoding = 'urlencoded' | 'form-data' | 'json';
 
-/** Carries the key, as the server's strategy `token` knows it. @internal */
+/** The form field for the key that the server's strategy `token` reads. @internal */
 export const KEY_FIELD = '_idempotency_token';
 
-/** Where and how a form is sent, as far as it does not say so itself. */
+/** Where and how a form is sent, if the form itself does not say so. */
 export interface FormRequestOptions {
   /** @default the form's `action`, or the page */
   readonly url?: string;
   /** @default 'POST' */
   readonly method?: string;
-  /** A JSON member is text, or a list of texts where fields share a name. @default as `enctype` */
+  /** In JSON, a member is text, or a list of texts if fields share a name. @default as `enctype` */
   readonly encoding?: FormEncoding;
   /** More headers, such as `Authorization`. @default none */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** The request that submitting the form would be, without the field for the key. @internal */
+/** The request that submitting the form would send, without the field for the key. @internal */
 export function formRequest(
   form: HTMLFormElement,
   submitter: HTMLElement | null,
@@ -65,9 +65,9 @@ function encoded(data: FormData, encoding: FormEncoding): BodyInit {
   );
 }
 
-/** What a form or a button is for, as far as the page tells. @internal */
+/** What a form or a button is for, as far as the page shows. @internal */
 export function defaultIntent(element: HTMLElement): string {
-  // Not `element.id`: a field of that name stands in its place.
+  // Not `element.id`, because a field with that name would hide it.
   const own = element.getAttribute('id') ?? element.getAttribute('name');
   const alike = Array.from(document.getElementsByTagName(element.tagName));
   return `${location.pathname}#${own ?? alike.indexOf(element)}`;

@@ -13,33 +13,34 @@ import { Sender } from './sender.js';
 
 /** Options of `protectForm()`. */
 export interface ProtectFormOptions extends IdempotentFetchOptions, FormRequestOptions {
-  /** Names what the form is for. @default the page's path with the form's id, name or place */
+  /** Names what the form is for. @default the page's path with the form's id, name or position */
   readonly intent?: string;
-  /** What a screen reader says. */
+  /** The texts that a screen reader says. */
   readonly messages?: Partial<Messages>;
   /**
-   * Called with every answer that is not repeated by itself, whatever its status.
+   * Called with every answer that the client does not retry, whatever its status.
    *
-   * @default goes to where a form would: follows a redirect, and shows below the form why it was refused
+   * @default behaves like a form: follows a redirect, and shows below the form why it was refused
    */
   readonly onResult?: (response: Response) => void | Promise<void>;
-  /** Called when there was no answer, and with what `onResult` throws. @default reportError */
+  /** Called if there was no answer, and with errors of `onResult`. @default reportError */
   readonly onError?: (error: unknown) => void;
 }
 
 /** Ends a protection. */
 export interface Protection {
-  /** Leaves the element as it was. What is under way is abandoned; its key is kept. */
+  /** Restores the element. A request in progress is aborted, but its key is kept. */
   dispose(): void;
 }
 
 /**
- * Sends a form with `fetch` and one key, however often it is submitted: its buttons are disabled
- * until there is an answer, a reload goes on with what was under way, and whoever comes back with the
- * same content gets the first answer. After success the form is reset, and the next is new.
+ * Sends a form with `fetch` and one key, however often it is submitted. Its buttons are disabled
+ * until there is an answer. A reload continues a pending submission. A user who comes back with the
+ * same content gets the first answer. After success the form is reset, and the next submission is
+ * new.
  *
- * A hidden field `_idempotency_token` holds the key. Where the page came with one, its value is the
- * first key.
+ * A hidden field `_idempotency_token` holds the key. If the page was rendered with a value in it,
+ * that is the first key.
  *
  * @example
  * protectForm(form, { onResult: async (response) => show(await response.json()) });
@@ -58,7 +59,7 @@ class FormProtection implements Protection {
   private readonly disposed = new AbortController();
   /** The key that the page came with, until it is used. */
   private given: string | undefined;
-  /** The key of what the form shows; none after an answer. */
+  /** The key of the form's current content; none after an answer. */
   private held: IntentRecord | undefined;
   private answered: IntentRecord | undefined;
   private readonly prepared: Promise<void>;
@@ -101,7 +102,7 @@ class FormProtection implements Protection {
 
   private onPageShow({ persisted }: PageTransitionEvent): void {
     if (!persisted) void this.resume();
-    // Back from the page behind: what the form still shows was answered.
+    // The user came back from the next page: the content of the form was already answered.
     else if (this.held === undefined && this.answered !== undefined) this.hold(this.answered);
   }
 
@@ -112,11 +113,11 @@ class FormProtection implements Protection {
       const isBack = navigationType() === 'back_forward';
       this.hold(await this.sender.prepare(this.name, { headers, signal }, isBack, this.given));
     } catch {
-      // Without a token yet: submitting asks again, and says what is wrong.
+      // There is no token yet. Submitting asks again, and shows what is wrong.
     }
   }
 
-  /** Goes on with what a page of before had under way, when the form shows the same again. */
+  /** Continues the submission of an earlier page, if the form shows the same content again. */
   private async resume(): Promise<void> {
     await this.prepared;
     if (this.held?.isPending !== true || navigationType() === 'navigate') return;
@@ -150,7 +151,7 @@ class FormProtection implements Protection {
         this.answered = record;
         this.hold(undefined);
       }
-      // A field may be called `reset`, and then stands in its place.
+      // A field named `reset` would hide the form's own method.
       if (response.ok) HTMLFormElement.prototype.reset.call(this.form);
       if (response.ok) this.busy.end('done');
       else this.busy.end('failed', onResult ? undefined : await reasonOf(response, this.failed));
@@ -170,7 +171,7 @@ class FormProtection implements Protection {
   }
 }
 
-/** What a refusal says to people: problem details, or Nest's own errors. */
+/** The message of a refusal for people: from problem details, or from Nest's errors. */
 async function reasonOf(response: Response, otherwise: string): Promise<string> {
   try {
     const body = (await response.clone().json()) as Readonly<Record<string, unknown>> | null;
@@ -192,7 +193,7 @@ function hiddenField(): HTMLInputElement {
   return field;
 }
 
-/** How the page came about: `navigate`, `reload`, `back_forward`. */
+/** How the page was reached: `navigate`, `reload`, `back_forward`. */
 function navigationType(): string {
   const [navigation] = performance.getEntriesByType('navigation');
   return (navigation as PerformanceNavigationTiming | undefined)?.type ?? 'navigate';

@@ -1,24 +1,24 @@
 /** What is kept about an intent. @internal */
 export interface IntentRecord {
   readonly key: string;
-  /** The header that the key belongs in, if a token came with one. */
+  /** The header for the key, if a token came with one. */
   readonly header?: string;
-  /** When a token that was not used is of no use any more, in milliseconds since 1970. */
+  /** When an unused token expires, in milliseconds since 1970. */
   readonly expiresAt?: number;
-  /** True as long as a token that this client has asked for was sent with nothing. */
+  /** True while a token that this client requested has not been sent with any request. */
   readonly isUnsent?: boolean;
-  /** Of the content that the key was first sent with; absent as long as it was not. */
+  /** The digest of the content with which the key was first sent; absent until then. */
   readonly digest?: string;
-  /** True while a page works on it; stays so when the page is gone before the answer. */
+  /** True while a page works on it. Stays true if the page is left before the answer. */
   readonly isPending?: boolean;
-  /** True when there was a final answer. Kept where one can go back to what was asked. */
+  /** True after a final answer. Kept if the user can go back to the request. */
   readonly isAnswered?: boolean;
 }
 
-/** The key that content is sent with. @internal */
+/** The key with which content is sent. @internal */
 interface Claimed {
   readonly record: IntentRecord;
-  /** True when a token was there already, and nobody who shares the storage has sent it. */
+  /** True if there already was a token, and no page that shares the storage has sent it. */
   readonly wasUnsent: boolean;
 }
 
@@ -27,16 +27,17 @@ type MakeKey = () => Promise<IntentRecord>;
 
 const PREFIX = 'nestjs-idempotency:';
 
-/** The intents that are known by name, and the keys that they have. @internal */
+/** The named intents and their keys. @internal */
 export class Intents {
   private readonly turns = new Map<string, Promise<unknown>>();
 
   constructor(private readonly storage: IntentStorage) {}
 
   /**
-   * The key for content that is about to be sent, noted as used from here on.
+   * The key for content that is about to be sent. From now on it counts as used.
    *
-   * @param held what a form got when it was shown: it counts more than what other tabs stored since
+   * @param held the key that a form got when it was shown. It takes precedence over what other
+   *   tabs have stored since
    */
   claim(
     name: string | undefined,
@@ -50,7 +51,7 @@ export class Intents {
       const stored = await this.read(name);
       const known = held === undefined ? open(stored) : stored?.key === held.key ? stored : held;
       const fitting = known !== undefined && fits(known) ? known : undefined;
-      // Where another intent has taken its place, nobody knows what became of what a form holds.
+      // If another intent has replaced it, nobody knows what happened to the key that a form holds.
       const wasUnsent = fitting !== undefined && fitting === stored && fitting.isUnsent === true;
       const { isUnsent: _, ...made } = fitting ?? (await make());
       const record = await this.write(name, {
@@ -64,10 +65,10 @@ export class Intents {
   }
 
   /**
-   * The key of what is shown, before there is any content: that of the open intent, or a new one.
+   * The key for a form before it has content: that of the open intent, or a new one.
    *
-   * @param isBack somebody came back to it: it has the key that it had, also an answered one
-   * @param given the key that the page came with, better than one that was never used
+   * @param isBack the user came back to it. It keeps its key, even if that was answered
+   * @param given the key that the page came with, which is preferred to an unused one
    */
   prepare(name: string, make: MakeKey, isBack: boolean, given?: string): Promise<IntentRecord> {
     return this.inTurn(name, async () => {
@@ -79,7 +80,7 @@ export class Intents {
     });
   }
 
-  /** Nobody works on the intent any more. */
+  /** Ends the work on the intent. */
   async settle(
     name: string | undefined,
     record: IntentRecord,
@@ -87,7 +88,7 @@ export class Intents {
   ): Promise<void> {
     if (name === undefined) return;
     await this.inTurn(name, async () => {
-      // Another call, or another tab, may have begun the next intent meanwhile.
+      // Another call or tab may already have begun the next intent.
       if ((await this.read(name))?.key !== record.key) return;
       if (outcome === 'forgotten') await this.storage.removeItem(PREFIX + name);
       else
@@ -134,8 +135,8 @@ function hasExpired({ expiresAt }: IntentRecord): boolean {
 }
 
 /**
- * What keeps keys while their intents are open: `sessionStorage`, `localStorage`, or one whose methods
- * answer later.
+ * Keeps keys while their intents are open: `sessionStorage`, `localStorage`, or an object whose
+ * methods return promises.
  */
 export interface IntentStorage {
   getItem(name: string): string | null | undefined | Promise<string | null | undefined>;
@@ -143,7 +144,7 @@ export interface IntentStorage {
   removeItem(name: string): unknown;
 }
 
-/** Keeps keys for as long as whoever made it. @internal */
+/** Keeps keys in memory. @internal */
 export class MemoryStorage implements IntentStorage {
   private readonly values = new Map<string, string>();
 
@@ -161,8 +162,8 @@ export class MemoryStorage implements IntentStorage {
 }
 
 /**
- * The tab's `sessionStorage`, and the page's memory for what that refuses: one that is full, or
- * switched off, is no reason to send nothing.
+ * The tab's `sessionStorage`, or the page's memory if that refuses: requests must still be sent if
+ * it is full or switched off.
  */
 class PageStorage implements IntentStorage {
   private readonly memory = new MemoryStorage();
@@ -176,7 +177,7 @@ class PageStorage implements IntentStorage {
       sessionStorage.setItem(name, value);
       this.memory.removeItem(name);
     } catch {
-      // What stands there is of before: a reload must not go on with it.
+      // Its value is outdated, so a reload must not continue with it.
       this.removeItem(name);
       this.memory.setItem(name, value);
     }
@@ -188,7 +189,7 @@ class PageStorage implements IntentStorage {
   }
 }
 
-/** One for the page, so that all of its clients know the same intents. @internal */
+/** One for the page, so that all its clients share the same intents. @internal */
 export const PAGE_STORAGE: IntentStorage = new PageStorage();
 
 function orNull<T>(run: () => T): T | null {

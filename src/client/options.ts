@@ -12,19 +12,20 @@ export interface IdempotentFetchOptions {
    */
   readonly storage?: IntentStorage;
   /**
-   * Whether an answer is to be asked for again, with the same key, where the client would not: for an
-   * application's own "later". The response may be read. Absent: the client alone decides.
+   * Decides whether to retry, with the same key, after an answer that the client itself would not
+   * retry. For an application's own "try later" answers. It may read the response. Absent: the
+   * client decides alone.
    */
   readonly retryOn?: (response: Response) => boolean | Promise<boolean>;
-  /** Called before every wait. What it throws ends the call. @default nothing */
+  /** Called before every wait. If it throws, the call ends. @default nothing */
   readonly onRetry?: (retry: Retry) => void;
   /** Sends one request. @default the global fetch */
   readonly fetch?: typeof globalThis.fetch;
-  /** How long one call may take with all of its retries. @default 60_000 */
+  /** How long one call may take, including all retries. @default 60_000 */
   readonly deadlineMs?: number;
-  /** How long one request may take until its whole answer is there. @default 30_000 */
+  /** How long one request may take to get its whole answer. @default 30_000 */
   readonly attemptMs?: number;
-  /** The longest wait before the first retry; it doubles with every further one. @default 250 */
+  /** The longest wait before the first retry. It doubles with every further one. @default 250 */
   readonly baseDelayMs?: number;
   /** Where the waits stop growing. `Retry-After` may ask for more. @default 10_000 */
   readonly maxDelayMs?: number;
@@ -34,13 +35,13 @@ export interface IdempotentFetchOptions {
   readonly purpose?: string;
 }
 
-/** That a request is about to be sent again. */
+/** A request is about to be sent again. */
 export interface Retry {
   /** How many requests were sent. */
   readonly attempts: number;
   /** How long the client waits, in milliseconds. */
   readonly delayMs: number;
-  /** The answer that was not the last one; absent when there was none. */
+  /** The answer that is being retried; absent if there was none. */
   readonly response: Response | undefined;
   /** Why there was no answer. */
   readonly error: unknown;
@@ -65,30 +66,30 @@ export type Settings = Readonly<Required<Omit<IdempotentFetchOptions, keyof Hook
 export function settingsOf(options: IdempotentFetchOptions): Settings {
   const settings = {
     ...DEFAULTS,
-    // Node has a `sessionStorage` of its own from version 25 on; it ends with the process.
+    // From version 25 on, Node has its own `sessionStorage`, which ends with the process.
     storage: typeof document === 'object' ? PAGE_STORAGE : new MemoryStorage(),
     ...given(options),
-    // Not as a method of these settings: browsers refuse that for their own.
+    // Not called as a method of these settings, because browsers refuse that for their own `fetch`.
     fetch: (input, init) => (options.fetch ?? globalThis.fetch)(input, init),
   } satisfies Settings;
   for (const name of ['deadlineMs', 'attemptMs', 'baseDelayMs', 'maxDelayMs'] as const)
     if (!(settings[name] > 0))
       throw new TypeError(
-        `${name}: ${String(settings[name])} was given, and a number greater than 0 is accepted. Leave it out for ${DEFAULTS[name]} milliseconds.`,
+        `${name}: ${String(settings[name])} is not a number greater than 0. Leave it out to use ${DEFAULTS[name]} milliseconds.`,
       );
   return settings;
 }
 
-/** Without members that are there and `undefined`, which would hide the defaults. */
+/** Drops members that are `undefined`, which would hide the defaults. */
 function given(options: IdempotentFetchOptions): IdempotentFetchOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
-/** There was no answer that counts: the intent is open, and its key is kept. */
+/** There was no final answer. The intent stays open, and its key is kept. */
 export class IdempotentFetchError extends Error {
   /**
    * @param attempts how many requests were sent
-   * @param response the last answer, where there was one: a refusal that says to try again
+   * @param response the last answer, if there was one: a refusal that says to try again
    */
   constructor(
     message: string,

@@ -11,8 +11,8 @@ export function newKey(): string {
 }
 
 /**
- * SHA-256, in hex. Pages without TLS have no `crypto.subtle`: they are no reason to send a payment
- * twice, so there it is computed here.
+ * SHA-256, in hex. Pages without TLS have no `crypto.subtle`. They must not send a payment twice
+ * either, so it is computed here for them.
  *
  * @internal
  */

@@ -1,4 +1,4 @@
-/** What a refusal of the server says to programs. @internal */
+/** What a refusal tells programs. @internal */
 export interface Refusal {
   readonly code: string | undefined;
   /** True when the same call, repeated unchanged, may succeed later. */
@@ -15,19 +15,19 @@ const ERROR_HEADER = 'Idempotency-Error';
 const REPLAYED_HEADER = 'Idempotent-Replayed';
 const CODE_PREFIX = 'IDEMPOTENCY_';
 
-/** Where only the code arrives. @internal */
+/** For refusals of which only the code arrives. @internal */
 export const RETRYABLE_CODES: ReadonlySet<string> = new Set([
   'IDEMPOTENCY_KEY_IN_USE',
   'IDEMPOTENCY_LIMIT_EXCEEDED',
   'IDEMPOTENCY_STORE_UNAVAILABLE',
 ]);
 
-/** How deep the code may lie in a body that a filter of the server has given its own shape. */
+/** How deep the code may be nested in a body that a filter of the server has reshaped. */
 const DEPTH = 3;
 
 /**
- * Reads the code from its header, else code and `retryable` from any JSON: filters, gateways and
- * versions of the framework change body and content type as they like.
+ * Reads the code from its header, or else code and `retryable` from any JSON, because filters,
+ * gateways and framework versions may change body and content type.
  *
  * @internal
  */
@@ -54,7 +54,10 @@ function jsonOf({ headers }: Response, bytes: ArrayBuffer): unknown {
   }
 }
 
-/** The members that count: at the top whatever their code is, further in with a code of ours. */
+/**
+ * Finds the relevant members: at the top level with any code, deeper only with a code of this
+ * library.
+ */
 function found(body: unknown, depth: number): Said | undefined {
   if (typeof body !== 'object' || body === null || depth === 0) return undefined;
   const { code, retryable } = body as { readonly code?: unknown; readonly retryable?: unknown };
@@ -71,22 +74,22 @@ function found(body: unknown, depth: number): Said | undefined {
   return undefined;
 }
 
-/** Answers of gateways and of servers that have too much to do. */
+/** Answers of gateways and of overloaded servers. */
 const PASSING: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
-/** Whether the same request, with the same key, is to be sent again. @internal */
+/** Whether to send the same request again, with the same key. @internal */
 export function asksForAnother({ response, refusal }: Answer): boolean {
   if (refusal !== undefined) return refusal.isRetryable;
   const { status, headers } = response;
-  // What is on record stays so, whatever its status.
+  // A recorded reply stays the same, whatever its status.
   if (headers.has(REPLAYED_HEADER)) return false;
   return PASSING.has(status) || (status === 409 && headers.has('Retry-After'));
 }
 
 /**
- * Whether the intent has ended. After a failure of the server, a gateway or a time-out it has not,
- * though nobody asked for another try: whoever tries again must use the same key. An outcome that
- * nobody knows never gets a new one.
+ * Whether the intent has ended. After a failure of the server or a gateway, or a timeout, it has
+ * not, although nobody asked for a retry: a retry must use the same key. An unknown outcome never
+ * gets a new key.
  *
  * @internal
  */

@@ -8,19 +8,19 @@ import { type Answer, asksForAnother, isLastWord, retryAfterMs } from './refusal
 
 /** Which intent a request belongs to. @internal */
 export interface IntentCall {
-  /** Absent for an intent of its own. */
+  /** Absent for a call that is its own intent. */
   readonly name?: string;
-  /** What a form got when it was shown. */
+  /** The key that a form got when it was shown. */
   readonly held?: IntentRecord;
   /** A key that the page came with, for the next intent that is new. */
   readonly given?: string;
-  /** Remember the key of what was answered, for somebody who goes back. */
+  /** Keep the key of an answered intent, for a user who goes back. */
   readonly keepsAnswered?: boolean;
   /** Called with the key before it is sent. */
   readonly onClaim?: (record: IntentRecord) => void;
 }
 
-/** An answer, and whether it is the last word on the intent. @internal */
+/** An answer, and whether it ends the intent. @internal */
 export interface Sent {
   readonly response: Response;
   readonly record: IntentRecord;
@@ -31,7 +31,7 @@ interface LastAnswer extends Answer {
   readonly attempts: number;
 }
 
-/** What a request for a token has in common with the request that the token is for. @internal */
+/** What a request for a token shares with the request that the token is for. @internal */
 export type Identity = Pick<RequestInit, 'headers' | 'credentials'> & {
   readonly signal: AbortSignal;
 };
@@ -53,7 +53,7 @@ export class Sender {
     return this.sendContent(await contentOf(input, init), call);
   }
 
-  /** As {@link send}; calls with this name and content that are made meanwhile are the same call. */
+  /** Like {@link send}, but concurrent calls with the same name and content share one call. */
   async sendShared(
     input: Parameters<typeof fetch>[0],
     init: RequestInit,
@@ -70,7 +70,7 @@ export class Sender {
     const own = content.request.headers.get(this.settings.header);
     if (own !== null) return this.sendWithKey(content, { held: { key: checkedKey(own) } }, end);
     const sent = await this.sendWithKey(content, call, end);
-    // What the server says of the age and the owner of a token counts, not what was known here.
+    // The server decides about the age and the owner of a token, not this client.
     return sent.isRefusedUnused
       ? this.sendWithKey(content, { ...call, held: undefined, given: undefined }, end)
       : sent;
@@ -118,11 +118,11 @@ export class Sender {
     try {
       await this.intents.settle(...ended);
     } catch {
-      // There is an answer, and a storage that fails must not hide it.
+      // There is an answer, and a failing storage must not hide it.
     }
   }
 
-  /** Repeats a request until there is an answer that does not ask for another try. */
+  /** Repeats a request until there is an answer that does not ask for a retry. */
   private async ask(fresh: () => Request, end: number): Promise<LastAnswer> {
     const { baseDelayMs, maxDelayMs, attemptMs, onRetry } = this.settings;
     for (let attempts = 1; ; attempts++) {
@@ -136,7 +136,7 @@ export class Sender {
       const delayMs = retryAfterMs(result.response) + backOffMs;
       if (Date.now() + delayMs >= end)
         throw new IdempotentFetchError(
-          `No final answer within ${this.settings.deadlineMs} ms. The same call may be repeated.`,
+          `No final answer within ${this.settings.deadlineMs} ms. You can repeat the same call.`,
           attempts,
           result.response,
           { cause: result.response === undefined ? result.error : undefined },
@@ -171,7 +171,8 @@ export class Sender {
     if (!response.ok)
       throw new IdempotentFetchError(`No token: ${response.status}.`, attempts, response);
     const { token, expiresAt, header } = (await response.json()) as Record<string, string>;
-    if (token === undefined) throw new IdempotentFetchError('No token came.', attempts, response);
+    if (token === undefined)
+      throw new IdempotentFetchError('The reply contains no token.', attempts, response);
     return {
       key: token,
       header,

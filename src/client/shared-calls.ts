@@ -1,11 +1,12 @@
-/** Calls of one intent that are made at the same time are one. @internal */
+/** Makes concurrent calls of one intent share one request. @internal */
 export class SharedCalls {
   private readonly running = new Map<string, SharedCall>();
 
   /**
    * @param id of intent and content
-   * @param signal of this caller alone: the work is given up when all of its callers have
-   * @returns a response of this caller's own
+   * @param signal this caller's signal. The work is aborted only when all its callers have
+   *   aborted
+   * @returns a separate response for this caller
    */
   async join(
     id: string,
@@ -18,7 +19,7 @@ export class SharedCalls {
     try {
       return await call.wait(signal);
     } finally {
-      // Whoever comes after the answer, or after all have left, begins anew.
+      // A call after the answer, or after all callers have left, starts again.
       if (call.isOver && this.running.get(id) === call) this.running.delete(id);
     }
   }

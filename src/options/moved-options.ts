@@ -1,12 +1,9 @@
-/**
- * What the options of `@nestjs/idempotency` are called here, for whoever brings them along: as
- * sentences that say what to write instead.
- */
+/** The options of `@nestjs/idempotency`, with sentences that say what to write here instead. */
 const REMEDIES: ReadonlyMap<string, string> = new Map([
   ['lockTtl', 'Here it is called `lease`.'],
   [
     'maxLockHold',
-    'Leave it out: `lease` is renewed for as long as the handler runs. Give work that may hang a time-out of its own.',
+    'Leave it out: `lease` is renewed as long as the handler runs. If the work may hang, give it a timeout.',
   ],
   [
     'keyFrom',
@@ -21,7 +18,7 @@ const REMEDIES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * What to write instead of an option that has another name here.
+ * Says what to write instead of an option that has another name here.
  *
  * @param otherwise the remedy for any other option
  */
@@ -29,13 +26,13 @@ export function remedyFor(option: string, otherwise: string): string {
   return REMEDIES.get(option) ?? otherwise;
 }
 
-/** What to write instead of a `scope` that says who is calling. */
+/** Says what to write instead of a `scope` that names the caller. */
 export function remedyForScope(scope: unknown): string {
   if (scope === false)
     return "For keys that all callers share, give `principal: () => 'everybody'`.";
   if (typeof scope === 'function')
-    return 'Who is calling belongs to `principal`: `principal: (call) => call.request.user?.id`.';
+    return 'Use `principal` for the caller: `principal: (call) => call.request.user?.id`.';
   if (typeof scope === 'object' && scope !== null)
-    return 'Who is calling belongs to `principal`, one function for all kinds of calls: `principal: (call) => …`, where `call.type` tells them apart.';
+    return 'Use `principal` for the caller, with one function for all kinds of calls: `principal: (call) => …`, where `call.type` tells them apart.';
   return 'Correct the scope, or leave it out to use the default.';
 }

@@ -29,8 +29,8 @@ export interface StoreCall {
 }
 
 /**
- * Passes every call on to another store, except where the test wants it to go wrong. Without
- * a fault it answers as the other store does, at once or with a promise.
+ * Passes every call to another store, except those that the test wants to fail. Without a fault it
+ * answers as the other store does, at once or with a promise.
  *
  * @example
  * const store = new FaultInjectingStore(new MemoryStore());
@@ -55,19 +55,19 @@ export class FaultInjectingStore implements IdempotencyStore, PurgingStore {
     if (inner.prepareLimits !== undefined) this.prepareLimits = inner.prepareLimits.bind(inner);
   }
 
-  /** One fault for each of the next calls of the verb, behind those that are queued already. */
+  /** One fault for each of the next calls of the verb, after those that are already queued. */
   next(verb: StoreVerb, ...faults: Fault[]): this {
     this.queued.set(verb, [...(this.queued.get(verb) ?? []), ...faults]);
     return this;
   }
 
-  /** The fault of every call of the verb that has none queued. */
+  /** The fault for every call of the verb for which none is queued. */
   always(verb: StoreVerb, fault: Fault): this {
     this.permanent.set(verb, fault);
     return this;
   }
 
-  /** Takes back the faults of the verb; without one, of all. Calls that hang go on hanging. */
+  /** Removes the faults of the verb, or of all verbs. Calls that hang continue to hang. */
   heal(verb?: StoreVerb): this {
     if (verb === undefined) {
       this.queued.clear();
@@ -79,7 +79,7 @@ export class FaultInjectingStore implements IdempotencyStore, PurgingStore {
     return this;
   }
 
-  /** How often the verb was called; without one, how many calls there were. */
+  /** How often the verb was called. Without a verb, the number of all calls. */
   count(verb?: StoreVerb): number {
     return verb === undefined
       ? this.calls.length
@@ -122,7 +122,7 @@ export class FaultInjectingStore implements IdempotencyStore, PurgingStore {
     return this.run('forget', id, () => this.inner.forget(id));
   }
 
-  /** Nothing where the store itself drops what has expired. */
+  /** Does nothing if the store itself drops expired records. */
   purgeExpired(limit: number): Awaitable<number> {
     return this.run('purgeExpired', limit, () =>
       isPurging(this.inner) ? this.inner.purgeExpired(limit) : 0,
@@ -141,7 +141,7 @@ export class FaultInjectingStore implements IdempotencyStore, PurgingStore {
     this.calls.push({ verb, argument });
     const fault = this.queued.get(verb)?.shift() ?? this.permanent.get(verb);
     if (fault === undefined) return ask();
-    // A fault answers with what `ask` answered, or not at all.
+    // A fault returns what `ask` returned, or never answers.
     return fault(async () => ask()) as Promise<T>;
   }
 }

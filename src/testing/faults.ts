@@ -1,12 +1,12 @@
 import type { CancelTimer, Clock } from '../engine/clock.js';
 
 /**
- * What happens to one call of a store. `ask` hands the call on to the real store, which
- * carries it out there and then.
+ * What happens to one call of a store. `ask` passes the call to the real store, which executes it
+ * at once.
  */
 export type Fault = (ask: () => Promise<unknown>) => Promise<unknown>;
 
-/** Nothing happens: the call passes. To let some calls pass before one fails. */
+/** The call succeeds. Use it to let some calls pass before one fails. */
 export const pass: Fault = (ask) => ask();
 
 /** The store is not reached; nothing was written. */
@@ -14,14 +14,14 @@ export function failBefore(error: Error = new Error('injected: the store was not
   return () => Promise.reject(error);
 }
 
-/** As {@link failBefore}, thrown on the spot, as stores do that answer without a promise. */
+/** Like {@link failBefore}, but thrown at once, as by stores that answer without a promise. */
 export function throwBefore(error: Error = new Error('injected: the store threw')): Fault {
   return () => {
     throw error;
   };
 }
 
-/** The store has carried the call out; its answer is lost. */
+/** The store executed the call, but its answer is lost. */
 export function failAfter(error: Error = new Error('injected: the answer was lost')): Fault {
   return async (ask) => {
     await ask();
@@ -29,12 +29,12 @@ export function failAfter(error: Error = new Error('injected: the answer was los
   };
 }
 
-/** The store is not reached, and nobody ever says so. */
+/** The store is not reached, and no answer ever comes. */
 export function hang(): Fault {
   return () => new Promise(() => {});
 }
 
-/** The store has carried the call out, and its answer never comes. */
+/** The store executed the call, but its answer never comes. */
 export function hangAfter(): Fault {
   return async (ask) => {
     await ask();
@@ -50,7 +50,7 @@ export function delayUntil(gate: Gate): Fault {
   };
 }
 
-/** The store carries the call out at once; its answer comes when the gate opens. */
+/** The store executes the call at once; its answer comes when the gate opens. */
 export function answerLate(gate: Gate): Fault {
   return async (ask) => {
     const answer = await ask();
@@ -60,7 +60,7 @@ export function answerLate(gate: Gate): Fault {
 }
 
 /**
- * Holds up calls until the test opens it. It stays open.
+ * Blocks calls until the test opens it. Then it stays open.
  *
  * @example
  * const gate = new Gate();
@@ -91,7 +91,7 @@ export class Gate {
     return clock.after(delayMs, () => this.open());
   }
 
-  /** Resolves when so many calls stand, or stood, at the gate. */
+  /** Resolves when this many calls have reached the gate. */
   reached(count = 1): Promise<void> {
     if (this.arrivals >= count) return Promise.resolve();
     return new Promise((resolve) => {
@@ -99,7 +99,7 @@ export class Gate {
     });
   }
 
-  /** Resolves when the gate is open. Called by whoever is to be held up. */
+  /** Resolves when the gate is open. Call it in the code that should wait. */
   async pass(): Promise<void> {
     this.arrivals += 1;
     for (const { count, resolve } of this.arrivalWaiters) {

@@ -1,8 +1,8 @@
 import type { CancelTimer, Clock } from '../engine/clock.js';
 
 /**
- * A clock that stands still until it is advanced. Timers fire in the order of their times,
- * those of the same time in the order they were set.
+ * A clock that only moves when it is advanced. Timers fire in the order of their times. Timers with
+ * the same time fire in the order in which they were set.
  *
  * @example
  * const clock = new ManualClock();
@@ -13,12 +13,12 @@ export class ManualClock implements Clock {
   private nowMs: number;
   private timers: Timer[] = [];
 
-  /** @param startMs what `now()` answers at first, in milliseconds */
+  /** @param startMs what `now()` returns at first, in milliseconds */
   constructor(startMs = 0) {
     this.nowMs = startMs;
   }
 
-  /** How many timers are set and have not fired: zero when everything was cleaned up. */
+  /** How many timers are set and have not fired. Zero if everything was cleaned up. */
   get pendingTimers(): number {
     return this.timers.length;
   }
@@ -27,10 +27,12 @@ export class ManualClock implements Clock {
     return this.nowMs;
   }
 
-  /** Never fires at once: a timer of zero milliseconds fires at the next `advance`, also of zero. */
+  /**
+   * Never fires at once: a timer of zero milliseconds fires at the next `advance`, even by zero.
+   */
   after(delayMs: number, fire: () => void): CancelTimer {
     const timer: Timer = { at: this.nowMs + Math.max(delayMs, 0), fire };
-    // Behind those of the same time.
+    // After those with the same time.
     const later = this.timers.findIndex((other) => other.at > timer.at);
     this.timers.splice(later === -1 ? this.timers.length : later, 0, timer);
     return () => {
@@ -39,12 +41,12 @@ export class ManualClock implements Clock {
   }
 
   /**
-   * Moves the time on. Before the first timer, between two, and after the last, every promise
-   * that can be settled is: what a timer starts is done before the next one fires, and timers
-   * that it sets fire in the same call when they are due.
+   * Advances the time. Before the first timer, between timers and after the last one, every promise
+   * that can settle does. So the work that a timer starts is done before the next one fires, and
+   * timers that it sets fire in the same call if they are due.
    *
    * @param ms in milliseconds; zero fires what is due now
-   * @throws RangeError when it is negative or not a number: time never goes back
+   * @throws RangeError if it is negative or not a number, because time never goes back
    */
   async advance(ms: number): Promise<void> {
     if (!(ms >= 0)) throw new RangeError(`ManualClock.advance(${ms}): time never goes back.`);
@@ -68,10 +70,10 @@ interface Timer {
   readonly fire: () => void;
 }
 
-/** Taken at once, so that a test that replaces the global timers does not stop this clock. */
+/** Captured at load, so that a test that replaces the global timers does not stop this clock. */
 const { setImmediate: nextTurn } = globalThis;
 
-/** The event loop comes round only when no promise reaction is left to run. */
+/** The event loop continues only when no promise reaction is left to run. */
 function settled(): Promise<void> {
   return new Promise((resolve) => {
     nextTurn(resolve);

@@ -1,17 +1,18 @@
 import { bypass } from '../operation/handler-run.js';
 import type { CoverageEntry } from '../handlers/coverage.js';
 
-/** What knows the handlers of an application: its `IdempotencyService`. */
+/** Knows the handlers of an application: its `IdempotencyService`. */
 export interface Covered {
   coverage(): readonly CoverageEntry[];
 }
 
 /**
- * Fails when a handler changes state and carries neither `@Idempotent()` nor `@SkipIdempotency()`.
+ * Fails if a handler changes state and has neither `@Idempotent()` nor `@SkipIdempotency()`.
  *
- * @param except handlers that a test lets pass, by what `coverage()` calls them: `ClassName.methodName`
- *   or a scope such as `POST /search`
- * @throws Error that lists the handlers; also for an exception that names none of them
+ * @param except handlers that are allowed, as `coverage()` lists them: `ClassName.methodName`, or
+ *   a scope such as `POST /search`
+ * @throws Error that lists the handlers. Also throws if `except` names something that is not
+ *   among them
  *
  * @example
  * ```ts
@@ -39,8 +40,8 @@ export function assertCovered(
 }
 
 /**
- * Runs code in which methods that carry `@Idempotent()` are called as if they did not, as unit tests do
- * with objects that they make by `new`. Elsewhere such a call throws `IDEMPOTENCY_NOT_PROTECTED`.
+ * Runs code that calls methods with `@Idempotent()` as if they did not have it. For unit tests,
+ * which create objects with `new`. Elsewhere such a call throws `IDEMPOTENCY_NOT_PROTECTED`.
  *
  * @returns what `call` returns
  *

@@ -10,7 +10,7 @@ const OF_HANDLERS: readonly (readonly [string, unknown, RegExp])[] = [
   ['keyFrom', { header: 'X-Request-Id' }, /`key: header\('X-Request-Id'\)`/],
   ['storeIf', () => true, /`onError: \(error, status\) => 'store'`/],
   ['scope', () => 'user-1', /`principal: \(call\) => call\.request\.user\?\.id`/],
-  ['scope', { http: () => 'user-1' }, /`principal`, one function/],
+  ['scope', { http: () => 'user-1' }, /with one function/],
   ['scope', false, /`principal: \(\) => 'everybody'`/],
 ];
 

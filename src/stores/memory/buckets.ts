@@ -2,15 +2,15 @@ import type { AcquireRequest, ClaimLimits, Limited } from '../../engine/store.js
 import { ExpiryQueue, type Queued } from './expiry-queue.js';
 import type { MemoryRecord } from './memory-record.js';
 
-/** More go than come, as with records. */
+/** More are dropped than a claim adds, as with records. */
 const DROPPED_PER_CLAIM = 2;
 
-/** What one caller has. */
+/** The claims and new keys of one caller. */
 class Bucket implements Queued {
   queueIndex = -1;
-  /** Those whose lease ran out are taken out when somebody counts. */
+  /** Records whose lease has expired are removed when they are counted. */
   readonly inFlight = new Set<MemoryRecord>();
-  /** When keys were new, oldest first. */
+  /** The times at which keys were new, oldest first. */
   readonly newAt: number[] = [];
 
   constructor(readonly id: string) {}
@@ -27,7 +27,9 @@ class Bucket implements Queued {
   }
 }
 
-/** What callers have in flight and have begun of late. Holds nothing of a caller that has nothing. */
+/**
+ * What callers have in flight and have recently begun. Keeps nothing for a caller that has neither.
+ */
 export class Buckets {
   private readonly byId = new Map<string, Bucket>();
   private readonly idle = new ExpiryQueue<Bucket>();
@@ -37,7 +39,7 @@ export class Buckets {
     return this.byId.size;
   }
 
-  /** What stands in the way of a claim of a record that is new. */
+  /** The limit that refuses the claim of a new record, if any. */
   refusal({ bucket, limits }: AcquireRequest, now: number): Limited | undefined {
     const known = bucket === undefined ? undefined : this.byId.get(bucket);
     return known && limits && refusalOf(known, limits, now);
@@ -61,7 +63,7 @@ export class Buckets {
     this.dropIdle(now);
   }
 
-  /** The claim is over. */
+  /** Removes a claim that has ended. */
   leave(record: MemoryRecord): void {
     if (record.bucket === undefined) return;
     this.byId.get(record.bucket)?.inFlight.delete(record);
@@ -98,7 +100,7 @@ function refusalOf(
   bucket.forgetOld(windowMs, now);
   const { newAt } = bucket;
   if (newAt.length < newKeys) return undefined;
-  // The one whose leaving makes room.
+  // Once this one stops counting, there is room.
   const leaving = newAt[newAt.length - newKeys]!;
   return { outcome: 'limited', limit: 'newKeys', retryAfterMs: leaving + windowMs - now };
 }

@@ -7,17 +7,17 @@ export type Script = (typeof SCRIPTS)[keyof typeof SCRIPTS];
 
 type Run = (script: Script, keys: readonly string[], args: readonly Argument[]) => Promise<unknown>;
 
-/** What acquire.lua says of a record that was claimed before. */
+/** The answer of acquire.lua for a record that was claimed before. */
 const NOT_NEW = -2;
 
 /**
- * The callers' buckets where records are on other nodes, as in a Cluster. A claim and the question
- * whether there is room go out at the same time, each to its node: together they take as long as one.
- * What was claimed is counted, and taken off, without waiting.
+ * The callers' buckets if records are on other nodes, as in a Cluster. The claim and the check for
+ * room are sent at the same time, each to its node, so together they take as long as one. Claims
+ * are counted, and removed again, without waiting.
  *
- * So a limit may be exceeded by claims that are made at the same moment. Nothing is counted that was
- * not claimed, so that nobody is refused for what others only asked; what is not taken off ends to count
- * with its lease.
+ * So claims at the same moment may exceed a limit. Only what was claimed is counted, so nobody is
+ * refused because of a call that was itself refused. A claim that is not removed stops counting
+ * when its lease ends.
  */
 export class RedisBuckets {
   constructor(
@@ -58,7 +58,7 @@ export class RedisBuckets {
     this.tell(SCRIPTS.enterBucket, bucket, [key, `${leaseMs}`, `${newForMs}`]);
   }
 
-  /** The claim is over. */
+  /** Removes a claim that has ended. */
   leave(bucket: string, key: string): void {
     this.tell(SCRIPTS.leaveBucket, bucket, [key]);
   }
@@ -73,7 +73,7 @@ export class RedisBuckets {
     return asked as Awaitable<readonly unknown[] | Failure>;
   }
 
-  /** What gets lost on the way heals with the lease. */
+  /** If this is lost, the count is right again when the lease ends. */
   private tell(script: Script, bucket: string, args: readonly Argument[]): void {
     this.run(script, [this.nameOf(bucket)], args).catch(() => undefined);
   }

@@ -7,7 +7,7 @@ function checkNames({ table, schema }: Partial<TableName>): void {
   if (schema !== undefined) checkName('schema', schema);
 }
 
-/** Runs the statements of a migration for the database that it runs on. */
+/** Runs the statements of a migration for the current database. */
 async function run(
   queryRunner: QueryRunner,
   names: Partial<TableName>,
@@ -22,7 +22,7 @@ async function run(
 }
 
 /**
- * Makes the table of the records.
+ * Creates the table of the records.
  *
  * @example
  * // Under another name than 'idempotency_records':
@@ -49,9 +49,9 @@ export class CreateIdempotencyRecords1763700000000 implements MigrationInterface
 }
 
 /**
- * Adds to the table of the records what the module's option `limits` needs: two columns and two
- * indexes. Without that option there is no need for it. Its options are those of
- * {@link CreateIdempotencyRecords1763700000000}, which comes before it.
+ * Adds what the module's option `limits` needs to the table of the records: two columns and two
+ * indexes. You only need it with that option. It takes the same options as
+ * {@link CreateIdempotencyRecords1763700000000}, which must run first.
  */
 export class AddIdempotencyLimits1764500000000 implements MigrationInterface {
   readonly name = 'AddIdempotencyLimits1764500000000';

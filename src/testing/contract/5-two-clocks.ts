@@ -168,7 +168,7 @@ export const twoClocks = casesOf(5, {
       }),
     );
     await harness.elapse(2 * tickMs);
-    // None at all where the server itself drops what has expired.
+    // None at all if the server itself drops expired records.
     for (let purged = 2; purged > 0;) {
       purged = await purge(other, 2);
       assert.ok(purged >= 0 && purged <= 2, `purged ${purged} of at most 2`);

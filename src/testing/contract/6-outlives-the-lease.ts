@@ -15,7 +15,7 @@ import {
   win,
 } from './support.js';
 
-/** In microseconds, of which tokens are made where they are made of time. */
+/** In microseconds, the unit of tokens that stores make from their clock. */
 const HOUR_US = 3_600_000_000;
 
 async function saveSteps(
@@ -228,7 +228,7 @@ export const outlivesTheLease = casesOf(6, {
       const next = await win(other, { id: request.id, fingerprint: 'other content' });
       assert.deepEqual([next.result.attempt, next.result.abandoned], [1, false]);
       assertGrowing([result.fencingToken, next.result.fencingToken]);
-      // Nor does an issued record in its place make it begin again.
+      // An issued record in its place does not reset the token either.
       await store.complete({ ...next.request, reply: bytes('reply') });
       await store.forget(request.id);
       assert.equal(await other.issue({ id: request.id, ttlMs: LONG_MS }), true);

@@ -14,7 +14,7 @@ import {
   win,
 } from './support.js';
 
-/** All different, and each the ruin of some encoding, statement or pattern. */
+/** All different. Each would break some encoding, statement or pattern. */
 const HOSTILE_TEXTS: readonly string[] = [
   'plain',
   'Plain',
@@ -50,7 +50,7 @@ const HOSTILE_TEXTS: readonly string[] = [
   'é'.repeat(10_000),
 ];
 
-/** As {@link newId}, with a letter in it. */
+/** Like {@link newId}, but with a letter in it. */
 function newIdWithLetter(): string {
   return `a${newId().slice(1)}`;
 }

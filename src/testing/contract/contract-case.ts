@@ -1,6 +1,6 @@
 import type { IdempotencyStore } from '../../engine/store.js';
 
-/** The guarantees of a store, by their numbers in the design. */
+/** The guarantees of a store, by number. */
 export const GUARANTEES = {
   1: 'Of any number of concurrent claims exactly one wins; a takeover is the same single step.',
   2: 'Only the owner of a live lease changes the record; anyone else changes nothing and is told so.',
@@ -16,28 +16,30 @@ export const GUARANTEES = {
 /** Number of a guarantee. */
 export type Guarantee = keyof typeof GUARANTEES;
 
-/** What a case needs of the store under test. The cases use new ids; nothing has to be emptied. */
+/** What a case needs from the store under test. Cases use new ids, so nothing has to be emptied. */
 export interface StoreHarness {
   readonly store: IdempotencyStore;
   /** Another client of the same records, as another process would have. */
   readonly other: IdempotencyStore;
   /**
-   * The unit of the durations in the cases, in milliseconds. With a manual clock anything; on
-   * a real server long enough that a few calls fit into one: 200 is a good start, and makes
-   * the suite take about half a minute.
+   * The unit of the durations in the cases, in milliseconds. With a manual clock, any number will
+   * do. On a real server, a few calls must fit into one tick: 200 is a good start, with which the
+   * suite takes about half a minute.
    */
   readonly tickMs: number;
-  /** Lets at least so many milliseconds pass on the store's clock: moves it, or sleeps. */
+  /**
+   * Lets at least this many milliseconds pass on the store's clock, by moving it or by sleeping.
+   */
   readonly elapse: (ms: number) => Promise<void>;
 }
 
-/** One promise of a store, provable by any test runner. */
+/** One promise of a store, which any test runner can check. */
 export interface ContractCase {
   /** See {@link GUARANTEES}. */
   readonly guarantee: Guarantee;
   /** Behaviour in the present tense, unique in the suite. */
   readonly name: string;
-  /** Rejects with an `AssertionError` when the store breaks the promise. */
+  /** Rejects with an `AssertionError` if the store breaks the promise. */
   readonly run: (harness: StoreHarness) => Promise<void>;
 }
 
@@ -48,7 +50,7 @@ export function casesOf(
   return Object.entries(cases).map(([name, run]) => ({
     guarantee,
     name,
-    // Cases take the harness apart, which a method of a class would not survive.
+    // Cases destructure the harness, which would break methods of a class.
     run: (harness) =>
       run({
         store: harness.store,

@@ -12,10 +12,10 @@ import {
 } from '../../engine/store.js';
 import type { StoreHarness } from './contract-case.js';
 
-/** Does not end while a case runs. In milliseconds. */
+/** Longer than any case runs. In milliseconds. */
 export const LONG_MS = 10 * 60_000;
 
-/** More than a case ever takes, less than {@link LONG_MS}. In milliseconds. */
+/** Longer than any case takes, but shorter than {@link LONG_MS}. In milliseconds. */
 const SLACK_MS = 2 * 60_000;
 
 export function newId(): string {
@@ -30,12 +30,15 @@ export function bytes(text: string): Uint8Array {
   return Buffer.from(text);
 }
 
-/** How many were deleted: none at all where the server itself drops what has expired. */
+/**
+ * Purges, and returns how many were deleted. Nothing is deleted if the server itself drops expired
+ * records.
+ */
 export async function purge(store: IdempotencyStore, limit: number): Promise<number> {
   return isPurging(store) ? store.purgeExpired(limit) : 0;
 }
 
-/** A claim by a new owner on a new record, as far as it is not said otherwise. */
+/** A claim by a new owner on a new record, unless `given` says otherwise. */
 export function claimOf(given: Partial<AcquireRequest> = {}): AcquireRequest {
   return {
     id: newId(),
@@ -66,7 +69,7 @@ export async function win(
   return { request, result: assertAcquired(await store.acquire(request)) };
 }
 
-/** A claim whose lease has run out, while the record is kept. */
+/** A claim whose lease has expired, while the record is kept. */
 export async function lapsed(
   { store, tickMs, elapse }: StoreHarness,
   given: Partial<AcquireRequest> = {},
@@ -97,7 +100,7 @@ export async function held(
   return request;
 }
 
-/** Everything at once, every second call by the other client. */
+/** Runs everything at once, every second call by the other client. */
 export function allAtOnce<T>(
   { store, other }: StoreHarness,
   count: number,
@@ -108,7 +111,7 @@ export function allAtOnce<T>(
   );
 }
 
-/** So many claims on one record at once, each by an owner of its own. */
+/** Claims the same record many times at once, each time by another owner. */
 export function claimAtOnce(
   harness: StoreHarness,
   count: number,
@@ -117,7 +120,7 @@ export function claimAtOnce(
   return allAtOnce(harness, count, (store) => store.acquire(claimOf(given)));
 }
 
-/** How many had which outcome. */
+/** Counts the outcomes. */
 export function tally(
   results: readonly AcquireResult[],
 ): Partial<Record<AcquireResult['outcome'], number>> {
@@ -176,7 +179,7 @@ export async function assertUnchanged(
   assertSameDeadline('ttl', before?.ttlRemainingMs, after?.ttlRemainingMs);
 }
 
-/** What of a record does not change by waiting. */
+/** The parts of a record that do not change with time. */
 function lasting(view: RecordView | undefined): unknown {
   if (view === undefined) return undefined;
   const { leaseRemainingMs: _lease, ttlRemainingMs: _ttl, ...rest } = view;
@@ -199,7 +202,7 @@ function assertSameDeadline(
   assert.ok(after >= before - SLACK_MS, `the ${name} was cut, from ${before} to ${after} ms`);
 }
 
-/** Expects `actual` to be `expected` less the little time that has passed since. */
+/** Expects `actual` to be `expected`, minus the little time that has passed since. */
 export function assertRemaining(actual: number | undefined, expectedMs: number): void {
   assert.ok(actual !== undefined, 'expected a remaining time');
   assert.ok(

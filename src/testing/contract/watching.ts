@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type ContractCase, casesOf, type StoreHarness } from './contract-case.js';
 import { bytes, completed, newId, win } from './support.js';
 
-/** How long to wait for a message, in ticks of real time whatever clock the store has. */
+/** How long to wait for a message, in ticks of real time, whatever the store's clock. */
 const PATIENCE_TICKS = 25;
-/** A watch may wake when it begins to hear, for what came before. How long it has for that, in ticks. */
+/** A watch may wake once when it begins to listen. How long it has for that, in ticks. */
 const BEGINNING_TICKS = 1;
 
 /** Expects `act` to wake a watcher of the record. */

@@ -1,6 +1,7 @@
 import type { ArgumentsHost, HttpServer } from '@nestjs/common';
-// Every exception of a request comes through here, whatever threw it and whichever filter answers it:
-// not part of Nest's public interface, the same in Nest 11 and 12, and held by a test.
+// Every exception of a request passes this class, whatever threw it and whichever filter answers
+// it. It is not part of Nest's public interface, but the same in Nest 11 and 12, and a test checks
+// it.
 import { ExceptionsHandler } from '@nestjs/core/exceptions/exceptions-handler.js';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import {
@@ -9,7 +10,7 @@ import {
 } from '../../operation/idempotency.exception.js';
 import { PROBLEM_CONTENT_TYPE, problemHeaders } from './headers.js';
 
-/** What is called on a response of Express, on a reply of Fastify, and on Node's response. */
+/** The methods that are called on Express's response, Fastify's reply and Node's response. */
 interface AnyResponse {
   readonly raw?: ServerResponse;
   readonly headersSent?: boolean;
@@ -23,7 +24,10 @@ interface AnyResponse {
   send?(body: Uint8Array): unknown;
 }
 
-/** What an application says of its refusals, on its adapter: all copies of this package find it there. */
+/**
+ * The application's settings for refusals, kept on its adapter, where all copies of this package
+ * find them.
+ */
 interface ProblemForm {
   readonly problemBaseUrl: string | undefined;
 }
@@ -32,15 +36,15 @@ const FORM = Symbol.for('nestjs-idempotency:problem-form');
 const PREPARES = Symbol.for('nestjs-idempotency:prepares-refusals');
 type Adapter = HttpServer & { [FORM]?: ProblemForm };
 
-/** The refusal that a response is to answer with. */
+/** The refusal that each response will send. */
 const refusals = new WeakMap<object, IdempotencyException>();
 const taught = new WeakSet<object>();
 
 /**
- * From now on a refusal that leaves over HTTP says its code in a header, whichever filter answers it; and
- * where Nest's own filter does, or another sends its problem as it is, it leaves as the bytes of
- * problem details. Adapters make of an object what they think best: some versions send any object
- * as `application/json`, and warn.
+ * Puts the code of every refusal over HTTP into a header, whichever filter answers it. If Nest's
+ * own filter answers, or another filter that sends the problem as it is, the body is sent as the
+ * bytes of problem details. Adapters treat objects differently: some versions send any object as
+ * `application/json`, and warn.
  */
 export function prepareRefusals(adapter: object, form: ProblemForm): void {
   (adapter as Adapter)[FORM] = form;
@@ -90,7 +94,7 @@ function send(response: AnyResponse, { problem }: IdempotencyException, status: 
     response.status(status);
     return response.send(bytes);
   }
-  // In middleware on Fastify, there is nothing around Node's response.
+  // In middleware on Fastify, the response is Node's own.
   const raw = response as unknown as ServerResponse;
   raw.statusCode = status;
   raw.setHeader('Content-Length', bytes.length);

@@ -1,4 +1,4 @@
--- Claims a record that is free, released, issued, or whose lease ran out. A client that lost its
+-- Claims a record that is free, released, issued, or whose lease has expired. A client that lost its
 -- connection may send the same claim again: it gets the same answer.
 --
 -- KEYS[1]  the record

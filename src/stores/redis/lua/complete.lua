@@ -1,9 +1,9 @@
--- Records the reply. Repeated by the same owner it keeps the first one.
+-- Records the reply. If the same owner repeats it, the first reply is kept.
 --
 -- KEYS[1]  the record
 -- KEYS[2]  as in acquire.lua
 -- ARGV     owner, reply, ttl in ms, the state it is settled from
--- returns  1, or 0 when the claim is no longer alive
+-- returns  1, or 0 if the claim is no longer alive
 
 local record = read()
 if record and record.state == 'c' and record.owner == ARGV[1] then return 1 end

@@ -1,9 +1,9 @@
--- Starts the lease anew.
+-- Restarts the lease.
 --
 -- KEYS[1]  the record
 -- KEYS[2]  as in acquire.lua
 -- ARGV     owner, lease in ms, ttl in ms
--- returns  1, or 0 when the claim is no longer alive
+-- returns  1, or 0 if the claim is no longer alive
 
 local record = read()
 if not is_owned(record, ARGV[1], 'in-flight') then return 0 end

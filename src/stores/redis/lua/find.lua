@@ -1,4 +1,4 @@
--- Tells what is known of a record.
+-- Reads a record.
 --
 -- KEYS[1]  the record
 -- returns  {state, owner, attempt, fencing token, fingerprint, ms until the lease ends,

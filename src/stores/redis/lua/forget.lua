@@ -1,7 +1,7 @@
 -- Deletes a record, unless its lease is alive. Its fencing token stays for a while.
 --
 -- KEYS[1]  the record
--- returns  1, or 0 when there was none to delete
+-- returns  1, or 0 if there was none to delete
 
 local record = read()
 if not record or (record.state == 'i' and lease_remaining(record) > 0) then return 0 end

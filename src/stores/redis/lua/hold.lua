@@ -1,9 +1,9 @@
--- Stops everything on this record until someone settles it; it is kept without end.
+-- Holds the record until someone settles it. A held record never expires.
 --
 -- KEYS[1]  the record
 -- KEYS[2]  as in acquire.lua
 -- ARGV     owner, reason
--- returns  1, or 0 when the claim is no longer alive
+-- returns  1, or 0 if the claim is no longer alive
 
 local record = read()
 if record and record.state == 'h' and record.owner == ARGV[1] then return 1 end

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  the record
 -- ARGV     ttl in ms
--- returns  1, or 0 when there is a record already
+-- returns  1, or 0 if there already is a record
 
 local record, last_token = read()
 if record then return 0 end

@@ -1,33 +1,33 @@
--- What every script begins with: how a record is kept.
+-- The beginning of every script: how a record is stored.
 --
 -- One string key per record, so that it works in a Cluster and stays small. Packed, in this order:
 --   state       'issued', 'in-flight', 'released', 'completed' or 'held', by its first letter; 'f' for
---               one that was forgotten, of which nothing but the fencing token is left
---   owner       '' when it was only issued
+--               a forgotten record, of which only the fencing token is left
+--   owner       '' if it was only issued
 --   attempt
 --   token       the fencing token
 --   fingerprint '' matches everything
 --   lease       when the lease ends, in milliseconds; 0 unless in flight
---   lease_ms    how long the lease is: what remains of it is never more, though the clock be set back
+--   lease_ms    how long the lease is: what remains of it is never more, even if the clock is set back
 --   steps       results by name, or false
 --   content     the reply when completed, the reason when held, 'a' in flight when the owner before
 --               ran out of its lease, else ''
 --
--- Time is always the server's. The ttl is the key's own expiry; a held record has none.
+-- Time is always the server's. The ttl is the key's expiry; a held record has none.
 
 local STATES = { s = 'issued', i = 'in-flight', r = 'released', c = 'completed', h = 'held' }
 
 local ABANDONED = 'a'
 
--- How long the token of a forgotten record is kept: the clock may be set back by less.
+-- How long the token of a forgotten record is kept. The clock may be set back by less than this.
 local FORGOTTEN_MS = 86400000
 
--- What a record may grow by and still count as not growing: a tombstone that is sealed, a short reason.
+-- A record may grow by this and still count as not growing: for a sealed tombstone or a short reason.
 local SLACK_BYTES = 128
 
 local asked_us
 
--- A script is one moment, so that the server is asked once.
+-- A script is one moment, so the time is read once.
 local function now_us()
   if not asked_us then
     local time = redis.call('TIME')
@@ -40,7 +40,7 @@ local function now_ms()
   return math.floor(now_us() / 1000)
 end
 
--- The record, or nil; then the last fencing token of the id, or 0.
+-- Returns the record or nil, and the last fencing token of the id or 0.
 local function read()
   local packed = redis.call('GET', KEYS[1])
   if not packed then return nil, 0 end
@@ -71,7 +71,7 @@ local function set(record, packed, how, ms)
   if ms and tonumber(ms) > 0 then redis.call('PEXPIRE', KEYS[1], ms) end
 end
 
--- how: 'PX' with milliseconds from now, 'KEEPTTL', or nothing to keep the record without end
+-- how: 'PX' with milliseconds from now, 'KEEPTTL', or nothing if the record never expires
 local function write(record, how, ttl_ms)
   if how == 'PX' and tonumber(ttl_ms) <= 0 then
     redis.call('DEL', KEYS[1])
@@ -97,14 +97,14 @@ local function lease_remaining(record)
   return record.lease_ms
 end
 
--- True when `owner` may still settle the record; `from` is 'in-flight' or 'held'.
+-- True if `owner` may still settle the record; `from` is 'in-flight' or 'held'.
 local function is_owned(record, owner, from)
   if not record or record.owner ~= owner then return false end
   if from == 'held' then return record.state == 'h' end
   return is_leased(record)
 end
 
--- Wakes duplicates that wait, in any process: the channel is called like the key.
+-- Wakes waiting duplicates in any process. The channel has the name of the key.
 local function wake()
   redis.call('PUBLISH', KEYS[1], '')
 end

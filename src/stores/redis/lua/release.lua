@@ -1,9 +1,9 @@
--- Gives the claim back. Attempt number and steps stay.
+-- Releases the claim. Attempt number and steps stay.
 --
 -- KEYS[1]  the record
 -- KEYS[2]  as in acquire.lua
 -- ARGV     owner, ttl in ms, the state it is settled from
--- returns  1, or 0 when the claim is no longer alive
+-- returns  1, or 0 if the claim is no longer alive
 
 local record = read()
 if not is_owned(record, ARGV[1], ARGV[3]) then return 0 end

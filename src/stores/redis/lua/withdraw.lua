@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  the record
 -- ARGV     owner, for how many more ms the record may be claimed if it had been issued, or 0
--- returns  1, or 0 when the claim is no longer alive
+-- returns  1, or 0 if the claim is no longer alive
 
 local record = read()
 if not is_owned(record, ARGV[1], 'in-flight') then return 0 end

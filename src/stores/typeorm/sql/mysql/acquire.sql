@@ -1,9 +1,9 @@
--- Claims a record that was not there. One that is there stays as it is.
+-- Claims a record that does not exist. An existing record is not changed.
 --
 -- :id, :owner, :fingerprint
 -- :lease_ms, :ttl_ms  in milliseconds
 -- :above_token              the new fencing token has to exceed it
--- answers with the fencing token as insert id, or 0 when there is a record. Not by the number of
+-- answers with the fencing token as insert id, or 0 if there is a record. Not by the number of
 -- affected rows, whose meaning the client's flag FOUND_ROWS changes.
 INSERT INTO {{table}} (
   id, state, owner, attempt, fencing_token, abandoned, fingerprint,

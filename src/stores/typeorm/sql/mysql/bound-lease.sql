@@ -1,6 +1,6 @@
--- Lets a lease end no later than its own length from now: the clock was set back since it began.
+-- Lets a lease end no later than its own length from now, if the clock was set back since it began.
 --
 -- :id
--- changes one row, or none when it needs none
+-- changes one row, or none if nothing has to change
 UPDATE {{table}} SET lease_ends_at = {{now_ms}} + lease_ms
 WHERE id = :id AND state = 'in-flight' AND lease_ends_at - {{now_ms}} > lease_ms

@@ -1,4 +1,4 @@
--- Fails when the table or one of its columns is missing. Returns nothing.
+-- Fails if the table or one of its columns is missing. Returns nothing.
 SELECT id, state, owner, attempt, fencing_token, abandoned, fingerprint, lease_ends_at, lease_ms,
        expires_at, purge_at, steps, reply, reason
 FROM {{table}} WHERE 1 = 0

@@ -1,14 +1,14 @@
--- The table of the records, with the index that serves the purge.
+-- The table of the records, with the index for the purge.
 --
--- Texts are kept as the bytes of their UTF-8: compared exactly, and free to hold NUL.
+-- Texts are stored as UTF-8 bytes, so that they are compared exactly and may contain NUL.
 --
 --   id             sha256 of scope, principal and key
 --   lease_ends_at  milliseconds since 1970; 0 unless in flight
---   lease_ms       how long the lease is: what remains of it is never more, though the clock be set back
+--   lease_ms       how long the lease is: what remains of it is never more, even if the clock is set back
 --   expires_at     milliseconds since 1970; NULL: kept until someone settles it
---   purge_at       from when on the purge looks at the record, not after it expires; left alone
---                  where that is possible, to write a record without its index
---   abandoned      the last claim took over from one that ran out of its lease
+--   purge_at       when the purge may first look at the record, never after it expires; not changed
+--                  if possible, so that a write does not touch its index
+--   abandoned      the last claim took over after the previous lease had expired
 --   steps          see `steps.ts`; empty without steps
 --   reply, reason  only when completed, only when held
 CREATE TABLE {{table}} (

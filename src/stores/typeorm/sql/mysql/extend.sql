@@ -1,9 +1,9 @@
--- Starts the lease anew.
+-- Restarts the lease.
 --
 -- :id, :owner
 -- :lease_ms, :ttl_ms  in milliseconds
--- changes one row, or none when the claim is no longer alive; none also when the lease ends in that
--- millisecond already
+-- changes one row, or none if the claim is no longer alive, or if the lease already ends in that
+-- millisecond
 UPDATE {{table}} SET
   expires_at = {{now_ms}} + :lease_ms + :ttl_ms,
   lease_ms = :lease_ms,

@@ -1,4 +1,4 @@
--- As find.sql, in a transaction: what is committed now, not what was when the transaction began to
+-- Like find.sql, in a transaction: reads what is committed now, not the state when the transaction began to
 -- read. Under REPEATABLE READ the two differ for as long as the transaction goes on.
 --
 -- :id

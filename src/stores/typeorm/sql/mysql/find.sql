@@ -1,4 +1,4 @@
--- Tells what is known of a record, also of one that has expired.
+-- Reads a record, even one that has expired.
 --
 -- :id
 -- returns one row or none

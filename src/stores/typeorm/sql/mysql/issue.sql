@@ -1,8 +1,8 @@
--- Writes an issued record, over one that has expired. The fencing token goes on growing.
+-- Writes an issued record, in place of an expired one. The fencing token continues to grow.
 --
 -- :id
 -- :ttl_ms  in milliseconds
--- answers with insert id 1, or 0 when there is a record already; see acquire.sql
+-- answers with insert id 1, or 0 if there already is a record; see acquire.sql
 --
 -- Assignments run from left to right, and the later ones see what the earlier ones wrote: so
 -- the one that the condition reads comes last.

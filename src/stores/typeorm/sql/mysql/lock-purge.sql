@@ -1,4 +1,4 @@
--- Asks for the turn to purge this table. The connection has it until unlock-purge.sql or its end.
+-- Takes the lock for purging this table. The connection keeps it until unlock-purge.sql or its end.
 --
 -- :lock  names the table among the locks of the database
 -- returns one row: taken, 1 or 0

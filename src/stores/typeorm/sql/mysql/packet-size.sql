@@ -1,4 +1,4 @@
--- Tells how many bytes a statement may have, with all that is in it.
+-- Returns how many bytes a statement may have, including its values.
 --
 -- returns one row: bytes
 SELECT @@max_allowed_packet AS bytes

@@ -1,4 +1,4 @@
--- Finds records to purge, without locking any: a lock on the index would stop claims beside it.
+-- Finds records to purge without locking them, because a lock on the index would block claims beside it.
 --
 -- :limit  how many at most
 -- returns the ids

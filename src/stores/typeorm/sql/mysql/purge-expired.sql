@@ -1,4 +1,4 @@
--- Deletes those of some records that have still expired when their turn comes.
+-- Deletes those of the given records that are still expired.
 --
 -- :ids  a list
 -- changes as many rows as were deleted

@@ -1,9 +1,9 @@
--- Gives the claim back. Attempt number and steps stay.
+-- Releases the claim. Attempt number and steps stay.
 --
 -- :id, :owner
 -- :ttl_ms  in milliseconds
 -- :from          the state it is settled from, 'in-flight' or 'held'
--- changes one row, or none when the claim is no longer alive
+-- changes one row, or none if the claim is no longer alive
 UPDATE {{table}} SET
   state = 'released',
   reason = NULL,

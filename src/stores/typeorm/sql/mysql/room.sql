@@ -1,4 +1,4 @@
--- Why a bucket has no room for a new record. Asked only when it was refused.
+-- Returns why a bucket has no room for a new record. Only asked after a refusal.
 --
 -- :bucket, :in_flight, :new_keys, :window_ms  as in acquire-limited.sql
 -- :last_kept  :new_keys - 1, or 0

@@ -1,2 +1,2 @@
--- Fails when a column for limits is missing. Returns nothing.
+-- Fails if a column for limits is missing. Returns nothing.
 SELECT bucket, counted_at FROM {{table}} WHERE 1 = 0

@@ -3,7 +3,7 @@
 -- :id, :owner, :reply
 -- :ttl_ms  in milliseconds
 -- :from          the state it is settled from, 'in-flight' or 'held'
--- changes one row, or none when the claim is no longer alive
+-- changes one row, or none if the claim is no longer alive
 UPDATE {{table}} SET
   state = 'completed',
   reply = :reply::bytea,

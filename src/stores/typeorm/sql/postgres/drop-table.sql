@@ -1,2 +1,2 @@
--- Forgets everything.
+-- Drops the table, and all records with it.
 DROP TABLE {{table}}

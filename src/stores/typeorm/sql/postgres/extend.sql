@@ -1,8 +1,8 @@
--- Starts the lease anew.
+-- Restarts the lease.
 --
 -- :id, :owner
 -- :lease_ms, :ttl_ms  in milliseconds
--- changes one row, or none when the claim is no longer alive
+-- changes one row, or none if the claim is no longer alive
 UPDATE {{table}} SET
   lease_ends_at = {{now_ms}} + :lease_ms::bigint,
   lease_ms = :lease_ms::bigint,

@@ -2,7 +2,7 @@
 -- stays for a day, until the purge, to make the fencing token grow although the clock be set back.
 --
 -- :id
--- changes one row, or none when there was none to forget
+-- changes one row, or none if there was none to forget
 UPDATE {{table}} SET
   state = 'released',
   owner = ''::bytea,

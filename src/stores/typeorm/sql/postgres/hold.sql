@@ -1,7 +1,7 @@
--- Stops everything on this record until someone settles it; it is kept without end.
+-- Holds the record until someone settles it. A held record never expires.
 --
 -- :id, :owner, :reason
--- changes one row, or none when the claim is no longer alive
+-- changes one row, or none if the claim is no longer alive
 UPDATE {{table}} SET
   state = 'held',
   reason = :reason::bytea,

@@ -1,4 +1,4 @@
--- Writes an issued record, over one that has expired. The fencing token goes on growing.
+-- Writes an issued record, in place of an expired one. The fencing token continues to grow.
 --
 -- :id
 -- :ttl_ms  in milliseconds

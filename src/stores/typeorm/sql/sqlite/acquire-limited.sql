@@ -1,4 +1,4 @@
--- As acquire.sql, where callers are limited: a record that is new is claimed when its bucket has room.
+-- Like acquire.sql, for limited callers: a new record is claimed if its bucket has room.
 --
 -- as acquire.sql, and
 -- :bucket      whose claim it is

@@ -1,4 +1,4 @@
--- Claims a record that is free, released, issued, or whose lease ran out. A refused duplicate
+-- Claims a record that is free, released, issued, or whose lease has expired. A refused duplicate
 -- gets the record written over itself, byte for byte, which SQLite notices: no page is written.
 --
 -- :id, :owner, :fingerprint

@@ -1,4 +1,4 @@
--- Lets a lease end no later than its own length from now: the clock was set back since it began.
+-- Lets a lease end no later than its own length from now, if the clock was set back since it began.
 --
 -- :id
 -- returns one row, or none when it needs none

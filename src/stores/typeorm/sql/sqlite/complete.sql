@@ -3,7 +3,7 @@
 -- :id, :owner, :reply
 -- :ttl_ms  in milliseconds
 -- :from          the state it is settled from, 'in-flight' or 'held'
--- returns one row, or none when the claim is no longer alive
+-- returns one row, or none if the claim is no longer alive
 WITH clock AS (SELECT {{now_ms}} AS ms)
 UPDATE {{table}} SET
   state = 'completed',

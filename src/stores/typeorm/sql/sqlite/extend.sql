@@ -1,8 +1,8 @@
--- Starts the lease anew.
+-- Restarts the lease.
 --
 -- :id, :owner
 -- :lease_ms, :ttl_ms  in milliseconds
--- returns one row, or none when the claim is no longer alive
+-- returns one row, or none if the claim is no longer alive
 WITH clock AS (SELECT {{now_ms}} AS ms)
 UPDATE {{table}} SET
   lease_ends_at = (SELECT ms FROM clock) + :lease_ms,

@@ -1,7 +1,7 @@
--- Stops everything on this record until someone settles it; it is kept without end.
+-- Holds the record until someone settles it. A held record never expires.
 --
 -- :id, :owner, :reason
--- returns one row, or none when the claim is no longer alive
+-- returns one row, or none if the claim is no longer alive
 WITH clock AS (SELECT {{now_ms}} AS ms)
 UPDATE {{table}} SET
   state = 'held',

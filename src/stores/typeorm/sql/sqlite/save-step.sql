@@ -1,8 +1,8 @@
--- Remembers a finished step over attempts.
+-- Saves a finished step for later attempts.
 --
 -- :id, :owner
 -- :step  name and value, framed
--- returns one row, or none when the claim is no longer alive
+-- returns one row, or none if the claim is no longer alive
 WITH clock AS (SELECT {{now_ms}} AS ms)
 UPDATE {{table}} SET steps = CAST(steps || :step AS BLOB)
 WHERE id = :id AND owner = :owner

@@ -1,6 +1,10 @@
+import { CreateIdempotencyRecords1763700000000 } from 'nestjs-idempotency/typeorm';
+import { createHash } from 'node:crypto';
 import { request } from 'node:http';
+import { DataSource } from 'typeorm';
 import { type Child, ChildProgram, nextMessage } from '../support/child-program.js';
-import { PLATFORMS } from '../support/http.js';
+import { eventually, PLATFORMS } from '../support/http.js';
+import { sharedPostgres, sharedRedis, type SharedServer } from '../support/servers/shared.js';
 import { ANSWERING, GOING_ON, STAYING } from './support/hostile.js';
 
 /** Nothing is done that a retry would do again: the handler has thrown, or answered itself. */
@@ -14,6 +18,11 @@ const UNMADE = ['file', 'outer', 'unserialisable'].map((which) => `returning/${w
 /** Express shows where an error was thrown, which is where it was noticed. */
 function withoutStack(page: string): string {
   return page.replaceAll(/<br> &nbsp; &nbsp;at .*?(?=<br>|<\/pre>)/g, '');
+}
+
+/** Databases are shared by what tests of different stores write. */
+function keyOf(kind: string, path: string): string {
+  return createHash('sha256').update(`${kind} ${path}`).digest('hex');
 }
 
 /** What a client sees: status and body, or how the connection ended. */
@@ -39,26 +48,42 @@ function send(port: number, path: string, key: string): Promise<string> {
   });
 }
 
+const STORES = ['at once', 'later', 'in Redis', 'in PostgreSQL', 'in a transaction'] as const;
+
 /** In processes of their own, because what nobody catches ends the process. */
 describe.each(PLATFORMS)('what Node refuses in a reply, on %s', (platform) => {
   let program: ChildProgram;
   let children: Partial<Record<string, Child<number>>>;
+  let redis: SharedServer;
+  let postgres: SharedServer;
 
   beforeAll(async () => {
     program = await ChildProgram.compile('test/survival/programs/hostile.ts');
+    [redis, postgres] = await Promise.all([sharedRedis(), sharedPostgres()]);
+    const dataSource = await new DataSource({
+      type: 'postgres',
+      url: postgres.url,
+      migrations: [CreateIdempotencyRecords1763700000000],
+    }).initialize();
+    await dataSource.runMigrations();
+    await dataSource.destroy();
     children = {};
   }, 60_000);
 
-  afterAll(() => program?.stop());
+  afterAll(async () => {
+    await program?.stop();
+    await Promise.all([redis?.stop(), postgres?.stop()]);
+  });
 
   /** A process that lives: the one before, or another. */
-  async function living(kind: 'without' | 'at once' | 'later'): Promise<Child<number>> {
+  async function living(kind: 'without' | (typeof STORES)[number]): Promise<Child<number>> {
     const known = children[kind];
     if (known !== undefined && known.process.exitCode === null) return known;
     const child = await program.start<number>({
       PLATFORM: platform,
       STORE: kind,
       PROTECTED: kind === 'without' ? 'no' : 'yes',
+      URL: kind === 'in Redis' ? redis.url : postgres.url,
     });
     children[kind] = child;
     return child;
@@ -69,15 +94,22 @@ describe.each(PLATFORMS)('what Node refuses in a reply, on %s', (platform) => {
     return nextMessage(process);
   }
 
-  describe.each(['at once', 'later'] as const)('over a store that answers %s', (kind) => {
+  /** Whatever the store still has to be told comes to its end. */
+  async function idle(child: Child<number>): Promise<{ runs: number; isIdle: boolean }> {
+    let state = await stateOf(child);
+    await eventually(async () => (state = await stateOf(child)).isIdle);
+    return state;
+  }
+
+  describe.each(STORES)('over a store that answers %s', (kind) => {
     it.each(ANSWERS)('is the same as without the library, and ends nothing: %s', async (path) => {
       const plain = await send((await living('without')).ready, path, 'plain');
       const child = await living(kind);
-      const key = Buffer.from(path).toString('hex').slice(0, 200);
+      const key = keyOf(kind, path);
       const first = await send(child.ready, path, key);
       expect(first).toBe(plain);
       expect(await send(child.ready, path, key)).toBe(first);
-      expect((await stateOf(child)).isIdle).toBe(true);
+      await idle(child);
       expect(child.errors()).toBe('');
     });
 
@@ -85,9 +117,11 @@ describe.each(PLATFORMS)('what Node refuses in a reply, on %s', (platform) => {
       const plain = await send((await living('without')).ready, path, 'plain');
       const child = await living(kind);
       const { runs } = await stateOf(child);
-      expect(await send(child.ready, path, path)).toBe(plain);
-      expect(await send(child.ready, path, path)).toMatch(/^409 .*IDEMPOTENCY_REPLY_NOT_KEPT/);
-      expect(await stateOf(child)).toEqual({ runs: runs + 1, isIdle: true });
+      expect(await send(child.ready, path, keyOf(kind, path))).toBe(plain);
+      expect(await send(child.ready, path, keyOf(kind, path))).toMatch(
+        /^409 .*IDEMPOTENCY_REPLY_NOT_KEPT/,
+      );
+      expect((await idle(child)).runs).toBe(runs + 1);
       expect(child.errors()).toBe('');
     });
 
@@ -96,10 +130,10 @@ describe.each(PLATFORMS)('what Node refuses in a reply, on %s', (platform) => {
       async (which) => {
         const child = await living(kind);
         const { runs } = await stateOf(child);
-        const key = Buffer.from(which).toString('hex').slice(0, 200);
+        const key = keyOf(kind, which);
         for (let call = 1; call <= 2; call += 1)
           expect(await send(child.ready, `answering/${which}`, key)).toMatch(/^500 /);
-        expect(await stateOf(child)).toEqual({ runs: runs + 2, isIdle: true });
+        expect((await idle(child)).runs).toBe(runs + 2);
         expect(child.errors()).toBe('');
       },
     );
@@ -107,10 +141,10 @@ describe.each(PLATFORMS)('what Node refuses in a reply, on %s', (platform) => {
     it.each(Object.keys(GOING_ON))('ends nothing that it would end without: %s', async (which) => {
       const child = await living(kind);
       for (const key of ['once', 'again', 'again'])
-        expect(await send(child.ready, `answering/${which}`, `${which.length}-${key}`)).toBe(
+        expect(await send(child.ready, `answering/${which}`, keyOf(kind, `${key} ${which}`))).toBe(
           '201 x ',
         );
-      expect((await stateOf(child)).isIdle).toBe(true);
+      await idle(child);
       expect(child.errors()).toBe('');
     });
   });

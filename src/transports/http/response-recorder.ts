@@ -194,10 +194,11 @@ export class ResponseRecorder implements Recorder {
   }
 
   destroy(args: [error?: Error]): unknown {
-    if (!this.isCapturing) return this.callOriginal('destroy', args);
-    this.finish(this.brokenOff(args[0]), () => {
-      this.callOriginal('destroy', args);
-    });
+    const destroy = (): void => void this.callOriginal('destroy', args);
+    // From the side of whoever destroys it, the reply has gone out already.
+    if (this.phase === 'settling' && this.hasEnded) this.response.once('finish', destroy);
+    else if (!this.isCapturing) destroy();
+    else this.finish(this.brokenOff(args[0]), destroy);
     return this.response;
   }
 

@@ -42,6 +42,14 @@ export const PILES_FAULTS: readonly Fault[] = [
     tests: [[HOSTILE, 'where it would end all']],
   },
   {
+    name: 'a reply that is held back is destroyed, though it has ended',
+    breaks: ['T91', 'design 3.3'],
+    file: 'src/transports/http/response-recorder.ts',
+    find: "if (this.phase === 'settling' && this.hasEnded) this.response.once('finish', destroy);",
+    put: "if (this.phase === 'passing' && !this.hasEnded) this.response.once('finish', destroy);",
+    tests: [[HOSTILE, 'fastify over a store that answers in Redis is the same, and does not']],
+  },
+  {
     name: 'replies that wait for the store are not counted in bytes',
     breaks: ['T95'],
     file: 'src/engine/deferred.ts',

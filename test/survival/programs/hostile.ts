@@ -19,15 +19,22 @@ import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Idempotent, IdempotencyModule, MemoryStore } from 'nestjs-idempotency';
 import type { ServerResponse } from 'node:http';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
+import { RedisStore } from 'nestjs-idempotency/redis';
+import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
+import { Redis } from 'ioredis';
 import { map, tap } from 'rxjs';
+import { DataSource } from 'typeorm';
 import { IdempotencyEngine } from '../../../src/engine/engine.js';
 import { FaultInjectingStore, pass } from '../../../src/testing/index.js';
 import { ANSWERING, GOING_ON, STAYING, type PlatformReply } from '../support/hostile.js';
 
-const { PLATFORM, STORE, PROTECTED } = process.env;
+const { PLATFORM, STORE, PROTECTED, URL } = process.env;
 const CYRILLIC = 'attachment; filename="накладная.pdf"';
 const protect = (): MethodDecorator =>
-  PROTECTED === 'yes' ? (Idempotent() as MethodDecorator) : () => undefined;
+  PROTECTED === 'yes'
+    ? (Idempotent({ transaction: STORE === 'in a transaction' }) as MethodDecorator)
+    : () => undefined;
 let runs = 0;
 
 class Late implements NestInterceptor {
@@ -106,9 +113,21 @@ class HostileController {
   }
 }
 
-const store = new FaultInjectingStore(new MemoryStore());
-if (STORE === 'later')
-  for (const verb of ['acquire', 'complete', 'release', 'hold'] as const) store.always(verb, pass);
+/** The store of this process. */
+async function storeOf(): Promise<IdempotencyStore> {
+  if (STORE === 'in Redis') return new RedisStore({ client: new Redis(URL!) });
+  if (STORE === 'in PostgreSQL' || STORE === 'in a transaction') {
+    const dataSource = new DataSource({ type: 'postgres', url: URL, poolSize: 3 });
+    return new TypeOrmStore({ dataSource: await dataSource.initialize(), purge: false });
+  }
+  const store = new FaultInjectingStore(new MemoryStore());
+  if (STORE === 'later')
+    for (const verb of ['acquire', 'complete', 'release', 'hold'] as const)
+      store.always(verb, pass);
+  return store;
+}
+
+const store = await storeOf();
 
 @Module({ imports: [IdempotencyModule.forRoot({ store })], controllers: [HostileController] })
 class AppModule {}

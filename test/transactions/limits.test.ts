@@ -128,6 +128,14 @@ describe.each([POSTGRES, MARIADB, SQLITE, PGLITE])(
       for (const key of ['c', 'd', 'e', 'f'])
         expect((await app.send('/quick', { key, ...ALICE })).status).toBe(201);
       expect(await records()).toBe(8);
+      // So does another process, on connections of its own.
+      const elsewhere = new TypeOrmStore({ dataSource: await database.connect(), purge: false });
+      const other = await boot('express', {
+        controllers: [Payments],
+        idempotency: { ...PATIENT, store: elsewhere, limits: { inFlight: 2 } },
+      });
+      expect((await other.send('/quick', { key: 'g', ...ALICE })).status).toBe(201);
+      await other.close();
     });
 
     it('do not count what a lost connection has left', async () => {

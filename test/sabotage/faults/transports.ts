@@ -163,7 +163,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     file: 'src/calls/failure.ts',
     find: 'asked(() => onError(error, status, otherwise))',
     put: "asked(() => onError(error, status, otherwise && 'release'))",
-    tests: [onExpress('failures', 'are told what becomes')],
+    tests: [onExpress('failures', 'with onError are told what becomes')],
   },
   {
     name: 'an answer of onAbandoned that is none has the work run again',

@@ -20,8 +20,11 @@ export interface Histories {
   readonly violations: readonly string[];
 }
 
-/** Random histories of many records over stores of this kind, for so long. */
-export async function makeHistories(kind: StoreKind, ms: number): Promise<Histories> {
+/** Random histories of many records over stores of this kind, for so long and at least with so many claims. */
+export async function makeHistories(
+  kind: StoreKind,
+  { ms, acquires }: { readonly ms: number; readonly acquires: number },
+): Promise<Histories> {
   const random = new Random(SEED);
   const open = await kind.open(STORES, random.fork());
   const calls = { acquire: 0, extend: 0, complete: 0, release: 0, hold: 0, saveStep: 0 };
@@ -45,7 +48,7 @@ export async function makeHistories(kind: StoreKind, ms: number): Promise<Histor
           if (hasFailed) counts.failed += 1;
         }
       }
-    } while (performance.now() < endsAt);
+    } while (performance.now() < endsAt || counts.acquire < acquires);
   } finally {
     await open.close();
   }

@@ -4,6 +4,7 @@ import { firstValueFrom, from, isObservable } from 'rxjs';
 import type { StormApp } from './application.js';
 import type { Asked, Paid } from './business.js';
 import { credentialsOf } from './identity.js';
+import { afterPatience } from './patience.js';
 import type { CallPlan, HandlerPlan, StormPlan } from './plan.js';
 
 /** What a client saw of one call. */
@@ -74,15 +75,11 @@ async function direct(asked: Asked, call: () => Promise<Paid>): Promise<Answer> 
   }
 }
 
-async function withPatience<T>(answer: Promise<T>): Promise<T | 'hanging'> {
-  const end = new AbortController();
-  const late = sleep(PATIENCE_MS, 'hanging' as const, { signal: end.signal });
-  late.catch(() => undefined);
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    end.abort();
-  }
+function withPatience<T>(answer: Promise<T>): Promise<T | 'hanging'> {
+  return new Promise((resolve, reject) => {
+    const calm = afterPatience(PATIENCE_MS, () => resolve('hanging'));
+    answer.then(resolve, reject).finally(calm);
+  });
 }
 
 function overHttp(
@@ -102,7 +99,7 @@ function overHttp(
     let hasLeft = false;
     const end = (status: number, text = '', isReplayed = false): void => {
       clearTimeout(departure);
-      clearTimeout(patience);
+      calm();
       const paid = text === '' ? undefined : paidIn(text, isMutation);
       const failed = isMutation && status === 200 && paid === undefined;
       const told = failed ? 500 : isMutation && status === 200 ? 201 : status;
@@ -140,10 +137,10 @@ function overHttp(
             hasLeft = true;
             sent.destroy();
           }, leavesAfterMs);
-    const patience = setTimeout(() => {
+    const calm = afterPatience(PATIENCE_MS, () => {
       isHanging = true;
       sent.destroy();
-    }, PATIENCE_MS);
+    });
     sent.on('error', () => end(0));
     sent.end(bytes);
   });

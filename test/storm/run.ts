@@ -8,6 +8,7 @@ import { Random } from '../support/random.js';
 import { build, type StormApp } from './application.js';
 import { Business, type Paid } from './business.js';
 import { act, type Answer, ask } from './clients.js';
+import { within } from './patience.js';
 import { type CallPlan, sharesKeys, type StormPlan } from './plan.js';
 import { brokenRules } from './rules.js';
 
@@ -71,14 +72,12 @@ export async function storm(plan: StormPlan, lane: Lane): Promise<StormOutcome> 
     ...(await Promise.all(operationsOf(plan.calls).map((call) => ask(app, plan, call)))),
   );
   if (!(await within(SETTLES_WITHIN_MS, isIdle))) violations.push(await leftOver(open, store));
-  const closed = app.close().then(
-    () => true,
-    (error: unknown) => {
-      violations.push(`closing fails: ${String(error)}`);
-      return true;
-    },
-  );
-  if (!(await Promise.race([closed, sleep(SETTLES_WITHIN_MS, false)])))
+  let isClosed = false;
+  void app
+    .close()
+    .catch((error: unknown) => violations.push(`closing fails: ${String(error)}`))
+    .then(() => (isClosed = true));
+  if (!(await within(SETTLES_WITHIN_MS, () => isClosed)))
     violations.push('the application does not close');
   if (databases !== undefined && !(await within(SETTLES_WITHIN_MS, () => isWhole(databases.own))))
     violations.push('connections of the pool are lost');
@@ -108,15 +107,6 @@ async function leftOver(open: Set<string>, store: IdempotencyStore): Promise<str
   open.clear();
   const known = await Promise.race([states, sleep(1_000, ['the store does not answer'])]);
   return `left in flight: ${known.join(', ') || 'a handler'}`;
-}
-
-async function within(ms: number, condition: () => boolean): Promise<boolean> {
-  const end = Date.now() + ms;
-  while (!condition()) {
-    if (Date.now() > end) return false;
-    await sleep(2);
-  }
-  return true;
 }
 
 interface Pool {

@@ -7,7 +7,7 @@ const names = process.argv.length > 2 ? process.argv.slice(2) : ['library'];
 install();
 for (const name of names) {
   if (!Object.hasOwn(parts, name)) {
-    console.error(`Unknown part "${name}"; known: ${Object.keys(parts).join(', ')}.`);
+    console.error(`Unknown part "${name}". Known parts: ${Object.keys(parts).join(', ')}.`);
     process.exit(1);
   }
   await parts[name]();

@@ -3,11 +3,14 @@ import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import floors from './floors.cjs';
 
-/** What is longer has a seam. */
+/** A longer file can be split. */
 const MOST_LINES = 400;
-/** What is shorter is read together with something else, unless the list says why it is not. */
+/** A shorter file belongs with another one, unless the list gives a reason. */
 const FEWEST_LINES = 40;
-/** Words that the glossary has another one for; nowhere in code, Lua, SQL or documents. */
+/**
+ * Words for which the glossary has another one. They must not appear in code, Lua, SQL or
+ * documents.
+ */
 const BANNED_WORDS = [{ word: /retention/i, use: 'ttl' }];
 
 const scripts = dirname(fileURLToPath(import.meta.url));
@@ -30,17 +33,16 @@ for (const [name, count] of lines) {
   if (count > MOST_LINES) problems.push(`${name} has ${count} lines; at most ${MOST_LINES}.`);
   if (count < FEWEST_LINES && !(name in shortFiles))
     problems.push(
-      `${name} has ${count} lines. Merge it with what it is read with, or give its reason in scripts/short-files.json.`,
+      `${name} has ${count} lines. Merge it with a related file, or give a reason in scripts/short-files.json.`,
     );
 }
 
 for (const [name, reason] of Object.entries(shortFiles)) {
   const count = lines.get(name);
-  if (count === undefined)
-    problems.push(`scripts/short-files.json: ${name} is not there any more.`);
+  if (count === undefined) problems.push(`scripts/short-files.json: ${name} no longer exists.`);
   else if (count >= FEWEST_LINES)
     problems.push(
-      `scripts/short-files.json: ${name} has ${count} lines: it is not short any more.`,
+      `scripts/short-files.json: ${name} has ${count} lines and is no longer short. Remove it from the list.`,
     );
   if (typeof reason !== 'string' || reason.trim() === '')
     problems.push(`scripts/short-files.json: ${name} has no reason.`);
@@ -51,7 +53,7 @@ const known = floors.FLOORS.flat();
 for (const folder of folders)
   if (!known.includes(folder)) problems.push(`${folder} has no floor in scripts/floors.cjs.`);
 for (const folder of known)
-  if (!folders.has(folder)) problems.push(`scripts/floors.cjs: ${folder} is not there any more.`);
+  if (!folders.has(folder)) problems.push(`scripts/floors.cjs: ${folder} no longer exists.`);
 
 for (const folder of ['src', 'docs'])
   for (const name of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })) {

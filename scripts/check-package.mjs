@@ -1,4 +1,5 @@
-// Judges the tarballs that would be published: their exports maps, their types under every resolution.
+// Checks the tarballs that would be published: their exports maps, and their types in every
+// resolution mode.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,7 +18,7 @@ try {
   const manifest = JSON.parse(readFileSync(join(CLIENT_PACKAGE, 'package.json'), 'utf8'));
   const needed = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
   if (needed.length > 0) {
-    console.error(`The client needs other packages: ${needed.join(', ')}.`);
+    console.error(`The client must not need other packages, but it imports ${needed.join(', ')}.`);
     codes.push(1);
   }
   process.exitCode = Math.max(...codes);

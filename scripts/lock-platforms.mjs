@@ -50,6 +50,6 @@ lock.packages = {
 writeFileSync(file, `${JSON.stringify(lock, null, 2)}\n`);
 console.log(`Added ${added.length} platform packages to package-lock.json.`);
 if (unknown.length > 0) {
-  console.error(`No platform can be told for: ${unknown.join(', ')}`);
+  console.error(`The platform of these packages is unknown: ${unknown.join(', ')}`);
   process.exitCode = 1;
 }

@@ -17,14 +17,14 @@ const { values: options, positionals: texts } = parseArgs({
 });
 const jobs = Number(options.jobs);
 if (!Number.isInteger(jobs) || jobs < 1) {
-  console.error(`--jobs takes a whole number of 1 or more, not "${options.jobs}".`);
+  console.error(`--jobs must be a whole number of 1 or more, not "${options.jobs}".`);
   process.exit(2);
 }
 
 install();
 const faults = (await loadFaults()).filter(isWanted);
 if (faults.length === 0) {
-  console.error('No fault has such a text.');
+  console.error('No fault matches.');
   process.exit(2);
 }
 if (options.list) {

@@ -80,9 +80,9 @@ export function remedy(missing) {
   const programs = missing.map(({ program }) => program).join(', ');
   const packages = missing.map((server) => server.package).join(' ');
   return [
-    `The tests need these programs, and they were not found: ${programs}.`,
-    `Install them (Debian and Ubuntu: apt-get install ${packages}), or Docker, in which`,
-    'npm test runs itself where it is there: docker compose run --rm test',
+    `The tests need these programs, which were not found: ${programs}.`,
+    `Install them (Debian and Ubuntu: apt-get install ${packages}), or install Docker, in which`,
+    'npm test then runs itself: docker compose run --rm test',
   ].join('\n');
 }
 

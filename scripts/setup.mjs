@@ -113,7 +113,7 @@ function makeClientPackage() {
   const manifest = {
     name: 'nestjs-idempotency-client',
     version,
-    description: 'A fetch that may be repeated, and forms that may be sent twice.',
+    description: 'A fetch that is safe to retry, and forms that are safe to submit twice.',
     keywords: keywords.filter((word) => word !== 'nestjs'),
     license,
     author,

@@ -8,7 +8,7 @@ const { values } = parseArgs({
 });
 for (const [name, value] of Object.entries(values)) {
   if (Number(value) > 0) continue;
-  console.error(`--${name} takes a number above 0, not "${value}".`);
+  console.error(`--${name} must be a number above 0, not "${value}".`);
   process.exit(1);
 }
 const path = provideServers();

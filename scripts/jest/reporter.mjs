@@ -36,7 +36,7 @@ export default class Reporter {
   onTestCaseResult({ path }, { fullName, failureMessages }) {
     this.#running.set(path, { at: `a hook or a test after "${fullName}"`, since: Date.now() });
     if (failureMessages?.some((message) => TIMED_OUT.test(message)))
-      this.#say(`${this.#name(path)} waited in vain in "${fullName}".`, path);
+      this.#say(`${this.#name(path)} timed out in "${fullName}".`, path);
   }
 
   async onTestFileResult({ path }, { perfStats }) {

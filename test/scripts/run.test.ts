@@ -125,7 +125,7 @@ describe('a run of the tests', () => {
     async () => {
       expect(await waiting.ended).toEqual([1, null]);
       expect(waiting.told).toMatch(
-        /interrupted\.probe\.ts waited in vain in "goes on for ever, .*"\.\n(.*\n)*? {2}idempotency-postgres-.*\.log:\n(.*\n)*?.*ready to accept connections/,
+        /interrupted\.probe\.ts timed out in "goes on for ever, .*"\.\n(.*\n)*? {2}idempotency-postgres-.*\.log:\n(.*\n)*?.*ready to accept connections/,
       );
       expect(waiting.told).toContain('✓ comes after');
       expect(waiting.left).toEqual([]);

@@ -22,9 +22,10 @@ import { StoreCalls } from './engine/store-calls.js';
 import { Coverage } from './handlers/coverage.js';
 import { HandlerRegistry } from './handlers/handler-registry.js';
 import { HandlerResolver } from './handlers/handler-resolver.js';
-import { IDEMPOTENCY_CLOCK, IDEMPOTENCY_STORE } from './options/module-definition.js';
 import {
   ConfigurableModuleClass,
+  IDEMPOTENCY_CLOCK,
+  IDEMPOTENCY_STORE,
   type IdempotencyModuleExtras,
   MODULE_OPTIONS_TOKEN,
 } from './options/module-definition.js';

@@ -3,7 +3,8 @@ import { Controller, Get, type INestApplication, Module } from '@nestjs/common';
 import { DocumentBuilder } from '@nestjs/swagger';
 import { HealthCheck, HealthCheckService, TerminusModule } from '@nestjs/terminus';
 import { Test } from '@nestjs/testing';
-import { IdempotencyModule } from 'nestjs-idempotency';
+import { IDEMPOTENCY_STORE, IdempotencyModule } from 'nestjs-idempotency';
+import { type IdempotencyStore, isPurging } from 'nestjs-idempotency/contracts';
 import { IdempotencyTelemetryModule } from 'nestjs-idempotency/opentelemetry';
 import { createIdempotentDocument } from 'nestjs-idempotency/swagger';
 import { IdempotencyHealthIndicator } from 'nestjs-idempotency/terminus';
@@ -71,5 +72,10 @@ describe('the entry points for other packages', () => {
     const second = await fetch(`${url}/payments`, init);
     expect(await second.text()).toBe(await first.text());
     expect(second.headers.get('idempotent-replayed')).toBe('true');
+  });
+
+  it('know the store by its contract', () => {
+    const store = app.get<IdempotencyStore>(IDEMPOTENCY_STORE);
+    expect(isPurging(store)).toBe(true);
   });
 });

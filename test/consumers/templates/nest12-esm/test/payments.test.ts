@@ -1,6 +1,8 @@
 import 'reflect-metadata';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
+import { IDEMPOTENCY_STORE } from 'nestjs-idempotency';
+import { type IdempotencyStore, isPurging } from 'nestjs-idempotency/contracts';
 import * as testing from 'nestjs-idempotency/testing';
 import { AppModule } from '../src/app.module.js';
 
@@ -35,6 +37,11 @@ describe('POST /payments', () => {
     expect(await second.text()).toBe(await first.text());
     const executions = await fetch(`${url}/payments/executions`);
     expect(await executions.json()).toEqual({ executions: 1 });
+  });
+
+  it('knows the store by its contract', () => {
+    const store = app.get<IdempotencyStore>(IDEMPOTENCY_STORE);
+    expect(isPurging(store)).toBe(true);
   });
 });
 

@@ -110,9 +110,10 @@ async function jest(more) {
   return code;
 }
 
+/** One more than cores: much of the time a test waits for a server, or for a lease to end. */
 function workers() {
   const byMemory = Math.floor((totalmem() - SHARED_BYTES) / WORKER_BYTES);
-  return Math.max(1, Math.min(availableParallelism(), byMemory));
+  return Math.max(1, Math.min(availableParallelism() + 1, byMemory));
 }
 
 /** As Jest's configuration says, from the root. */

@@ -35,7 +35,9 @@ it('acknowledge is refused on what handles no messages', async () => {
     @Post()
     place(): void {}
   }
-  expect(await failure(Orders)).toMatch(/acknowledge of Orders\.place.*Remove the option/s);
+  expect(await failure(Orders)).toMatch(
+    /acknowledge of Orders\.place.*Only handlers of messages take this option/s,
+  );
 });
 
 it.each([

@@ -171,7 +171,7 @@ describe.each(PLACES)('strategy state on $name', ({ kind, platform }) => {
 
     expectProblem(reply, 409, 'IDEMPOTENCY_STATE_CONFLICT');
     expect(reply.json()).toMatchObject({ current: 'cancelled', wanted: 'paid' });
-    expect(reply.text).toContain('not possible from cancelled');
+    expect(reply.text).toContain('The state cannot change from cancelled to paid.');
     expect(runs).toBe(0);
   });
 

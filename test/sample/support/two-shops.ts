@@ -1,7 +1,7 @@
 import type { ShopProcess } from '../../../sample-app/show/demo/shop-process.js';
 import { Visitor, type Call, type Reply } from '../../../sample-app/show/demo/visitor.js';
 import type { Effects } from '../../../sample-app/show/effects/effects.js';
-import { openShop } from './shop.js';
+import { openShop, openShopOnServer } from './shop.js';
 
 /** Two shops, one on each HTTP adapter, with everything in common that the environment names. */
 export class TwoShops {
@@ -9,11 +9,9 @@ export class TwoShops {
 
   /** Opens both at the same time. */
   static async open(env: NodeJS.ProcessEnv): Promise<TwoShops> {
+    const open = env['DATABASE_URL'] === undefined ? openShopOnServer : openShop;
     return new TwoShops(
-      await Promise.all([
-        openShop({ HTTP: 'express', ...env }),
-        openShop({ HTTP: 'fastify', ...env }),
-      ]),
+      await Promise.all([open({ HTTP: 'express', ...env }), open({ HTTP: 'fastify', ...env })]),
     );
   }
 

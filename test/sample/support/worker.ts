@@ -17,10 +17,11 @@ export interface Place {
   /** None: the shop needs no server for it. */
   readonly start?: () => Promise<PrivateServer>;
   readonly env: (port: number) => NodeJS.ProcessEnv;
+  readonly open?: typeof openShop;
 }
 
 /** A worker that is used, killed and left behind by its shop. */
-export function describeWorker({ name, start, env }: Place): void {
+export function describeWorker({ name, start, env, open = openShop }: Place): void {
   describe(`a worker, with records in ${name}`, () => {
     let server: PrivateServer | undefined;
     let shop: ShopProcess;
@@ -28,7 +29,7 @@ export function describeWorker({ name, start, env }: Place): void {
 
     beforeAll(async () => {
       server = await start?.();
-      shop = await openShop(env(server?.port ?? 0));
+      shop = await open(env(server?.port ?? 0));
       visitor = new Visitor(shop.url);
     }, OPENING_MS);
     afterAll(async () => {

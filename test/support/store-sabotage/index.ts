@@ -1,6 +1,7 @@
 import { SABOTAGES_OF_CLAIMS } from './claims.js';
 import { SABOTAGES_OF_CLOCKS } from './clocks.js';
 import { SABOTAGES_OF_CONTENTS } from './contents.js';
+import { SABOTAGES_OF_LIMITS } from './limits.js';
 import { SABOTAGES_OF_OWNERS } from './owners.js';
 import { SABOTAGES_OF_RETRIES } from './retries.js';
 import type { NamedSabotage } from './sabotage.js';
@@ -16,4 +17,5 @@ export const SABOTAGES: readonly NamedSabotage[] = [
   ...SABOTAGES_OF_CLOCKS,
   ...SABOTAGES_OF_RETRIES,
   ...SABOTAGES_OF_CONTENTS,
+  ...SABOTAGES_OF_LIMITS,
 ];

@@ -34,6 +34,7 @@ export function verbsOf(store: MemoryStore) {
     forget: (id: string) => store.forget(id),
     purgeExpired: (limit: number) => store.purgeExpired(limit),
     watch: (id: string, onChange: () => void) => store.watch(id, onChange),
+    prepareLimits: () => store.prepareLimits(),
   } satisfies IdempotencyStore & PurgingStore;
 }
 

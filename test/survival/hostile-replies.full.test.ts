@@ -1,0 +1,3 @@
+import { describeHostileReplies } from './support/hostile-replies.js';
+
+describeHostileReplies('later', 'in Redis', 'in PostgreSQL');

@@ -5,17 +5,17 @@ import { playAll, type Finding } from '../../sample-app/show/demo/scenario.js';
 import { scenariosOf } from '../../sample-app/show/demo/scenarios/index.js';
 import { REPORT_CRON } from '../../sample-app/show/demo/scenarios/reports.js';
 import { withPreparedDatabase } from './support/prepared-database.js';
-import { DEMO, openShop, OPENING_MS } from './support/shop.js';
+import { DEMO, openShopOnServer, OPENING_MS } from './support/shop.js';
 
 const SCENARIOS = scenariosOf({});
 const FORGETFUL_STORE = new URL('./support/forgetful-store.mjs', import.meta.url).href;
 
 /** Lets every scenario happen to a shop whose records get lost. */
 async function playUnprotected(): Promise<Finding[]> {
-  const shop = await openShop({
+  const shop = await openShopOnServer({
     STORE: 'memory',
     REPORT_CRON,
-    ...(await withPreparedDatabase(FORGETFUL_STORE)),
+    NODE_OPTIONS: `--import ${FORGETFUL_STORE}`,
   });
   try {
     return await playAll(SCENARIOS, shop.url);

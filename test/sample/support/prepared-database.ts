@@ -16,18 +16,11 @@ function cachedFile(): string {
 /**
  * What makes a shop begin with a copy of an empty database, rather than with making one: that is
  * most of the time that a shop takes to open.
- *
- * @param preloaded further modules for the shop
  */
-export async function withPreparedDatabase(
-  ...preloaded: readonly string[]
-): Promise<NodeJS.ProcessEnv> {
+export async function withPreparedDatabase(): Promise<NodeJS.ProcessEnv> {
   const file = cachedFile();
   if (!existsSync(file)) await prepare(file);
-  return {
-    PREPARED_DATABASE: file,
-    NODE_OPTIONS: [PRELOADED, ...preloaded].map((url) => `--import ${url}`).join(' '),
-  };
+  return { PREPARED_DATABASE: file, NODE_OPTIONS: `--import ${PRELOADED}` };
 }
 
 /** Other test files may do the same at the same time: the file is there as a whole or not at all. */

@@ -1,3 +1,0 @@
-import { describeConsumer } from './consumer.js';
-
-describeConsumer('nest12-esm', 'linked');

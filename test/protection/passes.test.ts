@@ -119,6 +119,18 @@ describe.each(TARGETS)('an interceptor around a protected handler: %s', (name) =
     expect({ runs, mostAtOnce }).toEqual({ runs: 2, mostAtOnce: 1 });
   });
 
+  it('that tries again gets the failure that is the result, and runs nothing', async () => {
+    const work = async (): Promise<string> => {
+      await pay();
+      throw new UnprocessableEntityException('declined');
+    };
+    const outer = AROUND['tries again at once']!();
+    target = await bootTarget(name, { work, outer, options: { onError: 'store' } });
+    const first = await target.call('k');
+    expect(await target.call('k')).toBe(first);
+    expect({ runs, mostAtOnce }).toEqual({ runs: 1, mostAtOnce: 1 });
+  });
+
   it('that tries again goes on with the claim when the handler was not reached', async () => {
     let tries = 0;
     const inner: NestInterceptor = {

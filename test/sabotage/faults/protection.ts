@@ -26,7 +26,7 @@ export const PROTECTION_FAULTS: readonly Fault[] = [
     file: HTTP_OPERATION,
     find: 'const run = this.passes.length === 1 ? this.run : this.run.again();',
     put: 'const { run } = this;',
-    tests: [on('passes', 'express', 'leads to one run')],
+    tests: [on('passes', 'express', 'the failure that is the result')],
   },
   {
     name: 'http: a handler that has failed is not tried again by who tries again',

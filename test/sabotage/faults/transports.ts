@@ -219,7 +219,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     file: HTTP_OPERATION,
     find: 'this.context.clock.after(this.handler.policy.leaseMs, () => {',
     put: 'this.context.clock.after(this.handler.policy.leaseMs * 1000, () => {',
-    tests: [onExpress('disconnects', '')],
+    tests: [onExpress('disconnects', '.*/silent')],
   },
   {
     name: 'http: a failed commit lets the captured success out',

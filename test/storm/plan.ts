@@ -115,15 +115,17 @@ export function planOf(seed: number, { hasTransactions, calls, without = [] }: L
     Array.from({ length: random.between(0, most + 1) }, () => random.oneOf(wanted(choices)));
   const callers = random.oneOf(wanted(CALLERS));
   const transaction = hasTransactions && random.isBelow(0.5);
-  const global = random.isBelow(0.5) ? some(OUTER_LAYERS, 2) : [];
-  const onClass = random.isBelow(0.3) ? some(OUTER_LAYERS, 1) : [];
+  // A cache further out keeps what a transaction has not committed yet, and nobody takes it back.
+  const outerLayers = OUTER_LAYERS.filter((layer) => !transaction || layer !== 'cache');
+  const global = random.isBelow(0.5) ? some(outerLayers, 2) : [];
+  const onClass = random.isBelow(0.3) ? some(outerLayers, 1) : [];
   const handlers = Array.from({ length: random.between(1, 4) }, (_, index): HandlerPlan => {
     const form = formFor(random, platform === 'express' && index === 0, wanted(FORMS));
     const inner = random.isBelow(0.3) ? some(INNER_LAYERS, 2) : [];
     return {
       form,
       name: `h${index}`,
-      outer: random.isBelow(0.5) ? some(OUTER_LAYERS, 2) : [],
+      outer: random.isBelow(0.5) ? some(outerLayers, 2) : [],
       inner,
       onError: random.oneOf(['default', 'default', 'release', 'store']),
       waitMs: random.oneOf([0, 0, 200]),

@@ -48,21 +48,28 @@ function startAll(
   atOnce: number,
 ): Map<ContractCase, Promise<void>> {
   const outcomes = new Map<ContractCase, Promise<void>>();
-  const inLanes = (some: readonly ContractCase[], before: Promise<unknown>): Promise<unknown> => {
-    const lanes = Array.from({ length: atOnce }, () => before);
+  const inLanes = (
+    some: readonly ContractCase[],
+    count: number,
+    before: Promise<unknown>,
+  ): Promise<unknown> => {
+    const lanes = Array.from({ length: count }, () => before);
     for (const [index, one] of some.entries()) {
-      const outcome = lanes[index % atOnce]!.then(() => one.run(harness));
+      const outcome = lanes[index % count]!.then(() => one.run(harness));
       outcomes.set(one, outcome);
-      lanes[index % atOnce] = outcome.catch(() => undefined);
+      lanes[index % count] = outcome.catch(() => undefined);
     }
     return Promise.all(lanes);
   };
   const others = inLanes(
     cases.filter(({ name }) => !PURGES.test(name)),
+    atOnce,
     Promise.resolve(),
   );
+  // One after the other: a purge takes what another case has left for its own.
   void inLanes(
     cases.filter(({ name }) => PURGES.test(name)),
+    1,
     others,
   );
   return outcomes;

@@ -11,10 +11,12 @@ const ENTITY_TAG = /(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"/y;
 const LEADING_COMMAS = /^[\t ,]*/;
 const BETWEEN_TAGS = /[\t ]*(?:,[\t ]*)+|$/y;
 
+const BRAND = Symbol.for('nestjs-idempotency:if-match');
+
 /** Represents tags that can never match. */
 const WEAK = 'W/""';
 
-/** What a caller expects: any version, or one of these. */
+/** What a caller expects: `'*'` for whatever the version is, or one of these. */
 export type ExpectedTags = '*' | readonly string[];
 
 /**
@@ -22,6 +24,8 @@ export type ExpectedTags = '*' | readonly string[];
  * strong entity tag (`"3"`), a list of them, or `*` for any version. Weak tags match nothing.
  */
 export class IfMatchSource implements KeySource {
+  /** @internal */
+  readonly [BRAND] = true;
   readonly description = DESCRIPTION;
   readonly readsOnlyHead = true;
   readonly coversContent = false;
@@ -43,6 +47,15 @@ export class IfMatchSource implements KeySource {
     const text = (Array.isArray(given) ? given.join(', ') : given).trim();
     return text === '*' ? '*' : strongTags(text);
   }
+}
+
+/**
+ * Also recognizes the sources of another copy of this package.
+ *
+ * @internal
+ */
+export function isIfMatch(source: KeySource): source is IfMatchSource {
+  return BRAND in source;
 }
 
 /** The version that the caller expects, from the `If-Match` header. */

@@ -1,7 +1,7 @@
 import { wrongOption } from '../engine/configuration-error.js';
 import type { Precondition, Resource, ResourceValue, Unmet } from '../engine/resource.js';
 import type { IdempotentCall } from '../keys/call.js';
-import { type ExpectedTags, IfMatchSource } from '../keys/if-match.js';
+import { type ExpectedTags, isIfMatch } from '../keys/if-match.js';
 import { InvalidKeyError, type KeySource } from '../keys/key-source.js';
 import { signature } from '../keys/signature.js';
 import { IdempotencyStrategy } from './strategy-registry.js';
@@ -59,12 +59,11 @@ export class VersionStrategy implements IdempotencyStrategyContract {
     mode: 'match' | 'newer',
   ): Promise<StrategyCall> {
     const id = await row.id(call);
-    const versions =
-      source instanceof IfMatchSource
-        ? new ExpectedVersion(source.expected(call)!, conflictStatus(source))
-        : mode === 'match'
-          ? new ExpectedVersion([(await source.read(call))!], conflictStatus(source))
-          : new NewerVersion(await newVersion((await source.read(call))!, row.resource));
+    const versions = isIfMatch(source)
+      ? new ExpectedVersion(source.expected(call)!, conflictStatus(source))
+      : mode === 'match'
+        ? new ExpectedVersion([(await source.read(call))!], conflictStatus(source))
+        : new NewerVersion(await newVersion((await source.read(call))!, row.resource));
     let next: ResourceValue | undefined;
     const precondition: Precondition = {
       transactions: row.transactions,
@@ -90,7 +89,7 @@ export class VersionStrategy implements IdempotencyStrategyContract {
 
 /** 412 is for preconditions in headers (RFC 9110, section 15.5.13). */
 function conflictStatus(source: KeySource): number {
-  return source instanceof IfMatchSource ? 412 : 409;
+  return isIfMatch(source) ? 412 : 409;
 }
 
 /** The row has one of these versions, and gets the next one. */
@@ -153,7 +152,7 @@ function checkedVersion(version: KeySource | undefined, mode: 'match' | 'newer')
       'ifMatch(), or a source such as body(...)',
       'Say where the expected version comes from, such as { version: ifMatch() }.',
     );
-  if (mode === 'newer' && version instanceof IfMatchSource)
+  if (mode === 'newer' && isIfMatch(version))
     throw wrongOption(
       'version',
       'ifMatch()',

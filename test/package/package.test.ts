@@ -223,6 +223,21 @@ describe('the entry points', () => {
     expect(told).toEqual([true, true, false]);
   });
 
+  it('know the source of If-Match, whichever copy made it', () => {
+    const known = evaluate(
+      'module',
+      `import { createRequire } from 'node:module';
+       import { pathToFileURL } from 'node:url';
+       const imported = await import('nestjs-idempotency');
+       const required = createRequire(process.cwd() + '/x.js')('nestjs-idempotency');
+       const { isIfMatch } = await import(
+         pathToFileURL('node_modules/nestjs-idempotency/dist/esm/keys/if-match.js').href);
+       console.log(JSON.stringify(
+         [required.ifMatch(), imported.ifMatch(), required.header('If-Match')].map(isIfMatch)));`,
+    );
+    expect(known).toEqual([true, true, false]);
+  });
+
   it('carry the same brands in both copies', () => {
     const dist = join(project, 'node_modules', 'nestjs-idempotency', 'dist');
     const brands = (format: string) =>

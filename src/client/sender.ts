@@ -53,14 +53,19 @@ export class Sender {
     return this.sendContent(await contentOf(input, init), call);
   }
 
-  /** Like {@link send}, but concurrent calls with the same name and content share one call. */
+  /**
+   * Like {@link send}, but concurrent calls with the same name, content and headers share one call.
+   * Headers say who is calling: nobody gets a reply to somebody else.
+   */
   async sendShared(
     input: Parameters<typeof fetch>[0],
     init: RequestInit,
     name: string,
   ): Promise<Response> {
     const content = await contentOf(input, init);
-    return this.shared.join(`${content.digest} ${name}`, content.signal, async (signal) => {
+    const { headers, credentials } = content.request;
+    const id = JSON.stringify([name, content.digest, credentials, ...headers]);
+    return this.shared.join(id, content.signal, async (signal) => {
       return (await this.sendContent({ ...content, signal }, { name })).response;
     });
   }

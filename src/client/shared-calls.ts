@@ -3,7 +3,7 @@ export class SharedCalls {
   private readonly running = new Map<string, SharedCall>();
 
   /**
-   * @param id of intent and content
+   * @param id of everything that the request says
    * @param signal this caller's signal. The work is aborted only when all its callers have
    *   aborted
    * @returns a separate response for this caller

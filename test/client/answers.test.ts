@@ -160,6 +160,19 @@ describe('what the client makes of an answer', () => {
       expect(new Set(gateway.keys).size).toBe(2);
     });
 
+    it('is never shared by two callers', async () => {
+      gateway.tell();
+      const send = client();
+      const pay = (token: string): Promise<Response> => {
+        const given = posting({ amount: 5 });
+        const headers = new Headers(given.headers);
+        headers.set('Authorization', `Bearer ${token}`);
+        return send(gateway.url, { ...given, headers, intent: 'pay' });
+      };
+      await Promise.all(['alice', 'bob'].map(pay));
+      expect(gateway.keys).toHaveLength(2);
+    });
+
     it('comes to those who still wait when one has left', async () => {
       gateway.tell({ status: 503, headers: { 'Retry-After': '1' } });
       const leaving = new AbortController();

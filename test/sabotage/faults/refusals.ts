@@ -85,6 +85,14 @@ export const REFUSAL_FAULTS: readonly Fault[] = [
     tests: [ANSWERS],
   },
   {
+    name: 'client: two callers with one intent share a reply',
+    breaks: ['T69'],
+    file: 'src/client/sender.ts',
+    find: '[name, content.digest, credentials, ...headers]',
+    put: '[name, content.digest, credentials]',
+    tests: [ANSWERS],
+  },
+  {
     name: 'client: a key that the caller has set is replaced',
     breaks: ['T69'],
     file: 'src/client/sender.ts',

@@ -116,7 +116,7 @@ export const STRATEGY_FAULTS: readonly Fault[] = [
     name: 'version: a stale If-Match is answered 409',
     breaks: ['strategy version', 'design 2'],
     file: VERSION,
-    find: 'return source instanceof IfMatchSource ? 412 : 409;',
+    find: 'return isIfMatch(source) ? 412 : 409;',
     put: 'return 409;',
     tests: [inSqlite('version', 'refuses what is not based')],
   },

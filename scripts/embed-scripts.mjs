@@ -25,30 +25,47 @@ function redisScripts() {
   return [[join(root, 'src/stores/redis/scripts.generated.ts'), module]];
 }
 
-/** One statement per file; what a dialect calls the time is put in, `:name` becomes its placeholder. */
+/**
+ * One statement per file, or two where it has sections for limited callers; what a dialect calls the time
+ * is put in, `:name` becomes its placeholder.
+ */
 function typeormStatements() {
   const folder = join(root, 'src/stores/typeorm/sql');
   if (!existsSync(folder)) return [];
   const dialects = ['mysql', 'postgres', 'sqlite'].map((dialect) => {
-    const read = (file) => strip(readFileSync(join(folder, dialect, file), 'utf8'));
+    const source = (file) => readFileSync(join(folder, dialect, file), 'utf8');
+    const read = (file) => strip(source(file));
     const clocks = [
       ['{{now_ms}}', read('now-ms.sql')],
       ['{{now_us}}', read('now-us.sql')],
     ];
-    const withClocks = (source) =>
-      clocks.reduce((text, [name, clock]) => text.replaceAll(name, clock), source);
+    const withClocks = (statement) =>
+      clocks.reduce((text, [name, clock]) => text.replaceAll(name, clock), statement);
     const entries = readdirSync(join(folder, dialect))
       .filter((file) => file.endsWith('.sql') && !file.startsWith('now-'))
       .sort()
-      .map((file) => {
-        const { text, parameters } = bind(dialect, withClocks(read(file)));
+      .flatMap((file) => variants(camel(file.slice(0, -'.sql'.length)), source(file)))
+      .map(([name, statement]) => {
+        const { text, parameters } = bind(dialect, withClocks(strip(statement)));
         const list = JSON.stringify(parameters);
-        return `    ${camel(file.slice(0, -'.sql'.length))}: {\n      text: ${JSON.stringify(text)},\n      parameters: ${list},\n    },\n`;
+        return `    ${name}: {\n      text: ${JSON.stringify(text)},\n      parameters: ${list},\n    },\n`;
       });
     return `  ${dialect}: {\n${entries.join('')}  },\n`;
   });
   const module = `${HEADER}\nexport const SQL = {\n${dialects.join('')}} as const;\n`;
   return [[join(root, 'src/stores/typeorm/sql.generated.ts'), module]];
+}
+
+/** Lines from `-- limited:` to `-- unlimited:` or `-- end` are for limited callers, the others not. */
+const SECTION = /^-- limited:\n([^]*?)(?:^-- unlimited:\n([^]*?))?^-- end\n/gm;
+
+function variants(name, source) {
+  const plain = source.replace(SECTION, (_, _limited, unlimited = '') => unlimited);
+  if (plain === source) return [[name, source]];
+  return [
+    [name, plain],
+    [`${name}Limited`, source.replace(SECTION, (_, limited) => limited)],
+  ];
 }
 
 /** PostgreSQL numbers its parameters; elsewhere one that comes twice is handed in twice. */

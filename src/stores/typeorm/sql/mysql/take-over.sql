@@ -4,6 +4,9 @@
 -- :lease_ms, :ttl_ms  in milliseconds
 -- :above_token              the new fencing token has to exceed it
 -- :seen_state, :seen_token, :seen_lease  what was read
+-- where callers are limited also
+-- :bucket  whose claim it is
+-- :is_new  1 for a record that counts as new, else 0
 -- answers with the fencing token as insert id; changes one row, or none when the record changed
 UPDATE {{table}} SET
   state = 'in-flight',
@@ -18,5 +21,9 @@ UPDATE {{table}} SET
   steps = if(:keeps_steps, steps, ''),
   reply = NULL,
   reason = NULL
+-- limited:
+  , bucket = :bucket
+  , counted_at = if(:is_new, {{now_ms}}, counted_at)
+-- end
 WHERE id = :id AND state = :seen_state
   AND fencing_token = :seen_token AND lease_ends_at = :seen_lease

@@ -4,7 +4,10 @@
 -- :lease_ms, :ttl_ms  in milliseconds
 -- :above_token               the new fencing token has to exceed it
 -- :must_be_issued           1: not one that has expired; else 0
--- returns one row, or none when the record is not free to claim
+-- where callers are limited also
+-- :bucket, :slots, :slot_key  as in acquire.sql, which has found out whether there is room
+-- returns one row, or none when the record is not free to claim; where callers are limited, `has_room`
+-- is false when a new record of a transaction has found no slot
 UPDATE {{table}} AS record SET
   state = 'in-flight',
   owner = :owner::bytea,
@@ -27,6 +30,13 @@ UPDATE {{table}} AS record SET
   steps = CASE WHEN record.expires_at > clock.us / 1000 THEN record.steps ELSE ''::bytea END,
   reply = NULL,
   reason = NULL
+-- limited:
+  , bucket = :bucket::bytea
+  , counted_at = CASE
+    WHEN record.expires_at <= clock.us / 1000 OR record.state = 'issued' THEN clock.us / 1000
+    ELSE record.counted_at
+  END
+-- end
 FROM (SELECT {{now_us}} AS us) AS clock
 WHERE record.id = :id::bytea
   AND CASE
@@ -38,3 +48,10 @@ WHERE record.id = :id::bytea
     ELSE record.state IN ('issued', 'released')
   END
 RETURNING record.attempt, record.fencing_token, record.abandoned, record.steps
+-- limited:
+  , :slots::integer = 0 OR (
+    SELECT true FROM generate_series(1, :slots::integer) AS slot
+    WHERE pg_try_advisory_xact_lock(:slot_key::bigint + slot)
+    LIMIT 1
+  ) OR record.counted_at IS DISTINCT FROM record.lease_ends_at - record.lease_ms AS has_room
+-- end

@@ -6,8 +6,14 @@
 -- :above_token             the new fencing token has to exceed it
 -- :must_be_issued           1: only a record that is there; else 0
 --
+-- where callers are limited also
+-- :bucket      whose claim it is
+-- :in_flight   how many leases of it may be alive, or 0
+-- :new_keys    how many records of it may be new within the window, or 0
+-- :window_ms   in milliseconds
+--
 -- returns one row: the record as it was claimed, or as it stands. None when there is no record
--- and it had to be issued.
+-- and it had to be issued, or there is no room for one.
 --
 -- `claimed` is told from the row that is written: nobody but this claim has its owner and a token
 -- of this millisecond.
@@ -19,10 +25,32 @@ WITH clock AS (
     length(record.fingerprint) > 0 AND length(:fingerprint) > 0
       AND record.fingerprint <> :fingerprint AS is_other
   FROM clock LEFT JOIN {{table}} AS record ON record.id = :id
-), decided AS (
+)
+-- limited:
+, room AS (
+  SELECT NOT (
+    :in_flight > 0 AND (
+      SELECT count(*) FROM {{table}}
+      WHERE bucket = :bucket AND lease_ends_at > {{now_ms}}
+        AND lease_ends_at - {{now_ms}} <= lease_ms
+    ) >= :in_flight
+    OR :new_keys > 0 AND (
+      SELECT count(*) FROM {{table}}
+      WHERE bucket = :bucket AND counted_at > {{now_ms}} - :window_ms
+        AND counted_at <= {{now_ms}}
+    ) >= :new_keys
+  ) AS is_there
+)
+-- end
+, decided AS (
   SELECT *,
     CASE
+-- limited:
+      WHEN is_new THEN :must_be_issued = 0 AND (SELECT is_there FROM room)
+      WHEN state = 'issued' THEN (SELECT is_there FROM room)
+-- unlimited:
       WHEN is_new THEN :must_be_issued = 0
+-- end
       WHEN state = 'released' AND length(steps) = 0 THEN 1
       WHEN is_other THEN 0
       WHEN state = 'in-flight' THEN lease_ends_at <= ms
@@ -33,6 +61,9 @@ WITH clock AS (
 INSERT INTO {{table}} (
   id, state, owner, attempt, fencing_token, abandoned, fingerprint,
   lease_ends_at, lease_ms, expires_at, purge_at, steps, reply, reason
+-- limited:
+  , bucket, counted_at
+-- end
 )
 SELECT :id,
   CASE WHEN is_claimable THEN 'in-flight' ELSE state END,
@@ -51,6 +82,10 @@ SELECT :id,
   CASE WHEN is_claimable AND is_new THEN x'' ELSE steps END,
   CASE WHEN is_claimable THEN NULL ELSE reply END,
   CASE WHEN is_claimable THEN NULL ELSE reason END
+-- limited:
+  , CASE WHEN is_claimable THEN :bucket ELSE bucket END
+  , CASE WHEN is_claimable AND (is_new OR state = 'issued') THEN ms ELSE counted_at END
+-- end
 FROM decided
 WHERE is_claimable OR id IS NOT NULL
 ON CONFLICT (id) DO UPDATE SET
@@ -67,6 +102,10 @@ ON CONFLICT (id) DO UPDATE SET
   steps = excluded.steps,
   reply = excluded.reply,
   reason = excluded.reason
+-- limited:
+  , bucket = excluded.bucket
+  , counted_at = excluded.counted_at
+-- end
 RETURNING
   state = 'in-flight' AND owner = :owner AND fencing_token >= {{now_us}} AS claimed,
   attempt, fencing_token, abandoned, steps, state, fingerprint, reply, reason,

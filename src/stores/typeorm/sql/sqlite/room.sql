@@ -1,6 +1,6 @@
 -- Returns why a bucket has no room for a new record. Only asked after a refusal.
 --
--- :bucket, :in_flight, :new_keys, :window_ms  as in acquire-limited.sql
+-- :bucket, :in_flight, :new_keys, :window_ms  as in acquire.sql
 -- :last_kept  :new_keys - 1, or 0
 -- returns one row:
 --   alive       leases that are alive, no more than counted

@@ -19,6 +19,7 @@ import {
 } from '../../support/http.js';
 import { type SqlDatabase, type SqlDatabaseKind } from '../../support/sql-databases.js';
 
+const DAY_MS = 86_400_000;
 const CREATE_PAYMENTS =
   'CREATE TABLE payments (id varchar(64) PRIMARY KEY, amount integer NOT NULL)';
 
@@ -189,6 +190,21 @@ export function describeOneTransaction(kind: SqlDatabaseKind, platform: Platform
       expect(await rows('passing')).toBe(0);
       expect((await pay('passing', 'conflict')).headers['idempotent-replayed']).toBeUndefined();
       expect(runs).toBe(2);
+    });
+
+    it('keeps its record for the ttl, from the end of the handler on', async () => {
+      gate.shut();
+      const paying = pay('slow');
+      await gate.inside;
+      await sleep(1_000);
+      const endedAt = performance.now();
+      gate.letPass();
+      await paying;
+      const found = await shop.app
+        .get(IdempotencyService)
+        .find({ scope: 'POST /payments', key: 'slow' });
+      const sinceMs = performance.now() - endedAt;
+      expect(found!.ttlRemainingMs! + sinceMs).toBeGreaterThan(DAY_MS - 500);
     });
 
     it('does not let the captured success out when the commit fails', async () => {

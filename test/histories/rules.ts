@@ -38,16 +38,22 @@ const tokensGrow: Rule = ({ claims }) => [
   ),
 ];
 
-const attemptsCount: Rule = ({ claims, acquires, mayBeForgotten }) => {
+const attemptsCount: Rule = ({ leaseMs, claims, acquires, mayBeForgotten }) => {
   // A claim whose answer got lost counts as well.
   if (acquires.some(({ hasFailed }) => hasFailed)) return [];
+  // A client that sends a claim again after its connection broke counts twice when the lease of the first
+  // one is over by then, whatever it is told in the end.
+  const repeatsBetween = (from: number, to: number): number =>
+    acquires
+      .filter(({ startedAt, endedAt }) => endedAt > from && startedAt < to)
+      .map(({ startedAt, endedAt }) => (endedAt - startedAt + ROUNDING_MS) / leaseMs)
+      .reduce((sum, leases) => sum + Math.floor(leases), 0);
   return pairs(claims)
-    .filter(
-      ([a, b]) =>
-        a.fingerprint === b.fingerprint &&
-        !mayBeForgotten(a.startedAt, b.endedAt) &&
-        b.answer.attempt !== a.answer.attempt + 1,
-    )
+    .filter(([a, b]) => {
+      if (a.fingerprint !== b.fingerprint || mayBeForgotten(a.startedAt, b.endedAt)) return false;
+      const unseen = b.answer.attempt - a.answer.attempt - 1;
+      return unseen < 0 || (unseen > 0 && unseen > repeatsBetween(a.startedAt, b.endedAt));
+    })
     .map(
       ([a, b]) =>
         `attempt ${a.answer.attempt} of ${a.owner} is followed by ${b.answer.attempt} of ${b.owner}`,

@@ -29,8 +29,8 @@ function redisScripts() {
  * One statement per file, or two where it has sections for limited callers; what a dialect calls the time
  * is put in, `:name` becomes its placeholder.
  */
-function typeormStatements() {
-  const folder = join(root, 'src/stores/typeorm/sql');
+function sqlStatements() {
+  const folder = join(root, 'src/stores/sql/statements');
   if (!existsSync(folder)) return [];
   const dialects = ['mysql', 'postgres', 'sqlite'].map((dialect) => {
     const source = (file) => readFileSync(join(folder, dialect, file), 'utf8');
@@ -53,7 +53,7 @@ function typeormStatements() {
     return `  ${dialect}: {\n${entries.join('')}  },\n`;
   });
   const module = `${HEADER}\nexport const SQL = {\n${dialects.join('')}} as const;\n`;
-  return [[join(root, 'src/stores/typeorm/sql.generated.ts'), module]];
+  return [[join(root, 'src/stores/sql/sql.generated.ts'), module]];
 }
 
 /** Lines from `-- limited:` to `-- unlimited:` or `-- end` are for limited callers, the others not. */
@@ -91,7 +91,7 @@ function strip(source) {
 }
 
 let stale = 0;
-for (const [file, module] of [...redisScripts(), ...typeormStatements()]) {
+for (const [file, module] of [...redisScripts(), ...sqlStatements()]) {
   if (existsSync(file) && readFileSync(file, 'utf8') === module) continue;
   stale += 1;
   if (!process.argv.includes('--check')) writeFileSync(file, module);

@@ -4,15 +4,8 @@
  */
 exports.FLOORS = [
   ['engine'],
-  [
-    'encryption',
-    'keys',
-    'observability',
-    'replies',
-    'stores/memory',
-    'stores/redis',
-    'stores/typeorm',
-  ],
+  ['encryption', 'keys', 'observability', 'replies', 'stores/memory', 'stores/redis', 'stores/sql'],
+  ['stores/typeorm'],
   ['operation'],
   ['options'],
   ['tokens'],

@@ -1,14 +1,10 @@
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
-import { statementsOf } from '../../src/stores/typeorm/dialect.js';
-import { recordsOn } from '../../src/stores/typeorm/open-records.js';
-import {
-  type Answer,
-  QueryRunnerSession,
-  type Statement,
-  type Values,
-} from '../../src/stores/typeorm/sessions.js';
+import { statementsOf } from '../../src/stores/sql/dialect.js';
+import { recordsOn } from '../../src/stores/sql/open-records.js';
+import type { Answer, Statement, Values } from '../../src/stores/sql/session.js';
+import { QueryRunnerSession } from '../../src/stores/typeorm/sessions.js';
 import { claimOf, completedOn } from '../support/claims.js';
 import { MARIADB, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
 
@@ -119,7 +115,7 @@ describe('the purge on several nodes', () => {
     await sleep(20);
     const runner = dataSource.createQueryRunner();
     const session = new StandingSession(runner);
-    const elsewhere = recordsOn(session, 'mariadb', { table: TABLE });
+    const elsewhere = recordsOn(session, 'mysql', { table: TABLE });
     const deleted = elsewhere.purgeExpired(1);
     await session.hasCome;
     expect(await store.purgeExpired(10)).toBe(0);
@@ -130,7 +126,7 @@ describe('the purge on several nodes', () => {
     await completedOn(store, { ttlMs: 1 });
     await sleep(20);
     const killed = new StandingSession(runner);
-    const unfinished = recordsOn(killed, 'mariadb', { table: TABLE }).purgeExpired(1);
+    const unfinished = recordsOn(killed, 'mysql', { table: TABLE }).purgeExpired(1);
     await killed.hasCome;
     const [{ id }] = (await runner.query('SELECT connection_id() AS id')) as [{ id: string }];
     await dataSource.query(`KILL ${id}`);

@@ -3,9 +3,14 @@ import {
   RetryingSession,
   type Session,
   type Statement,
-} from '../../src/stores/typeorm/sessions.js';
+} from '../../src/stores/sql/session.js';
 
-const STATEMENT: Statement = { name: 'statement', text: 'SELECT 1', parameters: [] };
+const STATEMENT: Statement = {
+  name: 'statement',
+  text: 'SELECT 1',
+  parameters: [],
+  returnsRows: false,
+};
 const ANSWER: Answer = { rows: [], changed: 1, insertId: 0 };
 
 /** Fails so often, then answers. */

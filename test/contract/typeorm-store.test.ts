@@ -1,7 +1,8 @@
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource } from 'typeorm';
-import { recordsOn } from '../../src/stores/typeorm/open-records.js';
+import { recordsOn } from '../../src/stores/sql/open-records.js';
+import { dialectOf } from '../../src/stores/typeorm/dialect.js';
 import { QueryRunnerSession } from '../../src/stores/typeorm/sessions.js';
 import { claimOf, completedOn } from '../support/claims.js';
 import { MARIADB, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
@@ -206,7 +207,7 @@ describe.each([POSTGRES, MARIADB, SQLITE])('verbs in a transaction on $name', ({
     const store = new TypeOrmStore({ dataSource });
     const runner = dataSource.createQueryRunner();
     const session = new QueryRunnerSession(runner);
-    const inside = recordsOn(session, dataSource.options.type, { table: TABLE });
+    const inside = recordsOn(session, dialectOf(dataSource.options.type), { table: TABLE });
     const [kept, undone] = [claimOf(), claimOf()];
     for (const claim of [kept, undone]) {
       await runner.startTransaction();

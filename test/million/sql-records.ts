@@ -1,6 +1,6 @@
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import type { DataSource } from 'typeorm';
-import { statementsOf } from '../../src/stores/typeorm/dialect.js';
+import { statementsOf } from '../../src/stores/sql/dialect.js';
 import { eventually } from '../support/http.js';
 import { MARIADB, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
 import { type Filled, firstCall, replay, traffic } from './calls.js';

@@ -11,7 +11,8 @@ import {
   wrongOption,
 } from '../../engine/configuration-error.js';
 import type { ResourceRequest, ResourceValue } from '../../engine/resource.js';
-import { type Dialect, dialectOf } from './dialect.js';
+import type { Dialect } from '../sql/dialect.js';
+import { dialectOf } from './dialect.js';
 
 /** The number of bits of each integer column type, except in SQLite. */
 const INTEGER_BITS: Readonly<Record<string, number>> = {

@@ -16,6 +16,7 @@ import type {
   ResourceValue,
 } from '../../engine/resource.js';
 import type { OperationManager } from '../../engine/transaction.js';
+import type { Row } from '../sql/session.js';
 import { Connections } from './connections.js';
 import {
   currentManager,
@@ -26,7 +27,6 @@ import {
 import { dialectOf } from './dialect.js';
 import { EntityColumn, nested } from './entity-column.js';
 import { SavedRows } from './saved-rows.js';
-import type { Row } from './sessions.js';
 
 /** Options of {@link TypeOrmResources}. */
 export interface TypeOrmResourcesOptions {

@@ -1,13 +1,13 @@
 import type { EntityManager } from 'typeorm';
 
 export { TypeOrmStore, type TypeOrmStoreOptions } from './typeorm.store.js';
-export type { PurgeOptions } from './purge-timer.js';
+export type { PurgeOptions } from '../sql/purge-timer.js';
 export { IdempotencyRecord } from './idempotency-record.entity.js';
 export {
   AddIdempotencyLimits1764500000000,
   CreateIdempotencyRecords1763700000000,
 } from './migrations.js';
-export type { TableName } from './dialect.js';
+export type { TableName } from '../sql/dialect.js';
 export { TypeOrmResources, type TypeOrmResourcesOptions } from './entity-resource.js';
 export { currentManager } from './current-manager.js';
 export { insertOrGet, type InsertOrGetResult, UniqueIndexConflictError } from './insert-or-get.js';

@@ -8,10 +8,11 @@ import type {
   QueryResult,
   QueryRunner,
 } from 'typeorm';
+import { isPassing } from '../sql/errors.js';
+import type { Row } from '../sql/session.js';
 import { dialectOf } from './dialect.js';
 import { entityOfRow } from './entity-resource.js';
 import { namesOf, type UniqueValue, uniqueValuesOf } from './saved-rows.js';
-import { isPassing, type Row } from './sessions.js';
 
 /** The row, and whether this call inserted it. */
 export interface InsertOrGetResult<E> {

@@ -1,10 +1,12 @@
 import type { MigrationInterface, QueryRunner } from 'typeorm';
-import { checkName, DEFAULT_TABLE, dialectOf, statementsOf, type TableName } from './dialect.js';
+import type { Expected } from '../sql/check-table.js';
+import { checkName, DEFAULT_TABLE, statementsOf, type TableName } from '../sql/dialect.js';
+import { dialectOf } from './dialect.js';
 
 /** @throws {@link IdempotencyConfigurationError} for a name that needs more than quoting */
 function checkNames({ table, schema }: Partial<TableName>): void {
-  if (table !== undefined) checkName('table', table);
-  if (schema !== undefined) checkName('schema', schema);
+  if (table !== undefined) checkName('table of TypeOrmStore', table);
+  if (schema !== undefined) checkName('schema of TypeOrmStore', schema);
 }
 
 /** Runs the statements of a migration for the current database. */
@@ -68,3 +70,23 @@ export class AddIdempotencyLimits1764500000000 implements MigrationInterface {
     await run(queryRunner, this.names, 'dropLimits');
   }
 }
+
+const remedyOf = (migration: string): string =>
+  `Add ${migration} to the migrations of the data source and run them, such as with ` +
+  '`migrationsRun: true` or `dataSource.runMigrations()`.';
+
+/** The table of the records. */
+export const TABLE: Expected = {
+  check: (records) => records.checkTable(),
+  option: 'table of TypeOrmStore',
+  accepted: 'a table that the migration of the records has created',
+  remedy: remedyOf('CreateIdempotencyRecords1763700000000'),
+};
+
+/** What the limits of callers need beside. */
+export const LIMITS: Expected = {
+  check: (records) => records.checkLimits(),
+  option: 'limits, with the table of TypeOrmStore',
+  accepted: 'a table that the migration for limits has added its columns to',
+  remedy: remedyOf('AddIdempotencyLimits1764500000000'),
+};

@@ -1,50 +1,43 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource, QueryResult, QueryRunner } from 'typeorm';
+import type { TableName } from '../sql/dialect.js';
+import { recordsOn } from '../sql/open-records.js';
+import type { SqlRecords } from '../sql/records.js';
+import {
+  type Answer,
+  bound,
+  RetryingSession,
+  type Row,
+  type Session,
+  type Statement,
+  type Values,
+} from '../sql/session.js';
+import { dialectOf } from './dialect.js';
 
-/** A value for a parameter. Lists are only for statements that expect them. */
-type Value = string | number | Uint8Array | null | readonly Uint8Array[];
-
-export type Values = Readonly<Record<string, Value>>;
-
-/** One SQL statement of one dialect. */
-export interface Statement {
-  readonly name: string;
-  readonly text: string;
-  /** The parameters of the placeholders, in order. */
-  readonly parameters: readonly string[];
+interface OpenOptions {
+  /** Only for PostgreSQL. */
+  readonly isPrepared: boolean;
 }
 
-export type Row = Readonly<Record<string, unknown>>;
-
-export interface Answer {
-  readonly rows: readonly Row[];
-  /** How many rows were changed; on MySQL, only those that are different now. */
-  readonly changed: number;
-  /** MySQL's `LAST_INSERT_ID(…)` of this statement; 0 elsewhere. */
-  readonly insertId: number;
+/** The records in a table of the data source. Each statement is its own transaction. */
+export function openRecords(
+  dataSource: DataSource,
+  table: TableName,
+  { isPrepared }: OpenOptions,
+): SqlRecords {
+  const session = new RetryingSession(sessionOf(dataSource, isPrepared));
+  return recordsOn(session, dialectOf(dataSource.options.type), table);
 }
 
-/** Where statements run: on any connection of a pool, or on that of a transaction. */
-export interface Session {
-  query(statement: Statement, values: Values): Promise<Answer>;
-  /** Runs several statements on the same connection, for state that the server ties to it. */
-  onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T>;
-}
-
-/** The values in the order of the placeholders. */
-function bound({ name, parameters }: Statement, values: Values): unknown[] {
-  return parameters.map((parameter) => {
-    const value = values[parameter];
-    if (value === undefined) throw new Error(`${name}: no value for ${parameter}`);
-    // All drivers accept Buffers, but only some accept Uint8Arrays.
-    return value instanceof Uint8Array ? asBuffer(value) : value;
-  });
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes)
-    ? bytes
-    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+function sessionOf(dataSource: DataSource, isPrepared: boolean): Session {
+  switch (dialectOf(dataSource.options.type)) {
+    case 'postgres':
+      return isPrepared ? new PreparedSession(dataSource) : new DataSourceSession(dataSource);
+    case 'mysql':
+      return new DataSourceSession(dataSource);
+    case 'sqlite':
+      return new SqliteSession(dataSource);
+  }
 }
 
 interface NamedQuery {
@@ -175,90 +168,4 @@ export class SqliteSession implements Session {
       await sleep(LOOK_AGAIN_MS);
     }
   }
-}
-
-/** Error codes for statements that conflicted with others and may be repeated. */
-const PASSING: readonly (string | number)[] = [
-  // PostgreSQL: serialization_failure, deadlock_detected
-  '40001',
-  '40P01',
-  // MySQL and MariaDB: lock wait timeout, deadlock, record changed since it was read
-  1205,
-  1213,
-  1020,
-  'SQLITE_BUSY',
-  'SQLITE_BUSY_SNAPSHOT',
-  'SQLITE_LOCKED',
-];
-const SQLITE_LOCKED = /database (table )?is locked/;
-const SQLITE_FULL = /database or disk is full|string or blob too big/;
-
-/** Error codes for a database that has no room, or no room for such a large statement. */
-const FULL: readonly (string | number)[] = [
-  // PostgreSQL: disk_full, out_of_memory, program_limit_exceeded
-  '53100',
-  '53200',
-  '54000',
-  // MySQL and MariaDB: disk full, out of memory (three), table full, max_allowed_packet
-  1021,
-  1037,
-  1038,
-  1041,
-  1114,
-  1153,
-  'SQLITE_FULL',
-  'SQLITE_TOOBIG',
-];
-
-const MOST_RETRIES = 6;
-/** No caller waits longer for an answer. In milliseconds. */
-const RETRY_WITHIN_MS = 2_000;
-const FIRST_PAUSE_MS = 4;
-
-/** Repeats a statement that conflicted with others, a few times. Not within a transaction. */
-export class RetryingSession implements Session {
-  constructor(private readonly session: Session) {}
-
-  async query(statement: Statement, values: Values): Promise<Answer> {
-    const giveUpAt = performance.now() + RETRY_WITHIN_MS;
-    for (let retry = 0; ; retry += 1) {
-      try {
-        return await this.session.query(statement, values);
-      } catch (error) {
-        if (retry === MOST_RETRIES || performance.now() > giveUpAt || !isPassing(error))
-          throw error;
-      }
-      await sleep(Math.random() * FIRST_PAUSE_MS * 2 ** retry);
-    }
-  }
-
-  onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    return this.session.onOneConnection((session) => work(new RetryingSession(session)));
-  }
-}
-
-/** True for an error that may not happen again if the statement is repeated. */
-export function isPassing(error: unknown): boolean {
-  return isOneOf(PASSING, SQLITE_LOCKED, error);
-}
-
-/** True for an error that may not happen with a smaller record. */
-export function isFull(error: unknown): boolean {
-  return isOneOf(FULL, SQLITE_FULL, error);
-}
-
-function isOneOf(codes: readonly (string | number)[], text: RegExp, error: unknown): boolean {
-  if (typeof error !== 'object' || error === null) return false;
-  const { code, errno, message, driverError } = error as {
-    code?: unknown;
-    errno?: unknown;
-    message?: unknown;
-    driverError?: unknown;
-  };
-  return (
-    codes.includes(code as string) ||
-    codes.includes(errno as number) ||
-    (typeof message === 'string' && text.test(message)) ||
-    isOneOf(codes, text, driverError)
-  );
 }

@@ -19,13 +19,14 @@ import type {
   TransactionRequest,
 } from '../../engine/transaction.js';
 import { outliveConnections } from './connections.js';
-import { checkTable, LIMITS } from './check-table.js';
-import { checkName, DEFAULT_TABLE, type TableName } from './dialect.js';
+import { checkTable } from '../sql/check-table.js';
+import { checkName, DEFAULT_TABLE, type TableName } from '../sql/dialect.js';
+import { type PurgeOptions, purgeOptions, PurgeTimer } from '../sql/purge-timer.js';
+import type { SqlRecords } from '../sql/records.js';
 import { EntityResource } from './entity-resource.js';
-import { openRecords } from './open-records.js';
-import { type PurgeOptions, purgeOptions, PurgeTimer } from './purge-timer.js';
-import type { SqlRecords } from './records.js';
 import { transactionHostsOf } from './current-manager.js';
+import { LIMITS, TABLE } from './migrations.js';
+import { openRecords } from './sessions.js';
 import { TypeOrmTransaction } from './typeorm.transaction.js';
 
 /** What {@link TypeOrmStore} is made of. */
@@ -94,10 +95,10 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
   constructor(options: TypeOrmStoreOptions) {
     const { dataSource, table, schema, purge = {} } = options;
     if (typeof dataSource !== 'function' && !isDataSource(dataSource)) refuse(dataSource);
-    if (table !== undefined) checkName('table', table);
-    if (schema !== undefined) checkName('schema', schema);
+    if (table !== undefined) checkName('table of TypeOrmStore', table);
+    if (schema !== undefined) checkName('schema of TypeOrmStore', schema);
     this.options = options;
-    this.purge = purge === false ? undefined : purgeOptions(purge);
+    this.purge = purge === false ? undefined : purgeOptions('TypeOrmStore', purge);
   }
 
   /** @throws {@link IdempotencyConfigurationError} for a database that cannot keep records */
@@ -113,7 +114,7 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
     }
     await transactionHostsOf(dataSource);
     const records = await this.open();
-    await checkTable(records, this.tableOf(dataSource), warn);
+    await checkTable(records, this.tableOf(dataSource), warn, TABLE);
     if (this.purge === undefined || this.purgeTimer !== undefined) return;
     this.purgeTimer = new PurgeTimer((limit) => this.purgeExpired(limit), this.purge, warn);
   }

@@ -207,15 +207,15 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'transaction: an error of PostgreSQL leaves the transaction unusable',
     breaks: ['T49', 'store postgres'],
-    file: 'src/stores/typeorm/record-lock.ts',
-    find: 'await runner.query(`SET LOCAL lock_timeout TO DEFAULT; SAVEPOINT ${SAVEPOINT}`);',
-    put: 'await runner.query(`SET LOCAL lock_timeout TO DEFAULT`);',
+    file: 'src/stores/sql/record-lock.ts',
+    find: 'await run(session, `SET LOCAL lock_timeout TO DEFAULT; SAVEPOINT ${SAVEPOINT}`);',
+    put: 'await run(session, `SET LOCAL lock_timeout TO DEFAULT`);',
     tests: [onDatabase('PostgreSQL', '')],
   },
   {
     name: 'transaction: a duplicate waits although it is not to',
     breaks: ['design 3.6', 'store postgres'],
-    file: 'src/stores/typeorm/record-lock.ts',
+    file: 'src/stores/sql/record-lock.ts',
     find: 'Math.max(1, Math.ceil(waitMs))',
     put: 'Math.max(1, Math.ceil(waitMs)) + 10_000',
     tests: [onDatabase('PostgreSQL', '')],
@@ -223,7 +223,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'transaction: MariaDB’s duplicates wait for a second although they are not to',
     breaks: ['design 3.6', 'store mysql', 'T48'],
-    file: 'src/stores/typeorm/record-lock.ts',
+    file: 'src/stores/sql/record-lock.ts',
     find: 'return Math.ceil(waitMs / 1000);',
     put: 'return Math.ceil(waitMs / 1000) + 30;',
     tests: [onDatabase('MariaDB', '')],
@@ -231,7 +231,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'sql: a statement that lost a deadlock is not repeated',
     breaks: ['T48', 'store mysql'],
-    file: 'src/stores/typeorm/sessions.ts',
+    file: 'src/stores/sql/errors.ts',
     find: '  1213,\n',
     put: '',
     tests: ['test/contract/typeorm-retry.test.ts'],

@@ -110,7 +110,7 @@ export const LIMITS_FAULTS: readonly Fault[] = [
   {
     name: 'PostgreSQL counts leases from before its clock was set back',
     breaks: ['T99', 'T96', 'store postgres'],
-    file: 'src/stores/typeorm/sql/postgres/acquire.sql',
+    file: 'src/stores/sql/statements/postgres/acquire.sql',
     find: '          AND lease_ends_at - {{now_ms}} <= lease_ms\n        LIMIT',
     put: '        LIMIT',
     tests: [[CLOCK_STEPS, 'limits in PostgreSQL']],
@@ -118,7 +118,7 @@ export const LIMITS_FAULTS: readonly Fault[] = [
   {
     name: 'PostgreSQL lets a transaction run without a slot',
     breaks: ['T99', 'store postgres'],
-    file: 'src/stores/typeorm/sql/postgres/acquire.sql',
+    file: 'src/stores/sql/statements/postgres/acquire.sql',
     find: "CASE WHEN has_slot THEN 'acquired' ELSE 'limited' END",
     put: "'acquired'",
     tests: [[TRANSACTIONS, 'PostgreSQL.*as many operations run']],
@@ -126,7 +126,7 @@ export const LIMITS_FAULTS: readonly Fault[] = [
   {
     name: 'PostgreSQL counts an issued record as known',
     breaks: ['T99', 'guarantee 9', 'store postgres'],
-    file: 'src/stores/typeorm/sql/postgres/acquire.sql',
+    file: 'src/stores/sql/statements/postgres/acquire.sql',
     find: "WHEN expires_at <= {{now_ms}} OR state = 'issued' THEN\n      CASE WHEN (SELECT is_there FROM room) THEN 'claimable' ELSE 'limited' END",
     put: "WHEN expires_at <= {{now_ms}} OR state = 'issued' THEN 'claimable'",
     tests: [[SQL, 'PostgreSQL.*limits: counts']],
@@ -134,7 +134,7 @@ export const LIMITS_FAULTS: readonly Fault[] = [
   {
     name: 'MariaDB claims without looking for room',
     breaks: ['T99', 'guarantee 9', 'store mysql'],
-    file: 'src/stores/typeorm/sql/mysql/acquire-limited.sql',
+    file: 'src/stores/sql/statements/mysql/acquire-limited.sql',
     find: 'WHERE (:in_flight = 0 OR :in_flight > (',
     put: 'WHERE (:in_flight >= 0 OR :in_flight > (',
     tests: [[SQL, 'MariaDB.*limits: ']],
@@ -142,7 +142,7 @@ export const LIMITS_FAULTS: readonly Fault[] = [
   {
     name: 'MariaDB keeps a slot when the transaction is over',
     breaks: ['T99', 'store mysql'],
-    file: 'src/stores/typeorm/record-lock.ts',
+    file: 'src/stores/sql/record-lock.ts',
     find: 'const names = slot === null ? [name]',
     put: 'const names = slot !== undefined ? [name]',
     tests: [[TRANSACTIONS, 'MariaDB.*as many operations run']],
@@ -150,7 +150,7 @@ export const LIMITS_FAULTS: readonly Fault[] = [
   {
     name: 'SQLite takes a new record beyond the limit',
     breaks: ['T99', 'guarantee 9', 'store sqlite'],
-    file: 'src/stores/typeorm/sql/sqlite/acquire.sql',
+    file: 'src/stores/sql/statements/sqlite/acquire.sql',
     find: 'WHEN is_new THEN :must_be_issued = 0 AND (SELECT is_there FROM room)',
     put: 'WHEN is_new THEN :must_be_issued = 0',
     tests: [[SQL, 'SQLite.*limits: ']],

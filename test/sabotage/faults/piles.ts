@@ -92,7 +92,7 @@ export const PILES_FAULTS: readonly Fault[] = [
   {
     name: 'a packet that is too large looks like a cut connection',
     breaks: ['T95', 'store mysql'],
-    file: 'src/stores/typeorm/mysql-records.ts',
+    file: 'src/stores/sql/mysql-records.ts',
     find: 'if (bytes < LEAST_PACKET_BYTES || bytes < (await this.packetBytes())) throw cause;',
     put: 'if (bytes > 0) throw cause;',
     tests: [[FULL_STORES, 'MariaDB']],
@@ -100,7 +100,7 @@ export const PILES_FAULTS: readonly Fault[] = [
   {
     name: 'a lease lasts an hour because the clock was set back, on MySQL',
     breaks: ['T96', 'guarantee 5', 'store mysql'],
-    file: 'src/stores/typeorm/mysql-records.ts',
+    file: 'src/stores/sql/mysql-records.ts',
     find: '      await this.boundLease(request.id);\n',
     put: '      void 0;\n',
     tests: [[CLOCK_STEPS, 'MariaDB']],
@@ -108,7 +108,7 @@ export const PILES_FAULTS: readonly Fault[] = [
   {
     name: 'a lease lasts an hour because the clock was set back, on PostgreSQL',
     breaks: ['T96', 'guarantee 5', 'store postgres'],
-    file: 'src/stores/typeorm/postgres-records.ts',
+    file: 'src/stores/sql/postgres-records.ts',
     find: '        await this.boundLease(request.id);\n',
     put: '',
     tests: [[CLOCK_STEPS, 'PostgreSQL']],
@@ -124,7 +124,7 @@ export const PILES_FAULTS: readonly Fault[] = [
   {
     name: 'a lease lasts an hour because the clock was set back, on SQLite',
     breaks: ['T96', 'guarantee 5', 'store sqlite'],
-    file: 'src/stores/typeorm/sql/sqlite/acquire.sql',
+    file: 'src/stores/sql/statements/sqlite/acquire.sql',
     find: 'ELSE min(lease_ends_at, ms + lease_ms) END',
     put: 'ELSE lease_ends_at END',
     tests: [[CLOCK_STEPS, 'of SQLite']],
@@ -148,7 +148,7 @@ export const PILES_FAULTS: readonly Fault[] = [
   {
     name: 'a fencing token falls below one that is known, on PostgreSQL',
     breaks: ['T96', 'guarantee 6', 'store postgres'],
-    file: 'src/stores/typeorm/sql/postgres/acquire.sql',
+    file: 'src/stores/sql/statements/postgres/acquire.sql',
     find: 'greatest({{now_us}}, :above_token::bigint + 1)',
     put: 'greatest({{now_us}}, :above_token::bigint * 0)',
     tests: [['test/contract/typeorm.contract.test.ts', 'PostgreSQL.*fencing token above']],

@@ -1,7 +1,7 @@
 import type { Fault } from '../fault.js';
 
 const file = (dialect: string, name: string): string =>
-  `src/stores/typeorm/sql/${dialect}/${name}.sql`;
+  `src/stores/sql/statements/${dialect}/${name}.sql`;
 const CONTRACT = 'test/contract/typeorm.contract.test.ts';
 const inPostgres = (cases: string): [string, string] => [
   CONTRACT,
@@ -137,7 +137,7 @@ export const SQL_FAULTS: readonly Fault[] = [
   {
     name: 'mariadb: a record that is gone between claim and look is taken for claimed',
     breaks: ['guarantee 1', 'store mysql', 'T13'],
-    file: 'src/stores/typeorm/mysql-records.ts',
+    file: 'src/stores/sql/mysql-records.ts',
     find: "if (row === undefined) return 'changed';",
     put: 'if (row === undefined) return firstClaim(1);',
     tests: [['test/contract/typeorm-store.test.ts', 'on MariaDB claims anew what is gone']],

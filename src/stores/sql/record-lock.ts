@@ -1,9 +1,9 @@
-import type { QueryRunner } from 'typeorm';
 import type { AcquireRequest, Limited } from '../../engine/store.js';
 import { type Dialect, statementsOf, type TableName } from './dialect.js';
+import { lockTimeoutOf } from './errors.js';
 import { roomValues } from './records.js';
 import { bytesOfId } from './row.js';
-import { QueryRunnerSession } from './sessions.js';
+import type { Session, Statement } from './session.js';
 
 /**
  * Limits how long transactions wait for each other on the same record. The work's own statements
@@ -17,13 +17,13 @@ export interface RecordLock {
    *
    * @param name a digest that is unique on the server
    */
-  take(runner: QueryRunner, name: string, waitMs: number): Promise<boolean>;
+  take(session: Session, name: string, waitMs: number): Promise<boolean>;
   /**
    * As {@link take}, where callers are limited and their room is found out with the lock. Absent where
    * the claim itself does that.
    */
   readonly takeCounted?: (
-    runner: QueryRunner,
+    session: Session,
     name: string,
     waitMs: number,
     request: AcquireRequest,
@@ -34,9 +34,9 @@ export interface RecordLock {
   /** True for a claim that waited too long for the table or in a queue, but not for a record. */
   isHeldUp(error: unknown): boolean;
   /** Called after the record was claimed. The work can be undone back to here. */
-  mark(runner: QueryRunner): Promise<void>;
+  mark(session: Session): Promise<void>;
   /** Called after the end of the transaction, on the same connection. */
-  drop(runner: QueryRunner, names: readonly string[]): Promise<void>;
+  drop(session: Session, names: readonly string[]): Promise<void>;
 }
 
 /** What came of {@link RecordLock.takeCounted}. */
@@ -47,26 +47,43 @@ export interface TakenLocks {
 }
 
 /** The savepoint to which `undoWork` goes back. */
-export const SAVEPOINT = 'idempotency_claim';
+const SAVEPOINT = 'idempotency_claim';
 
-const LOCK_NOT_AVAILABLE = '55P03';
+const GET_LOCK: Statement = {
+  name: 'idempotency_get_lock',
+  text: 'SELECT GET_LOCK(?, ?) AS taken',
+  parameters: ['name', 'wait_s'],
+  returnsRows: true,
+};
+
+/** A statement without values. */
+async function run(session: Session, text: string): Promise<void> {
+  await session.query(
+    { name: 'idempotency_transaction', text, parameters: [], returnsRows: false },
+    {},
+  );
+}
+
+/** Undoes what was done since {@link RecordLock.mark}. */
+export function undoToMark(session: Session): Promise<void> {
+  return run(session, `ROLLBACK TO SAVEPOINT ${SAVEPOINT}`);
+}
 
 /**
  * The claim waits for the lock on the row, and `lock_timeout` limits that. It also limits the wait
- * for any other lock, such as that of a growing table. Only for a row, PostgreSQL says where it
- * waited: "while inserting index tuple (0,7)" (`XactLockTableWait`).
+ * for any other lock, such as that of a growing table.
  */
 const postgres: RecordLock = {
   endsWithTransaction: true,
-  async take(runner, _name, waitMs) {
+  async take(session, _name, waitMs) {
     // 0 would mean no limit.
-    await runner.query(`SET LOCAL lock_timeout = ${Math.max(1, Math.ceil(waitMs))}`);
+    await run(session, `SET LOCAL lock_timeout = ${Math.max(1, Math.ceil(waitMs))}`);
     return true;
   },
-  isTaken: (error) => isLockTimeout(error) && 'where' in error && Boolean(error.where),
-  isHeldUp: (error) => isLockTimeout(error) && !postgres.isTaken(error),
-  async mark(runner) {
-    await runner.query(`SET LOCAL lock_timeout TO DEFAULT; SAVEPOINT ${SAVEPOINT}`);
+  isTaken: (error) => lockTimeoutOf(error) === 'row',
+  isHeldUp: (error) => lockTimeoutOf(error) !== undefined,
+  async mark(session) {
+    await run(session, `SET LOCAL lock_timeout TO DEFAULT; SAVEPOINT ${SAVEPOINT}`);
   },
   drop: () => Promise.resolve(),
 };
@@ -74,21 +91,20 @@ const postgres: RecordLock = {
 /** InnoDB always waits at least a second, so a named lock is taken before that of the row. */
 const mysql: RecordLock = {
   endsWithTransaction: false,
-  async take(runner, name, waitMs) {
-    const [row] = (await runner.query('SELECT GET_LOCK(?, ?) AS taken', [
-      nameOf(name),
-      secondsOf(waitMs),
-    ])) as { taken: unknown }[];
-    return Number(row?.taken) === 1;
+  async take(session, name, waitMs) {
+    const { rows } = await session.query(GET_LOCK, {
+      name: nameOf(name),
+      wait_s: secondsOf(waitMs),
+    });
+    return Number(rows[0]?.taken) === 1;
   },
   isTaken: () => false,
   isHeldUp: () => false,
-  async takeCounted(runner, name, waitMs, request, table) {
+  async takeCounted(session, name, waitMs, request, table) {
     const { bucket = '', id } = request;
     const values = roomValues(request);
     const slots = values.in_flight;
     const slotName = `${bucket.slice(0, 50)}:`;
-    const session = new QueryRunnerSession(runner);
     const { rows } = await session.query(statementsOf('mysql', table).takeLockLimited, {
       ...values,
       id: bytesOfId(id),
@@ -107,13 +123,22 @@ const mysql: RecordLock = {
     const retryAfterMs = Number(leavingMs);
     return { names, limited: { outcome: 'limited', limit: 'newKeys', retryAfterMs } };
   },
-  async mark(runner) {
-    await runner.query(`SAVEPOINT ${SAVEPOINT}`);
+  async mark(session) {
+    await run(session, `SAVEPOINT ${SAVEPOINT}`);
   },
-  async drop(runner, names) {
+  async drop(session, names) {
     if (names.length === 0) return;
     const releases = names.map(() => 'RELEASE_LOCK(?)').join(', ');
-    await runner.query(`DO ${releases}`, names.map(nameOf));
+    const parameters = names.map((_, at) => `name_${at}`);
+    await session.query(
+      {
+        name: `idempotency_release_locks_${names.length}`,
+        text: `DO ${releases}`,
+        parameters,
+        returnsRows: false,
+      },
+      Object.fromEntries(names.map((name, at) => [`name_${at}`, nameOf(name)])),
+    );
   },
 };
 
@@ -123,8 +148,8 @@ const sqlite: RecordLock = {
   take: () => Promise.resolve(true),
   isTaken: () => false,
   isHeldUp: () => false,
-  async mark(runner) {
-    await runner.query(`SAVEPOINT ${SAVEPOINT}`);
+  async mark(session) {
+    await run(session, `SAVEPOINT ${SAVEPOINT}`);
   },
   drop: () => Promise.resolve(),
 };
@@ -141,13 +166,4 @@ function secondsOf(waitMs: number): number {
  */
 function nameOf(name: string): string {
   return `idem:${name.slice(0, 56)}`;
-}
-
-function isLockTimeout(error: unknown): error is object {
-  return (
-    typeof error === 'object' &&
-    error !== null &&
-    'code' in error &&
-    error.code === LOCK_NOT_AVAILABLE
-  );
 }

@@ -2,7 +2,7 @@ import type { AcquireRequest, AcquireResult, StoredOutcome } from '../../engine/
 import { acquired, asBytes, textOf } from './row.js';
 import type { Statements } from './dialect.js';
 import { acquireValues, countedValues, SqlRecords } from './records.js';
-import type { Session } from './sessions.js';
+import type { Session } from './session.js';
 
 /**
  * PostgreSQL. First claim, replay and refusal are one statement; a record that is there and free to

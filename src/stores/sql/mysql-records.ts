@@ -27,7 +27,7 @@ import {
   roomValues,
   SqlRecords,
 } from './records.js';
-import type { Row, Session } from './sessions.js';
+import type { Row, Session } from './session.js';
 
 /** Drivers write bytes into a statement as hexadecimal digits. */
 const BYTES_IN_HEXADECIMAL = 2;

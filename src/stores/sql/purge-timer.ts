@@ -19,17 +19,17 @@ export interface PurgeOptions {
 const DEFAULT_PURGE = { everyMs: 60_000, batch: 1_000 } as const satisfies PurgeOptions;
 
 /** @throws {@link IdempotencyConfigurationError} if a number is out of range */
-export function purgeOptions(given: Partial<PurgeOptions>): PurgeOptions {
+export function purgeOptions(store: string, given: Partial<PurgeOptions>): PurgeOptions {
   const options = { ...DEFAULT_PURGE, ...given };
-  checkRange('purge.everyMs', options.everyMs, 86_400_000);
-  checkRange('purge.batch', options.batch, 100_000);
+  checkRange(`purge.everyMs of ${store}`, options.everyMs, 86_400_000);
+  checkRange(`purge.batch of ${store}`, options.batch, 100_000);
   return options;
 }
 
 function checkRange(option: string, given: number, most: number): void {
   if (Number.isInteger(given) && given >= 1 && given <= most) return;
   throw wrongOption(
-    `${option} of TypeOrmStore`,
+    option,
     given,
     `a whole number from 1 to ${most}`,
     'Leave it out to use the default. `purge: false` switches the purge off.',

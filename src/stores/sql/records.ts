@@ -22,14 +22,8 @@ import {
   viewOf,
 } from './row.js';
 import type { Statements } from './dialect.js';
-import {
-  type Answer,
-  isFull,
-  type Row,
-  type Session,
-  type Statement,
-  type Values,
-} from './sessions.js';
+import { isFull } from './errors.js';
+import type { Answer, Row, Session, Statement, Values } from './session.js';
 
 /** Each round means that another call came in between. That never happens this often in a row. */
 const MOST_ROUNDS = 50;

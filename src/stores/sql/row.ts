@@ -7,7 +7,7 @@ import type {
   Refusing,
   Steps,
 } from '../../engine/store.js';
-import type { Row } from './sessions.js';
+import type { Row } from './session.js';
 
 /** The record that a claim has won. */
 export function acquired(row: Row): Acquired {

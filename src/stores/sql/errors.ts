@@ -1,0 +1,107 @@
+/** The parts of drivers' errors that say what happened. */
+interface ErrorFacts {
+  readonly code?: unknown;
+  readonly errno?: unknown;
+  readonly message?: unknown;
+  readonly where?: unknown;
+}
+
+/** Error codes for statements that conflicted with others and may be repeated. */
+const PASSING: readonly (string | number)[] = [
+  // PostgreSQL: serialization_failure, deadlock_detected
+  '40001',
+  '40P01',
+  // MySQL and MariaDB: lock wait timeout, deadlock, record changed since it was read
+  1205,
+  1213,
+  1020,
+  'SQLITE_BUSY',
+  'SQLITE_BUSY_SNAPSHOT',
+  'SQLITE_LOCKED',
+];
+const SQLITE_LOCKED = /database (table )?is locked/;
+
+/** Error codes for a database that has no room, or no room for such a large statement. */
+const FULL: readonly (string | number)[] = [
+  // PostgreSQL: disk_full, out_of_memory, program_limit_exceeded
+  '53100',
+  '53200',
+  '54000',
+  // MySQL and MariaDB: disk full, out of memory (three), table full, max_allowed_packet
+  1021,
+  1037,
+  1038,
+  1041,
+  1114,
+  1153,
+  'SQLITE_FULL',
+  'SQLITE_TOOBIG',
+];
+const SQLITE_FULL = /database or disk is full|string or blob too big/;
+
+/** Error codes for a missing table, schema or column. */
+const MISSING: readonly (string | number)[] = ['42P01', '3F000', '42703', 1146, 1049, 1054];
+const SQLITE_MISSING = /no such (table|column)|unknown database/;
+
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/** True for an error that may not happen again if the statement is repeated. */
+export function isPassing(error: unknown): boolean {
+  return isOneOf(PASSING, SQLITE_LOCKED, error);
+}
+
+/** True for an error that may not happen with a smaller record. */
+export function isFull(error: unknown): boolean {
+  return isOneOf(FULL, SQLITE_FULL, error);
+}
+
+/** True if the table or one of its columns is missing. */
+export function isMissing(error: unknown): boolean {
+  return isOneOf(MISSING, SQLITE_MISSING, error);
+}
+
+/**
+ * What PostgreSQL's `lock_timeout` has ended the wait for. Only if that was a row, the server says
+ * where: "while inserting index tuple (0,7)" (`XactLockTableWait`). Some data layers lose that.
+ */
+export function lockTimeoutOf(error: unknown): 'row' | 'other' | 'unknown' | undefined {
+  const facts = causesOf(error).find(({ code }) => code === LOCK_NOT_AVAILABLE);
+  if (facts === undefined) return undefined;
+  if (!('where' in facts)) return 'unknown';
+  return facts.where ? 'row' : 'other';
+}
+
+function isOneOf(codes: readonly (string | number)[], text: RegExp, error: unknown): boolean {
+  return causesOf(error).some(
+    ({ code, errno, message }) =>
+      codes.includes(code as string) ||
+      codes.includes(errno as number) ||
+      (typeof message === 'string' && text.test(message)),
+  );
+}
+
+/** Data layers wrap errors, some of them twice. */
+const DEEPEST = 4;
+
+/** The error and what it wraps. */
+function causesOf(error: unknown): ErrorFacts[] {
+  const causes: ErrorFacts[] = [];
+  let within = error;
+  while (typeof within === 'object' && within !== null && causes.length < DEEPEST) {
+    causes.push(within);
+    const { driverError, original, cause } = within as Record<string, unknown>;
+    within = driverError ?? original ?? cause;
+  }
+  return causes;
+}
+
+/** SQLSTATE, or the name that drivers give a code of SQLite. */
+const CODE = /^([0-9A-Z]{5}|SQLITE_\w+)$/;
+
+/** The driver's own error within that of a data layer; else the error itself. */
+export function driverErrorOf(error: unknown): unknown {
+  const own = causesOf(error).find(
+    ({ code, errno }) => typeof errno === 'number' || (typeof code === 'string' && CODE.test(code)),
+  );
+  return own ?? error;
+}

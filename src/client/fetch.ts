@@ -2,34 +2,34 @@ import { isSafe } from './content.js';
 import { type IdempotentFetchOptions, settingsOf } from './options.js';
 import { Sender } from './sender.js';
 
-/** What a call may say beside what `fetch` takes. */
+/** The options of one call, in addition to those of `fetch`. */
 export interface IdempotentRequestInit extends RequestInit {
   /**
-   * Names what the user wants done, such as `'checkout'`: until there is a final answer, every call
-   * with this name and the same content has the same key, also after a reload. Other content is a
-   * new intent. Absent: the call is an intent of its own, and only its retries share a key.
+   * Names what the user wants to do, such as `'checkout'`. Until there is a final answer, every call
+   * with this name and the same content sends the same key, even after a reload. Different content is
+   * a new intent. If absent, each call is an intent of its own, and only its retries share a key.
    */
   readonly intent?: string;
 }
 
-/** A `fetch` whose requests may be sent again: see {@link createIdempotentFetch}. */
+/** A `fetch` that is safe to retry. See {@link createIdempotentFetch}. */
 export type IdempotentFetch = (
   input: Parameters<typeof fetch>[0],
   init?: IdempotentRequestInit,
 ) => Promise<Response>;
 
 /**
- * Makes a `fetch` that sends a request again, with the same key, until it is answered. These are no
- * answers: none at all, or part of one; a refusal that says that it may succeed later; 429, 502, 503, 504,
- * and 409 with `Retry-After`; and what `retryOn` says. Every other answer is returned, whatever its
- * status. Safe methods go through as they are; bodies are read whole. A key that a request already
- * has in its header is sent as it is.
+ * Creates a `fetch` that sends a request again, with the same key, until it gets a final answer. It
+ * retries when the answer is missing or incomplete; when a refusal says that a retry may succeed; after 429,
+ * 502, 503, 504, and 409 with `Retry-After`; and when `retryOn` says so. It returns every other answer,
+ * whatever its status. Safe methods are sent unchanged. Request bodies are read into memory. If a
+ * request already has a key in its header, that key is used.
  *
- * Calls of one intent with the same content at the same time are one: each gets the answer.
+ * Concurrent calls with the same intent and content send one request, and each gets its answer.
  *
- * A call rejects with the reason of its `signal`, or with an {@link IdempotentFetchError} when the
- * time is up. The key of a named intent is kept then, and after an answer of 408, 429, 5xx or
- * `IDEMPOTENCY_OUTCOME_UNKNOWN`: the next call goes on with it.
+ * A call rejects with the reason of its `signal`, or with an {@link IdempotentFetchError} when its
+ * time is up. A named intent then keeps its key, so that the next call continues with it. It also keeps it
+ * after an answer of 408, 429, 5xx or `IDEMPOTENCY_OUTCOME_UNKNOWN`.
  *
  * @throws TypeError when an option is not a number greater than zero
  * @example

@@ -16,13 +16,13 @@ import {
 
 type Limits = NonNullable<AcquireRequest['limits']>;
 
-/** A caller with limits, and how its claims look. */
+/** A caller with limits, and the requests it makes. */
 function callerWith(limits: Partial<Limits>): (given?: Partial<AcquireRequest>) => AcquireRequest {
   const bucket = newId();
   return (given) => claimOf({ bucket, limits: { windowMs: LONG_MS, ...limits }, ...given });
 }
 
-/** Expects a claim to be refused by the limit of this name, and to leave nothing behind. */
+/** Expects this limit to refuse the claim, and the claim to leave nothing behind. */
 async function assertLimited(
   { store, other }: StoreHarness,
   request: AcquireRequest,
@@ -36,7 +36,7 @@ async function assertLimited(
   return result.retryAfterMs;
 }
 
-/** Asks until there is an answer of this kind: a store may need a moment to count. */
+/** Repeats the claim until it gets this outcome, because a store may need a moment to count. */
 async function soon(
   { elapse, tickMs }: StoreHarness,
   ask: () => Promise<AcquireResult>,
@@ -49,7 +49,7 @@ async function soon(
   return ask();
 }
 
-/** Cases that only a store with `prepareLimits` has to keep. */
+/** Cases for stores that have `prepareLimits`. */
 function limitCases(
   cases: Readonly<Record<string, (harness: StoreHarness) => Promise<void>>>,
 ): ReturnType<typeof casesOf> {
@@ -205,7 +205,7 @@ export const limits = limitCases({
     const { request } = await win(store, claim({ id: first, mustBeIssued: true }));
     await elapse(tickMs / 10);
     await assertLimited(harness, claim({ id: second, mustBeIssued: true }), 'inFlight');
-    // Its fencing token may have grown, where it was claimed for a moment.
+    // The fencing token may have grown if the record was claimed for a moment.
     const left = await mustFind(other, second);
     assert.deepEqual([left.state, left.owner, left.attempt], ['issued', '', 0]);
     assertRemaining(left.ttlRemainingMs, LONG_MS);
@@ -252,7 +252,7 @@ export const limits = limitCases({
   },
 });
 
-/** As `win`, when a claim that has just ended may still be counted. */
+/** Like `win`, but allows for a claim that has just ended and is still counted. */
 async function soonWin(harness: StoreHarness, request: AcquireRequest): Promise<AcquireRequest> {
   assertAcquired(await soon(harness, async () => harness.store.acquire(request)));
   return request;

@@ -1,14 +1,14 @@
-/** A call with the key that all of its repetitions have. */
+/** A call with a key that all its retries share. */
 export const keyed = (call, key) => ({ ...call, headers: { 'Idempotency-Key': key } });
 
-/** As much of a key as one needs to see whether it is another. */
+/** Enough of a key to tell it from another. */
 export const short = (key) => `${key.slice(0, 8)}…`;
 
 export const keyFact = ({ key }) => [['Idempotency-Key', short(key)]];
 
 export const randomNumber = () => String(1000 + Math.floor(Math.random() * 9000));
 
-/** Something to go on with: not part of what a scenario counts. */
+/** Sets something up. Not counted in the scenario. */
 export async function placeOrder(run) {
   const { body: token } = await run.prepare({ path: '/idempotency/tokens' });
   const { body: order } = await run.prepare({

@@ -1,10 +1,10 @@
 import { element } from './dom.js';
 
-/** How long a number that has changed stands out, in milliseconds. */
+/** How long a changed number is highlighted, in milliseconds. */
 const STANDS_OUT_MS = 2_500;
 const DELAY_MS = 150;
 
-/** What really happened: how often handlers ran, and which rows that left. */
+/** What really happened: how often the handlers ran, and how many rows they wrote. */
 export class Counters {
   #effects = new Board('Handlers that ran', 'No handler has run yet.');
   #rows = new Board('Rows in SQL', 'No rows yet.');
@@ -14,7 +14,7 @@ export class Counters {
     container.append(this.#effects.node, this.#rows.node);
   }
 
-  /** Asks soon; many calls at once are one question. */
+  /** Refreshes soon. Several calls at once cause one refresh. */
   refreshSoon() {
     this.#timer ??= setTimeout(() => void this.refresh(), DELAY_MS);
   }
@@ -29,19 +29,19 @@ export class Counters {
       this.#rows.show(rows);
       return effects;
     } catch {
-      // The banner says that the server is gone.
+      // The banner already says that the server is gone.
       return {};
     }
   }
 
-  /** Numbers of another server begin again, and none of them has changed. */
+  /** Starts over with a new server: nothing counts as changed. */
   reset() {
     this.#effects.reset();
     this.#rows.reset();
   }
 }
 
-/** Numbers with names; those that are still zero are left out. */
+/** Named numbers, without those that are still zero. */
 class Board {
   #list = element('ul', { class: 'board-list', tabindex: '0' });
   #empty;
@@ -89,7 +89,7 @@ class Board {
     value.textContent = String(number);
     const row = value.parentElement;
     row.classList.add('changed');
-    // Only the list: the page stays where it is.
+    // Only the list scrolls; the page stays where it is.
     this.#list.scrollTop = row.offsetTop - this.#list.clientHeight / 2;
     clearTimeout(this.#timers.get(row));
     const timer = setTimeout(() => row.classList.remove('changed'), STANDS_OUT_MS);

@@ -1,6 +1,5 @@
 /**
- * An element with its attributes and content. Text is text: nothing that comes from a server is
- * ever read as HTML.
+ * Creates an element with attributes and children. Text is never parsed as HTML, wherever it comes from.
  *
  * @param {string} tag
  * @param {Record<string, string | number | boolean | undefined | ((event: Event) => void)>} [attributes] a function is a listener; `true` has no value
@@ -17,7 +16,7 @@ export function element(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** One of the drawings in the page; what it means stands beside it. */
+/** An icon of the page. Its meaning is in the text beside it. */
 export function icon(name) {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
   svg.setAttribute('class', 'icon');
@@ -33,7 +32,7 @@ export function count(number, one, many = `${one}s`) {
   return `${number} ${number === 1 ? one : many}`;
 }
 
-/** A time that people can compare: `4 ms`, `1.25 s`. */
+/** A duration for people: `4 ms`, `1.25 s`. */
 export function duration(ms) {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`;
 }

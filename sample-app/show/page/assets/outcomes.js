@@ -1,4 +1,4 @@
-/** What may become of a call, in the order of the legend. */
+/** How a call can end, in the order of the legend. */
 export const OUTCOMES = {
   executed: { label: 'executed', meaning: 'the handler ran' },
   waited: { label: 'waited', meaning: 'waited for the first call, then got its reply' },
@@ -13,13 +13,13 @@ export const OUTCOMES = {
 
 const LAST = new Set(['stored', 'released', 'held', 'replayed', 'rejected']);
 
-/** Whether an event is the last that the library tells of a call. */
+/** Whether this is the library's last event for a call. */
 export function hasEnded({ type }) {
   return LAST.has(type);
 }
 
 /**
- * Whether nothing more is to be expected of a call. Who loses the reply does not stop the handler.
+ * Whether a call is over. Losing the reply does not stop the handler.
  *
  * @param {import('./timeline.js').Call} call
  */
@@ -28,7 +28,7 @@ export function isOver({ how, events }) {
 }
 
 /**
- * What became of a call, by what the library told and how it was answered.
+ * How a call ended, according to the library's events and the answer.
  *
  * @param {import('./timeline.js').Call} call
  * @returns {keyof typeof OUTCOMES}
@@ -48,7 +48,7 @@ export function outcomeOf(call) {
   return status >= 400 ? 'refused' : 'answered';
 }
 
-/** The code of a refusal, without what all codes begin with. */
+/** The code of a refusal, without the common prefix. */
 export function shortCode({ events }) {
   return events.find(({ code }) => code !== undefined)?.code.replace('IDEMPOTENCY_', '');
 }

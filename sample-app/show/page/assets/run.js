@@ -14,9 +14,9 @@
  * @property {Record<string, unknown>} body
  */
 
-/** What the library says when it has a request in hand. */
+/** The library's events once it handles a request. */
 export const BEGUN = new Set(['claimed', 'taken-over', 'replayed', 'rejected']);
-/** How long the client is patient, in requests. */
+/** How many requests the client sends before it gives up. */
 const TRIES = 12;
 
 /** @type {Reply} */
@@ -24,7 +24,7 @@ const LOST = { status: 0, isReplayed: false, retryAfter: null, body: {} };
 
 export const newKey = () => crypto.randomUUID();
 
-/** What comes of pressing one button: the requests that went out, and their replies. */
+/** One press of a button: the requests it sent, and their replies. */
 export class Run extends EventTarget {
   requests = 0;
   /** @type {Reply[]} */
@@ -40,7 +40,7 @@ export class Run extends EventTarget {
     this.timeline = timeline;
     this.user = user;
     this.paceMs = paceMs;
-    /** What the ids of all of its requests begin with. */
+    /** The common prefix of its request ids. */
     this.id = newKey().slice(0, 8);
   }
 
@@ -48,7 +48,7 @@ export class Run extends EventTarget {
     return `${this.id}-${newKey().slice(0, 8)}`;
   }
 
-  /** A `fetch` that says who is calling, and which bar of the timeline is its own. */
+  /** A `fetch` that sends the user and the id of its bar in the timeline. */
   fetch = async (input, init = {}, requestId = this.newRequestId()) => {
     const request = new Request(input, init);
     const headers = new Headers(request.headers);
@@ -58,7 +58,7 @@ export class Run extends EventTarget {
     return fetch(new Request(request, { headers }), { signal: init.signal });
   };
 
-  /** As {@link fetch}, and it counts. */
+  /** Like {@link fetch}, but counted. */
   countedFetch = async (input, init, requestId) => {
     this.#sent();
     try {
@@ -77,7 +77,7 @@ export class Run extends EventTarget {
     return this.#replied(await this.prepare(call, requestId, signal));
   }
 
-  /** Sends what the scenario needs and what is not part of it. */
+  /** Sends a request that the scenario needs but does not count. */
   async prepare({ method = 'POST', path, headers, body }, requestId, signal) {
     const content = body === undefined ? {} : { body: JSON.stringify(body) };
     const type = body === undefined ? {} : { 'Content-Type': 'application/json' };
@@ -93,7 +93,7 @@ export class Run extends EventTarget {
     return Promise.all(Array.from({ length: times }, () => this.send(call)));
   }
 
-  /** Resolves when the server has begun with it; the reply is still to come. */
+  /** Resolves when the server has started; the reply has not come yet. */
   async begin(call) {
     const requestId = this.newRequestId();
     const reply = this.send(call, requestId);
@@ -101,7 +101,7 @@ export class Run extends EventTarget {
     return { reply };
   }
 
-  /** Cuts the connection when the server says that it is at work: nobody hears the reply. */
+  /** Cuts the connection once the server has started, so that the reply is lost. */
   async lose(call) {
     const requestId = this.newRequestId();
     const connection = new AbortController();
@@ -112,7 +112,7 @@ export class Run extends EventTarget {
     this.#replied(LOST);
   }
 
-  /** Sends it, and sends it again for as long as the answer is to come back later. */
+  /** Sends it, and retries while the answer says to come back later. */
   async sendUntilAnswered(call) {
     for (let tries = 1; ; tries++) {
       const reply = await this.send(call);
@@ -122,7 +122,7 @@ export class Run extends EventTarget {
     }
   }
 
-  /** Shows a reply that is not part of what is counted. */
+  /** Shows a reply that is not counted. */
   note(reply) {
     return this.#replied(reply);
   }

@@ -1,15 +1,15 @@
 import { count, duration, element, icon } from './dom.js';
 import { isOver, OUTCOMES, outcomeOf, shortCode } from './outcomes.js';
 
-/** Silence after which something new begins, with an axis of its own. */
+/** After a silence of this length, a new group with its own axis begins. */
 const SILENCE_MS = 2_000;
-/** The shortest axis: what takes no time at all must not look long. */
+/** The shortest axis, so that very short calls do not look long. */
 const SHORTEST_MS = 40;
 const TICKS = 4;
 const WAITED_FOR = new Set(['claimed', 'taken-over', 'waited']);
 const REDRAW_MS = matchMedia('(prefers-reduced-motion: reduce)').matches ? 1_000 : 100;
 
-/** Draws calls as bars: those that belong together on one axis, the latest ones first. */
+/** Draws calls as bars. Related calls share an axis; the newest group comes first. */
 export class TimelineView {
   #timeline;
   #container;
@@ -130,7 +130,7 @@ export class TimelineView {
     this.#keepOneTabStop();
   }
 
-  /** The bars are one stop on the way of the Tab key; arrows go from one to the next. */
+  /** The bars are one tab stop; arrow keys move between them. */
   #keepOneTabStop() {
     const buttons = [...this.#container.querySelectorAll('.call')];
     const stop = this.#rows.get(this.#selected)?.button ?? buttons[0];
@@ -153,14 +153,14 @@ export class TimelineView {
     const call = this.#timeline.calls.get(this.#selected);
     const content = call === undefined ? [hint()] : detailsOf(call);
     const text = content.map((node) => node.textContent).join();
-    // Redrawn many times a second, and read aloud only when there is something new.
+    // The view is redrawn many times a second. Screen readers announce it only when something is new.
     if (this.#inspector.dataset.text === text) return;
     this.#inspector.dataset.text = text;
     this.#inspector.replaceChildren(...content);
   }
 }
 
-/** Calls of one press of a button; what nobody pressed goes with what it follows without a silence. */
+/** Groups calls by button press. Calls without a press join the group they follow without a silence. */
 function groupsOf(calls, now) {
   const groups = [];
   for (const call of calls) {
@@ -202,7 +202,7 @@ function summaryOf(calls) {
   return `${count(calls.length, noun, many)}: ${parts.join(', ')}`;
 }
 
-/** Where waiting ends: for a turn, for the first reply. Nobody waits to be refused. */
+/** When a call stopped waiting, for its turn or for the first reply. Refused calls do not wait. */
 function workedFrom(call) {
   const last = call.events.find(({ type }) => WAITED_FOR.has(type));
   return last?.at ?? (isOver(call) ? call.startedAt : undefined);
@@ -219,7 +219,7 @@ function detailOf(call, outcome) {
   return [call.status, attempt > 1 ? `attempt ${attempt}` : ''].filter(Boolean).join(' · ');
 }
 
-/** A lock counts everybody who has had it: those are not attempts at the same thing. */
+/** A lock counts every holder, and those are not attempts at one operation. */
 function attemptOf({ events, status }) {
   const isLock = status < 400 && events.some(({ type }) => type === 'released');
   return isLock ? undefined : events.find(({ attempt }) => attempt !== undefined)?.attempt;
@@ -286,7 +286,7 @@ function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Puts the nodes there, and touches none that is in its place: the focus stays where it is. */
+/** Puts the nodes in place without touching those already there, so that the focus stays. */
 function setChildren(parent, nodes) {
   for (const [index, node] of nodes.entries())
     if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] ?? null);

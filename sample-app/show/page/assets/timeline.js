@@ -16,20 +16,20 @@ import { hasEnded, isOver } from './outcomes.js';
  * @property {boolean} [isReplayed]
  */
 
-/** How many calls are kept. */
+/** How many calls the timeline keeps. */
 const KEPT = 150;
 const RECONNECT_MS = 2_000;
 const SETTLE_MS = 15_000;
 
 /**
- * What happens on the server, as it tells it. Fires `change` with the calls that are new or changed, `restart`
- * when the server is another one, and `connection`.
+ * What happens on the server, from its event stream. Fires `change` with new and changed calls, `restart`
+ * when a new server has taken over, and `connection`.
  */
 export class Timeline extends EventTarget {
   /** @type {Map<string, Call>} */
   calls = new Map();
   isConnected = false;
-  /** Milliseconds that the server's clock is ahead of this one. */
+  /** How far the server's clock is ahead of this one, in milliseconds. */
   #ahead = 0;
   #run;
   #heard = 0;
@@ -41,13 +41,13 @@ export class Timeline extends EventTarget {
     source.addEventListener('entry', (event) => this.#hear(event));
     source.addEventListener('error', () => {
       this.#connection(false);
-      // After an answer that is no stream, a browser does not try again by itself.
+      // If the answer is not a stream, a browser does not reconnect by itself.
       if (source.readyState !== EventSource.CLOSED) return;
       setTimeout(() => this.connect(), RECONNECT_MS);
     });
   }
 
-  /** The present by the clock of the server. */
+  /** The current time on the server's clock. */
   get now() {
     return Date.now() + this.#ahead;
   }
@@ -57,7 +57,7 @@ export class Timeline extends EventTarget {
     this.#fire('change', []);
   }
 
-  /** Resolves when the library has said one of these of a request, or after a while. */
+  /** Resolves when a request has one of these events, or after a while. */
   heardOf(requestId, types) {
     return this.#until(() =>
       [...this.calls.values()].some(
@@ -66,7 +66,7 @@ export class Timeline extends EventTarget {
     );
   }
 
-  /** Resolves when nothing is under way, and has not been for a while. */
+  /** Resolves when nothing has been in progress for a while. */
   settled(quietMs) {
     return this.#until(
       () =>
@@ -115,7 +115,7 @@ export class Timeline extends EventTarget {
     if (entry === 'ended') return Object.assign(call, { endedAt: at }, rest);
     const { scope, ...event } = rest;
     call.events.push({ at, ...event });
-    // Where a path may hold a key, the server told only how it begins; a scope is a template.
+    // If a path may contain a key, the server sends only its beginning. A scope is a template.
     if (call.kind === 'request' && scope.includes(' /')) call.title = scope;
     if (call.how === 'lost' && hasEnded(event)) call.endedAt = at;
     return call;

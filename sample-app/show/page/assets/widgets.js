@@ -2,11 +2,11 @@ import { protectButton, protectForm } from '/client.js';
 import { element } from './dom.js';
 import { BEGUN } from './run.js';
 
-/** Where these begin again after no answer, in milliseconds. */
+/** How long these wait before they retry without an answer, in milliseconds. */
 const MAX_DELAY_MS = 1_000;
 
 /**
- * What the library's client makes of a form and of a button.
+ * A form and a button, enhanced by the library's client.
  *
  * @typedef {object} Stage
  * @property {() => import('./run.js').Run} begin the run that a request is part of
@@ -127,14 +127,14 @@ function buyButton(stage) {
   return { node, dispose: () => protection.dispose() };
 }
 
-/** The order is on its way: the page that comes goes on with it. */
+/** The order has been sent. The next page continues with it. */
 async function reloadWhenBegun(stage, run, requestId) {
   await run.timeline.heardOf(requestId, BEGUN);
   await stage.carryOver();
   location.reload();
 }
 
-/** Sends it, and cuts the connection when the server is at work. */
+/** Sends it, and cuts the connection once the server has started. */
 async function loseReply(run, input) {
   const requestId = run.newRequestId();
   const connection = new AbortController();

@@ -4,4 +4,5 @@ import { describeLooks } from './support/page-looks.js';
 
 jest.setTimeout(PATIENCE_MS);
 
-describeLooks('a desktop, dark', 'a phone, light');
+// Both sizes and both schemes of colours.
+describeLooks('a desktop, light', 'a phone, dark', 'a desktop, dark', 'a phone, light');

@@ -1,10 +1,9 @@
 import { describeSoak } from './describe.js';
 
-// Each store, and both ways to keep records in a database.
+// Both kinds of stores, and records and work in one transaction; every way on every server in the second tier.
 describeSoak(
   [
     { server: 'PostgreSQL', isTransaction: true },
-    { server: 'MariaDB', isTransaction: false },
     { server: 'Redis', isTransaction: false },
   ],
   { processes: 3, ms: 3_000, seed: Date.now() % 1_000_000 },

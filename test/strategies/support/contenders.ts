@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SQL_SERVERS } from '../../processes/support/servers.js';
+import type { SQL_SERVERS } from '../../processes/support/servers.js';
 import { tally } from '../../support/engine.js';
 import { eventually } from '../../support/http.js';
 import { Goods, Order } from './entities.js';
 import { type Answer, type GoodsShop, GoodsShops, send, type Sent } from './goods-shop.js';
 
 export interface Contest {
+  readonly servers: typeof SQL_SERVERS;
   readonly processes: number;
   readonly callers: number;
   readonly rounds: number;
@@ -26,8 +27,13 @@ export const CHANGED = {
 };
 
 /** Tests with callers, spread over processes, who all change the same row at once. */
-export function describeContenders({ processes: count, callers, rounds }: Contest): void {
-  describe.each(SQL_SERVERS)('rows in $name', (server) => {
+export function describeContenders({
+  servers,
+  processes: count,
+  callers,
+  rounds,
+}: Contest): void {
+  describe.each(servers)('rows in $name', (server) => {
     let shops: GoodsShops;
     let processes: GoodsShop[];
 

@@ -1,0 +1,4 @@
+import { PLATFORMS } from '../support/http.js';
+import { describeStoreFaults } from './store-faults.js';
+
+describeStoreFaults(PLATFORMS);

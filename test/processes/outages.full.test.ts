@@ -1,0 +1,3 @@
+import { describeOutages, KINDS } from './outages.js';
+
+describeOutages(KINDS);

@@ -1,0 +1,4 @@
+import { SERVERS } from './support/servers.js';
+import { describeZombies } from './zombies.js';
+
+describeZombies(SERVERS);

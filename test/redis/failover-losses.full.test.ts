@@ -1,0 +1,3 @@
+import { describeReplicas } from './failover-losses.js';
+
+describeReplicas([0, 100, 500]);

@@ -1,0 +1,3 @@
+import { describeLock, PLACES } from './lock.js';
+
+describeLock(PLACES);

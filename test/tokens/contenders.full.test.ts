@@ -1,3 +1,4 @@
+import { SERVERS } from '../processes/support/servers.js';
 import { describeContenders } from './support/contenders.js';
 
-describeContenders({ processes: 4, callers: 64, rounds: 50 });
+describeContenders({ servers: SERVERS, processes: 4, callers: 64, rounds: 50 });

@@ -27,12 +27,7 @@ export const CHANGED = {
 };
 
 /** Tests with callers, spread over processes, who all change the same row at once. */
-export function describeContenders({
-  servers,
-  processes: count,
-  callers,
-  rounds,
-}: Contest): void {
+export function describeContenders({ servers, processes: count, callers, rounds }: Contest): void {
   describe.each(servers)('rows in $name', (server) => {
     let shops: GoodsShops;
     let processes: GoodsShop[];

@@ -1,5 +1,5 @@
 import type { Protection } from '../../processes/support/crash.js';
-import { SERVERS } from '../../processes/support/servers.js';
+import type { SERVERS } from '../../processes/support/servers.js';
 import {
   type Answer,
   pay,
@@ -11,14 +11,15 @@ import {
 import { tally } from '../../support/engine.js';
 
 export interface Contest {
+  readonly servers: typeof SERVERS;
   readonly processes: number;
   readonly callers: number;
   readonly rounds: number;
 }
 
 /** Tests with callers, spread over processes, who all want the same token at once. */
-export function describeContenders({ processes: count, callers, rounds }: Contest): void {
-  describe.each(SERVERS)(`one token in $name, wanted by ${callers}`, (server) => {
+export function describeContenders({ servers, processes: count, callers, rounds }: Contest): void {
+  describe.each(servers)(`one token in $name, wanted by ${callers}`, (server) => {
     const protections: Protection[] =
       server.name === 'Redis' ? ['rerun'] : ['rerun', 'transaction'];
     let shops: Shops;

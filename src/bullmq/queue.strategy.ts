@@ -1,16 +1,15 @@
-import { DelayedError, type Job } from 'bullmq';
 import { wrongOption } from '../engine/configuration-error.js';
 import { parseDuration } from '../engine/duration.js';
-import { type IdempotencyErrorCode, REFUSALS } from '../engine/refusals.js';
+import { type Job, isLastAttempt, keyOfJob } from '../keys/jobs.js';
 import { recoveredReply } from '../operation/recovery.js';
-import { DEFAULTS, type IdempotentOptions } from '../options/idempotency.options.js';
+import { timeOf } from '../operation/uuid-v7.js';
+import type { IdempotentOptions } from '../options/idempotency.options.js';
 import type { IdempotentCall } from '../keys/call.js';
 import { header, keySource, messageId } from '../keys/key-sources.js';
 import { IdempotencyStrategy } from '../strategies/strategy-registry.js';
 import type { QueueStrategyOptions } from '../options/strategy-options.js';
 import type {
   IdempotencyStrategyContract,
-  StrategyCall,
   StrategyContext,
   StrategyPlan,
 } from '../strategies/strategy.js';
@@ -86,8 +85,11 @@ export class QueueStrategy implements IdempotencyStrategyContract {
       begin: (call) => ({
         answer: async (data, operation) => {
           const jobId = await operation.id(JOB_ID);
+          const timestamp = timeOf(jobId);
+          // BullMQ counts a delay from the job's own time, which does not change when it is added again.
+          const delay = delayMs && delayMs + Math.max(0, Date.now() - timestamp);
           // If there already is a job with this id, BullMQ leaves it as it is.
-          await this.queues.ask(queue, (one) => one.add(name, data, { jobId, delay: delayMs }));
+          await this.queues.ask(queue, (one) => one.add(name, data, { jobId, timestamp, delay }));
           return recoveredReply(
             { id: jobId, status: 'queued' },
             { status: QUEUED.status, headers: { Location: location(jobId, call) } },
@@ -102,45 +104,22 @@ export class QueueStrategy implements IdempotencyStrategyContract {
     for (const [option, given] of Object.entries({ key, scope, delay, location }))
       if (given !== undefined)
         throw wrongOption(option, given, 'nothing on a processor', 'Remove the option.');
-    const retryAfterMs = parseDuration('retryAfter', options.retryAfter ?? DEFAULTS.retryAfter, {
-      zero: true,
-    });
     return {
-      key: keySource('job id', (call) => jobOf(call)?.id),
+      key: keySource('job id', (call) => keyOfJob(jobOf(call) ?? {})),
       scope: scopeOfJobs(queue),
       perPrincipal: false,
-      comparesContent: false,
+      comparesContent: true,
       keepsReply: true,
-      begin: (call) => deliveredJob(call, retryAfterMs),
+      // Until the last attempt, the queue delivers it again.
+      begin: (call) => ({
+        onError: (error) => (isLastAttempt(jobOf(call)!, error) ? 'store' : 'release'),
+      }),
     };
   }
 }
 
-/** Handles a job that is delivered, perhaps not for the first time. */
-function deliveredJob(call: IdempotentCall, retryAfterMs: number): StrategyCall {
-  const job = jobOf(call)!;
-  const token = call.args?.[1];
-  return {
-    // Until the last attempt, the queue delivers it again.
-    onError: (error) => (isLastAttempt(job, error) ? 'store' : 'release'),
-    async onRefused(code: IdempotencyErrorCode) {
-      if (!REFUSALS[code].retryable || typeof token !== 'string') return;
-      // Another worker is running the job. This does not count as a failed attempt, and this worker
-      // can do other jobs.
-      await job.moveToDelayed(Date.now() + retryAfterMs, token);
-      throw new DelayedError();
-    },
-  };
-}
-
 function jobOf({ args }: IdempotentCall): Job | undefined {
   return args?.[0] as Job | undefined;
-}
-
-/** Decides as BullMQ does whether a job has failed for good. */
-function isLastAttempt({ attemptsMade, opts }: Job, error: unknown): boolean {
-  const { name } = (error ?? {}) as { name?: unknown };
-  return name === 'UnrecoverableError' || attemptsMade + 1 >= (opts.attempts ?? 1);
 }
 
 function besideRequest(id: string, { request }: IdempotentCall): string {

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import type { Job } from 'bullmq';
 import { IdempotencyService, type OperationView } from '../idempotency.service.js';
+import { isCounted, keyOfJob } from '../keys/jobs.js';
 import { Queues, scopeOfJobs } from './queues.js';
 
 export type QueuedOperationStatus = 'queued' | 'running' | 'done' | 'failed';
@@ -31,7 +32,9 @@ export class QueuedOperations {
    * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`
    */
   async find(queue: string, id: string): Promise<QueuedOperation | undefined> {
-    const ref = { scope: scopeOfJobs(queue), key: id };
+    // The record of an id that the queue counted is found through its job.
+    const job = isCounted(id) ? await this.jobOf(queue, id) : undefined;
+    const ref = { scope: scopeOfJobs(queue), key: (job && keyOfJob(job)) ?? id };
     const reply = await this.idempotency.reply(ref);
     switch (reply?.kind) {
       case 'value':
@@ -54,13 +57,17 @@ export class QueuedOperations {
     if (record?.state === 'held')
       return { id, status: 'failed', error: 'The outcome is unknown. An operator must settle it.' };
     if ((record?.leaseRemainingMs ?? 0) > 0) return { id, status: 'running' };
-    const job = await this.queues.ask(queue, (one) => one.getJob(id) as Promise<Job | undefined>);
+    const job = await this.jobOf(queue, id);
     if (job === undefined)
       return record && { id, status: 'failed', error: 'The job was removed before it was done.' };
     const state = await this.queues.ask(queue, () => job.getState());
     if (state === 'completed') return { id, status: 'done', result: job.returnvalue as unknown };
     if (state === 'failed') return { id, status: 'failed', error: job.failedReason };
     return { id, status: state === 'active' ? 'running' : 'queued' };
+  }
+
+  private jobOf(queue: string, id: string): Promise<Job | undefined> {
+    return this.queues.ask(queue, (one) => one.getJob(id) as Promise<Job | undefined>);
   }
 }
 

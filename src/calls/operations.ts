@@ -6,6 +6,7 @@ import type { Beginning, OperationRequest, Refused } from '../engine/operation.j
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
 import type { ProtectedHandler, ProtectedLayer } from '../handlers/protected-handler.js';
 import type { IdempotentCall } from '../keys/call.js';
+import { isOfSameJob } from '../keys/jobs.js';
 import { isInvalidKeyError } from '../keys/key-source.js';
 import { recordId } from '../keys/record-id.js';
 import { isFingerprintUnavailableError } from '../keys/request-body.js';
@@ -27,6 +28,8 @@ export interface TransportCall extends IdempotentCall {
   readonly isWanted?: () => boolean;
   /** True once the pipeline has continued without this call. Then nothing may run for it. */
   readonly isLeft?: () => boolean;
+  /** True for the job of a queue. */
+  readonly isOfJob?: boolean;
   /** Present if interceptors may subscribe more than once. */
   passage?: Passage;
 }
@@ -236,6 +239,8 @@ export class Operations<Call extends TransportCall> {
       id,
       scope,
       fingerprint,
+      accepts:
+        call.job === undefined ? undefined : (recorded) => isOfSameJob(recorded, fingerprint),
       policy,
       transaction,
       recover: recovery(options.onAbandoned, { key, scope, principal }, id, (reply) =>

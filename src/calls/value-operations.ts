@@ -6,6 +6,7 @@ import { IdempotencyEngine } from '../engine/engine.js';
 import type { Beginning, OperationPolicy, OperationRequest } from '../engine/operation.js';
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
 import { observableReturned } from '../handlers/not-protected.js';
+import { isNotNow } from '../keys/jobs.js';
 import { CurrentOperation, type OperationIdentity } from '../operation/current-operation.js';
 import { HandlerRun, handlerRuns } from '../operation/handler-run.js';
 import { IdempotencyException, restoredRefusal } from '../operation/idempotency.exception.js';
@@ -61,6 +62,8 @@ export interface ValueCall extends OperationIdentity {
   readonly method?: unknown;
   readonly values?: ValueForm;
   readonly errors?: Pick<ErrorForm, 'keep' | 'restore'>;
+  /** The work is a job of a queue. */
+  readonly isOfJob?: boolean;
   /** Who waits for it, if that may change. */
   readonly passage?: Passage;
 }
@@ -91,7 +94,7 @@ export class ValueOperations {
 
   constructor(
     private readonly engine: IdempotencyEngine,
-    @Inject(ERROR_FORMS) private readonly forms: readonly ErrorForm[],
+    @Inject(ERROR_FORMS) private readonly forms: readonly Pick<ErrorForm, 'keep' | 'restore'>[],
     readonly callers: Callers,
     @Inject(MODULE_OPTIONS_TOKEN) options: IdempotencyModuleOptions,
   ) {
@@ -220,6 +223,7 @@ export class ValueOperations {
     error: unknown,
     mayRunAgain: boolean,
   ): Promise<void> {
+    if (mayRunAgain && isNotNow(error, call.isOfJob === true)) return claim.giveBack();
     const { failures = FAILURES } = call;
     const status = failures.statusOf(error);
     const byDefault = failures.byDefault(error, status);

@@ -70,6 +70,7 @@ export abstract class ValueTransport<Call extends TransportCall> {
       errors: this.errors,
       failures: this.failures,
       passage: call.passage,
+      isOfJob: call.isOfJob,
     };
     if (begun === undefined) return this.valueOperations.runUnprotected(running, work);
     const { beginning } = begun;

@@ -42,8 +42,12 @@ export function Idempotent(options: IdempotentDeclaration = {}): MethodDecorator
     property?: string | symbol,
     descriptor?: PropertyDescriptor,
   ): void => {
-    if (property === undefined || descriptor === undefined)
-      decorateClass(target as NewableFunction, options);
+    if (property === undefined) decorateClass(target as NewableFunction, options);
+    else if (descriptor === undefined)
+      throw unprotectable(
+        `${target.constructor.name}.${String(property)}, a property`,
+        'Make it a method.',
+      );
     else decorateMethod(target, property, descriptor, options);
   };
   return decorate as MethodDecorator & ClassDecorator;

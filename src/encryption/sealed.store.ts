@@ -103,6 +103,10 @@ class SealedTransaction implements StoreTransaction {
     return this.transaction.hold(request);
   }
 
+  release(request: ReleaseRequest): Promise<boolean> {
+    return this.transaction.release(request);
+  }
+
   undoWork(): Promise<void> {
     return this.transaction.undoWork();
   }

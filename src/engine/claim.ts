@@ -61,6 +61,13 @@ export interface Claim {
   /** Releases the claim, so that the next call runs. Finished steps stay. */
   release(): Awaitable<void>;
   /**
+   * Releases the claim of an operation that goes on later: it has neither failed nor ended. Unlike
+   * {@link release}, this keeps what was written in a transaction.
+   *
+   * @throws if the transaction cannot be committed
+   */
+  giveBack(): Awaitable<void>;
+  /**
    * Holds the operation until an operator settles it. `lost`: this owner no longer had the claim.
    */
   hold(reason: string): Awaitable<Settlement>;

@@ -251,7 +251,10 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
           : LOOK_AGAIN;
       case 'running':
       case 'replied':
-        if (!fingerprintsMatch(request.fingerprint, local.fingerprint)) {
+        if (
+          !fingerprintsMatch(request.fingerprint, local.fingerprint) &&
+          request.accepts?.(local.fingerprint) !== true
+        ) {
           return this.answers.reused(request, local.fingerprint);
         }
         return phase.name === 'replied'
@@ -271,7 +274,9 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
       case 'completed':
         return this.answers.duplicate(request, result.reply);
       case 'mismatch':
-        return this.answers.reused(request, result.fingerprint);
+        return request.accepts?.(result.fingerprint) === true
+          ? this.look({ ...request, fingerprint: result.fingerprint, accepts: undefined }, waiting)
+          : this.answers.reused(request, result.fingerprint);
       case 'held':
         return this.answers.refuse(request, 'IDEMPOTENCY_OUTCOME_UNKNOWN');
       case 'unknown':

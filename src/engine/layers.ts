@@ -221,6 +221,15 @@ class LayeredClaim implements Claim {
     await this.releaseRecords();
   }
 
+  /**
+   * A row that was compared and set belongs to the end of the operation. It must not stay set while the
+   * operation goes on, so with preconditions everything is undone.
+   */
+  async giveBack(): Promise<void> {
+    if (this.preconditions.length > 0) return this.release();
+    for (const claim of this.innermostFirst) await claim.giveBack();
+  }
+
   async hold(reason: string): Promise<Settlement> {
     await this.work?.rollback();
     let settlement: Settlement = { outcome: 'stored' };

@@ -120,6 +120,10 @@ export class LeasedClaim implements Claim, LeaseHolder {
     });
   }
 
+  giveBack(): Awaitable<void> {
+    return this.release();
+  }
+
   hold(reason: string): Awaitable<Settlement> {
     if (!this.keepsReply) return this.unlock();
     this.startSettling();

@@ -45,6 +45,11 @@ export interface OperationRequest {
   readonly id: string;
   readonly scope: string;
   readonly fingerprint: string;
+  /**
+   * True if a record with another fingerprint is still that of this operation. Then the record's
+   * fingerprint takes the place of the request's. Absent: no such record is.
+   */
+  readonly accepts?: (recorded: string) => boolean;
   readonly policy: OperationPolicy;
   /** The least time that a finished record is kept, in milliseconds; absent for 0. */
   readonly leastTtlMs?: number;

@@ -4,6 +4,7 @@ import type {
   CompleteRequest,
   HoldRequest,
   IdempotencyStore,
+  ReleaseRequest,
   SaveStepRequest,
 } from './store.js';
 
@@ -26,6 +27,8 @@ export interface StoreTransaction {
   saveStep(request: SaveStepRequest): Promise<boolean>;
   complete(request: CompleteRequest): Promise<boolean>;
   hold(request: HoldRequest): Promise<boolean>;
+  /** Releases the claim of an operation that goes on in another transaction. */
+  release(request: ReleaseRequest): Promise<boolean>;
   /** Undoes what was done since the claim, but keeps the claim. */
   undoWork(): Promise<void>;
   /** @throws if nothing of the transaction was committed, or if that is not known */

@@ -169,6 +169,16 @@ export class TransactionalClaim implements Claim {
     this.end();
   }
 
+  async giveBack(): Promise<void> {
+    const settlement = await this.settle({ type: 'released' }, undefined, () =>
+      this.inAll((asking) => {
+        const { ttlMs } = asking.request.policy;
+        return this.transaction.release({ ...refOf(asking), ttlMs });
+      }),
+    );
+    if (settlement.outcome === 'undone') throw settlement.cause;
+  }
+
   hold(reason: string): Promise<Settlement> {
     return this.settle({ type: 'held', reason }, undefined, async () => {
       await this.transaction.undoWork();

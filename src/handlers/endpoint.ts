@@ -27,8 +27,10 @@ export interface Endpoint {
   readonly message?: MessageEndpoint;
   /** The timer that calls it. */
   readonly schedule?: Schedule;
-  /** Which part of its arguments a retry must repeat, if not all of them. */
-  readonly content?: (args: readonly unknown[]) => unknown;
+  /** A queue calls it with its jobs. */
+  readonly isProcessor?: boolean;
+  /** It gets events of this process, and nobody waits for an answer. */
+  readonly listens?: boolean;
 }
 
 /** How a method handles messages. */

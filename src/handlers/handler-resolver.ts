@@ -192,7 +192,8 @@ export class HandlerResolver {
       isPrincipalAssumed: principal === undefined,
       message: declaration.message,
       isScheduled: declaration.schedule !== undefined,
-      content: declaration.content,
+      isProcessor: declaration.isProcessor === true,
+      listens: declaration.listens === true,
       acknowledges: layers.some(({ options }) => options.acknowledge ?? DEFAULTS.acknowledge),
       onError: layers.find(({ options }) => options.onError)?.options.onError,
     };

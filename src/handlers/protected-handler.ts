@@ -4,7 +4,7 @@ import type { CallKind, IdempotentCall } from '../keys/call.js';
 import type { ResolvedKey } from '../keys/key-sources.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
 import type { StrategyPlan } from '../strategies/strategy.js';
-import type { Endpoint, MessageEndpoint, ScopeOfRequest } from './endpoint.js';
+import type { MessageEndpoint, ScopeOfRequest } from './endpoint.js';
 
 /** One `@Idempotent()` of a handler. */
 export interface ProtectedLayer {
@@ -59,8 +59,10 @@ export interface ProtectedHandler {
   readonly message: MessageEndpoint | undefined;
   /** A timer calls it, and nobody waits for an answer. */
   readonly isScheduled: boolean;
-  /** See {@link Endpoint.content}. */
-  readonly content: Endpoint['content'];
+  /** A queue calls it with its jobs. */
+  readonly isProcessor: boolean;
+  /** It gets events of this process, and nobody waits for an answer. */
+  readonly listens: boolean;
   /** See {@link IdempotentOptions.acknowledge}. */
   readonly acknowledges: boolean;
   /** See {@link IdempotentOptions.onError}. */

@@ -55,6 +55,11 @@ export interface IdempotentCall {
   readonly messageId?: string;
   /** Which part of the arguments a retry must repeat, if not all of them. */
   readonly content?: unknown;
+  /**
+   * Which job of a queue the call is for: the same for every delivery of the job, although its data may
+   * change.
+   */
+  readonly job?: string;
   /** The arguments of a provider method. */
   readonly args?: readonly unknown[];
   /** `METHOD /route/template`, or the scope that the handler was given. */

@@ -4,6 +4,7 @@ import { CALLER } from '../engine/waiting.js';
 import type { IdempotentCall, IncomingRequest } from './call.js';
 import { canonicalJson, NotComparableError, quote } from './canonical-json.js';
 import { type CredentialDigest, defaultCredentials } from './credentials.js';
+import { JOB } from './jobs.js';
 import { sha256 } from './record-id.js';
 import {
   FingerprintUnavailableError,
@@ -104,8 +105,9 @@ export function resolveFingerprint(
     );
 }
 
-function digestOf({ request, scope }: IdempotentCall, lines: string): string {
-  return sha256(`${request.method ?? ''}\n${quote(scope)}\n${lines}`);
+function digestOf({ request, scope, job }: IdempotentCall, lines: string): string {
+  const digest = sha256(`${request.method ?? ''}\n${quote(scope)}\n${lines}`);
+  return job === undefined ? digest : digest + JOB + job;
 }
 
 /**

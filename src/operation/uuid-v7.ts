@@ -33,6 +33,11 @@ export function siblingOf(uuid: string, bytes: Uint8Array): string {
   return textOf(Buffer.concat([timed, bytes], 16));
 }
 
+/** When a UUIDv7 was made, in milliseconds since 1970. */
+export function timeOf(uuid: string): number {
+  return Number.parseInt(uuid.slice(0, 8) + uuid.slice(9, 13), 16);
+}
+
 function textOf(bytes: Buffer): string {
   bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');

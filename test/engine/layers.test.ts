@@ -200,6 +200,7 @@ class TransactionalMemory extends MemoryStore implements TransactionalStore {
       acquire: async (request) => this.acquire(request),
       saveStep: async (request) => this.saveStep(request),
       complete: async (request) => this.complete(request),
+      release: async (request) => this.release(request),
       hold: async (request) => this.hold(request),
       undoWork: async () => note('undo'),
       commit: async () => note('commit'),

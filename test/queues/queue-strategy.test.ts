@@ -236,7 +236,9 @@ describe.each(PLATFORMS)('a queue behind %s', (platform) => {
       delayed.push(until - Date.now());
       return Promise.resolve();
     };
-    const job = { id, data: { rows }, opts: {}, attemptsMade: 0, moveToDelayed };
+    const { name, timestamp } = (await queue.getJob(id))!;
+    const delivered = { id, name, timestamp, data: { rows }, opts: {}, attemptsMade: 0 };
+    const job = { ...delivered, moveToDelayed };
     await expect(process.call(processor, job, 'token')).rejects.toThrow(
       expect.objectContaining({ name: 'DelayedError' }) as Error,
     );

@@ -5,6 +5,7 @@ import type {
   CompleteRequest,
   HoldRequest,
   Refusing,
+  ReleaseRequest,
   SaveStepRequest,
 } from '../../engine/store.js';
 import { fingerprintsMatch } from '../../engine/waiting.js';
@@ -77,6 +78,10 @@ export class TransactionRecords {
 
   hold(request: HoldRequest): Promise<boolean> {
     return this.records.hold(request);
+  }
+
+  release(request: ReleaseRequest): Promise<boolean> {
+    return this.records.release(request);
   }
 
   undoWork(): Promise<void> {

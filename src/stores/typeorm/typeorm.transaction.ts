@@ -4,6 +4,7 @@ import type {
   AcquireResult,
   CompleteRequest,
   HoldRequest,
+  ReleaseRequest,
   SaveStepRequest,
 } from '../../engine/store.js';
 import type { StoreTransaction } from '../../engine/transaction.js';
@@ -79,6 +80,10 @@ export class TypeOrmTransaction implements StoreTransaction {
 
   hold(request: HoldRequest): Promise<boolean> {
     return this.records.hold(request);
+  }
+
+  release(request: ReleaseRequest): Promise<boolean> {
+    return this.records.release(request);
   }
 
   undoWork(): Promise<void> {

@@ -1,16 +1,31 @@
-import { Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import { isObservable } from 'rxjs';
 import { type Outcome, ValueTransport } from '../../calls/value-transport.js';
 import { ValueOperations } from '../../calls/value-operations.js';
 import { chain } from '../../engine/awaitable.js';
 import { IdempotencyEngine } from '../../engine/engine.js';
+import { type IdempotencyErrorCode, REFUSALS } from '../../engine/refusals.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import { notProtected, observableReturned } from '../../handlers/not-protected.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
+import { postpone } from '../../keys/jobs.js';
 import { handlerRuns } from '../../operation/handler-run.js';
 import { adopt, type CalledMethod, type MethodCaller, started, stopped } from './instances.js';
 import { MethodCall } from './methods.js';
+
+/** Refusals that mean that another call has done the work, or is doing it. */
+const DONE_ELSEWHERE: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>([
+  'IDEMPOTENCY_KEY_IN_USE',
+  'IDEMPOTENCY_DUPLICATE',
+]);
+/** The same, or that the work is no longer wanted. */
+const NOT_NEEDED: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>([
+  ...DONE_ELSEWHERE,
+  'IDEMPOTENCY_REPLY_NOT_KEPT',
+  'IDEMPOTENCY_STATE_CONFLICT',
+  'IDEMPOTENCY_VERSION_CONFLICT',
+]);
 
 /** Calls of a provider method: a service, a scheduled job, a queue's processor. */
 @Injectable()
@@ -20,6 +35,7 @@ export class MethodTransport
 {
   /** Methods that returned an observable. None of them is called again. */
   private readonly observed = new WeakSet<object>();
+  private readonly logger = new Logger('Idempotency');
 
   constructor(
     engine: IdempotencyEngine,
@@ -77,7 +93,7 @@ export class MethodTransport
     run: () => unknown,
   ): Promise<unknown> {
     if (this.observed.has(method)) throw observableReturned(handler.name);
-    const call = new MethodCall(handler.scope, args, handler.content?.(args));
+    const call = new MethodCall(handler.scope, args, handler.isProcessor);
     const value = (returned: unknown): unknown => {
       if (!isObservable(returned)) return returned;
       this.observed.add(method);
@@ -96,15 +112,29 @@ export class MethodTransport
       );
     } catch (error) {
       // Another instance runs the tick. The timer that called would only log an error.
-      if (handler.isScheduled && isDuplicate(outcome)) return undefined;
-      throw error;
+      if (handler.isScheduled && isDuplicate(outcome, DONE_ELSEWHERE)) return undefined;
+      // Nothing has failed: another worker has the job, or the store is down.
+      if (call.isOfJob && isForLater(outcome))
+        await postpone(args[0], args[1], handler.policy.retryAfterMs);
+      if (!handler.listens || !isDuplicate(outcome, NOT_NEEDED)) throw error;
+      this.logger.warn(dropped(call.scope, outcome));
+      return undefined;
     }
   }
 }
 
-/** True if another call has done the work, or is doing it. */
-function isDuplicate(outcome: Outcome): boolean {
-  if (outcome?.outcome !== 'refused') return outcome?.outcome === 'replay';
-  const { code } = outcome;
-  return code === 'IDEMPOTENCY_KEY_IN_USE' || code === 'IDEMPOTENCY_DUPLICATE';
+/** What the log says about an event that somebody else handles, or has handled. */
+function dropped(scope: string, outcome: Outcome): string {
+  const code = outcome?.outcome === 'refused' ? outcome.code : 'a failure that is on record';
+  return `An event was not handled again on ${scope}: ${code}.`;
+}
+
+/** True for a refused call that may run later. */
+function isForLater(outcome: Outcome): boolean {
+  return outcome?.outcome === 'refused' && REFUSALS[outcome.code].retryable;
+}
+
+/** True for a call that was answered from the record, or refused with one of the codes. */
+function isDuplicate(outcome: Outcome, codes: ReadonlySet<IdempotencyErrorCode>): boolean {
+  return outcome?.outcome === 'refused' ? codes.has(outcome.code) : outcome?.outcome === 'replay';
 }

@@ -142,8 +142,8 @@ export const ENGINE_FAULTS: readonly Fault[] = [
     name: 'a duplicate in the same process with other content gets the reply',
     breaks: ['S3b', 'T25', 'design 2'],
     file: ENGINE,
-    find: 'if (!fingerprintsMatch(request.fingerprint, local.fingerprint)) {',
-    put: 'if (false) {',
+    find: '!fingerprintsMatch(request.fingerprint, local.fingerprint) &&',
+    put: 'request.id === local.fingerprint &&',
     tests: [WAITING],
   },
   {

@@ -1,6 +1,7 @@
 import type { Fault } from '../fault.js';
 import { CONTENT_FAULTS } from './content.js';
 import { ENGINE_FAULTS } from './engine.js';
+import { JOB_FAULTS } from './jobs.js';
 import { KEY_FAULTS } from './keys.js';
 import { LIMITS_FAULTS } from './limits.js';
 import { PILES_FAULTS } from './piles.js';
@@ -15,6 +16,7 @@ import { TRANSPORT_FAULTS } from './transports.js';
 export const FAULTS: readonly Fault[] = [
   ...ENGINE_FAULTS,
   ...KEY_FAULTS,
+  ...JOB_FAULTS,
   ...TRANSPORT_FAULTS,
   ...REFUSAL_FAULTS,
   ...PROTECTION_FAULTS,

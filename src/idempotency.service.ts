@@ -56,6 +56,7 @@ export interface RunOptions
       | 'onAbandoned'
       | 'onStoreFailure'
       | 'transaction'
+      | 'secondConnection'
     > {
   /** What a retry must repeat, as a JSON-like value; absent compares nothing. */
   readonly content?: unknown;

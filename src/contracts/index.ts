@@ -67,6 +67,7 @@ export {
 export type {
   OperationManager,
   OperationManagers,
+  SecondConnection,
   StoreTransaction,
   TransactionalStore,
   TransactionRequest,

@@ -149,11 +149,8 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   }
 
   private acquire(request: OperationRequest, waiting: Waiting | undefined): Awaitable<Look> {
-    const askedAtMs = this.clock.now();
     const local = new LocalCall(request.fingerprint);
-    const waitedMs = waiting === undefined ? 0 : askedAtMs - waiting.startedAtMs;
-    const lockWaitMs = Math.max(0, request.policy.waitMs - waitedMs);
-    const asking: Asking = { request, local, owner: newOwner(), askedAtMs, lockWaitMs };
+    const asking: Asking = { request, local, owner: newOwner(), askedAtMs: this.clock.now() };
     const isLeased = request.transaction === undefined;
     if (isLeased && this.deferred.isFull)
       return this.answers.storeFailed(request, new StoreUnavailableError(TOO_MUCH_WAITS));

@@ -13,8 +13,6 @@ export interface Asking {
   readonly local: LocalCall;
   readonly owner: string;
   readonly askedAtMs: number;
-  /** How long the store itself may wait for the present owner, in milliseconds. */
-  readonly lockWaitMs: number;
 }
 
 /** The record is ours. */

@@ -2,6 +2,7 @@ import type { Awaitable, ClaimLimits, Steps } from './store.js';
 import type { IdempotencyErrorCode } from './refusals.js';
 import type { Claim } from './claim.js';
 import type { Precondition, Unmet } from './resource.js';
+import type { SecondConnection } from './transaction.js';
 
 /** What a takeover of an abandoned operation means: run again, or wait for an operator. */
 export type AbandonedDecision = 'rerun' | 'hold';
@@ -32,6 +33,14 @@ export interface AbandonedOperation {
   readonly steps: Steps;
 }
 
+/** The transaction of record and work. */
+export interface OperationTransaction {
+  /** Name of the data source; absent for the store's own. */
+  readonly source: string | undefined;
+  /** Absent for `allow`. */
+  readonly secondConnection?: SecondConnection;
+}
+
 /** Whose call it is, and how much that caller may have. */
 export interface CountedCaller {
   /** See {@link ClaimRef.bucket}. */
@@ -58,8 +67,8 @@ export interface OperationRequest {
    * out the outcome.
    */
   readonly recover?: (abandoned: AbandonedOperation) => Awaitable<AbandonedDecision | Uint8Array>;
-  /** If given, record and work are one transaction, on the data source with this name. */
-  readonly transaction?: { readonly source: string | undefined };
+  /** If given, record and work are one transaction. */
+  readonly transaction?: OperationTransaction;
   /** The claim of an outer layer. The record becomes part of its transaction. */
   readonly within?: Claim;
   /** False once nobody waits for the answer any more. Such a call claims nothing. */

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Awaitable } from './awaitable.js';
 import type { IdempotencyErrorCode } from './refusals.js';
-import type { OperationManager } from './transaction.js';
+import type { OperationManager, SecondConnection } from './transaction.js';
 
 /** What a version or a state is: text or a number. */
 export type ResourceValue = string | number | bigint;
@@ -65,6 +65,11 @@ export interface ResourceRequest {
   readonly idParts: number;
   /** Name of the data source; absent for the store's own. */
   readonly source: string | undefined;
+  /**
+   * What happens to work beside a transaction that is not the store's
+   * ({@link Resource.transaction}); absent for `allow`.
+   */
+  readonly secondConnection?: SecondConnection;
 }
 
 /** Knows the rows of an object-relational mapper. */

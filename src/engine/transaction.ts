@@ -39,12 +39,30 @@ export interface StoreTransaction {
   run<T>(work: () => T): T;
 }
 
+/**
+ * What happens to work on the same data source beside the transaction: it throws; it is logged once
+ * per handler; it becomes part of the transaction, as far as the data layer allows; nothing.
+ */
+export type SecondConnection = 'refuse' | 'warn' | 'join' | 'allow';
+
 /** Which transaction to begin. */
 export interface TransactionRequest {
   /** Name of the data source; absent for the store's own. */
   readonly source: string | undefined;
-  /** How long to wait for another transaction on the same record, in milliseconds. */
+  /**
+   * How long to wait for another transaction on the same record, in milliseconds. The engine passes
+   * 0: its calls wait without a connection, and then ask again.
+   */
   readonly lockWaitMs: number;
+  /** Absent for `allow`. */
+  readonly secondConnection?: SecondConnection;
+  /** What messages call the operation. */
+  readonly scope?: string;
+  /**
+   * How long the work may wait for a second connection, in milliseconds; absent for 2000. While it
+   * waits it holds its first one, so that operations could wait for each other.
+   */
+  readonly connectWithinMs?: number;
 }
 
 /** A store that can put its records into the transaction of the work. */

@@ -58,14 +58,18 @@ export class TransactionalClaims implements ClaimSource {
 
   private async acquire(transaction: StoreTransaction, asking: Asking): Promise<AcquireResult> {
     const { calls } = this.around;
-    return calls.acquire(acquireOf(asking), { waitMs: asking.lockWaitMs }, transaction);
+    return calls.acquire(acquireOf(asking), {}, transaction);
   }
 
-  private async begin({ request, lockWaitMs }: Asking): Promise<StoreTransaction> {
-    const source = request.transaction?.source;
-    return this.around.calls.call(
+  /** A duplicate must not wait with a connection in its hands: the first call may need one. */
+  private async begin({ request }: Asking): Promise<StoreTransaction> {
+    const { calls } = this.around;
+    const { scope, transaction } = request;
+    const connectWithinMs = calls.timeoutMs;
+    const asked = { source: undefined, ...transaction, lockWaitMs: 0, scope, connectWithinMs };
+    return calls.call(
       'begin',
-      (store) => (store as TransactionalStore).beginTransaction({ source, lockWaitMs }),
+      (store) => (store as TransactionalStore).beginTransaction(asked),
       // Nobody waits for it any more: the caller has been refused.
       { whenLate: (late) => void late.rollback() },
     );

@@ -22,6 +22,7 @@ import {
   checkRunNames,
   located,
   policyOf,
+  refuseWithoutTransaction,
   resolveTransaction,
   RUN_OPTIONS,
   type RunOption,
@@ -136,6 +137,7 @@ export class HandlerResolver {
         const options = this.withDefaults(Object.fromEntries(own) as IdempotentOptions);
         checkOptions(options);
         const transaction = resolveTransaction(options, this.store);
+        if (transaction === undefined) refuseWithoutTransaction(given);
         return { policy: policyOf(options, DEFAULTS.strategy), transaction };
       },
     );
@@ -165,6 +167,8 @@ export class HandlerResolver {
   private resolved(declaration: HandlerDeclaration, layers: readonly Layer[]): ProtectedHandler {
     const [scope, scopes, scopeOf] = scopesOf(declaration, layers[0]!.options);
     const transaction = this.transaction(layers);
+    if (transaction === undefined && !layers.some(({ plan }) => plan.transaction === 'own'))
+      for (const own of declaration.layers) refuseWithoutTransaction(own);
     const keys: KeyContext = {
       headerName: this.moduleOptions.header ?? MODULE_DEFAULTS.header,
       kind: declaration.kind,

@@ -9,6 +9,7 @@ import { remedyFor, remedyForScope } from '../options/moved-options.js';
 const CHOICES = {
   onDuplicate: ['replay', 'reject'],
   onStoreFailure: ['reject', 'proceed'],
+  secondConnection: ['refuse', 'warn', 'join', 'allow'],
 } as const satisfies { [Option in keyof IdempotentOptions]?: readonly IdempotentOptions[Option][] };
 
 /** Options that take one of these words, or a function that answers with one. */
@@ -95,6 +96,7 @@ export const RUN_OPTIONS = [
   'onAbandoned',
   'onStoreFailure',
   'transaction',
+  'secondConnection',
   'onError',
 ] as const satisfies readonly (keyof IdempotentOptions)[];
 
@@ -148,7 +150,11 @@ export function located<T>(place: (option: string) => string, check: () => T): T
  *   option would let the handler run without one
  */
 export function resolveTransaction(
-  { transaction = DEFAULTS.transaction, onStoreFailure }: IdempotentOptions,
+  {
+    transaction = DEFAULTS.transaction,
+    secondConnection = DEFAULTS.secondConnection,
+    onStoreFailure,
+  }: IdempotentOptions,
   store: IdempotencyStore,
 ): OperationRequest['transaction'] {
   if (transaction === false) return undefined;
@@ -178,7 +184,18 @@ export function resolveTransaction(
   }
   const source = transaction === true ? undefined : transaction;
   store.checkSource(source);
-  return { source };
+  return { source, secondConnection };
+}
+
+/** @throws {@link IdempotencyConfigurationError} for an option that only a transaction gives a meaning */
+export function refuseWithoutTransaction({ secondConnection }: IdempotentOptions): void {
+  if (secondConnection === undefined) return;
+  throw wrongOption(
+    'secondConnection',
+    secondConnection,
+    'nothing, because without a transaction every connection is the only one',
+    'Add `transaction: true`, or remove the option.',
+  );
 }
 
 /**

@@ -3,6 +3,7 @@ import type { EncryptionOptions } from '../encryption/encryption-options.js';
 import type { Duration } from '../engine/duration.js';
 import type { AbandonedDecision } from '../engine/operation.js';
 import type { Resources } from '../engine/resource.js';
+import type { SecondConnection } from '../engine/transaction.js';
 import type { Awaitable, IdempotencyStore } from '../engine/store.js';
 import type { AbandonedCall, RecoveredReply } from '../operation/recovery.js';
 import type { IdempotentCall } from '../keys/call.js';
@@ -134,6 +135,16 @@ export interface IdempotentOptions {
    * @default false
    */
   transaction?: boolean | string;
+  /**
+   * With a transaction: what happens if the handler uses the same data source beside it, such as
+   * through an injected repository. That work is not undone with the operation, and needs a second
+   * connection while the first one is held. `warn` logs it once per handler, `refuse` throws, `join`
+   * makes it part of the transaction (repositories, managers, query builders, `dataSource.query()`
+   * and transactions, which become savepoints), `allow` does nothing. Reads count too. SQLite has one
+   * connection, which is always in the transaction.
+   * @default 'warn'
+   */
+  secondConnection?: SecondConnection;
   /**
    * For messages of a queue that waits for acknowledgements (RabbitMQ with `noAck: false`): sends
    * them once the outcome is on record. A message that is done, or no longer needs to be done, is
@@ -272,6 +283,7 @@ export const DEFAULTS = {
   onAbandoned: 'rerun',
   onStoreFailure: 'reject',
   transaction: false,
+  secondConnection: 'warn',
   acknowledge: false,
 } as const satisfies IdempotentOptions;
 

@@ -10,7 +10,15 @@ export const REFUSED_OPTIONS = {
   token: ['key', 'scope'],
   version: ['key', 'fingerprint'],
   state: ['key', 'fingerprint'],
-  lock: ['ttl', 'onDuplicate', 'fingerprint', 'onError', 'onAbandoned', 'transaction'],
+  lock: [
+    'ttl',
+    'onDuplicate',
+    'fingerprint',
+    'onError',
+    'onAbandoned',
+    'transaction',
+    'secondConnection',
+  ],
 } as const;
 
 /** Refuses common options by their names: `'my-strategy': MyOptions & Without<'ttl'>`. */

@@ -14,6 +14,7 @@ import { InvalidKeyError, type KeyFunction, type KeySource } from '../keys/key-s
 import { type ResolvedKey, resolveKey } from '../keys/key-sources.js';
 import { IDEMPOTENCY_STORE, MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import {
+  DEFAULTS,
   type IdempotencyModuleOptions,
   type IdempotentOptions,
   MODULE_DEFAULTS,
@@ -49,11 +50,12 @@ export class ResourceRegistry {
    *   missing
    */
   row(kind: ResourceRequest['kind'], options: RowOptions & IdempotentOptions): Row {
-    const { entity, column, transaction } = options;
+    const { entity, column, transaction, secondConnection = DEFAULTS.secondConnection } = options;
     const sources = sourcesOf(options.id);
     const source = typeof transaction === 'string' ? transaction : undefined;
     const idParts = sources.length;
-    const resource = this.resource({ entity, column, kind, idParts, source });
+    const request = { entity, column, kind, idParts, source, secondConnection };
+    const resource = this.resource(request);
     return new Row(resource, sources, this.headerName);
   }
 

@@ -22,7 +22,15 @@ const REFUSED_BY: Readonly<Record<string, readonly string[]>> = {
   token: ['key', 'scope'],
   version: ['key', 'fingerprint'],
   state: ['key', 'fingerprint'],
-  lock: ['ttl', 'onDuplicate', 'fingerprint', 'onError', 'onAbandoned', 'transaction'],
+  lock: [
+    'ttl',
+    'onDuplicate',
+    'fingerprint',
+    'onError',
+    'onAbandoned',
+    'transaction',
+    'secondConnection',
+  ],
 };
 
 /** A value of every common option that the option takes. */
@@ -40,6 +48,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   scope: "'orders'",
   principal: '() => undefined',
   transaction: 'true',
+  secondConnection: "'warn'",
   acknowledge: 'true',
   onStoreFailure: "'proceed'",
 };
@@ -163,6 +172,7 @@ const VALUES: Readonly<Record<string, unknown>> = {
   onError: 'hold',
   onAbandoned: 'hold',
   transaction: true,
+  secondConnection: 'warn',
 };
 
 describe('what a type refuses', () => {

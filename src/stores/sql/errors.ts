@@ -39,15 +39,32 @@ const FULL: readonly (string | number)[] = [
 ];
 const SQLITE_FULL = /database or disk is full|string or blob too big/;
 
+/** Error codes for a server that has as many connections as it may have. */
+const CROWDED: readonly (string | number)[] = [
+  // PostgreSQL: too_many_connections
+  '53300',
+  // MySQL and MariaDB: for the server, for the user
+  1040,
+  1203,
+];
+
 /** Error codes for a missing table, schema or column. */
 const MISSING: readonly (string | number)[] = ['42P01', '3F000', '42703', 1146, 1049, 1054];
 const SQLITE_MISSING = /no such (table|column)|unknown database/;
+
+/** Matches no text. */
+const NOTHING = /(?!)/;
 
 const LOCK_NOT_AVAILABLE = '55P03';
 
 /** True for an error that may not happen again if the statement is repeated. */
 export function isPassing(error: unknown): boolean {
   return isOneOf(PASSING, SQLITE_LOCKED, error);
+}
+
+/** True for a server that had no connection left. Nothing was done, and one may be free soon. */
+export function isCrowded(error: unknown): boolean {
+  return isOneOf(CROWDED, NOTHING, error);
 }
 
 /** True for an error that may not happen with a smaller record. */

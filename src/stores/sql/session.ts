@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isPassing } from './errors.js';
+import { isCrowded, isPassing } from './errors.js';
 
 /** A value for a parameter. Lists are only for statements that expect them. */
 type Value = string | number | Uint8Array | null | readonly Uint8Array[];
@@ -64,8 +64,8 @@ export class RetryingSession implements Session {
       try {
         return await this.session.query(statement, values);
       } catch (error) {
-        if (retry === MOST_RETRIES || performance.now() > giveUpAt || !isPassing(error))
-          throw error;
+        const mayPass = isPassing(error) || isCrowded(error);
+        if (retry === MOST_RETRIES || performance.now() > giveUpAt || !mayPass) throw error;
       }
       await sleep(Math.random() * FIRST_PAUSE_MS * 2 ** retry);
     }

@@ -174,6 +174,7 @@ export class TransactionRecords {
       return { outcome: 'mismatch', fingerprint: record.fingerprint };
     if (record?.reply !== undefined) return { outcome: 'completed', reply: record.reply };
     if (record?.state === 'held') return { outcome: 'held', reason: record.reason ?? '' };
-    return { outcome: 'in-flight', leaseRemainingMs: 0 };
+    // It lasts as long as the other transaction, which nobody knows.
+    return { outcome: 'in-flight', leaseRemainingMs: Infinity };
   }
 }

@@ -1,13 +1,10 @@
 import type { DataSource } from 'typeorm';
-import { isInTransaction } from './current-manager.js';
 import { dialectOf } from './dialect.js';
-
-type Obtain = (this: unknown, ...args: never[]) => unknown;
+import { guardConnections } from './second-connections.js';
 
 /**
  * Decides who may begin a transaction on a data source. If there is only one connection,
- * transactions run one after the other, and work in a transaction that asks for a second connection
- * gets an error, because it would wait for itself.
+ * transactions run one after the other.
  */
 export class Connections {
   private static readonly known = new WeakMap<DataSource, Connections>();
@@ -21,7 +18,8 @@ export class Connections {
       const isSqlite = dialectOf(dataSource.options.type) === 'sqlite';
       connections = new Connections(isSqlite);
       this.known.set(dataSource, connections);
-      if (hasPoolOfOne(dataSource)) refuseSecondConnection(dataSource);
+      // SQLite's only connection is always in the transaction, so there is nothing to notice.
+      if (!isSqlite) guardConnections(dataSource);
     }
     return connections;
   }
@@ -35,29 +33,6 @@ export class Connections {
     await before;
     return letGo;
   }
-}
-
-function hasPoolOfOne({ driver }: DataSource): boolean {
-  const { master, pool } = driver as {
-    master?: { options?: { max?: number } };
-    pool?: { config?: { connectionLimit?: number } };
-  };
-  return master?.options?.max === 1 || pool?.config?.connectionLimit === 1;
-}
-
-function refuseSecondConnection(dataSource: DataSource): void {
-  const driver = dataSource.driver as unknown as { obtainMasterConnection: Obtain };
-  const obtain = driver.obtainMasterConnection;
-  driver.obtainMasterConnection = function (...args) {
-    if (isInTransaction(dataSource)) {
-      throw new Error(
-        'This code runs in the transaction of an idempotent operation, which has the only ' +
-          'connection of the pool, and asks for another one. It would wait for itself. Use ' +
-          'op.manager or currentManager(dataSource), or a pool of more than one connection.',
-      );
-    }
-    return obtain.apply(this, args);
-  };
 }
 
 /** The part of a pool of `pg`, and of its clients, that is needed here. */

@@ -1,19 +1,33 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { DataSource, EntityManager } from 'typeorm';
+import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import {
   type IdempotencyConfigurationError,
   wrongOption,
 } from '../../engine/configuration-error.js';
 
+/** Notices work that would leave a transaction. */
+export interface Edge {
+  /** False once the transaction has ended. */
+  readonly isOpen: boolean;
+  /** The transaction itself, if code that asks for a connection gets it; else `undefined`. */
+  join(): QueryRunner | undefined;
+  /** Connects a runner that may not be the transaction's. */
+  connect(runner: QueryRunner, connect: () => Promise<unknown>): Promise<unknown>;
+}
+
+/** The transaction that code runs in. */
 interface Current {
   readonly dataSource: DataSource;
   readonly manager: EntityManager;
+  readonly edge?: Edge;
+  /** The transaction of another data source around this one. */
+  readonly outer?: Current;
 }
 
 /** Shared by all copies of the package in the process. */
 const STORAGE = Symbol.for('nestjs-idempotency:typeorm-transaction');
-type Shared = typeof globalThis & { [STORAGE]?: AsyncLocalStorage<Current> };
-const storage = ((globalThis as Shared)[STORAGE] ??= new AsyncLocalStorage<Current>());
+type Shared = typeof globalThis & { [STORAGE]?: AsyncLocalStorage<Current | undefined> };
+const storage = ((globalThis as Shared)[STORAGE] ??= new AsyncLocalStorage<Current | undefined>());
 
 /**
  * The manager to write with. In a handler with `transaction: true`, it is the manager of its
@@ -24,17 +38,35 @@ const storage = ((globalThis as Shared)[STORAGE] ??= new AsyncLocalStorage<Curre
  * await currentManager(this.dataSource).save(payment);
  */
 export function currentManager(dataSource: DataSource): EntityManager {
-  const current = storage.getStore();
-  return current?.dataSource === dataSource ? current.manager : dataSource.manager;
+  return currentOf(dataSource)?.manager ?? dataSource.manager;
 }
 
-/** True while the current code runs in a transaction of this data source. */
-export function isInTransaction(dataSource: DataSource): boolean {
-  return storage.getStore()?.dataSource === dataSource;
+/**
+ * Runs code that is meant to be outside the transaction of the operation, such as a note that has
+ * to stay when the operation is undone. It gets another connection, and `currentManager()` is that
+ * of the data source.
+ *
+ * @example
+ * await outsideTransaction(() => this.attempts.insert({ account }));
+ */
+export function outsideTransaction<T>(work: () => T): T {
+  return storage.run(undefined, work);
+}
+
+/** The edge of the transaction of this data source that the current code runs in. */
+export function currentEdge(dataSource: DataSource): Edge | undefined {
+  return currentOf(dataSource)?.edge;
 }
 
 export function runWithManager<T>(current: Current, work: () => T): T {
-  return storage.run(current, work);
+  const outer = storage.getStore();
+  return storage.run(outer === undefined ? current : { ...current, outer }, work);
+}
+
+function currentOf(dataSource: DataSource): Current | undefined {
+  let current = storage.getStore();
+  while (current !== undefined && current.dataSource !== dataSource) current = current.outer;
+  return current;
 }
 
 /** The part of `TransactionHost` that is used. It has no public way to pass it a transaction. */

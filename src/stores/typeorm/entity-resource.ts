@@ -27,6 +27,7 @@ import {
 import { dialectOf } from './dialect.js';
 import { EntityColumn, nested } from './entity-column.js';
 import { SavedRows } from './saved-rows.js';
+import { CONNECT_WITHIN_MS, TransactionEdge, Warnings } from './second-connections.js';
 
 /** Options of {@link TypeOrmResources}. */
 export interface TypeOrmResourcesOptions {
@@ -43,26 +44,38 @@ export interface TypeOrmResourcesOptions {
  * IdempotencyModule.forRoot({ store: new RedisStore({ client }), resources: new TypeOrmResources({ dataSource }) })
  */
 export class TypeOrmResources implements Resources {
+  private readonly warnings = new Warnings((warning) => process.emitWarning(warning));
+
   constructor(private readonly options: TypeOrmResourcesOptions) {}
 
   resource(request: ResourceRequest): Resource {
     return new EntityResource(
       () => this.dataSource(),
       request,
-      (work) => this.transaction(work),
+      (work) => this.transaction(request, work),
     );
   }
 
-  private async transaction<T>(work: (manager?: EntityManager) => Promise<T>): Promise<T> {
+  private async transaction<T>(
+    { secondConnection: policy = 'allow', entity }: ResourceRequest,
+    work: (manager?: EntityManager) => Promise<T>,
+  ): Promise<T> {
     const dataSource = await this.dataSource();
+    const scope = `An operation on ${typeof entity === 'function' ? entity.name : String(entity)}`;
+    const options = { policy, scope, connectWithinMs: CONNECT_WITHIN_MS, warn: this.warnings.once };
     const hosts = await transactionHostsOf(dataSource);
     const letGo = await Connections.of(dataSource).take();
     try {
-      return await dataSource.transaction((manager) =>
-        runWithManager({ dataSource, manager }, () =>
-          runWithHosts(hosts, manager, () => work(manager)),
-        ),
-      );
+      return await dataSource.transaction(async (manager) => {
+        const edge = new TransactionEdge(dataSource, manager.queryRunner!, options);
+        try {
+          return await runWithManager({ dataSource, manager, edge }, () =>
+            runWithHosts(hosts, manager, () => work(manager)),
+          );
+        } finally {
+          edge.isOpen = false;
+        }
+      });
     } finally {
       letGo();
     }

@@ -9,7 +9,7 @@ export {
 } from './migrations.js';
 export type { TableName } from '../sql/dialect.js';
 export { TypeOrmResources, type TypeOrmResourcesOptions } from './entity-resource.js';
-export { currentManager } from './current-manager.js';
+export { currentManager, outsideTransaction } from './current-manager.js';
 export { insertOrGet, type InsertOrGetResult, UniqueIndexConflictError } from './insert-or-get.js';
 
 declare module '../../engine/transaction.js' {

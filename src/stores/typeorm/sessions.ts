@@ -13,6 +13,7 @@ import {
   type Values,
 } from '../sql/session.js';
 import { dialectOf } from './dialect.js';
+import { checkReachable, ownRunner } from './second-connections.js';
 
 interface OpenOptions {
   /** Only for PostgreSQL. */
@@ -67,6 +68,7 @@ export class PreparedSession implements Session {
   async query(statement: Statement, values: Values): Promise<Answer> {
     const pool = poolOf(this.dataSource);
     if (pool === undefined) return this.unprepared.query(statement, values);
+    checkReachable(this.dataSource);
     const { name, text } = statement;
     const { rows, rowCount } = await pool.query({ name, text, values: bound(statement, values) });
     return { rows, changed: rowCount ?? 0, insertId: 0 };
@@ -105,7 +107,8 @@ export class DataSourceSession implements Session {
   }
 
   async onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    const runner = this.dataSource.createQueryRunner('master');
+    checkReachable(this.dataSource);
+    const runner = ownRunner(this.dataSource);
     try {
       return await work(new QueryRunnerSession(runner));
     } finally {

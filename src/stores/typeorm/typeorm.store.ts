@@ -26,6 +26,7 @@ import type { SqlRecords } from '../sql/records.js';
 import { EntityResource } from './entity-resource.js';
 import { transactionHostsOf } from './current-manager.js';
 import { LIMITS, TABLE } from './migrations.js';
+import { Warnings } from './second-connections.js';
 import { openRecords } from './sessions.js';
 import { TypeOrmTransaction } from './typeorm.transaction.js';
 
@@ -90,6 +91,8 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
   private readonly purge: PurgeOptions | undefined;
   private records: SqlRecords | undefined;
   private purgeTimer: PurgeTimer | undefined;
+  private warn: (warning: string) => void = (warning) => process.emitWarning(warning);
+  private readonly warnings = new Warnings((warning) => this.warn(warning));
 
   /** @throws {@link IdempotencyConfigurationError} for an option with a wrong value */
   constructor(options: TypeOrmStoreOptions) {
@@ -103,6 +106,7 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
 
   /** @throws {@link IdempotencyConfigurationError} for a database that cannot keep records */
   async start(warn: (warning: string) => void): Promise<void> {
+    this.warn = warn;
     const dataSource = await this.dataSource();
     if (!dataSource.isInitialized) {
       throw wrongOption(
@@ -174,9 +178,10 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
   }
 
   /** Opens a transaction for a record and the work itself. */
-  async beginTransaction({ source, lockWaitMs }: TransactionRequest): Promise<StoreTransaction> {
-    const dataSource = await this.dataSource(source);
-    return TypeOrmTransaction.begin(dataSource, this.tableOf(dataSource), lockWaitMs);
+  async beginTransaction(request: TransactionRequest): Promise<StoreTransaction> {
+    const dataSource = await this.dataSource(request.source);
+    const table = this.tableOf(dataSource);
+    return TypeOrmTransaction.begin(dataSource, table, request, this.warnings.once);
   }
 
   /** Entities of the data source, for the strategies `version` and `state`. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import type {
   AcquireRequest,
@@ -7,8 +8,9 @@ import type {
   ReleaseRequest,
   SaveStepRequest,
 } from '../../engine/store.js';
-import type { StoreTransaction } from '../../engine/transaction.js';
+import type { StoreTransaction, TransactionRequest } from '../../engine/transaction.js';
 import type { TableName } from '../sql/dialect.js';
+import { isCrowded } from '../sql/errors.js';
 import { TransactionRecords } from '../sql/transaction-records.js';
 import { Connections } from './connections.js';
 import {
@@ -18,11 +20,21 @@ import {
   transactionHostsOf,
 } from './current-manager.js';
 import { dialectOf } from './dialect.js';
+import {
+  checkReachable,
+  CONNECT_WITHIN_MS,
+  ownRunner,
+  TransactionEdge,
+} from './second-connections.js';
 import { QueryRunnerSession } from './sessions.js';
+
+/** Before another try to connect to a server that has no connection left, in milliseconds. */
+const CROWDED_PAUSE_MS = 50;
 
 /** Record and work in one transaction, on one connection of the data source. */
 export class TypeOrmTransaction implements StoreTransaction {
   private readonly records: TransactionRecords;
+  private readonly edge: TransactionEdge;
   private isOpen = true;
 
   private constructor(
@@ -31,8 +43,12 @@ export class TypeOrmTransaction implements StoreTransaction {
     private readonly letGo: () => void,
     private readonly hosts: readonly TransactionHost[],
     table: TableName,
-    lockWaitMs: number,
+    request: TransactionRequest,
+    warn: (scope: string, warning: string) => void,
   ) {
+    const { secondConnection: policy = 'allow', scope = 'An operation', lockWaitMs } = request;
+    const { connectWithinMs = CONNECT_WITHIN_MS } = request;
+    this.edge = new TransactionEdge(dataSource, runner, { policy, scope, connectWithinMs, warn });
     const { database } = dataSource.driver as { database?: string };
     const dialect = dialectOf(dataSource.options.type);
     const transaction = {
@@ -46,19 +62,26 @@ export class TypeOrmTransaction implements StoreTransaction {
   static async begin(
     dataSource: DataSource,
     table: TableName,
-    lockWaitMs: number,
+    request: TransactionRequest,
+    warn: (scope: string, warning: string) => void,
   ): Promise<TypeOrmTransaction> {
+    const connections = Connections.of(dataSource);
+    checkReachable(dataSource);
     const hosts = await transactionHostsOf(dataSource);
-    const letGo = await Connections.of(dataSource).take();
-    const runner = dataSource.createQueryRunner('master');
-    const transaction = new TypeOrmTransaction(dataSource, runner, letGo, hosts, table, lockWaitMs);
-    try {
-      await runner.connect();
-      await runner.startTransaction();
-      return transaction;
-    } catch (error) {
-      await transaction.rollback();
-      throw error;
+    const giveUpAt = performance.now() + (request.connectWithinMs ?? CONNECT_WITHIN_MS);
+    for (;;) {
+      const letGo = await connections.take();
+      const runner = ownRunner(dataSource);
+      const own = new TypeOrmTransaction(dataSource, runner, letGo, hosts, table, request, warn);
+      try {
+        await runner.connect();
+        await runner.startTransaction();
+        return own;
+      } catch (error) {
+        await own.rollback();
+        if (!isCrowded(error) || performance.now() > giveUpAt) throw error;
+      }
+      await sleep(CROWDED_PAUSE_MS);
     }
   }
 
@@ -107,13 +130,16 @@ export class TypeOrmTransaction implements StoreTransaction {
   }
 
   run<T>(work: () => T): T {
-    const { dataSource, manager } = this;
-    return runWithManager({ dataSource, manager }, () => runWithHosts(this.hosts, manager, work));
+    const { dataSource, manager, edge } = this;
+    return runWithManager({ dataSource, manager, edge }, () =>
+      runWithHosts(this.hosts, manager, work),
+    );
   }
 
   private async close(): Promise<void> {
     if (!this.isOpen) return;
     this.isOpen = false;
+    this.edge.isOpen = false;
     try {
       await this.records.dropLocks();
     } catch {

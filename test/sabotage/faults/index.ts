@@ -11,6 +11,7 @@ import { SQL_FAULTS } from './sql.js';
 import { STORE_FAULTS } from './stores.js';
 import { STRATEGY_FAULTS } from './strategies.js';
 import { SURROUNDINGS_FAULTS } from './surroundings.js';
+import { TRANSACTION_FAULTS } from './transactions.js';
 import { TRANSPORT_FAULTS } from './transports.js';
 
 export const FAULTS: readonly Fault[] = [
@@ -23,6 +24,7 @@ export const FAULTS: readonly Fault[] = [
   ...STRATEGY_FAULTS,
   ...STORE_FAULTS,
   ...SQL_FAULTS,
+  ...TRANSACTION_FAULTS,
   ...CONTENT_FAULTS,
   ...SURROUNDINGS_FAULTS,
   ...PILES_FAULTS,

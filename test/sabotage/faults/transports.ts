@@ -185,8 +185,8 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     name: 'an option that means nothing to strategy lock is taken without a word',
     breaks: ['strategy lock'],
     file: 'src/options/strategy-options.ts',
-    find: "lock: ['ttl', 'onDuplicate',",
-    put: "lock: ['onDuplicate',",
+    find: "lock: [\n    'ttl',",
+    put: 'lock: [',
     tests: ['test/strategies/option-types.test.ts'],
   },
   {

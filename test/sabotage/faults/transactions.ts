@@ -1,0 +1,40 @@
+import type { Fault } from '../fault.js';
+
+const BESIDE = 'src/stores/typeorm/second-connections.ts';
+const SECOND = 'test/transactions/second-connections.test.ts';
+
+/** Faults at the edge of transactions. */
+export const TRANSACTION_FAULTS: readonly Fault[] = [
+  {
+    name: 'transaction: what a handler does beside its transaction is not noticed',
+    breaks: ['T62', 'design 7.6', 'S24'],
+    file: BESIDE,
+    find: 'return edge === undefined ? connect() : edge.connect(runner, connect);',
+    put: 'return connect();',
+    tests: [[SECOND, 'stays when the operation is undone']],
+  },
+  {
+    name: 'transaction: what joins has a connection of its own',
+    breaks: ['T62', 'design 7.6'],
+    file: BESIDE,
+    find: "if (!this.isOpen || this.options.policy !== 'join') return undefined;",
+    put: 'return undefined;',
+    tests: [[SECOND, 'stays when the operation is undone']],
+  },
+  {
+    name: 'transaction: operations wait for the connections of each other for ever',
+    breaks: ['T80'],
+    file: BESIDE,
+    find: ': connectWithin(runner, connect, connectWithinMs, () => this.notInTime());',
+    put: ': connect();',
+    tests: [[SECOND, 'tells them why after the time-out']],
+  },
+  {
+    name: 'transaction: duplicates of another process wait with a connection in their hands',
+    breaks: ['T80'],
+    file: 'src/engine/transactional-claim.ts',
+    find: 'lockWaitMs: 0, scope',
+    put: 'lockWaitMs: request.policy.waitMs, scope',
+    tests: [[SECOND, 'leave the pool to others']],
+  },
+];

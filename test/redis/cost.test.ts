@@ -46,7 +46,7 @@ async function commands(): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
   const stats = await admin.info('commandstats');
   for (const [, name, calls] of stats.matchAll(/^cmdstat_(\w+):calls=(\d+)/gm)) {
-    if (/^eval|script|multi|watch/.test(name!)) counts[name!] = Number(calls);
+    if (/^eval|script|multi|watch|publish/.test(name!)) counts[name!] = Number(calls);
   }
   return counts;
 }
@@ -94,6 +94,88 @@ describe.each(APP_CLIENTS)('the commands of RedisStore through $name', ({ open }
     await claim.complete(bytes('reply'));
     expect(elapsed).toBeGreaterThan(LEASE_MS * 0.95);
     expect(claim.signal.aborted).toBe(false);
+  });
+});
+
+describe.each(APP_CLIENTS)('messages about a change, through $name', ({ open }) => {
+  it('are sent when somebody waits for it, and not otherwise', async () => {
+    const [owner, other] = [start(open(server.port)), start(open(server.port))];
+    await claimIn(await owner.begin({ id: 'alone' })).complete(bytes('reply'));
+    await claimIn(await owner.begin({ id: 'alone released' })).release();
+    await claimIn(await owner.begin({ id: 'alone held' })).hold('reason');
+    const refused = claimIn(await owner.begin({ id: 'refused' }));
+    // A duplicate that does not wait needs none.
+    await other.ask({ id: 'refused' });
+    await refused.complete(bytes('reply'));
+    await admin.config('RESETSTAT');
+    await claimIn(await owner.begin({ id: 'still alone' })).complete(bytes('reply'));
+    expect(await commands()).not.toHaveProperty('publish');
+
+    const claim = claimIn(await owner.begin({ id: 'waited for' }));
+    const waiting = other.ask({ id: 'waited for', waitMs: 10_000 });
+    await eventually(() => isMarked('waited for'));
+    await claim.complete(bytes('reply'));
+    expect((await waiting).told).toBe('replay reply');
+    expect(await commands()).toMatchObject({ publish: 1 });
+  });
+
+  it('reach those that wait for the next owner too', async () => {
+    const [owner, other] = [start(open(server.port)), start(open(server.port))];
+    const first = claimIn(await owner.begin({ id: 'again' }));
+    let woken = 0;
+    const stop = other.store.watch!('again', () => void (woken += 1));
+    await eventually(() => woken === 1);
+    await first.release();
+    const second = claimIn(await owner.begin({ id: 'again' }));
+    await eventually(() => woken === 2);
+    await second.complete(bytes('reply'));
+    await eventually(() => woken === 3);
+    stop();
+  });
+
+  /** The last thing in a record is the mark of those that wait, if there is one. */
+  async function isMarked(id: string): Promise<boolean> {
+    return (await admin.getBuffer(`idempotency:${id}`))?.at(-1) === 'p'.charCodeAt(0);
+  }
+});
+
+describe.each(APP_CLIENTS)('a user without rights to channels, through $name', ({ open }) => {
+  it('needs two commands a call; its duplicates ask until there is an answer', async () => {
+    await admin.acl('SETUSER', 'default', 'resetchannels');
+    try {
+      const [owner, other] = [start(open(server.port)), start(open(server.port))];
+      const warnings: string[] = [];
+      await (other.store as RedisStore).start((warning) => warnings.push(warning));
+      await claimIn(await owner.begin({ id: 'known' })).complete(bytes('reply'));
+      await admin.config('RESETSTAT');
+      const claim = claimIn(await owner.begin({ id: 'polled' }));
+      await claim.complete(bytes('reply'));
+      expect(await commands()).toEqual({ evalsha: 2 });
+
+      for (const id of ['first', 'second']) {
+        const running = claimIn(await owner.begin({ id }));
+        const waiting = other.ask({ id, waitMs: 10_000 });
+        await eventually(async () => warnings.length === 1);
+        expect(await running.complete(bytes('reply'))).toEqual({ outcome: 'stored' });
+        expect((await waiting).told).toBe('replay reply');
+      }
+      expect(warnings).toEqual([expect.stringMatching(/NOPERM.*Allow SUBSCRIBE and PUBLISH/s)]);
+      // Somebody else may listen: the owner ends as well, although it cannot tell.
+      await admin.acl('SETUSER', 'listener', 'on', 'nopass', '~*', '&*', '+@all');
+      const client = new Redis(server.port, { username: 'listener', password: 'any' });
+      const listener = start({
+        store: new RedisStore({ client }),
+        close: () => client.disconnect(),
+      });
+      const running = claimIn(await owner.begin({ id: 'marked' }));
+      const waiting = listener.ask({ id: 'marked', waitMs: 10_000 });
+      await eventually(async () => ((await admin.pubsub('CHANNELS')) as unknown[]).length === 1);
+      expect(await running.complete(bytes('reply'))).toEqual({ outcome: 'stored' });
+      expect((await waiting).told).toBe('replay reply');
+    } finally {
+      await admin.acl('SETUSER', 'default', 'allchannels');
+      await admin.acl('DELUSER', 'listener');
+    }
   });
 });
 

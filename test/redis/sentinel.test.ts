@@ -1,7 +1,8 @@
 import { Redis } from 'ioredis';
 import { Redis as Redis6 } from 'ioredis6';
 import { RedisStore } from 'nestjs-idempotency/redis';
-import { AppNode, SLACK_MS, STORE_TIMEOUT_MS } from '../processes/support/nodes.js';
+import { createSentinel } from 'redis';
+import { type AppClient, AppNode, SLACK_MS, STORE_TIMEOUT_MS } from '../processes/support/nodes.js';
 import { bytes, claimIn } from '../support/engine.js';
 import { eventually } from '../support/http.js';
 import {
@@ -13,26 +14,44 @@ import {
 const FAILS_OVER_WITHIN_MS = 30_000;
 const WAIT_MS = 20_000;
 
-interface Options {
-  readonly sentinels: { readonly host: string; readonly port: number }[];
-  readonly name: string;
+type Addresses = readonly { readonly host: string; readonly port: number }[];
+
+function ofIoredis(client: Redis | Redis6): AppClient<RedisStore> {
+  client.on('error', () => undefined);
+  return { store: new RedisStore({ client }), close: () => client.disconnect() };
 }
 
-describe.each([
-  { name: 'ioredis 5', connect: (options: Options) => new Redis(options) },
-  { name: 'ioredis 6', connect: (options: Options) => new Redis6(options) },
-])('a primary that $name finds through Sentinel', ({ connect }) => {
+describe.each<{
+  name: string;
+  connect: (at: Addresses) => AppClient<RedisStore>;
+  /** Its subscriptions do not move to the successor: duplicates then ask once a second. */
+  losesSubscriptions?: true;
+}>([
+  {
+    name: 'ioredis 5',
+    connect: (at) => ofIoredis(new Redis({ sentinels: [...at], name: PRIMARY_NAME })),
+  },
+  {
+    name: 'ioredis 6',
+    connect: (at) => ofIoredis(new Redis6({ sentinels: [...at], name: PRIMARY_NAME })),
+  },
+  {
+    name: 'node-redis 6',
+    losesSubscriptions: true,
+    connect: (at) => {
+      const client = createSentinel({ name: PRIMARY_NAME, sentinelRootNodes: [...at] });
+      client.on('error', () => undefined);
+      client.connect().catch(() => undefined);
+      return { store: new RedisStore({ client }), close: () => client.destroy() };
+    },
+  },
+])('a primary that $name finds through Sentinel', ({ connect, losesSubscriptions = false }) => {
   let sentinel: RedisSentinel;
   let node: AppNode<RedisStore>;
   let other: AppNode<RedisStore>;
 
   function open(): AppNode<RedisStore> {
-    const client = connect({ sentinels: [...sentinel.addresses], name: PRIMARY_NAME });
-    client.on('error', () => undefined);
-    return new AppNode({
-      store: new RedisStore({ client }),
-      close: () => client.disconnect(),
-    });
+    return new AppNode(connect(sentinel.addresses));
   }
 
   /** How often the store has called back for a record. */
@@ -81,13 +100,21 @@ describe.each([
       async () => (await node.ask({ id: 'kept' })).told === 'replay reply',
       FAILS_OVER_WITHIN_MS,
     );
-    await claimIn(await node.begin({ id: 'fresh' })).complete(bytes('reply'));
+    // A client that sends the refused claim again once there is a primary makes it, and it is given back.
+    await eventually(async () => {
+      const beginning = await node.begin({ id: 'fresh' });
+      if (beginning.outcome !== 'execute') return false;
+      return (await beginning.claim.complete(bytes('reply'))).outcome === 'stored';
+    }, FAILS_OVER_WITHIN_MS);
 
     // The connection that listens finds the successor, too.
     const before = seen.times;
     await eventually(async () => {
-      await claimIn(await node.begin({ id: 'woken' })).release();
-      return seen.times > before;
+      const claim = claimIn(await node.begin({ id: 'woken' }));
+      // Whoever listens leaves its mark with the next look.
+      expect((await other.ask({ id: 'woken' })).told).toBe('IDEMPOTENCY_KEY_IN_USE');
+      await claim.release();
+      return losesSubscriptions || seen.times > before;
     }, FAILS_OVER_WITHIN_MS);
     const claim = claimIn(await node.begin({ id: 'woken' }));
     const waiting = other.ask({ id: 'woken', waitMs: WAIT_MS });

@@ -27,7 +27,10 @@ export async function checkServer(
     );
   } catch (error) {
     warn(
-      `Redis could not be checked (${String(error)}). Protected calls are refused until it answers.`,
+      isReply(error)
+        ? `Redis could not be checked (${String(error)}): its version, its role and whether it ` +
+            'evicts keys are not known. Allow INFO.'
+        : `Redis could not be checked (${String(error)}). Protected calls are refused until it answers.`,
     );
     return;
   }
@@ -40,7 +43,14 @@ export async function checkServer(
       'Connect to the primary, or through Sentinel or Cluster.',
     );
   }
-  await checkEviction(connection, warn);
+  await checkEviction(connection, nameOf(server), warn);
+}
+
+/** Valkey gives the version of Redis that it is compatible with, and its own beside it. */
+function nameOf(server: string): string {
+  return field(server, 'server_name') === 'valkey' || field(server, 'valkey_version') !== undefined
+    ? 'Valkey'
+    : 'Redis';
 }
 
 function checkVersion(version: string): void {
@@ -55,18 +65,22 @@ function checkVersion(version: string): void {
   );
 }
 
+/** `INFO` tells it too, where hosted servers refuse `CONFIG`. */
 async function checkEviction(
   connection: RedisConnection,
+  name: string,
   warn: (warning: string) => void,
 ): Promise<void> {
-  // Hosted servers often refuse CONFIG. Then the policy is unknown.
-  const policy = await patiently(() => connection.configuration('maxmemory-policy')).catch(
-    () => undefined,
-  );
+  const memory = await patiently(() => connection.info('memory')).catch(() => '');
+  const policy = field(memory, 'maxmemory_policy');
   if (policy === undefined || policy === 'noeviction') return;
+  const isBounded = field(memory, 'maxmemory') !== '0';
   warn(
-    `Redis evicts keys when its memory is full (maxmemory-policy ${policy}). If a record is ` +
-      'evicted, its operation runs again. Set maxmemory-policy to noeviction.',
+    isBounded
+      ? `${name} evicts keys when its memory is full (maxmemory-policy ${policy}). If a record is ` +
+          'evicted, its operation runs again. Set maxmemory-policy to noeviction.'
+      : `${name} has no maxmemory now, but would evict keys if it were set (maxmemory-policy ${policy}). ` +
+          'If a record is evicted, its operation runs again. Set maxmemory-policy to noeviction.',
   );
 }
 

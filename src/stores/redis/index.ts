@@ -4,6 +4,7 @@ export type {
   CommandOptions,
   NodeRedisClient,
   NodeRedisCluster,
+  NodeRedisSentinel,
   NodeRedisSingle,
   NodeRedisSubscriber,
 } from './node-redis-connection.js';

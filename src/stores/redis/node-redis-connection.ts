@@ -1,18 +1,31 @@
 import {
   type Argument,
   asBuffer,
+  isUnknownCommand,
   type RedisConnection,
-  settingIn,
   type Subscriber,
 } from './redis-connection.js';
 
-/** The part of node-redis (`redis` 5 and 6; client and cluster) that the store uses. */
-export type NodeRedisClient = NodeRedisSingle | NodeRedisCluster;
+/** The part of node-redis (`redis` 5 and 6; client, Sentinel and cluster) that the store uses. */
+export type NodeRedisClient = NodeRedisSingle | NodeRedisSentinel | NodeRedisCluster;
 
-/** A client of one server, or of Sentinel. */
+/** A client of one server. */
 export interface NodeRedisSingle {
   readonly options?: object;
   sendCommand(args: (string | Buffer)[], options?: CommandOptions): Promise<unknown>;
+  duplicate(): NodeRedisSubscriber;
+}
+
+/** A client that finds its server through Sentinel. */
+export interface NodeRedisSentinel {
+  /** The prefix of its keys. Not in version 5. */
+  readonly _keyPrefix?: string | Buffer | undefined;
+  sendCommand(
+    isReadonly: boolean | undefined,
+    args: (string | Buffer)[],
+    options?: CommandOptions,
+  ): Promise<unknown>;
+  getSentinelNode(): unknown;
   duplicate(): NodeRedisSubscriber;
 }
 
@@ -35,6 +48,9 @@ export interface NodeRedisSubscriber {
   on(event: 'error', listener: () => void): unknown;
   subscribe(channel: string, listener: () => void): Promise<unknown>;
   unsubscribe(channel: string): Promise<unknown>;
+  /** Of a cluster: listens on the node that has the key with the channel's name. */
+  sSubscribe?(channel: string, listener: () => void): Promise<unknown>;
+  sUnsubscribe?(channel: string): Promise<unknown>;
   destroy(): unknown;
 }
 
@@ -56,9 +72,7 @@ export class NodeRedisConnection implements RedisConnection {
   private readonly prefix: string;
 
   constructor(private readonly client: NodeRedisClient) {
-    const options = 'slots' in client ? client._options : client.options;
-    const { keyPrefix = '' } = (options ?? {}) as { keyPrefix?: string | Buffer };
-    this.prefix = keyPrefix.toString();
+    this.prefix = keyPrefixOf(client).toString();
   }
 
   get isCluster(): boolean {
@@ -77,23 +91,36 @@ export class NodeRedisConnection implements RedisConnection {
     return String(await this.send(undefined, ['INFO', section]));
   }
 
-  async configuration(name: string): Promise<string | undefined> {
-    return settingIn(await this.send(undefined, ['CONFIG', 'GET', name]), name);
-  }
-
   openSubscriber(): Subscriber {
     const connection = this.client.duplicate();
+    if (typeof connection.subscribe !== 'function')
+      throw new Error('This client cannot subscribe.');
     // The client reconnects by itself, and duplicates poll in the meantime.
     connection.on('error', () => undefined);
     const connected = connection.connect();
     // The error reaches the code that subscribes.
     connected.catch(() => undefined);
+    let isSharded = this.isCluster && typeof connection.sSubscribe === 'function';
     return {
       subscribe: async (channel, onMessage) => {
         await connected;
-        await connection.subscribe(this.prefix + channel, onMessage);
+        const name = this.prefix + channel;
+        if (isSharded) {
+          try {
+            await connection.sSubscribe!(name, onMessage);
+            return 's';
+          } catch (error) {
+            if (!isUnknownCommand(error)) throw error;
+            isSharded = false;
+          }
+        }
+        await connection.subscribe(name, onMessage);
+        return 'p';
       },
-      unsubscribe: async (channel) => void (await connection.unsubscribe(this.prefix + channel)),
+      unsubscribe: async (channel) => {
+        const name = this.prefix + channel;
+        await (isSharded ? connection.sUnsubscribe!(name) : connection.unsubscribe(name));
+      },
       close: () => {
         try {
           connection.destroy();
@@ -120,8 +147,20 @@ export class NodeRedisConnection implements RedisConnection {
     args: (string | Buffer)[],
     options?: CommandOptions,
   ): Promise<unknown> {
-    return 'slots' in this.client
-      ? this.client.sendCommand(key, false, args, options)
-      : this.client.sendCommand(args, options);
+    const { client } = this;
+    if ('slots' in client) return client.sendCommand(key, false, args, options);
+    return isSentinel(client)
+      ? client.sendCommand(false, args, options)
+      : client.sendCommand(args, options);
   }
+}
+
+function isSentinel(client: NodeRedisClient): client is NodeRedisSentinel {
+  return typeof (client as Partial<NodeRedisSentinel>).getSentinelNode === 'function';
+}
+
+function keyPrefixOf(client: NodeRedisClient): string | Buffer {
+  if (isSentinel(client)) return client._keyPrefix ?? '';
+  const options = 'slots' in client ? client._options : client.options;
+  return ((options ?? {}) as { keyPrefix?: string | Buffer }).keyPrefix ?? '';
 }

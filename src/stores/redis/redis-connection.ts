@@ -2,12 +2,18 @@
 export type Argument = string | Uint8Array;
 
 /**
+ * How a process listens to a channel: like everybody (`p`), or only on the shard that has the key
+ * (`s`). Left on a record, it tells the owner how to publish the change.
+ */
+export type Mark = 'p' | 's';
+
+/**
  * Listens to channels that have the names of keys. If a client changes keys, it changes both in the
  * same way.
  */
 export interface Subscriber {
   /** Resolves once the server has subscribed, which may be once it can be reached. */
-  subscribe(channel: string, onMessage: () => void): Promise<void>;
+  subscribe(channel: string, onMessage: () => void): Promise<Mark>;
   unsubscribe(channel: string): Promise<void>;
   /** Closes at once, even while it is still connecting. */
   close(): void;
@@ -21,9 +27,11 @@ export interface RedisConnection {
   eval(script: string, keys: readonly string[], args: readonly Argument[]): Promise<unknown>;
   /** `INFO` of one node, as text. */
   info(section: string): Promise<string>;
-  /** `CONFIG GET`, or `undefined` if the server does not tell. */
-  configuration(name: string): Promise<string | undefined>;
-  /** Opens a separate connection, because one that subscribes can do nothing else. */
+  /**
+   * Opens a separate connection, because one that subscribes can do nothing else.
+   *
+   * @throws Error if the client cannot subscribe
+   */
   openSubscriber(): Subscriber;
 }
 
@@ -33,10 +41,7 @@ export function asBuffer(argument: Argument): string | Buffer {
   return Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength);
 }
 
-/** The value in an answer of `CONFIG GET`: a list in RESP2, a map in RESP3. */
-export function settingIn(answer: unknown, name: string): string | undefined {
-  const value: unknown = Array.isArray(answer)
-    ? answer[1]
-    : (answer as Record<string, unknown> | undefined)?.[name];
-  return typeof value === 'string' ? value : undefined;
+/** True for a command that the server, or a proxy before it, does not have. */
+export function isUnknownCommand(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('ERR unknown command');
 }

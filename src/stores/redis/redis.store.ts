@@ -26,8 +26,8 @@ import { wrongOption } from '../../engine/configuration-error.js';
 
 export interface RedisStoreOptions {
   /**
-   * A client of the application: ioredis (single node, Sentinel or Cluster) or node-redis (client
-   * or cluster, connected). It belongs to the application: the store never closes it.
+   * A client of the application: ioredis (single node, Sentinel or Cluster) or node-redis (client,
+   * Sentinel or cluster, connected). It belongs to the application: the store never closes it.
    */
   readonly client: IoredisClient | NodeRedisClient;
   /**
@@ -38,7 +38,7 @@ export interface RedisStoreOptions {
 }
 
 /**
- * Keeps records in Redis 6.2 or newer: one key and one script call for each verb, with the server's
+ * Keeps records in Redis 6.2 or newer, or Valkey: one key and one script call for each verb, with the server's
  * clock. Works in a Cluster.
  *
  * A failover can lose the latest records, because replication is asynchronous. Records must not be
@@ -56,22 +56,27 @@ export class RedisStore implements IdempotencyStore {
   constructor({ client, prefix = 'idempotency:' }: RedisStoreOptions) {
     this.connection = connectionOf(client);
     this.prefix = prefix;
-    this.watches = new Watches(this.connection);
+    this.watches = new Watches(this.connection, (key, mark) =>
+      this.run(SCRIPTS.mark, [key], [mark]),
+    );
     this.isSplit = this.connection.isCluster;
     this.buckets = new RedisBuckets(prefix, (...call) => this.run(...call));
   }
 
   /** @throws {@link IdempotencyConfigurationError} for a server that cannot keep records */
   async start(warn: (warning: string) => void): Promise<void> {
+    this.watches.warn = warn;
     await checkServer(this.connection, warn);
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
     const { id, owner, fingerprint, leaseMs, ttlMs, mustBeIssued, aboveToken = 0 } = request;
     const issued = mustBeIssued === true ? '1' : '0';
-    const args = [owner, fingerprint, `${leaseMs}`, `${ttlMs}`, issued, `${aboveToken}`];
+    const key = this.prefix + id;
+    const mark = this.watches.markOf(key) ?? '';
+    const args = [owner, fingerprint, `${leaseMs}`, `${ttlMs}`, issued, `${aboveToken}`, mark];
     if (request.bucket !== undefined) return this.acquireCounted(request, request.bucket, args);
-    return acquireResult(await this.run(SCRIPTS.acquire, [this.prefix + id], args));
+    return acquireResult(await this.run(SCRIPTS.acquire, [key], args));
   }
 
   extend({ id, owner, bucket, leaseMs, ttlMs }: ExtendRequest): Promise<boolean> {

@@ -4,7 +4,8 @@
 -- KEYS[1]  the record
 -- KEYS[2]  the bucket of its caller, where callers are limited and both are on one node
 -- ARGV     owner, fingerprint, lease in ms, ttl in ms, '1' when it must have been issued,
---          a fencing token that the new one has to exceed; where callers are limited also
+--          a fencing token that the new one has to exceed, the mark to leave when it is in flight or
+--          '' when nobody waits for it; where callers are limited also
 --          claims that may be alive, keys that may be new (0 for no limit), for how many ms they count
 -- returns  {'acquired', attempt, fencing token, 1 when the last owner's lease ran out, steps,
 --           where callers are limited: -2 when the record is not new, -1 when there was none, else
@@ -32,7 +33,10 @@ else
       local was_abandoned = record.content == ABANDONED and 1 or 0
       return { 'acquired', record.attempt, record.token, was_abandoned, flat(record.steps) }
     end
-    if remaining > 0 then return { 'in-flight', remaining } end
+    if remaining > 0 then
+      if ARGV[7] ~= '' then leave_mark(record, ARGV[7]) end
+      return { 'in-flight', remaining }
+    end
     abandoned = 1
   end
   if matches then attempt = record.attempt + 1 end
@@ -41,10 +45,10 @@ else
 end
 
 local new_for = -2
-if ARGV[7] and not record then new_for = -1 end
-if ARGV[7] and record and record.state == 's' then new_for = redis.call('PTTL', KEYS[1]) end
+if ARGV[8] and not record then new_for = -1 end
+if ARGV[8] and record and record.state == 's' then new_for = redis.call('PTTL', KEYS[1]) end
 if KEYS[2] and new_for ~= -2 then
-  local refusal = refusal_of(KEYS[2], tonumber(ARGV[7]), tonumber(ARGV[8]))
+  local refusal = refusal_of(KEYS[2], tonumber(ARGV[8]), tonumber(ARGV[9]))
   if refusal then return refusal end
 end
 
@@ -53,7 +57,7 @@ local token = math.max(last_token + 1, now_us(), tonumber(ARGV[6]) + 1)
 write({
   state = 'i', owner = owner, attempt = attempt, token = token, fingerprint = fingerprint,
   lease = now_ms() + lease_ms, lease_ms = lease_ms, steps = steps, size = record and record.size,
-  content = abandoned == 1 and ABANDONED or '',
+  content = abandoned == 1 and ABANDONED or '', waited = record and record.waited,
 }, 'PX', lease_ms + ttl_ms)
-if KEYS[2] then enter(KEYS[2], KEYS[1], lease_ms, new_for == -2 and 0 or tonumber(ARGV[9])) end
+if KEYS[2] then enter(KEYS[2], KEYS[1], lease_ms, new_for == -2 and 0 or tonumber(ARGV[10])) end
 return { 'acquired', attempt, token, abandoned, flat(steps), new_for }

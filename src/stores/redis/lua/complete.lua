@@ -10,6 +10,6 @@ if record and record.state == 'c' and record.owner == ARGV[1] then return 1 end
 if not is_owned(record, ARGV[1], ARGV[4]) then return 0 end
 record.state, record.content, record.lease, record.steps = 'c', ARGV[2], 0, false
 write(record, 'PX', ARGV[3])
-wake()
+wake(record)
 if KEYS[2] then leave(KEYS[2], KEYS[1]) end
 return 1

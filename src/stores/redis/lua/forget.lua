@@ -9,5 +9,5 @@ write({
   state = 'f', owner = '', attempt = 0, token = record.token, fingerprint = '', lease = 0,
   lease_ms = 0, steps = false, content = '', size = record.size,
 }, 'PX', FORGOTTEN_MS)
-wake()
+wake(record)
 return 1

@@ -12,6 +12,8 @@
 --   steps       results by name, or false
 --   content     the reply when completed, the reason when held, 'a' in flight when the owner before
 --               ran out of its lease, else ''
+--   waited      how duplicates listen that wait for the record in flight: 'p' on a channel, 's' on a
+--               sharded one, 'b' on both; absent when nobody waits
 --
 -- Time is always the server's. The ttl is the key's expiry; a held record has none.
 
@@ -44,12 +46,13 @@ end
 local function read()
   local packed = redis.call('GET', KEYS[1])
   if not packed then return nil, 0 end
-  local state, owner, attempt, token, fingerprint, lease, lease_ms, steps, content =
+  local state, owner, attempt, token, fingerprint, lease, lease_ms, steps, content, waited =
     cmsgpack.unpack(packed)
   if state == 'f' then return nil, token end
   return {
     state = state, owner = owner, attempt = attempt, token = token, fingerprint = fingerprint,
-    lease = lease, lease_ms = lease_ms, steps = steps, content = content, size = #packed,
+    lease = lease, lease_ms = lease_ms, steps = steps, content = content, waited = waited,
+    size = #packed,
   }, token
 end
 
@@ -71,16 +74,26 @@ local function set(record, packed, how, ms)
   if ms and tonumber(ms) > 0 then redis.call('PEXPIRE', KEYS[1], ms) end
 end
 
+-- A record that is finished is not waited for. Of those that wait for a released one, all but one wait
+-- for the next owner.
+local function pack(record)
+  if record.waited and (record.state == 'i' or record.state == 'r') then
+    return cmsgpack.pack(
+      record.state, record.owner, record.attempt, record.token, record.fingerprint, record.lease,
+      record.lease_ms, record.steps, record.content, record.waited)
+  end
+  return cmsgpack.pack(
+    record.state, record.owner, record.attempt, record.token,
+    record.fingerprint, record.lease, record.lease_ms, record.steps, record.content)
+end
+
 -- how: 'PX' with milliseconds from now, 'KEEPTTL', or nothing if the record never expires
 local function write(record, how, ttl_ms)
   if how == 'PX' and tonumber(ttl_ms) <= 0 then
     redis.call('DEL', KEYS[1])
     return
   end
-  local packed = cmsgpack.pack(
-    record.state, record.owner, record.attempt, record.token,
-    record.fingerprint, record.lease, record.lease_ms, record.steps, record.content)
-  set(record, packed, how, ttl_ms)
+  set(record, pack(record), how, ttl_ms)
 end
 
 local function is_leased(record)
@@ -104,9 +117,19 @@ local function is_owned(record, owner, from)
   return is_leased(record)
 end
 
--- Wakes waiting duplicates in any process. The channel has the name of the key.
-local function wake()
-  redis.call('PUBLISH', KEYS[1], '')
+-- Leaves the mark of a duplicate that waits. Where it cannot be written, the duplicate polls.
+local function leave_mark(record, mark)
+  if record.waited == mark or record.waited == 'b' then return end
+  record.waited = record.waited and 'b' or mark
+  redis.pcall('SET', KEYS[1], pack(record), 'KEEPTTL')
+end
+
+-- Wakes duplicates that wait in any process, where one has left its mark: in a Cluster, each message
+-- goes to every node. The channel has the name of the key. Users who may not publish have to poll.
+local function wake(record)
+  local waited = record.waited
+  if waited == 'p' or waited == 'b' then redis.pcall('PUBLISH', KEYS[1], '') end
+  if waited == 's' or waited == 'b' then redis.pcall('SPUBLISH', KEYS[1], '') end
 end
 
 local function flat(steps)

@@ -9,6 +9,6 @@ local record = read()
 if not is_owned(record, ARGV[1], ARGV[3]) then return 0 end
 record.state, record.content, record.lease = 'r', '', 0
 write(record, 'PX', ARGV[2])
-wake()
+wake(record)
 if KEYS[2] then leave(KEYS[2], KEYS[1]) end
 return 1

@@ -10,5 +10,5 @@ record.state, record.owner, record.attempt, record.fingerprint = 's', '', 0, ''
 record.lease, record.lease_ms, record.steps, record.content = 0, 0, false, ''
 -- Without time left, nothing stays.
 write(record, 'PX', ARGV[2])
-wake()
+wake(record)
 return 1

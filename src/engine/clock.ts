@@ -1,3 +1,5 @@
+import { TimerWheel } from './timer-wheel.js';
+
 /** Cancels a timer. Does nothing if it has already fired. */
 export type CancelTimer = () => void;
 
@@ -9,29 +11,26 @@ export interface Clock {
   after(delayMs: number, fire: () => void): CancelTimer;
 }
 
-/** Node fires a longer timer at once, so a longer wait is split. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** Shorter timers are Node's own, because the wheel is not exact enough for them. */
+const WHEEL_FROM_MS = 1_000;
+
+const wheel = new TimerWheel();
 
 /** The process's monotonic clock: a change of the wall clock does not move it. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(delayMs, fire) {
-    let timer: NodeJS.Timeout;
+    if (delayMs >= WHEEL_FROM_MS) {
+      const timer = wheel.set(delayMs, fire);
+      return () => timer.cancel();
+    }
     let turn: NodeJS.Immediate | undefined;
-    // After the process was paused, timers fire before answers that arrived in the meantime. Let
-    // the answers go first.
-    const due = (): void => {
-      // Not unreferenced, because the event loop would then sleep until something else happens.
+    const timer = setTimeout(() => {
+      // After the process was paused, timers fire before answers that arrived in the meantime. Let
+      // the answers go first. Not unreferenced, because the event loop would then sleep until
+      // something else happens.
       turn = setImmediate(fire);
-    };
-    const start = (remainingMs: number): void => {
-      const pieceMs = Math.min(remainingMs, LONGEST_TIMER_MS);
-      timer = setTimeout(
-        () => (pieceMs < remainingMs ? start(remainingMs - pieceMs) : due()),
-        pieceMs,
-      ).unref();
-    };
-    start(delayMs);
+    }, delayMs).unref();
     return () => {
       clearTimeout(timer);
       clearImmediate(turn);

@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
+import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import { attempt, type Awaitable, chain, Failure } from './awaitable.js';
 import type { CancelTimer, Clock } from './clock.js';
 
@@ -12,6 +12,8 @@ const RETRY_AFTER = 1 / 10;
  * put there.
  */
 export const outside = AsyncLocalStorage.snapshot();
+
+const IN_CONTEXT = { requireManualDestroy: true };
 
 /** What a lease needs from its claim. */
 export interface LeaseHolder {
@@ -27,7 +29,8 @@ export class Lease {
   isLost = false;
   private phase: 'kept' | 'settling' | 'stopped' = 'kept';
   private hasFailed = false;
-  private isDetached = false;
+  /** The context of the call, in which its lease is renewed; absent once the call was answered. */
+  private context: AsyncResource | undefined = new AsyncResource('IdempotencyLease', IN_CONTEXT);
   private dueAtMs = 0;
   private cancelTimer: CancelTimer | undefined;
   private abortController: AbortController | undefined;
@@ -82,7 +85,7 @@ export class Lease {
 
   /** The call has been answered, but the lease continues. */
   detach(): void {
-    this.isDetached = true;
+    this.context = undefined;
     if (this.phase !== 'stopped') this.schedule(this.dueAtMs - this.clock.now());
   }
 
@@ -99,8 +102,13 @@ export class Lease {
     this.cancelTimer?.();
     const pauseMs = Math.max(0, delayMs);
     this.dueAtMs = this.clock.now() + pauseMs;
-    const start = (): CancelTimer => this.clock.after(pauseMs, () => void this.renew());
-    this.cancelTimer = this.isDetached ? outside(start) : start();
+    const { context } = this;
+    const start = (): CancelTimer =>
+      this.clock.after(pauseMs, () => {
+        if (context === undefined) void this.renew();
+        else void context.runInAsyncScope(this.renew, this);
+      });
+    this.cancelTimer = context === undefined ? outside(start) : start();
   }
 
   private async renew(): Promise<void> {

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Claim, Settlement } from '../../src/engine/claim.js';
 import type { Awaitable } from '../../src/engine/store.js';
 import { CurrentOperation } from '../../src/operation/current-operation.js';
@@ -37,6 +38,22 @@ class StandingClock extends ManualClock {
     return super.now() + this.stoodMs;
   }
 }
+
+describe('a lease', () => {
+  it('is renewed, and lost, in the context of its call', async () => {
+    const world = newWorld();
+    const calls = new AsyncLocalStorage<string>();
+    const seen: unknown[] = [];
+    world.store.always('extend', () => {
+      seen.push(calls.getStore());
+      return Promise.resolve(false);
+    });
+    const claim = await calls.run('a call', () => world.process.claim());
+    claim.signal.addEventListener('abort', () => seen.push(calls.getStore()));
+    await world.advance(LEASE_MS / 3);
+    expect(seen).toEqual(['a call', 'a call']);
+  });
+});
 
 describe('a process that stands still while it waits for its claim', () => {
   test.each([

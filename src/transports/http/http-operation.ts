@@ -3,7 +3,6 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { concatMap, Observable } from 'rxjs';
 import { type Awaitable, chain } from '../../engine/awaitable.js';
 import type { Claim, Settlement } from '../../engine/claim.js';
-import type { Clock } from '../../engine/clock.js';
 import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import { decodeReply, encodeHttpReply, NOT_KEPT } from '../../replies/codec.js';
 import type { Reply } from '../../replies/reply.js';
@@ -26,8 +25,9 @@ import { type Captured, ResponseRecorder, type Verdict } from './response-record
 
 /** What the operations of an application share. */
 export interface HttpOperationContext {
-  readonly clock: Clock;
   readonly maxResponseBytes: number;
+  /** Does something later, in the context of the call. Does not keep the process alive. */
+  later(delayMs: number, work: () => void): void;
   refusal(code: IdempotencyErrorCode, retryAfterMs?: number, cause?: unknown): IdempotencyException;
   setHeader(response: FrameworkResponse, name: string, value: string): void;
 }
@@ -157,7 +157,7 @@ export class HttpOperation implements Entered, RecorderOwner {
    */
   clientGone(): void {
     this.endUnheard();
-    this.context.clock.after(this.handler.policy.leaseMs, () => {
+    this.context.later(this.handler.policy.leaseMs, () => {
       if (!this.cutOff() && this.recorder.isCapturing) this.clientGone();
     });
   }
@@ -171,7 +171,7 @@ export class HttpOperation implements Entered, RecorderOwner {
     run.onEnd(() => {
       if (this.isUnheard) this.cutOff();
       // An interceptor further out has what was emitted, and may be about to answer.
-      else if (run.isObserved) context.clock.after(ANSWERS_WITHIN_MS, () => void this.cutOff());
+      else if (run.isObserved) context.later(ANSWERS_WITHIN_MS, () => void this.cutOff());
     });
   }
 

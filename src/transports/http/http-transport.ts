@@ -69,8 +69,8 @@ export class HttpTransport
     if (httpAdapter) prepareRefusals(httpAdapter, { problemBaseUrl });
   }
 
-  get clock(): IdempotencyEngine['clock'] {
-    return this.engine.clock;
+  later(delayMs: number, work: () => void): void {
+    this.engine.clock.after(delayMs, AsyncResource.bind(work));
   }
 
   /** The guard's part: checks that keys in the head are present and well formed. No I/O. */

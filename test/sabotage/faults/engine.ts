@@ -274,4 +274,28 @@ export const ENGINE_FAULTS: readonly Fault[] = [
     put: '    this.startSettling();\n    return chain(this.tryToRecord',
     tests: ['test/engine/locks.test.ts'],
   },
+  {
+    name: 'a lease is renewed outside the context of its call',
+    breaks: ['T2'],
+    file: 'src/engine/lease.ts',
+    find: 'else void context.runInAsyncScope(this.renew, this);',
+    put: 'else void this.renew();',
+    tests: [['test/engine/leases.test.ts', 'in the context of its call']],
+  },
+  {
+    name: 'a longer timer keeps the context of the call that set it',
+    breaks: ['T97'],
+    file: 'src/engine/timer-wheel.ts',
+    find: 'this.timer = outside(() => setTimeout(() => void setImmediate(this.turn), pauseMs).unref());',
+    put: 'this.timer = setTimeout(() => void setImmediate(this.turn), pauseMs).unref();',
+    tests: [['test/engine/clock.test.ts', 'keep no context of a call']],
+  },
+  {
+    name: 'a longer timer fires before answers that have arrived',
+    breaks: ['T97'],
+    file: 'src/engine/timer-wheel.ts',
+    find: 'setTimeout(() => void setImmediate(this.turn), pauseMs)',
+    put: 'setTimeout(this.turn, pauseMs)',
+    tests: [['test/engine/clock.test.ts', 'while the process stood still, and keep']],
+  },
 ];

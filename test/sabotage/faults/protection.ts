@@ -155,7 +155,7 @@ export const PROTECTION_FAULTS: readonly Fault[] = [
     name: 'http: a client that leaves a way that another listens to as well keeps the key',
     breaks: ['T92', 'design 7.2'],
     file: HTTP_OPERATION,
-    find: 'else if (run.isObserved) context.clock.after(ANSWERS_WITHIN_MS, () => void this.cutOff());',
+    find: 'else if (run.isObserved) context.later(ANSWERS_WITHIN_MS, () => void this.cutOff());',
     put: '',
     tests: [
       ['test/protection/left-observables.test.ts', 'on express .*subscribed to twice'],

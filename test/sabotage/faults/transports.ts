@@ -217,8 +217,8 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     name: 'http: a client that left before the end keeps its key for ever',
     breaks: ['T6'],
     file: HTTP_OPERATION,
-    find: 'this.context.clock.after(this.handler.policy.leaseMs, () => {',
-    put: 'this.context.clock.after(this.handler.policy.leaseMs * 1000, () => {',
+    find: 'this.context.later(this.handler.policy.leaseMs, () => {',
+    put: 'this.context.later(this.handler.policy.leaseMs * 1000, () => {',
     tests: [onExpress('disconnects', '.*/silent')],
   },
   {

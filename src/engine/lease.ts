@@ -106,7 +106,7 @@ export class Lease {
     const start = (): CancelTimer =>
       this.clock.after(pauseMs, () => {
         if (context === undefined) void this.renew();
-        else void context.runInAsyncScope(this.renew, this);
+        else void context.runInAsyncScope(() => this.renew());
       });
     this.cancelTimer = context === undefined ? outside(start) : start();
   }

@@ -131,6 +131,7 @@ describe.each(APP_CLIENTS)('messages about a change, through $name', ({ open }) 
     await second.complete(bytes('reply'));
     await eventually(() => woken === 3);
     stop();
+    expect(await isMarked('again')).toBe(false);
   });
 
   /** The last thing in a record is the mark of those that wait, if there is one. */

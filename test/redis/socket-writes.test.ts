@@ -83,7 +83,11 @@ describe('commands to Redis', () => {
   }
 
   /** As when several requests and answers are handled in one turn. */
-  async function together(store: RedisStore, writes: SocketWrites, name: string): Promise<void> {
+  async function expectTogether(
+    store: RedisStore,
+    writes: SocketWrites,
+    name: string,
+  ): Promise<void> {
     const ids = Array.from({ length: CALLS }, (_, i) => `${name} ${i}`);
     const claims = await Promise.all(
       ids.map(async (id, i) => {
@@ -103,7 +107,7 @@ describe('commands to Redis', () => {
     'of one turn of the event loop share one write ($name)',
     async ({ name, open }) => {
       const store = await ready(await open(server.port));
-      await together(store, writesTo(server.port), name);
+      await expectTogether(store, writesTo(server.port), name);
     },
   );
 
@@ -135,7 +139,7 @@ describe('commands to Redis', () => {
     const { port } = tls.address() as AddressInfo;
     const options = { ...settings, pskCallback: () => psk, checkServerIdentity: () => undefined };
     const store = await ready(await ofIoredis(new Redis(port, { tls: options })));
-    await together(store, writesTo(port), 'encrypted');
+    await expectTogether(store, writesTo(port), 'encrypted');
   });
 
   it('share it with those of the application, in their order', async () => {
@@ -176,6 +180,6 @@ describe('commands to Redis', () => {
     client.disconnect(true);
     expect(await claim).toMatchObject({ outcome: 'acquired', attempt: 1 });
     await reconnected;
-    await together(store, writesTo(server.port), 'again');
+    await expectTogether(store, writesTo(server.port), 'again');
   });
 });

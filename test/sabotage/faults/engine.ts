@@ -278,7 +278,7 @@ export const ENGINE_FAULTS: readonly Fault[] = [
     name: 'a lease is renewed outside the context of its call',
     breaks: ['T2'],
     file: 'src/engine/lease.ts',
-    find: 'else void context.runInAsyncScope(this.renew, this);',
+    find: 'else void context.runInAsyncScope(() => this.renew());',
     put: 'else void this.renew();',
     tests: [['test/engine/leases.test.ts', 'in the context of its call']],
   },

@@ -45,6 +45,8 @@ export interface CallForm<Call extends TransportCall> {
   unknownCaller?(call: Call, handler: ProtectedHandler): void;
   /** True if the current code is already part of the operation with this record. */
   joins?(id: string): boolean;
+  /** True if it reports every refusal itself. */
+  readonly reportsRefusals?: boolean;
 }
 
 /** The call is part of an operation that is already running. */
@@ -135,6 +137,7 @@ export class Operations<Call extends TransportCall> {
    */
   exception(call: Call, code: IdempotencyErrorCode, reason: RefusalReason): IdempotencyException {
     const exception = exceptionOf(code, reason, this.problemBaseUrl);
+    if (this.form.reportsRefusals === true) return exception;
     if (exception.getStatus() === 500)
       logger.error(`${code} on ${call.scope}: ${messageOf(reason.cause)}`);
     // Callers may send anything, so one warning is enough for operators who want to read such

@@ -1,6 +1,6 @@
 import { HttpException, Inject, Injectable } from '@nestjs/common';
 import { isObservable } from 'rxjs';
-import { chain } from '../engine/awaitable.js';
+import { type Awaitable, chain } from '../engine/awaitable.js';
 import type { Claim, Settlement } from '../engine/claim.js';
 import { IdempotencyEngine } from '../engine/engine.js';
 import type { Beginning, OperationPolicy, OperationRequest } from '../engine/operation.js';
@@ -64,6 +64,8 @@ export interface ValueCall extends OperationIdentity {
   readonly errors?: Pick<ErrorForm, 'keep' | 'restore'>;
   /** The work is a job of a queue. */
   readonly isOfJob?: boolean;
+  /** True for a returned value that means that the work has to be done again. */
+  readonly isAgain?: (value: unknown) => boolean;
   /** Who waits for it, if that may change. */
   readonly passage?: Passage;
 }
@@ -166,6 +168,10 @@ export class ValueOperations {
       this.settleAtEnd(call, claim, run);
       return value;
     }
+    if (run.isGivenBack || call.isAgain?.(value) === true) {
+      await claim.release();
+      return value;
+    }
     const reply = claim.keepsReply ? await this.encode(call, claim, value) : NOT_KEPT;
     return this.winnerOr(await claim.complete(reply), value, call);
   }
@@ -195,10 +201,9 @@ export class ValueOperations {
     run.onEnd(() => {
       if (!claim.isRunning) return;
       const { failure } = run;
-      const settled =
-        failure === undefined
-          ? claim.complete(NOT_KEPT)
-          : this.fail(call, claim, failure.error, true);
+      const ended = (): Awaitable<unknown> =>
+        run.isGivenBack ? claim.release() : claim.complete(NOT_KEPT);
+      const settled = failure === undefined ? ended() : this.fail(call, claim, failure.error, true);
       void Promise.resolve(settled).catch(() => undefined);
     });
   }

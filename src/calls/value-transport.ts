@@ -10,7 +10,7 @@ import { encodeRecoveredValue } from './recovery-call.js';
 import type { FailureForm } from './failure.js';
 import { Passage } from './passage.js';
 import type { Transport } from './transport.js';
-import type { ErrorForm, ValueForm, ValueOperations } from './value-operations.js';
+import type { ErrorForm, ValueCall, ValueForm, ValueOperations } from './value-operations.js';
 
 /** What the engine decided about a call; `undefined` for a call without a key. */
 export type Outcome = Begun['beginning'] | undefined;
@@ -24,6 +24,8 @@ export abstract class ValueTransport<Call extends TransportCall> {
   protected readonly errors?: ErrorForm<Call>;
   /** What happens to failures; absent if nothing is special about them. */
   protected readonly failures?: FailureForm;
+  /** See {@link ValueCall.isAgain}. */
+  protected readonly isAgain?: ValueCall['isAgain'];
   private readonly operations: Operations<Call>;
 
   constructor(
@@ -69,6 +71,7 @@ export abstract class ValueTransport<Call extends TransportCall> {
       values: this.values,
       errors: this.errors,
       failures: this.failures,
+      isAgain: this.isAgain,
       passage: call.passage,
       isOfJob: call.isOfJob,
     };

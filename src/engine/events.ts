@@ -103,6 +103,28 @@ export interface UnprotectedEvent extends EventBase {
   readonly cause: unknown;
 }
 
+/** Why a message was not processed: a refusal, or how its handler ended. */
+export type MessageCode = IdempotencyErrorCode | 'HANDLER_FAILED' | 'HANDLER_GAVE_BACK';
+
+/**
+ * A message is not processed, and this application will not see it again: its transport keeps
+ * nothing, or it went to the dead letters.
+ */
+export interface DroppedEvent extends Omit<EventBase, 'id'> {
+  readonly type: 'dropped';
+  readonly code: MessageCode;
+  /** Absent if the handler did not run. */
+  readonly id?: string;
+}
+
+/** A message is not processed now. Its transport delivers it again. */
+export interface ReturnedEvent extends Omit<EventBase, 'id'> {
+  readonly type: 'returned';
+  readonly code: MessageCode;
+  /** Absent if the handler did not run. */
+  readonly id?: string;
+}
+
 /** A finished step could not be saved. Saving is retried before the claim is released. */
 export interface StepNotSavedEvent extends EventBase {
   readonly type: 'step-not-saved';
@@ -124,7 +146,9 @@ export type IdempotencyEvent =
   | LeaseLostEvent
   | CompletionFailedEvent
   | UnprotectedEvent
-  | StepNotSavedEvent;
+  | StepNotSavedEvent
+  | DroppedEvent
+  | ReturnedEvent;
 
 /** What an owner reports, before its operation is named. */
 export type OwnersEvent =
@@ -151,6 +175,8 @@ export const EVENT_TYPES = [
   'completion-failed',
   'unprotected',
   'step-not-saved',
+  'dropped',
+  'returned',
 ] as const satisfies readonly IdempotencyEvent['type'][];
 
 /** Where the engine reports to. Must not throw. */

@@ -198,7 +198,7 @@ export class HandlerResolver {
       isScheduled: declaration.schedule !== undefined,
       isProcessor: declaration.isProcessor === true,
       listens: declaration.listens === true,
-      acknowledges: layers.some(({ options }) => options.acknowledge ?? DEFAULTS.acknowledge),
+      acknowledges: acknowledgementOf(layers),
       onError: layers.find(({ options }) => options.onError)?.options.onError,
     };
   }
@@ -285,6 +285,11 @@ export class HandlerResolver {
     const { defaults } = this.moduleOptions;
     return Object.assign({}, defaults, ...options.map(withoutUndefined)) as IdempotentOptions;
   }
+}
+
+function acknowledgementOf(layers: readonly Layer[]): boolean | undefined {
+  const said = layers.flatMap(({ options }) => options.acknowledge ?? []);
+  return said.length === 0 ? undefined : said.includes(true);
 }
 
 /** Functions do not change the result, and no option takes an object. */

@@ -63,8 +63,8 @@ export interface ProtectedHandler {
   readonly isProcessor: boolean;
   /** It gets events of this process, and nobody waits for an answer. */
   readonly listens: boolean;
-  /** See {@link IdempotentOptions.acknowledge}. */
-  readonly acknowledges: boolean;
+  /** See {@link IdempotentOptions.acknowledge}; `undefined` if no option says it. */
+  readonly acknowledges: boolean | undefined;
   /** See {@link IdempotentOptions.onError}. */
   readonly onError: IdempotentOptions['onError'];
 }

@@ -19,6 +19,7 @@ export class Instruments {
   private readonly lostLeases: Counter;
   private readonly failedCompletions: Counter;
   private readonly unsavedSteps: Counter;
+  private readonly messages: Counter;
   private readonly handling: Histogram;
   private readonly waiting: Histogram;
   private readonly storing: Histogram;
@@ -57,6 +58,11 @@ export class Instruments {
       'idempotency.unsaved_steps',
       '{step}',
       'Finished steps that could not be saved at once.',
+    );
+    this.messages = counter(
+      'idempotency.unprocessed_messages',
+      '{message}',
+      'Messages that were dropped or given back to their transport.',
     );
     this.handling = seconds('idempotency.handler.duration', 'How long handlers took.');
     this.waiting = seconds(
@@ -100,6 +106,14 @@ export class Instruments {
       case 'step-not-saved':
         this.unsavedSteps.add(1, attributes);
         break;
+      case 'dropped':
+      case 'returned':
+        this.messages.add(1, {
+          ...attributes,
+          [ATTRIBUTES.fate]: event.type,
+          [ATTRIBUTES.code]: event.code,
+        });
+        break;
       case 'claimed':
         // Counted when the operation has ended.
         break;
@@ -128,6 +142,7 @@ export const ATTRIBUTES = {
   code: 'idempotency.code',
   settlement: 'idempotency.settlement',
   verb: 'idempotency.store.verb',
+  fate: 'idempotency.fate',
   scope: 'idempotency.scope',
   attempt: 'idempotency.attempt',
   waitedMs: 'idempotency.waited_ms',

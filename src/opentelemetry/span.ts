@@ -35,5 +35,9 @@ export function annotate(span: Span, event: IdempotencyEvent): void {
     case 'step-not-saved':
       span.addEvent(`idempotency.${event.type}`);
       break;
+    case 'dropped':
+    case 'returned':
+      span.addEvent(`idempotency.message-${event.type}`);
+      break;
   }
 }

@@ -26,6 +26,8 @@ class HandlerWork {
   /** The handler's observable has emitted a value, so its reply may be ready before it ends. */
   hasEmitted = false;
   failure: { readonly error: unknown } | undefined;
+  /** The handler has said, other than by an error, that the work has to be done again. */
+  isGivenBack = false;
   private outcome: { readonly returned: unknown } | undefined;
   private readonly whenEnded: (() => void)[] = [];
 
@@ -63,6 +65,7 @@ class HandlerWork {
     this.hasEnded = false;
     this.hasEmitted = false;
     this.failure = undefined;
+    this.isGivenBack = false;
     this.outcome = undefined;
   }
 
@@ -186,6 +189,16 @@ export class HandlerRun {
   /** The error with which the handler ended, if it did. */
   get failure(): { readonly error: unknown } | undefined {
     return this.work.failure;
+  }
+
+  /** True for a handler that has ended without an error, but wants its work to be done again. */
+  get isGivenBack(): boolean {
+    return this.work.isGivenBack;
+  }
+
+  /** The work has to be done again, as after a failure. */
+  giveBack(): void {
+    this.work.isGivenBack = true;
   }
 
   /** True in the handler's own code, and on the way to it. */

@@ -14,6 +14,7 @@ import { METHOD_CALLER } from './method/instances.js';
 import { MethodTransport } from './method/method-transport.js';
 import { methods } from './method/methods.js';
 import { messages } from './rpc/messages.js';
+import { RmqServers } from './rpc/rmq-servers.js';
 import { RpcErrors } from './rpc/rpc-errors.js';
 import { RpcTransport } from './rpc/rpc-transport.js';
 
@@ -39,6 +40,7 @@ export const TRANSPORT_PROVIDERS: readonly Provider[] = [
   GraphqlErrors,
   ObjectTypes,
   RpcErrors,
+  RmqServers,
   CronJobs,
   MethodTransport,
   ValueOperations,

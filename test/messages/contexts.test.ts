@@ -1,12 +1,16 @@
-import { Controller } from '@nestjs/common';
+import { jest } from '@jest/globals';
+import { Controller, Logger } from '@nestjs/common';
 import {
   EventPattern,
   KafkaContext,
   KafkaRetriableException,
   MessagePattern,
   MqttContext,
+  NatsContext,
   Payload,
+  RedisContext,
   RpcException,
+  TcpContext,
 } from '@nestjs/microservices';
 import { header, Idempotent, MemoryStore, messageId, payload } from 'nestjs-idempotency';
 import { failBefore, FaultInjectingStore, Gate } from 'nestjs-idempotency/testing';
@@ -146,7 +150,8 @@ describe('a refusal', () => {
   });
 
   it('that does not pass is not, with Kafka', async () => {
-    const refusal = await server.hand('by header', {}, kafka('1')).catch((error: unknown) => error);
+    const request = kafka('1', { kafka_correlationId: 'A', kafka_replyTopic: 'replies' });
+    const refusal = await server.hand('by header', {}, request).catch((error: unknown) => error);
     expect(refusal).not.toBeInstanceOf(RpcException);
     expect(refusal).toMatchObject({ code: 'IDEMPOTENCY_KEY_REQUIRED', status: 400 });
   });
@@ -173,6 +178,53 @@ describe('a refusal', () => {
     await first;
     expect(await server.hand('placed', { id: 'A' }, kafka('3'))).toEqual([undefined]);
     expect(runs).toBe(1);
+  });
+});
+
+describe('an event that is refused for good', () => {
+  let lines: string[];
+  beforeEach(() => {
+    lines = [];
+    for (const level of ['log', 'warn', 'error'] as const)
+      jest.spyOn(Logger.prototype, level).mockImplementation((message: unknown) => {
+        lines.push(String(message));
+      });
+  });
+  afterEach(() => void jest.restoreAllMocks());
+
+  it.each([
+    ['Kafka', kafka('1')],
+    ['MQTT', mqtt()],
+    ['NATS', new NatsContext(['placed', undefined])],
+    ['TCP', new TcpContext([undefined as never, 'placed'])],
+    ['Redis', new RedisContext(['placed'])],
+    ['a transport that nobody knows', {}],
+  ])('ends with one line and one event: %s', async (_, context) => {
+    const events: string[] = [];
+    consumer.idempotency.events$.subscribe(({ type }) => events.push(type));
+    expect(await server.hand('placed', { id: '' }, context)).toEqual([undefined]);
+    expect(lines).toEqual([
+      expect.stringMatching(/^IDEMPOTENCY_KEY_INVALID on placed Orders\.placed: .* dropped/),
+    ]);
+    expect(events).toEqual(['rejected', 'dropped']);
+    expect(runs).toBe(0);
+  });
+
+  it('ends with one line, sent to a handler of requests over Kafka', async () => {
+    expect(await server.hand('by header', {}, kafka('1'))).toEqual([undefined]);
+    expect(lines).toEqual([expect.stringContaining('IDEMPOTENCY_KEY_REQUIRED on by header')]);
+  });
+
+  it('is handed over again while the store is down, if the transport may do that', async () => {
+    store.always('acquire', failBefore());
+    await expect(server.hand('placed', { id: 'A' }, kafka('1'))).rejects.toBeInstanceOf(
+      KafkaRetriableException,
+    );
+    expect(lines.filter((line) => line.includes(' on placed'))).toEqual([
+      expect.stringMatching(/^IDEMPOTENCY_STORE_UNAVAILABLE .* given back/),
+    ]);
+    const nats = new NatsContext(['placed', undefined]);
+    expect(await server.hand('placed', { id: 'A' }, nats)).toEqual([undefined]);
   });
 });
 

@@ -64,6 +64,8 @@ const EVENT_TYPES = [
   'completion-failed',
   'unprotected',
   'step-not-saved',
+  'dropped',
+  'returned',
 ] as const satisfies readonly IdempotencyEvent['type'][];
 
 let clock: ManualClock;

@@ -1,12 +1,17 @@
 import type { LoggerService } from '@nestjs/common';
+import type { Awaitable } from '../../engine/awaitable.js';
 import type { CancelTimer, Clock } from '../../engine/clock.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
+import { handlerRuns } from '../../operation/handler-run.js';
 import type { RmqChannel, RmqContext, RmqMessage } from './transport-context.js';
 
-/** What a queue is told about a message. Of several handlers, the strongest verdict counts. */
-export type Verdict = 'acknowledge' | 'reject' | 'requeue';
+/**
+ * What a queue is told about a message; `nothing` if its handler has to settle it. Of several
+ * handlers, the strongest verdict counts.
+ */
+export type Verdict = 'acknowledge' | 'reject' | 'requeue' | 'nothing';
 
-const STRONGEST_FIRST: readonly Verdict[] = ['requeue', 'reject', 'acknowledge'];
+const STRONGEST_FIRST: readonly Verdict[] = ['requeue', 'reject', 'nothing', 'acknowledge'];
 
 /** Messages that wait to be acknowledged. */
 export class Deliveries {
@@ -28,7 +33,6 @@ export class Deliveries {
     let delivery = this.open.get(message);
     if (delivery === undefined) {
       const channel = this.watched(context.getChannelRef());
-      context.getChannelRef = () => channel.forHandlers;
       delivery = new Delivery(message, channel, handlers, this.clock);
       this.open.set(message, delivery);
     }
@@ -53,6 +57,7 @@ export class Delivery {
   private running = 0;
   private pauseMs = 0;
   private stopWaiting: CancelTimer | undefined;
+  private hasReported = false;
 
   constructor(
     private readonly message: RmqMessage,
@@ -61,6 +66,17 @@ export class Delivery {
     private readonly clock: Clock,
   ) {
     channel.watch(message);
+  }
+
+  /** The handlers have given the message back to its queue themselves. True once. */
+  takeReturned(): boolean {
+    if (this.hasReported || !this.channel.isReturned(this.message)) return false;
+    return (this.hasReported = true);
+  }
+
+  /** Called before the queue gets the message back from a handler that settles it later. */
+  whenReturned(undo: () => Awaitable<unknown>): void {
+    this.channel.whenReturned(this.message, undo);
   }
 
   begin(): void {
@@ -92,13 +108,21 @@ export class Delivery {
   private settle(): void {
     const { channel, message, verdict } = this;
     if (verdict === 'acknowledge') channel.acknowledge(message);
-    else channel.refuse(message, verdict === 'requeue');
+    else if (verdict !== 'nothing') channel.refuse(message, verdict === 'requeue');
   }
 }
 
 const SETTLES_ALL: ReadonlySet<unknown> = new Set(['ackAll', 'nackAll']);
 /** With `true` as second argument they settle all older messages as well. */
 const SETTLES_OLDER: ReadonlySet<unknown> = new Set(['ack', 'nack']);
+/** The position of the argument `requeue`, which is `true` by default. */
+const REQUEUE_ARGUMENT: Readonly<Partial<Record<SettlingVerb, number>>> = {
+  nack: 2,
+  reject: 1,
+  nackAll: 0,
+};
+const SETTLING = ['ack', 'nack', 'reject', 'ackAll', 'nackAll'] as const;
+type SettlingVerb = (typeof SETTLING)[number];
 
 /** RabbitMQ's reason for closing a channel on which a message was settled twice. */
 const NOT_EXPECTED = 'unknown delivery tag';
@@ -107,27 +131,36 @@ const REMEDY =
 
 /**
  * A channel, and the messages that are still to be settled on it. A broker closes a channel on
- * which a message is settled twice, so messages that handlers settle themselves are noted.
+ * which a message is settled twice, so messages that anybody settles are noted, and later
+ * settlements of them are left out.
  */
 class WatchedChannel {
-  /** The channel that handlers get. */
-  readonly forHandlers: RmqChannel;
-  private readonly known = new WeakSet<RmqMessage>();
+  private readonly settled = new WeakSet<RmqMessage>();
+  private readonly returned = new WeakSet<RmqMessage>();
   private readonly unsettled = new Set<RmqMessage>();
+  private readonly undoing = new WeakMap<RmqMessage, () => Awaitable<unknown>>();
 
   constructor(
     private readonly channel: RmqChannel,
-    logger: LoggerService,
+    private readonly logger: LoggerService,
   ) {
-    this.forHandlers = this.watched();
+    for (const verb of SETTLING) this.watchVerb(verb);
     channel.on('error', ({ message }) => {
-      if (message.includes(NOT_EXPECTED)) logger.error(`${REMEDY} RabbitMQ says: ${message}`);
+      if (message.includes(NOT_EXPECTED)) this.logger.error(`${REMEDY} RabbitMQ says: ${message}`);
     });
   }
 
   watch(message: RmqMessage): void {
-    this.known.add(message);
-    this.unsettled.add(message);
+    if (!this.settled.has(message)) this.unsettled.add(message);
+  }
+
+  whenReturned(message: RmqMessage, undo: () => Awaitable<unknown>): void {
+    if (this.unsettled.has(message)) this.undoing.set(message, undo);
+  }
+
+  /** True for a message that a handler has given back to its queue. */
+  isReturned(message: RmqMessage): boolean {
+    return this.returned.has(message);
   }
 
   acknowledge(message: RmqMessage): void {
@@ -139,7 +172,57 @@ class WatchedChannel {
   }
 
   private settle(message: RmqMessage, tell: () => void): void {
-    if (!this.unsettled.delete(message)) return;
+    if (!this.unsettled.has(message)) return;
+    try {
+      outsideRuns(tell);
+    } catch {
+      // The channel is closed, and the message on its way to another consumer.
+    }
+  }
+
+  /**
+   * On the channel itself, because guards, filters and interceptors further out may have it
+   * already.
+   */
+  private watchVerb(verb: SettlingVerb): void {
+    const channel = this.channel as unknown as Record<string, unknown>;
+    const member = channel[verb];
+    if (typeof member !== 'function') return;
+    channel[verb] = (...args: unknown[]): unknown => {
+      const message = args[0] as RmqMessage;
+      const isOne = !SETTLES_ALL.has(verb);
+      if (isOne && this.settled.has(message)) return undefined;
+      const isReturned = (args[REQUEUE_ARGUMENT[verb] ?? -1] ?? verb in REQUEUE_ARGUMENT) === true;
+      const messages = this.settledBy(verb, args);
+      const undone = messages.flatMap((one) => this.noted(one, isReturned) ?? []);
+      if (isReturned) handlerRuns.getStore()?.giveBack();
+      const tell = (): unknown => Reflect.apply(member, channel, args);
+      if (undone.length === 0) return tell();
+      void this.undoFirst(undone, tell);
+    };
+  }
+
+  /** Notes that a message is settled; what to undo first, if its operation is already on record. */
+  private noted(message: RmqMessage, isReturned: boolean): (() => Awaitable<unknown>) | undefined {
+    this.settled.add(message);
+    this.unsettled.delete(message);
+    if (!isReturned) return undefined;
+    if (handlerRuns.getStore() !== undefined) this.returned.add(message);
+    return this.undoing.get(message);
+  }
+
+  /** The message must not come back while its record says that it is done. */
+  private async undoFirst(
+    undone: readonly (() => Awaitable<unknown>)[],
+    tell: () => unknown,
+  ): Promise<void> {
+    try {
+      await Promise.all(undone.map(async (undo) => undo()));
+    } catch (error) {
+      const problem =
+        'A handler gave back a message whose record could not be removed. It will be taken for a duplicate.';
+      this.logger.error(problem, error instanceof Error ? error.stack : String(error));
+    }
     try {
       tell();
     } catch {
@@ -147,28 +230,16 @@ class WatchedChannel {
     }
   }
 
-  private watched(): RmqChannel {
-    return new Proxy(this.channel, {
-      get: (channel, name): unknown => {
-        const member: unknown = Reflect.get(channel, name);
-        if (typeof member !== 'function') return member;
-        const settles = SETTLES_ALL.has(name) || SETTLES_OLDER.has(name) || name === 'reject';
-        if (!settles) return member.bind(channel) as unknown;
-        return (...args: unknown[]): unknown => {
-          const message = args[0] as RmqMessage;
-          if (this.known.has(message) && !this.unsettled.has(message)) return undefined;
-          for (const one of this.settledBy(name, args)) this.unsettled.delete(one);
-          return Reflect.apply(member, channel, args) as unknown;
-        };
-      },
-    });
-  }
-
-  private settledBy(name: string | symbol, args: readonly unknown[]): Iterable<RmqMessage> {
-    if (SETTLES_ALL.has(name)) return this.unsettled;
+  private settledBy(verb: SettlingVerb, args: readonly unknown[]): RmqMessage[] {
+    if (SETTLES_ALL.has(verb)) return [...this.unsettled];
     const message = args[0] as RmqMessage;
-    if (!SETTLES_OLDER.has(name) || args[1] !== true) return [message];
+    if (!SETTLES_OLDER.has(verb) || args[1] !== true) return [message];
     const last = message.fields.deliveryTag;
-    return [...this.unsettled].filter(({ fields }) => fields.deliveryTag <= last);
+    return [...this.unsettled, message].filter(({ fields }) => fields.deliveryTag <= last);
   }
+}
+
+/** What the library settles says nothing about the handler in whose context that happens. */
+function outsideRuns(tell: () => void): void {
+  handlerRuns.exit(tell);
 }

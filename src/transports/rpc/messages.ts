@@ -94,31 +94,37 @@ function streamOfRequests(name: string): IdempotencyConfigurationError {
 }
 
 /** Nest's number of RabbitMQ, the only transport that waits for explicit acknowledgements. */
-const RMQ = 5;
+export const RMQ = 5;
 
-/**
- * How many handlers with `acknowledge` get the same message: Nest calls all handlers of an event
- * that have the same pattern.
- *
- * @param routingKey the pattern of the message
- */
-export function handlersOfMessage(
-  { message }: ProtectedHandler,
+/** Who settles a message of RabbitMQ: Nest calls all handlers of an event with the same pattern. */
+export interface Settlers {
+  /** True if this handler has a say. If one of them has `acknowledge`, only those with it have. */
+  readonly isOne: boolean;
+  /** How many they are. */
+  readonly count: number;
+}
+
+/** @param routingKey the pattern of the message */
+export function settlersOf(
+  handler: ProtectedHandler,
   routingKey: string,
   registry: HandlerRegistry,
-): number {
-  if (message === undefined || !message.isEvent) return 1;
-  const pattern = patternOf(message.patterns, routingKey);
-  if (pattern === undefined) return 1;
-  let count = 0;
+): Settlers {
+  const own = handler.acknowledges === true;
+  const { message } = handler;
+  const pattern = message?.isEvent === true ? patternOf(message.patterns, routingKey) : undefined;
+  if (pattern === undefined) return { isOne: true, count: 1 };
+  let [acknowledging, all] = [0, 0];
   for (const { acknowledges, message: other } of registry.ofKind('rpc')) {
     const isCalled =
       other?.isEvent === true &&
       other.patterns.includes(pattern) &&
       (other.transport === undefined || other.transport === RMQ);
-    if (isCalled && acknowledges) count += 1;
+    if (!isCalled) continue;
+    all += 1;
+    if (acknowledges === true) acknowledging += 1;
   }
-  return count;
+  return acknowledging === 0 ? { isOne: true, count: all } : { isOne: own, count: acknowledging };
 }
 
 /** As in Nest, an exact pattern comes before those with wildcards. */

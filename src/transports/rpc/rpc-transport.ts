@@ -7,18 +7,24 @@ import {
 } from '@nestjs/common';
 import { from, lastValueFrom, type Observable, toArray } from 'rxjs';
 import { type FailureForm, statusOf } from '../../calls/failure.js';
+import { type Fate, MessageFates } from '../../calls/message-fates.js';
 import { type Outcome, ValueInterceptor } from '../../calls/value-transport.js';
 import { ValueOperations } from '../../calls/value-operations.js';
+import type { Claim } from '../../engine/claim.js';
 import { IdempotencyEngine } from '../../engine/engine.js';
 import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
-import { isIdempotencyError } from '../../operation/idempotency.exception.js';
+import {
+  type IdempotencyException,
+  isIdempotencyError,
+} from '../../operation/idempotency.exception.js';
 import { EmittedValues } from '../../replies/reply.js';
 import { Deliveries, type Delivery, type Verdict } from './delivery.js';
-import { handlersOfMessage, MessageCall } from './messages.js';
+import { MessageCall, settlersOf } from './messages.js';
+import { RmqServers } from './rmq-servers.js';
 import { RpcErrors } from './rpc-errors.js';
-import { isOneWay, isRmq } from './transport-context.js';
+import { isOneWay, isRmq, redeliversFailed } from './transport-context.js';
 
 /** Refusals that mean that there is nothing left to do. They complete an event. */
 const SKIPPED: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>([
@@ -26,10 +32,6 @@ const SKIPPED: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>
   'IDEMPOTENCY_REPLY_NOT_KEPT',
   'IDEMPOTENCY_STATE_CONFLICT',
   'IDEMPOTENCY_VERSION_CONFLICT',
-]);
-/** A duplicate of a running operation goes back to the queue, because nothing has failed. */
-const ELSEWHERE: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>([
-  'IDEMPOTENCY_KEY_IN_USE',
 ]);
 /** Preconditions that may still be met, although nobody knows when. */
 const PERHAPS_LATER: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>([
@@ -44,21 +46,37 @@ const RELEASED: FailureForm = { statusOf, byDefault: () => 'release' };
 /** An event that ends without a value would end its other handlers. */
 const THROUGH = [undefined];
 
+/** How a call ended that was not processed. */
+interface Unsuccessful {
+  readonly error: unknown;
+  /** The refusal of this very call: its handler did not run. */
+  readonly refusal: IdempotencyException | undefined;
+  /** The recorded failure of an earlier delivery. */
+  readonly isReplay: boolean;
+  /** The record's id, if the handler ran. */
+  readonly id: string | undefined;
+}
+
 /** Calls that are messages. */
 @Injectable()
 export class RpcTransport extends ValueInterceptor<MessageCall> {
   readonly kind = 'rpc';
+  readonly reportsRefusals = true;
   protected override readonly failures = RELEASED;
   private readonly deliveries: Deliveries;
+  private readonly fates: MessageFates;
 
   constructor(
-    engine: IdempotencyEngine,
+    private readonly engine: IdempotencyEngine,
     operations: ValueOperations,
     protected override readonly errors: RpcErrors,
     private readonly handlers: HandlerRegistry,
+    private readonly servers: RmqServers,
   ) {
     super(engine, operations);
-    this.deliveries = new Deliveries(engine.clock, new Logger('Idempotency'));
+    const logger = new Logger('Idempotency');
+    this.deliveries = new Deliveries(engine.clock, logger);
+    this.fates = new MessageFates(engine.events, logger);
   }
 
   protected override read(context: ExecutionContext, handler: ProtectedHandler): MessageCall {
@@ -85,44 +103,126 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
     const { delivery } = call;
     const isEvent = handler.message!.isEvent || isOneWay(call.context);
     let outcome: Outcome;
+    let isDecided = false;
     try {
       const value = await this.run(
         call,
         handler,
         () => this.collected(next.handle()),
-        (decided) => (outcome = decided),
+        (decided) => {
+          outcome = decided;
+          isDecided = true;
+        },
       );
-      delivery?.end(handler, 'acknowledge');
+      this.succeeded(call, handler, outcome);
       const values = EmittedValues.listOf(value);
       return isEvent && values.length === 0 ? THROUGH : values;
     } catch (error) {
-      const isSkipped = isEvent && isOneOf(SKIPPED, error, outcome);
-      const isThrough = !isEvent || isSkipped || outcome?.outcome === 'replay';
+      const isReplay = outcome?.outcome === 'replay';
+      const isOwn = !isDecided || outcome?.outcome === 'refused' || isReplay;
+      const refusal = isOwn && isIdempotencyError(error) ? error : undefined;
+      const ended = { error, refusal, isReplay, id: idOf(outcome) };
+      if (isEvent) return this.eventEnded(call, handler, ended);
       // A caller who waits for a reply gets the error and decides.
-      delivery?.end(handler, isThrough ? 'acknowledge' : verdictOn(error));
-      if (isSkipped || (delivery && isEvent && isOneOf(ELSEWHERE, error, outcome))) return THROUGH;
+      delivery?.end(handler, ranByHand(handler, ended) ? 'nothing' : 'acknowledge');
+      if (refusal !== undefined && !isReplay)
+        this.fates.report('answered', handler, { scope: call.scope, code: refusal.code });
       throw this.shown(error, call);
     }
   }
 
+  private succeeded(call: MessageCall, handler: ProtectedHandler, outcome: Outcome): void {
+    const { delivery } = call;
+    if (delivery === undefined) return;
+    if (delivery.takeReturned())
+      this.fates.report('returned', handler, {
+        scope: call.scope,
+        code: 'HANDLER_GAVE_BACK',
+        id: idOf(outcome),
+      });
+    const isByHand = handler.acknowledges !== true && outcome?.outcome !== 'replay';
+    if (isByHand && outcome?.outcome === 'execute') this.undoWhenReturned(delivery, outcome.claim);
+    delivery.end(handler, isByHand ? 'nothing' : 'acknowledge');
+  }
+
+  /** A handler that settles messages later, a batch at a time, may still say that one has to be done again. */
+  private undoWhenReturned(delivery: Delivery, { id }: Claim): void {
+    const { calls } = this.engine;
+    delivery.whenReturned(() => calls.call('forget', (store) => store.forget(id)));
+  }
+
+  /** Nobody waits for a reply: the queue is told what becomes of the event, and so is the log. */
+  private eventEnded(
+    call: MessageCall,
+    handler: ProtectedHandler,
+    ended: Unsuccessful,
+  ): readonly unknown[] {
+    const { delivery, context, scope } = call;
+    const { error, refusal, isReplay, id } = ended;
+    if (refusal !== undefined && SKIPPED.has(refusal.code)) {
+      delivery?.end(handler, 'acknowledge');
+      if (!isReplay) this.fates.report('skipped', handler, { scope, code: refusal.code });
+      return THROUGH;
+    }
+    if (isReplay) {
+      // The failure is the operation's result, which is known already.
+      delivery?.end(handler, 'acknowledge');
+      return THROUGH;
+    }
+    const code = isIdempotencyError(error) ? error.code : 'HANDLER_FAILED';
+    const verdict = ranByHand(handler, ended) && delivery ? 'nothing' : verdictOn(error);
+    const fate = fateOf(verdict, ended, delivery, context);
+    if (fate !== undefined) this.fates.report(fate, handler, { scope, code, id });
+    delivery?.end(handler, verdict);
+    // Whoever reads the errors of handlers gets them; refusals are reported already. A transport
+    // that delivers again after an error must not do so for ever.
+    const isOver = delivery !== undefined || verdict === 'reject' || !redeliversFailed(context);
+    if (refusal !== undefined && isOver) return THROUGH;
+    throw this.shown(error, call);
+  }
+
   private deliveryOf(context: unknown, handler: ProtectedHandler): Delivery | undefined {
-    if (!handler.acknowledges || !isRmq(context)) return undefined;
-    const handlers = handlersOfMessage(handler, context.getPattern(), this.handlers);
-    const delivery = this.deliveries.of(context, handlers);
+    if (!isRmq(context)) return undefined;
+    if (handler.acknowledges !== true && !this.servers.isManual(context.getChannelRef()))
+      return undefined;
+    const { isOne, count } = settlersOf(handler, context.getPattern(), this.handlers);
+    if (!isOne) return undefined;
+    const delivery = this.deliveries.of(context, count);
     delivery.begin();
     return delivery;
   }
 }
 
-/** True for the refusal of this call. A refusal from within its handler is a failure. */
-function isOneOf(
-  codes: ReadonlySet<IdempotencyErrorCode>,
-  error: unknown,
-  outcome: Outcome,
-): boolean {
-  const isOwn = outcome?.outcome === 'refused' || outcome?.outcome === 'replay';
-  return isOwn && isIdempotencyError(error) && codes.has(error.code);
+function idOf(outcome: Outcome): string | undefined {
+  return outcome?.outcome === 'execute' ? outcome.claim.id : undefined;
 }
+
+/** The handler ran, and it settles its messages itself. */
+function ranByHand(
+  { acknowledges }: ProtectedHandler,
+  { refusal, isReplay }: Unsuccessful,
+): boolean {
+  return acknowledges !== true && refusal === undefined && !isReplay;
+}
+
+/** `undefined` if the handler, or whoever handles its errors, decides. */
+function fateOf(
+  verdict: Verdict,
+  { refusal }: Unsuccessful,
+  delivery: Delivery | undefined,
+  context: unknown,
+): Fate | undefined {
+  if (delivery !== undefined) return FATES[verdict];
+  const isOver = refusal !== undefined && verdict === 'reject';
+  return isOver || !redeliversFailed(context) ? 'dropped' : 'returned';
+}
+
+const FATES = {
+  acknowledge: 'skipped',
+  reject: 'rejected',
+  requeue: 'returned',
+  nothing: undefined,
+} as const satisfies Record<Verdict, Fate | undefined>;
 
 /** What the queue is told about an event whose handler failed. */
 function verdictOn(error: unknown): Verdict {

@@ -91,7 +91,32 @@ export function isRmq(context: unknown): context is RmqContext {
 
 /** True for a message whose sender does not wait for a reply, whatever its handler expects. */
 export function isOneWay(context: unknown): boolean {
-  return isRmq(context) && context.getMessage().properties.replyTo === undefined;
+  if (isRmq(context)) return context.getMessage().properties.replyTo === undefined;
+  if (!isKafka(context)) return false;
+  const headers = (context.getMessage().headers ?? {}) as Readonly<Record<string, unknown>>;
+  return KAFKA_REPLY_HEADERS.some((name) => headers[name] === undefined);
+}
+
+/** Nest answers a request of Kafka if it has both. */
+const KAFKA_REPLY_HEADERS = ['kafka_correlationId', 'kafka_replyTopic'];
+
+/** Nest's contexts of transports that do not notice whether a handler failed. */
+const FORGETTING: ReadonlySet<string> = new Set([
+  'RmqContext',
+  'NatsContext',
+  'MqttContext',
+  'RedisContext',
+  'TcpContext',
+]);
+
+/**
+ * True for a transport that delivers an event again if its handler fails. Kafka does, and so may
+ * the transports of others.
+ */
+export function redeliversFailed(context: unknown): boolean {
+  if (isKafka(context)) return true;
+  const type = (context as { constructor?: { name?: string } } | null | undefined)?.constructor;
+  return !FORGETTING.has(type?.name ?? '');
 }
 
 export function isKafka(context: unknown): context is KafkaContext {

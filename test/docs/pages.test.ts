@@ -90,7 +90,7 @@ describe('the page on the contract of stores', () => {
       row['column'],
       row[column],
     ]);
-    const statement = storeSource(`typeorm/sql/${dialect}/create-table.sql`);
+    const statement = storeSource(`sql/statements/${dialect}/create-table.sql`);
     const created = [...statement.matchAll(/^ {2}([a-z_]+) (\w+(?:\(\d+\))?)/gm)];
     expect(stated).toEqual(created.map(([, name, type]) => [name, type]));
   });
@@ -102,7 +102,7 @@ describe('the page on the contract of stores', () => {
   });
 
   it('names the table and the prefix as the stores do', () => {
-    expect(storeSource('typeorm/dialect.ts')).toContain("'idempotency_records'");
+    expect(storeSource('sql/dialect.ts')).toContain("'idempotency_records'");
     expect(storeSource('redis/redis.store.ts')).toContain("prefix = 'idempotency:'");
     expect(read(CONTRACT_PAGE)).toContain('`idempotency_records`');
     expect(read(CONTRACT_PAGE)).toContain('`idempotency:<id>`');

@@ -153,6 +153,10 @@ export class ValueOperations {
       const answer = call.endings?.answer;
       isAnswering = answer !== undefined;
       if (answer !== undefined) value = (await answer(value, run.operation)).value as T;
+      if (claim.checkWork !== undefined && claim.isRunning && run.hasEnded) {
+        isAnswering = true;
+        await claim.checkWork();
+      }
     } catch (error) {
       // The strategy's answer is part of the work.
       await this.failed(call, claim, run, error, isAnswering);
@@ -173,7 +177,10 @@ export class ValueOperations {
       return value;
     }
     const reply = claim.keepsReply ? await this.encode(call, claim, value) : NOT_KEPT;
-    return this.winnerOr(await claim.complete(reply), value, call);
+    const settlement = await claim.complete(reply);
+    if (settlement.outcome !== 'failed') return this.winnerOr(settlement, value, call);
+    await this.fail(call, claim, settlement.error, true);
+    throw settlement.error;
   }
 
   /**
@@ -245,7 +252,11 @@ export class ValueOperations {
     }
   }
 
-  private winnerOr<T>(settlement: Settlement, value: T, call: ValueCall): T {
+  private winnerOr<T>(
+    settlement: Exclude<Settlement, { outcome: 'failed' }>,
+    value: T,
+    call: ValueCall,
+  ): T {
     const { policy } = call;
     switch (settlement.outcome) {
       case 'stored':

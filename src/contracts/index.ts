@@ -68,6 +68,7 @@ export {
   type Unreadable,
 } from '../engine/store.js';
 export type {
+  CommitFailure,
   OperationManager,
   OperationManagers,
   SecondConnection,

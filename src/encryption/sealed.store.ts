@@ -2,6 +2,7 @@ import { type Awaitable, chain } from '../engine/awaitable.js';
 import type {
   AcquireRequest,
   AcquireResult,
+  ClaimRef,
   CompleteRequest,
   ExtendRequest,
   HoldRequest,
@@ -14,6 +15,7 @@ import type {
   Unreadable,
 } from '../engine/store.js';
 import type {
+  CommitFailure,
   StoreTransaction,
   TransactionalStore,
   TransactionRequest,
@@ -79,12 +81,14 @@ export class SealedStore implements IdempotencyStore {
 /** Like {@link SealedStore}, for records in the transaction of the work. */
 class SealedTransaction implements StoreTransaction {
   readonly manager: StoreTransaction['manager'];
+  readonly checkWork: StoreTransaction['checkWork'];
 
   constructor(
     private readonly transaction: StoreTransaction,
     private readonly seal: Seal,
   ) {
     this.manager = transaction.manager;
+    this.checkWork = transaction.checkWork;
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
@@ -113,6 +117,14 @@ class SealedTransaction implements StoreTransaction {
 
   commit(): Promise<void> {
     return this.transaction.commit();
+  }
+
+  failureOf(error: unknown): CommitFailure {
+    return this.transaction.failureOf?.(error) ?? 'unknown';
+  }
+
+  async isCommitted(claim: ClaimRef): Promise<boolean> {
+    return (await this.transaction.isCommitted?.(claim)) ?? false;
   }
 
   rollback(): Promise<void> {

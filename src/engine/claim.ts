@@ -15,7 +15,12 @@ export type Settlement =
   /**
    * The transaction failed: neither work nor record exists, or both do if only the answer was lost.
    */
-  | { readonly outcome: 'undone'; readonly cause: unknown };
+  | { readonly outcome: 'undone'; readonly cause: unknown }
+  /**
+   * The database refused to commit the work, which is the work's own failure: nothing of it exists.
+   * `fail`, `hold` or `release` comes next, as for a handler that has failed.
+   */
+  | { readonly outcome: 'failed'; readonly error: unknown };
 
 export interface SaveStepOptions {
   readonly orFail: boolean;
@@ -49,6 +54,13 @@ export interface Claim {
   readonly manager?: OperationManager | undefined;
   /** Runs the work, within the transaction if there is one. */
   run<T>(work: () => T): T;
+  /**
+   * Has the database check what it would otherwise check when the work is committed. Absent where
+   * nothing is put off until then.
+   *
+   * @throws the work's own error
+   */
+  readonly checkWork?: (() => Promise<void>) | undefined;
   /** Changes how long the reply will be kept, in milliseconds. */
   setTtl(ttlMs: number): void;
   /** Records the reply. Do not send the reply before this has settled. */

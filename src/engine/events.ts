@@ -47,6 +47,8 @@ export interface StoredEvent extends EventBase {
 export interface ReleasedEvent extends EventBase {
   readonly type: 'released';
   readonly attempt: number;
+  /** Why the transaction could not be committed, if that is why. */
+  readonly cause?: unknown;
 }
 
 /** The outcome is unknown and waits for an operator. */
@@ -153,7 +155,7 @@ export type IdempotencyEvent =
 /** What an owner reports, before its operation is named. */
 export type OwnersEvent =
   | Pick<StoredEvent, 'type'>
-  | Pick<ReleasedEvent, 'type'>
+  | Pick<ReleasedEvent, 'type' | 'cause'>
   | Pick<LeaseLostEvent, 'type'>
   | Pick<ExecutedEvent, 'type' | 'durationMs'>
   | Pick<HeldEvent, 'type' | 'reason'>

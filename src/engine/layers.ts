@@ -54,9 +54,10 @@ async function end(
     return beginning;
   }
   const settlement = await outer.complete(beginning.reply);
-  return settlement.outcome === 'undone'
-    ? engine.refuse(layer, 'IDEMPOTENCY_STORE_UNAVAILABLE', { cause: settlement.cause })
-    : beginning;
+  if (settlement.outcome !== 'undone' && settlement.outcome !== 'failed') return beginning;
+  if (settlement.outcome === 'failed') await outer.release();
+  const cause = settlement.outcome === 'failed' ? settlement.error : settlement.cause;
+  return engine.refuse(layer, 'IDEMPOTENCY_STORE_UNAVAILABLE', { cause });
 }
 
 /** Checks the preconditions, in the transaction in which the work will run. */
@@ -169,6 +170,11 @@ class LayeredClaim implements Claim {
     this.known.handOver();
   }
 
+  get checkWork(): Claim['checkWork'] {
+    const checking = this.innermostFirst.find(({ checkWork }) => checkWork !== undefined);
+    return checking && (() => checking.checkWork!());
+  }
+
   run<T>(work: () => T): T {
     const { work: transaction } = this;
     const inTransaction = transaction === undefined ? work : () => transaction.run(work);
@@ -204,6 +210,8 @@ class LayeredClaim implements Claim {
     try {
       await this.work?.commit();
     } catch (cause) {
+      const failure = this.preconditions.find(({ transactions }) => transactions)?.transactions;
+      if (failure?.failureOf?.(cause) === 'work') return { outcome: 'failed', error: cause };
       await this.releaseRecords();
       return { outcome: 'undone', cause };
     }
@@ -266,6 +274,9 @@ class LayeredClaim implements Claim {
         }
         case 'undone':
           await claim.release();
+          break;
+        // What happens to the records is decided next, for all of them.
+        case 'failed':
           break;
       }
     }

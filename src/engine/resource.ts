@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Awaitable } from './awaitable.js';
 import type { IdempotencyErrorCode } from './refusals.js';
-import type { OperationManager, SecondConnection } from './transaction.js';
+import type { CommitFailure, OperationManager, SecondConnection } from './transaction.js';
 
 /** What a version or a state is: text or a number. */
 export type ResourceValue = string | number | bigint;
@@ -52,6 +52,8 @@ export interface Resource {
    * (`TypeOrmStore`) and contains the record as well.
    */
   transaction?<T>(work: (manager?: OperationManager) => Promise<T>): Promise<T>;
+  /** What an error at the commit of {@link transaction} means; absent for `unknown`. */
+  failureOf?(error: unknown): CommitFailure;
 }
 
 /** What names a {@link Resource}. */
@@ -127,6 +129,8 @@ export interface WorkTransaction {
 /** Where transactions of the work alone come from. */
 export interface WorkTransactions {
   begin(): Promise<WorkTransaction>;
+  /** See {@link Resource.failureOf}. */
+  failureOf?(error: unknown): CommitFailure;
 }
 
 /** Runs `work` within a transaction: commits when it resolves, rolls back when it rejects. */

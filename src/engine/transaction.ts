@@ -1,6 +1,7 @@
 import type {
   AcquireRequest,
   AcquireResult,
+  ClaimRef,
   CompleteRequest,
   HoldRequest,
   IdempotencyStore,
@@ -15,6 +16,17 @@ export interface OperationManagers {}
 export type OperationManager = OperationManagers extends { readonly typeorm: infer Manager }
   ? Manager
   : unknown;
+
+/**
+ * What an error at the commit says about the transaction.
+ *
+ * - `work`: the work broke a rule of the database, such as a deferred constraint. Nothing is
+ *   committed, and the error is the application's own.
+ * - `conflict`: others changed the same rows, and the same work may succeed later. Nothing is
+ *   committed.
+ * - `unknown`: anything else. Both record and work are committed, or neither.
+ */
+export type CommitFailure = 'work' | 'conflict' | 'unknown';
 
 /** A transaction that holds a record and the work itself. */
 export interface StoreTransaction {
@@ -33,6 +45,15 @@ export interface StoreTransaction {
   undoWork(): Promise<void>;
   /** @throws if nothing of the transaction was committed, or if that is not known */
   commit(): Promise<void>;
+  /** See {@link Claim.checkWork}; absent where the database puts nothing off. */
+  readonly checkWork?: (() => Promise<void>) | undefined;
+  /** What an error of {@link commit}, or of a verb before it, means; absent for `unknown`. */
+  failureOf?(error: unknown): CommitFailure;
+  /**
+   * Looks on another connection whether this owner's record is settled, so that the transaction
+   * must have been committed. Asked after a commit whose answer was lost.
+   */
+  isCommitted?(claim: ClaimRef): Promise<boolean>;
   /** Undoes everything and gives the connection back to its pool. Never throws. */
   rollback(): Promise<void>;
   /** Runs code within the transaction: code that asks for the current manager gets this one. */

@@ -28,14 +28,14 @@ export class TransactionalClaims implements ClaimSource {
 
   /** Begins the transaction. */
   private async open(asking: Asking): Promise<Claimed | Refusing | undefined> {
-    const transaction = await this.begin(asking);
+    const transaction = await begin(this.around.calls, asking);
     // The connection took too long to get, and other calls wait for it.
     if (asking.request.isLeft?.() === true) {
       await rollBack(this.around.calls, transaction);
       return undefined;
     }
     try {
-      const result = await this.acquire(transaction, asking);
+      const result = await acquire(this.around.calls, transaction, asking);
       if (result.outcome === 'acquired') {
         const claim = new TransactionalClaim(this.around, transaction, asking, result);
         return { outcome: 'claimed', claim, takenOver: undefined };
@@ -50,30 +50,32 @@ export class TransactionalClaims implements ClaimSource {
 
   /** Adds one more record to a transaction. If that fails, the owner rolls the transaction back. */
   private async join(within: TransactionalClaim, asking: Asking): Promise<Claimed | Refusing> {
-    const result = await this.acquire(within.transaction, asking);
+    const result = await acquire(this.around.calls, within.transaction, asking);
     if (result.outcome !== 'acquired') return result;
     within.add(asking);
     return { outcome: 'claimed', claim: within, takenOver: undefined };
   }
+}
 
-  private async acquire(transaction: StoreTransaction, asking: Asking): Promise<AcquireResult> {
-    const { calls } = this.around;
-    return calls.acquire(acquireOf(asking), {}, transaction);
-  }
+async function acquire(
+  calls: StoreCalls,
+  transaction: StoreTransaction,
+  asking: Asking,
+): Promise<AcquireResult> {
+  return calls.acquire(acquireOf(asking), {}, transaction);
+}
 
-  /** A duplicate must not wait with a connection in its hands: the first call may need one. */
-  private async begin({ request }: Asking): Promise<StoreTransaction> {
-    const { calls } = this.around;
-    const { scope, transaction } = request;
-    const connectWithinMs = calls.timeoutMs;
-    const asked = { source: undefined, ...transaction, lockWaitMs: 0, scope, connectWithinMs };
-    return calls.call(
-      'begin',
-      (store) => (store as TransactionalStore).beginTransaction(asked),
-      // Nobody waits for it any more: the caller has been refused.
-      { whenLate: (late) => void late.rollback() },
-    );
-  }
+/** A duplicate must not wait with a connection in its hands: the first call may need one. */
+async function begin(calls: StoreCalls, { request }: Asking): Promise<StoreTransaction> {
+  const { scope, transaction } = request;
+  const connectWithinMs = calls.timeoutMs;
+  const asked = { source: undefined, ...transaction, lockWaitMs: 0, scope, connectWithinMs };
+  return calls.call(
+    'begin',
+    (store) => (store as TransactionalStore).beginTransaction(asked),
+    // Nobody waits for it any more: the caller has been refused.
+    { whenLate: (late) => void late.rollback() },
+  );
 }
 
 const NEVER_ABORTED = new AbortController().signal;
@@ -109,15 +111,16 @@ export class TransactionalClaim implements Claim {
   readonly keepsReply = true;
   readonly signal: AbortSignal = NEVER_ABORTED;
   readonly manager: OperationManager;
+  readonly checkWork: (() => Promise<void>) | undefined;
   /** The records in the transaction, outermost first. */
   private readonly records: Asking[];
   private handlerStartedAtMs: number;
-  private phase: 'running' | 'ended' = 'running';
+  private phase: 'running' | 'failed' | 'ended' = 'running';
   private ttlMs: number | undefined;
 
   constructor(
     private readonly around: TransactionalClaimSurroundings,
-    readonly transaction: StoreTransaction,
+    public transaction: StoreTransaction,
     outermost: Asking,
     acquired: Acquired,
   ) {
@@ -126,6 +129,7 @@ export class TransactionalClaim implements Claim {
     this.fencingToken = acquired.fencingToken;
     this.steps = acquired.steps;
     this.manager = transaction.manager;
+    this.checkWork = transaction.checkWork;
     this.records = [outermost];
     this.handlerStartedAtMs = around.clock.now();
   }
@@ -159,14 +163,15 @@ export class TransactionalClaim implements Claim {
     return this.settle({ type: 'stored' }, reply, () => this.writeReply(reply));
   }
 
-  fail(reply: Uint8Array): Promise<Settlement> {
-    return this.settle({ type: 'stored' }, reply, async () => {
-      await this.transaction.undoWork();
-      return this.writeReply(reply);
-    });
+  async fail(reply: Uint8Array): Promise<Settlement> {
+    return this.keep({ type: 'stored' }, () => this.writeReply(reply), reply);
   }
 
   async release(): Promise<void> {
+    if (this.phase === 'failed') {
+      this.phase = 'ended';
+      return;
+    }
     this.startSettling();
     await rollBack(this.around.calls, this.transaction);
     this.emit({ type: 'released' });
@@ -181,13 +186,13 @@ export class TransactionalClaim implements Claim {
       }),
     );
     if (settlement.outcome === 'undone') throw settlement.cause;
+    if (settlement.outcome === 'failed') throw settlement.error;
   }
 
   hold(reason: string): Promise<Settlement> {
-    return this.settle({ type: 'held', reason }, undefined, async () => {
-      await this.transaction.undoWork();
-      return this.inAll((asking) => this.transaction.hold({ ...refOf(asking), reason }));
-    });
+    return this.keep({ type: 'held', reason }, () =>
+      this.inAll((asking) => this.transaction.hold({ ...refOf(asking), reason })),
+    );
   }
 
   saveStep(name: string, value: Uint8Array): Promise<boolean> {
@@ -220,16 +225,77 @@ export class TransactionalClaim implements Claim {
     this.startSettling();
     try {
       await this.around.calls.call('commit', () => this.commit(write));
-    } catch (cause) {
-      this.emit({ type: 'released' });
-      this.end();
-      return { outcome: 'undone', cause };
+    } catch (failure) {
+      const unsettled = await this.unsettled(failure);
+      if (unsettled !== undefined) return unsettled;
     }
     if (reply !== undefined)
       for (const { request, local } of this.records)
         if (request.policy.keepsReply) local.reply(reply);
     this.emit(event);
     this.end();
+    return { outcome: 'stored' };
+  }
+
+  /** What came of a commit that failed; `undefined` if only its answer was lost. */
+  private async unsettled(failure: unknown): Promise<Settlement | undefined> {
+    // Absent if the database did not answer in time.
+    const { cause } = failure as { readonly cause?: unknown };
+    const meaning = cause === undefined ? 'unknown' : this.transaction.failureOf?.(cause);
+    if (meaning !== 'work' && meaning !== 'conflict' && cause !== undefined)
+      if (await this.isCommitted()) return undefined;
+    this.emit({ type: 'released', cause: meaning === 'work' ? cause : failure });
+    this.end();
+    if (meaning !== 'work') return { outcome: 'undone', cause: failure };
+    this.phase = 'failed';
+    return { outcome: 'failed', error: cause };
+  }
+
+  private async isCommitted(): Promise<boolean> {
+    const { transaction } = this;
+    const look = async (): Promise<boolean> =>
+      (await transaction.isCommitted?.(refOf(this.records[0]!))) ?? false;
+    return (await attempt(() => this.around.calls.call('find', look))) === true;
+  }
+
+  /**
+   * The database has refused the work, and the claim has gone with it. What is kept of the failure
+   * gets a claim and a transaction of its own.
+   */
+  private async claimAnew(): Promise<boolean> {
+    const { calls } = this.around;
+    this.transaction = await begin(calls, this.records[0]!);
+    for (const asking of this.records) {
+      const { outcome } = await acquire(calls, this.transaction, asking);
+      if (outcome !== 'acquired') return false;
+    }
+    return true;
+  }
+
+  /** Keeps what came of work that has been undone. */
+  private async keep(
+    event: OwnersEvent,
+    write: () => Promise<boolean>,
+    reply?: Uint8Array,
+  ): Promise<Settlement> {
+    if (this.phase !== 'failed') {
+      return this.settle(event, reply, async () => {
+        await this.transaction.undoWork();
+        return write();
+      });
+    }
+    this.phase = 'ended';
+    try {
+      if (!(await this.claimAnew())) {
+        await rollBack(this.around.calls, this.transaction);
+        return { outcome: 'lost' };
+      }
+      await this.around.calls.call('commit', () => this.commit(write));
+    } catch (cause) {
+      await rollBack(this.around.calls, this.transaction);
+      return { outcome: 'undone', cause };
+    }
+    this.emit(event);
     return { outcome: 'stored' };
   }
 

@@ -96,7 +96,10 @@ export class Row {
   ) {
     this.parts = sources.map((source) => resolveKey(source, { headerName }));
     const transaction = resource.transaction?.bind(resource);
-    this.transactions = transaction && { begin: () => beginWork(transaction) };
+    this.transactions = transaction && {
+      begin: () => beginWork(transaction),
+      failureOf: (error) => resource.failureOf?.(error) ?? 'unknown',
+    };
   }
 
   /** The kind of transaction that the strategy needs. */

@@ -1,7 +1,10 @@
+import type { CommitFailure } from '../../engine/transaction.js';
+
 /** The parts of drivers' errors that say what happened. */
 interface ErrorFacts {
   readonly code?: unknown;
   readonly errno?: unknown;
+  readonly sqlState?: unknown;
   readonly message?: unknown;
   readonly where?: unknown;
 }
@@ -60,6 +63,29 @@ const LOCK_NOT_AVAILABLE = '55P03';
 /** True for an error that may not happen again if the statement is repeated. */
 export function isPassing(error: unknown): boolean {
   return isOneOf(PASSING, SQLITE_LOCKED, error);
+}
+
+/** SQLSTATE; always with a digit, unlike the names of errors of the network such as EPIPE. */
+const STATE = /^(?=.*\d)[0-9A-Z]{5}$/;
+
+/**
+ * Classes of SQLSTATE that do not say what became of the transaction: connection, rollback by the
+ * server, resources, operator intervention, system, internal.
+ */
+const NOT_OF_WORK: readonly string[] = ['08', '40', '53', '57', '58', 'XX', 'HY'];
+const SQLITE_CONSTRAINT = /constraint failed/i;
+
+/** What an error says that a database gave at the commit, or to a statement before it. */
+export function commitFailureOf(error: unknown): CommitFailure {
+  if (isPassing(error)) return 'conflict';
+  for (const { code, sqlState, message } of causesOf(error)) {
+    const state = [sqlState, code].find((one) => typeof one === 'string' && STATE.test(one));
+    if (state !== undefined)
+      return NOT_OF_WORK.includes((state as string).slice(0, 2)) ? 'unknown' : 'work';
+    const isConstraint = typeof message === 'string' && SQLITE_CONSTRAINT.test(message);
+    if (isConstraint || String(code).startsWith('SQLITE_CONSTRAINT')) return 'work';
+  }
+  return 'unknown';
 }
 
 /** True for a server that had no connection left. Nothing was done, and one may be free soon. */

@@ -15,7 +15,8 @@ import type {
   Resources,
   ResourceValue,
 } from '../../engine/resource.js';
-import type { OperationManager } from '../../engine/transaction.js';
+import type { CommitFailure, OperationManager } from '../../engine/transaction.js';
+import { failureOf } from './commits.js';
 import type { Row } from '../sql/session.js';
 import { Connections } from './connections.js';
 import {
@@ -99,6 +100,10 @@ export class EntityResource implements Resource {
   ) {
     const { entity, kind, column = kind } = request;
     this.name = `${typeof entity === 'function' ? entity.name : String(entity)}.${column}`;
+  }
+
+  failureOf(error: unknown): CommitFailure {
+    return this.found === undefined ? 'unknown' : failureOf(this.found.dataSource, error);
   }
 
   async check(): Promise<void> {

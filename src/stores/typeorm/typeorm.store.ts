@@ -18,6 +18,7 @@ import type {
   TransactionalStore,
   TransactionRequest,
 } from '../../engine/transaction.js';
+import { findDeferred } from './commits.js';
 import { outliveConnections } from './connections.js';
 import { checkTable } from '../sql/check-table.js';
 import { checkName, DEFAULT_TABLE, type TableName } from '../sql/dialect.js';
@@ -118,6 +119,8 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
     }
     await transactionHostsOf(dataSource);
     const records = await this.open();
+    // A database that cannot be reached yet tells it with the first error.
+    await findDeferred(dataSource).catch(() => undefined);
     await checkTable(records, this.tableOf(dataSource), warn, TABLE);
     if (this.purge === undefined || this.purgeTimer !== undefined) return;
     this.purgeTimer = new PurgeTimer((limit) => this.purgeExpired(limit), this.purge, warn);

@@ -3,15 +3,21 @@ import type { DataSource, EntityManager, QueryRunner } from 'typeorm';
 import type {
   AcquireRequest,
   AcquireResult,
+  ClaimRef,
   CompleteRequest,
   HoldRequest,
   ReleaseRequest,
   SaveStepRequest,
 } from '../../engine/store.js';
-import type { StoreTransaction, TransactionRequest } from '../../engine/transaction.js';
+import type {
+  CommitFailure,
+  StoreTransaction,
+  TransactionRequest,
+} from '../../engine/transaction.js';
 import type { TableName } from '../sql/dialect.js';
 import { isCrowded } from '../sql/errors.js';
 import { TransactionRecords } from '../sql/transaction-records.js';
+import { checkOfWork, commit, failureOf } from './commits.js';
 import { Connections } from './connections.js';
 import {
   runWithHosts,
@@ -26,7 +32,7 @@ import {
   ownRunner,
   TransactionEdge,
 } from './second-connections.js';
-import { QueryRunnerSession } from './sessions.js';
+import { openRecords, QueryRunnerSession } from './sessions.js';
 
 /** Before another try to connect to a server that has no connection left, in milliseconds. */
 const CROWDED_PAUSE_MS = 50;
@@ -34,7 +40,9 @@ const CROWDED_PAUSE_MS = 50;
 /** Record and work in one transaction, on one connection of the data source. */
 export class TypeOrmTransaction implements StoreTransaction {
   private readonly records: TransactionRecords;
+  readonly checkWork: (() => Promise<void>) | undefined;
   private readonly edge: TransactionEdge;
+  private readonly warn: (problem: string) => void;
   private isOpen = true;
 
   private constructor(
@@ -42,12 +50,14 @@ export class TypeOrmTransaction implements StoreTransaction {
     private readonly runner: QueryRunner,
     private readonly letGo: () => void,
     private readonly hosts: readonly TransactionHost[],
-    table: TableName,
+    private readonly table: TableName,
     request: TransactionRequest,
     warn: (scope: string, warning: string) => void,
   ) {
     const { secondConnection: policy = 'allow', scope = 'An operation', lockWaitMs } = request;
     const { connectWithinMs = CONNECT_WITHIN_MS } = request;
+    this.warn = (problem) => warn(`${scope}, commit`, `${scope}: ${problem}.`);
+    this.checkWork = checkOfWork(dataSource, runner);
     this.edge = new TransactionEdge(dataSource, runner, { policy, scope, connectWithinMs, warn });
     const { database } = dataSource.driver as { database?: string };
     const dialect = dialectOf(dataSource.options.type);
@@ -114,8 +124,18 @@ export class TypeOrmTransaction implements StoreTransaction {
   }
 
   async commit(): Promise<void> {
-    await this.runner.commitTransaction();
+    await commit(this.runner, this.warn);
     await this.close();
+  }
+
+  failureOf(error: unknown): CommitFailure {
+    return failureOf(this.dataSource, error);
+  }
+
+  async isCommitted({ id, owner }: ClaimRef): Promise<boolean> {
+    const records = openRecords(this.dataSource, this.table, { isPrepared: false });
+    const view = await records.find(id);
+    return view !== undefined && view.owner === owner && view.state !== 'in-flight';
   }
 
   async rollback(): Promise<void> {

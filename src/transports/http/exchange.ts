@@ -2,7 +2,9 @@ import type { CallHandler, ExecutionContext } from '@nestjs/common';
 import { EMPTY, type Observable } from 'rxjs';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Awaitable } from '../../engine/awaitable.js';
+import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import type { IncomingRequest } from '../../keys/call.js';
+import type { IdempotencyException } from '../../operation/idempotency.exception.js';
 import type { TransportCall } from '../../calls/operations.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import type { Captured, ResponseRecorder, Verdict } from './response-recorder.js';
@@ -18,6 +20,15 @@ export interface FrameworkResponse {
   removeHeader(name: string): unknown;
   /** Fastify: from now on this library sends the reply. */
   hijack?(): unknown;
+}
+
+/** What the operations of an application share. */
+export interface HttpOperationContext {
+  readonly maxResponseBytes: number;
+  /** Does something later, in the context of the call. Does not keep the process alive. */
+  later(delayMs: number, work: () => void): void;
+  refusal(code: IdempotencyErrorCode, retryAfterMs?: number, cause?: unknown): IdempotencyException;
+  setHeader(response: FrameworkResponse, name: string, value: string): void;
 }
 
 const EXCHANGE = Symbol.for('nestjs-idempotency:exchange');

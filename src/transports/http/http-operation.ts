@@ -1,12 +1,9 @@
 import { type CallHandler, Logger, StreamableFile } from '@nestjs/common';
-import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { OutgoingHttpHeaders } from 'node:http';
 import { concatMap, Observable } from 'rxjs';
 import { type Awaitable, chain } from '../../engine/awaitable.js';
 import type { Claim, Settlement } from '../../engine/claim.js';
-import type { IdempotencyErrorCode } from '../../engine/refusals.js';
-import { decodeReply, encodeHttpReply, NOT_KEPT } from '../../replies/codec.js';
-import type { Reply } from '../../replies/reply.js';
-import type { IdempotencyException } from '../../operation/idempotency.exception.js';
+import { encodeHttpReply, NOT_KEPT } from '../../replies/codec.js';
 import { decideOnFailure, FAILURES, isDeterministic, statusOf } from '../../calls/failure.js';
 import type { HandlerRun } from '../../operation/handler-run.js';
 import type { Endings } from '../../calls/operations.js';
@@ -15,22 +12,13 @@ import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import {
   ANEW,
   type Entered,
-  type FrameworkResponse,
   type HttpExchange,
+  type HttpOperationContext,
   type RecorderOwner,
 } from './exchange.js';
-import { recordableHeaders, writeProblem } from './headers.js';
-import { writeReply } from './replayer.js';
+import { recordableHeaders } from './headers.js';
 import { type Captured, ResponseRecorder, type Verdict } from './response-recorder.js';
-
-/** What the operations of an application share. */
-export interface HttpOperationContext {
-  readonly maxResponseBytes: number;
-  /** Does something later, in the context of the call. Does not keep the process alive. */
-  later(delayMs: number, work: () => void): void;
-  refusal(code: IdempotencyErrorCode, retryAfterMs?: number, cause?: unknown): IdempotencyException;
-  setHeader(response: FrameworkResponse, name: string, value: string): void;
-}
+import { failedCommit, verdictOf } from './verdicts.js';
 
 /** How long to wait for a reply after the handler ended, if the client has disconnected. */
 const ANSWERS_WITHIN_MS = 1_000;
@@ -102,10 +90,15 @@ export class HttpOperation implements Entered, RecorderOwner {
     this.passes.push(pass);
     const run = this.passes.length === 1 ? this.run : this.run.again();
     const { answer } = this.endings;
-    const source = run.lead(() =>
+    const { checkWork } = this.claim;
+    const work = (): Observable<unknown> =>
       answer === undefined
         ? next.handle()
-        : next.handle().pipe(concatMap((value) => this.answered(answer, value))),
+        : next.handle().pipe(concatMap((value) => this.answered(answer, value)));
+    const source = run.lead(
+      checkWork === undefined
+        ? work
+        : () => work().pipe(concatMap((value) => this.check(checkWork).then(() => value))),
     );
     return new Observable((subscriber) => {
       const inner = source.subscribe({
@@ -206,6 +199,15 @@ export class HttpOperation implements Entered, RecorderOwner {
       this.answerFailure = { error };
       throw error;
     }
+  }
+
+  /** What the database would refuse at the commit is an error of the work. */
+  private async check(check: () => Promise<void>): Promise<void> {
+    if (!this.run.hasEnded || !this.claim.isRunning) return;
+    await check().catch((error: unknown) => {
+      this.answerFailure = { error };
+      throw error;
+    });
   }
 
   /**
@@ -310,7 +312,7 @@ export class HttpOperation implements Entered, RecorderOwner {
     return chain(this.decide(error, status), (decision) => {
       switch (decision) {
         case 'store':
-          return chain(this.claim.fail(reply), (settlement) => this.verdict(settlement));
+          return chain(this.claim.fail(reply), (settlement) => this.ended(settlement));
         case 'hold':
           return chain(this.claim.hold(`failed with status ${status}`), () => 'send' as const);
         case 'release':
@@ -336,7 +338,7 @@ export class HttpOperation implements Entered, RecorderOwner {
   }
 
   private complete(reply: Uint8Array): Awaitable<Verdict> {
-    return chain(this.claim.complete(reply), (settlement) => this.verdict(settlement));
+    return chain(this.claim.complete(reply), (settlement) => this.ended(settlement));
   }
 
   private release(): Awaitable<Verdict> {
@@ -344,41 +346,16 @@ export class HttpOperation implements Entered, RecorderOwner {
     return chain(this.claim.release(), () => 'send' as const);
   }
 
-  private verdict(settlement: Settlement): Verdict {
-    this.run.over();
-    switch (settlement.outcome) {
-      case 'stored':
-      case 'deferred':
-        return 'send';
-      case 'superseded':
-        return (raw) => this.writeWinner(raw, settlement.reply);
-      case 'lost': {
-        const { retryAfterMs } = this.handler.policy;
-        return (raw) =>
-          writeProblem(
-            raw,
-            this.base,
-            this.context.refusal('IDEMPOTENCY_KEY_IN_USE', retryAfterMs),
-          );
-      }
-      case 'undone':
-        return (raw) => this.writeUndone(raw, settlement.cause);
-    }
-  }
-
-  private writeWinner(raw: ServerResponse, recorded: Uint8Array): void {
-    const winner = readable(recorded);
-    if (winner?.kind === 'http') return writeReply(raw, this.base, winner);
-    const isNotKept = winner?.kind === 'not-kept';
-    const code = isNotKept ? 'IDEMPOTENCY_REPLY_NOT_KEPT' : 'IDEMPOTENCY_RECORD_UNREADABLE';
-    writeProblem(raw, this.base, this.context.refusal(code));
-  }
-
-  /** The commit failed, or its answer was lost. A retry runs, or gets the recorded reply. */
-  private writeUndone(raw: ServerResponse, cause: unknown): void {
-    const { retryAfterMs } = this.handler.policy;
-    const code = 'IDEMPOTENCY_STORE_UNAVAILABLE';
-    writeProblem(raw, this.base, this.context.refusal(code, retryAfterMs, cause));
+  private ended(settlement: Settlement): Awaitable<Verdict> {
+    const { base, claim, context, exchange, handler, run } = this;
+    run.over();
+    const { retryAfterMs } = handler.policy;
+    const place = { base, scope: exchange.scope, retryAfterMs, context };
+    if (settlement.outcome !== 'failed') return verdictOf(settlement, place);
+    const { error } = settlement;
+    return chain(this.decide(error, statusOf(error)), (decision) =>
+      failedCommit(place, claim, error, decision),
+    );
   }
 }
 
@@ -388,12 +365,4 @@ function sourceErrorOf(captured: Captured): unknown {
 
 function report(problem: string, error: unknown): void {
   new Logger('Idempotency').error(problem, error instanceof Error ? error.stack : String(error));
-}
-
-function readable(recorded: Uint8Array): Reply | undefined {
-  try {
-    return decodeReply(recorded);
-  } catch {
-    return undefined;
-  }
 }

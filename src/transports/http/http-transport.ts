@@ -27,8 +27,14 @@ import type { Transport } from '../../calls/transport.js';
 import { HandlerResolver } from '../../handlers/handler-resolver.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import { encodeRecoveredHttpReply } from '../../calls/recovery-call.js';
-import { ANEW, type Entered, type FrameworkResponse, HttpExchange } from './exchange.js';
-import { HttpOperation, type HttpOperationContext } from './http-operation.js';
+import {
+  ANEW,
+  type Entered,
+  type FrameworkResponse,
+  HttpExchange,
+  type HttpOperationContext,
+} from './exchange.js';
+import { HttpOperation } from './http-operation.js';
 import { prepareRefusals } from './refusals.js';
 import { replay, seal } from './replayer.js';
 import { UnknownCallers } from './unknown-callers.js';

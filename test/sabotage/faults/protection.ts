@@ -206,7 +206,7 @@ export const PROTECTION_FAULTS: readonly Fault[] = [
     name: 'http: an observable that never ends is followed after its operation is over',
     breaks: ['T97'],
     file: HTTP_OPERATION,
-    find: '    this.run.over();\n',
+    find: '    run.over();\n',
     put: '',
     tests: [['test/protection/left-observables.test.ts', 'on express .*with a key']],
   },

@@ -1,6 +1,8 @@
 import type { Fault } from '../fault.js';
 
 const BESIDE = 'src/stores/typeorm/second-connections.ts';
+const COMMITS = 'src/stores/typeorm/commits.ts';
+const COMMIT_TEST = 'test/transactions/commits.test.ts';
 const SECOND = 'test/transactions/second-connections.test.ts';
 
 /** Faults at the edge of transactions. */
@@ -36,5 +38,37 @@ export const TRANSACTION_FAULTS: readonly Fault[] = [
     find: 'lockWaitMs: 0, scope',
     put: 'lockWaitMs: request.policy.waitMs, scope',
     tests: [[SECOND, 'leave the pool to others']],
+  },
+  {
+    name: 'transaction: a deferred constraint is the error of no handler',
+    breaks: ['T78', 'design 7.6'],
+    file: COMMITS,
+    find: 'if (!deferring.has(dataSource)) return undefined;',
+    put: 'if (deferring.has(dataSource) || !deferring.has(dataSource)) return undefined;',
+    tests: [[COMMIT_TEST, 'is the handler’s own error']],
+  },
+  {
+    name: 'transaction: a constraint that fails at the commit is told as a store that is down',
+    breaks: ['T78'],
+    file: 'src/stores/sql/errors.ts',
+    find: "? 'unknown' : 'work';",
+    put: "? 'unknown' : 'unknown';",
+    tests: [[COMMIT_TEST, 'came after the start']],
+  },
+  {
+    name: 'transaction: a subscriber that fails after the commit makes it a failure',
+    breaks: ['T78'],
+    file: COMMITS,
+    find: 'if (runner.isTransactionActive) throw error;',
+    put: 'throw error;',
+    tests: [[COMMIT_TEST, 'told afterwards']],
+  },
+  {
+    name: 'transaction: nobody looks what became of a commit without an answer',
+    breaks: ['T78'],
+    file: 'src/engine/transactional-claim.ts',
+    find: 'if (await this.isCommitted()) return undefined;',
+    put: 'await this.isCommitted();',
+    tests: [['test/transactions/outages.test.ts', 'PostgreSQL.*looks what became']],
   },
 ];

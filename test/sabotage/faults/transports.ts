@@ -224,9 +224,9 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'http: a failed commit lets the captured success out',
     breaks: ['S6', 'T34', 'design 3.3'],
-    file: HTTP_OPERATION,
-    find: 'return (raw) => this.writeUndone(raw, settlement.cause);',
-    put: "return 'send';",
+    file: 'src/transports/http/verdicts.ts',
+    find: 'return chain(claim.release(), () => send);',
+    put: "return chain(claim.release(), () => 'send' as const);",
     tests: [['test/transactions/transactions.test.ts', 'on SQLite, express .*commit fails']],
   },
   {

@@ -19,6 +19,7 @@ const DRIVERS = [
     ],
   },
   { home: 'src/transports/rpc', packages: ['@nestjs/microservices'] },
+  { home: 'src/transports/ws', packages: ['@nestjs/websockets'] },
   { home: 'src/transports/graphql', packages: ['@nestjs/graphql', 'graphql'] },
   { home: 'src/bullmq', packages: ['bullmq', '@nestjs/bullmq'] },
   { home: 'src/swagger', packages: ['@nestjs/swagger'] },

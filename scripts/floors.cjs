@@ -12,7 +12,7 @@ exports.FLOORS = [
   ['strategies'],
   ['handlers'],
   ['calls'],
-  ['transports/graphql', 'transports/http', 'transports/method', 'transports/rpc'],
+  ['transports/graphql', 'transports/http', 'transports/method', 'transports/rpc', 'transports/ws'],
   ['transports'],
   ['decorators'],
   ['.'],

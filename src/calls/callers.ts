@@ -9,7 +9,7 @@ import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 const MINUTE_MS = 60_000;
 
 /** Calls of these kinds come from outside. Those with an unknown caller are counted together. */
-const FROM_OUTSIDE: ReadonlySet<string> = new Set(['http', 'graphql']);
+const FROM_OUTSIDE: ReadonlySet<string> = new Set(['http', 'graphql', 'ws']);
 
 /** Decides who counts as one caller, if the application limits callers. */
 @Injectable()

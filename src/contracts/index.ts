@@ -119,7 +119,7 @@ export { IdempotencyStrategy } from '../strategies/strategy-registry.js';
 export type { TokenRequest } from '../tokens/token.service.js';
 
 // Sources of keys, fingerprints.
-export type { CallKind, CallKinds, Identifier } from '../keys/call.js';
+export type { CallConnection, CallKind, CallKinds, Identifier } from '../keys/call.js';
 export { canonicalJson, NotComparableError } from '../keys/canonical-json.js';
 export {
   type FingerprintDeclaration,

@@ -38,19 +38,31 @@ export interface CallKinds {
 /** What calls a handler: a request, a message, a field of a mutation, or code that calls the method of a provider. */
 export type CallKind = keyof CallKinds;
 
+/** A connection over which calls come. It tells callers apart if their principal is not known. */
+export interface CallConnection {
+  /** A digest of what the client presented when it connected, beside headers; absent if nothing. */
+  readonly credentials?: string;
+  /** Never the same for two connections. It counts if there are no credentials at all. */
+  readonly id?: string;
+}
+
 /** One call of a protected handler, as key sources, `principal` and `fingerprint` see it. */
 export interface IdempotentCall {
   /**
-   * Where the call came from: `http`, `rpc` for a message, `graphql` for a field of a mutation, or
-   * `method` for a provider method.
+   * Where the call came from: `http`, `rpc` for a message, `graphql` for a field of a mutation, `ws`
+   * for an event of a web socket, or `method` for a provider method.
    */
   readonly type: string;
   /**
    * The framework's request. For a message: its headers, with names in lower case, its payload as
    * `body`, and the transport's `context`. For a field of a mutation: the request that it came
-   * with, the field's arguments as `body`, and GraphQL's `context`. Empty for a provider method.
+   * with, the field's arguments as `body`, and GraphQL's `context`. For an event of a web socket: the headers of the
+   * request that opened the connection, the event's data as `body`, the socket as `client`, and its
+   * `user`. Empty for a provider method.
    */
   readonly request: IncomingRequest;
+  /** The socket's connection. */
+  readonly connection?: CallConnection;
   /** The message's id from the transport or the producer, if it identifies the message. */
   readonly messageId?: string;
   /** Which part of the arguments a retry must repeat, if not all of them. */

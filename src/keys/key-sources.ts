@@ -57,7 +57,7 @@ export function query(name: string): KeySource {
 }
 
 /**
- * A member of a message's payload, found by the names that lead to it: `payload('orderId')`.
+ * A member of the payload of a message or of a socket's event, found by the names that lead to it: `payload('orderId')`.
  * Without a name, the payload itself, if it is text or a number.
  *
  * @throws {@link IdempotencyConfigurationError} when a name is empty
@@ -150,7 +150,7 @@ export function keySource(description: string, read: KeyFunction): KeySource {
 }
 
 /** Kinds of calls whose content has named members. */
-const CONTENT: readonly CallKind[] = ['http', 'rpc', 'graphql'];
+const CONTENT: readonly CallKind[] = ['http', 'rpc', 'graphql', 'ws'];
 
 function ownSource(
   description: string,
@@ -250,6 +250,7 @@ const CALLS: Readonly<Partial<Record<CallKind, readonly [name: string, remedy: s
   http: ['a route', "body('orderNo'), param('id') or header()"],
   rpc: ['a handler of messages', "payload('orderNo'), messageId() or header()"],
   graphql: ['a mutation', "arg('orderNo') or header()"],
+  ws: ['an event of a web socket', "payload('orderNo')"],
   method: ['a method that code calls', "arg(0, 'orderNo')"],
 };
 

@@ -17,15 +17,18 @@ import { messages } from './rpc/messages.js';
 import { RmqServers } from './rpc/rmq-servers.js';
 import { RpcErrors } from './rpc/rpc-errors.js';
 import { RpcTransport } from './rpc/rpc-transport.js';
+import { events } from './ws/events.js';
+import { WsErrors } from './ws/ws-errors.js';
+import { WsTransport } from './ws/ws-transport.js';
 
 /**
  * How each transport finds its endpoints. Methods come last: whatever no framework calls is a
  * method.
  */
-const READERS: readonly EndpointReader[] = [routes, messages, fields, methods];
+const READERS: readonly EndpointReader[] = [routes, messages, fields, events, methods];
 
 /** The transports within Nest's pipeline. */
-const INTERCEPTED = [HttpTransport, RpcTransport, GraphqlTransport];
+const INTERCEPTED = [HttpTransport, RpcTransport, GraphqlTransport, WsTransport];
 
 /** True for a method that a decorator on its class covers. */
 export function changesState(method: unknown): boolean {
@@ -41,6 +44,7 @@ export const TRANSPORT_PROVIDERS: readonly Provider[] = [
   ObjectTypes,
   RpcErrors,
   RmqServers,
+  WsErrors,
   CronJobs,
   MethodTransport,
   ValueOperations,
@@ -48,7 +52,7 @@ export const TRANSPORT_PROVIDERS: readonly Provider[] = [
   { provide: ENDPOINT_READERS, useValue: READERS },
   {
     provide: ERROR_FORMS,
-    inject: [RpcErrors],
+    inject: [WsErrors, RpcErrors],
     useFactory: (...forms: unknown[]) => [...forms, JOB_ERRORS],
   },
   {

@@ -4,6 +4,8 @@ const HTTP_OPERATION = 'src/transports/http/http-operation.ts';
 const RECORDER = 'src/transports/http/response-recorder.ts';
 const REPLAYER = 'src/transports/http/replayer.ts';
 const RPC = 'src/transports/rpc/rpc-transport.ts';
+const WS = 'src/transports/ws/ws-transport.ts';
+const SOCKETS = 'test/sockets/sockets.test.ts';
 const onExpress = (file: string, name: string): [string, string] => [
   `test/http/${file}.test.ts`,
   `express ${name}`,
@@ -443,5 +445,45 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     find: 'if (!outer.some(isSerializer)) return;',
     put: 'return;',
     tests: ['test/messages/boot.test.ts'],
+  },
+  {
+    name: 'ws: a socket without credentials gets the replies of another',
+    breaks: ['T77'],
+    file: 'src/keys/credentials.ts',
+    find: 'if (found === undefined && id !== undefined)',
+    put: 'if (found === undefined && id === undefined)',
+    tests: [[SOCKETS, 'nameless']],
+  },
+  {
+    name: 'ws: what a client presents in its handshake does not count',
+    breaks: ['T77'],
+    file: 'src/transports/ws/socket-client.ts',
+    find: 'this.auth = handshake?.auth;',
+    put: '',
+    tests: [[SOCKETS, 'other credentials in its handshake']],
+  },
+  {
+    name: 'ws: an event is dropped when its socket disconnects',
+    breaks: ['design 2'],
+    file: WS,
+    find: 'answered.subscribe(first);',
+    put: 'if (isTaken) answered.subscribe(first);\n    return answered;',
+    tests: [[SOCKETS, 'although their socket disconnects']],
+  },
+  {
+    name: 'ws: an acknowledgement of the handler leaves before it is on record',
+    breaks: ['T34'],
+    file: 'src/transports/ws/acknowledgement.ts',
+    find: '} else this.given ??= given;',
+    put: '} else this.real(...given);',
+    tests: [[SOCKETS, 'acknowledgements .*that the handler sends itself']],
+  },
+  {
+    name: 'ws: all namespaces of a gateway share their operations',
+    breaks: ['T59'],
+    file: 'src/transports/ws/events.ts',
+    find: "return namespace !== undefined && namespace !== null && typeof namespace !== 'string';",
+    put: "return typeof namespace === 'symbol';",
+    tests: [[SOCKETS, 'clients name their namespace']],
   },
 ];

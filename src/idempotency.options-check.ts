@@ -1,5 +1,5 @@
 import { checkEncryption } from './encryption/encryption-options.js';
-import { wrongOption } from './engine/configuration-error.js';
+import { type IdempotencyConfigurationError, wrongOption } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
 import { isHeaderName } from './keys/header-source.js';
 import {
@@ -19,6 +19,7 @@ const KNOWN_OPTIONS = [
   'problemBaseUrl',
   'resources',
   'limits',
+  'unrecordedHeaders',
   'tokens',
   'defaults',
 ];
@@ -81,6 +82,7 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
         `Leave it out to use ${MODULE_DEFAULTS[option]}.`,
       );
   }
+  if (options.unrecordedHeaders !== undefined) checkUnrecorded(options.unrecordedHeaders);
   if (options.limits !== undefined) checkLimits(options.limits);
   if (options.shutdownTimeout !== undefined)
     parseDuration('shutdownTimeout', options.shutdownTimeout, { zero: true });
@@ -125,6 +127,29 @@ function remedyForUnknown(option: string): string {
   return HANDLER_OPTIONS.includes(option)
     ? `Options of handlers are given as \`defaults: { ${option}: … }\`.`
     : 'Remove the option, or correct its name.';
+}
+
+/** Without these nobody could read the body of a replay. */
+const OF_THE_BODY = ['content-type', 'content-encoding'];
+
+function checkUnrecorded(given: unknown): void {
+  const wrong = (accepted: string, remedy: string): IdempotencyConfigurationError =>
+    wrongOption('unrecordedHeaders', given, accepted, remedy);
+  const names = Array.isArray(given) ? (given as unknown[]) : [undefined];
+  for (const name of names) {
+    const beginning = typeof name === 'string' ? name.replace(/\*$/, '') : undefined;
+    if (beginning === undefined || !isHeaderName(beginning) || beginning.includes('*'))
+      throw wrong(
+        "a list of header names, or of beginnings such as 'x-signature-*'",
+        'Leave it out to record every header that the handler sets.',
+      );
+    const isPrefix = beginning !== name;
+    const needed = OF_THE_BODY.find((one) =>
+      isPrefix ? one.startsWith(beginning.toLowerCase()) : one === beginning.toLowerCase(),
+    );
+    if (needed !== undefined)
+      throw wrong(`no ${needed}: without it, nobody can read a replay`, 'Remove the name.');
+  }
 }
 
 /** The greatest values of each limit. */

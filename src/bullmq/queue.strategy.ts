@@ -67,6 +67,8 @@ export class QueueStrategy implements IdempotencyStrategyContract {
       throw wrongOption('transaction', options.transaction, 'false with a queue', 'Leave it out.');
     if (options.onStoreFailure === 'proceed')
       throw wrongOption('onStoreFailure', 'proceed', "'reject' with a queue", 'Leave it out.');
+    if (options.stream === 'through')
+      throw wrongOption('stream', 'through', "'hold' with a queue", 'Leave it out.');
     if (options.required === false)
       throw wrongOption(
         'required',

@@ -35,7 +35,13 @@ export interface TransportCall extends IdempotentCall {
 }
 
 /** Why a call is refused, beyond the code. */
-export type RefusalReason = Partial<Pick<Refused, 'retryAfterMs' | 'cause' | 'unmet'>>;
+export interface RefusalReason extends Partial<
+  Pick<Refused, 'retryAfterMs' | 'cause' | 'unmet'>
+> {
+  /** Replace what the table says, if more is known. */
+  readonly detail?: string;
+  readonly retryable?: boolean;
+}
 
 /** What a transport says about its calls. */
 export interface CallForm<Call extends TransportCall> {
@@ -280,7 +286,7 @@ export class Operations<Call extends TransportCall> {
 /** The exception for a refusal, for every transport. */
 export function exceptionOf(
   code: IdempotencyErrorCode,
-  { retryAfterMs, cause, unmet }: RefusalReason,
+  { retryAfterMs, cause, unmet, detail = unmet?.detail, retryable }: RefusalReason,
   problemBaseUrl: string | undefined,
 ): IdempotencyException {
   // A strategy with its own refusal gives the same answer for every invalid key.
@@ -291,7 +297,8 @@ export function exceptionOf(
     cause,
     status: unmet?.status,
     members: unmet?.members,
-    detail: isAboutKey ? cause.message : unmet?.detail,
+    detail: isAboutKey ? cause.message : detail,
+    retryable,
   });
 }
 

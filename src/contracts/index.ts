@@ -79,6 +79,7 @@ export type {
 export type {
   ErrorReply,
   HeaderField,
+  BodyForm,
   HttpReply,
   NotKept,
   Reply,

@@ -101,6 +101,13 @@ export const REFUSALS = {
     retryable: false,
     detail: 'This operation has finished, but its reply was not kept. It does not run again.',
   },
+  IDEMPOTENCY_REPLY_NOT_ACCEPTABLE: {
+    status: 406,
+    title: 'Reply not acceptable',
+    retryable: false,
+    detail:
+      'This operation has finished, but its recorded reply is in a form that this request does not accept. It does not run again. Repeat the call with the same key and content, and accept that form.',
+  },
   IDEMPOTENCY_RECORD_UNREADABLE: {
     status: 500,
     title: 'Record unreadable',

@@ -157,6 +157,13 @@ export class HandlerResolver {
         'false: only the handler of a message has something to acknowledge',
         'Remove the option.',
       );
+    if (own.stream === 'through' && kind !== 'http')
+      throw wrongOption(
+        'stream',
+        'through',
+        "'hold': only the reply of a route is a stream of bytes",
+        'Remove the option.',
+      );
     return {
       strategy: strategyName,
       options,
@@ -179,6 +186,14 @@ export class HandlerResolver {
       this.protectedLayer(layer, index, keys, transaction),
     );
     checkScopes(layers);
+    const streamsThrough = layers.some(({ options }) => options.stream === 'through');
+    if (streamsThrough && transaction !== undefined)
+      throw wrongOption(
+        'stream',
+        'through',
+        "'hold' in a transaction, because its reply must not leave before the commit",
+        'Remove one of the two options.',
+      );
     const principal =
       layers.find(({ options }) => options.principal)?.options.principal ??
       this.moduleOptions.principal;
@@ -199,6 +214,7 @@ export class HandlerResolver {
       isProcessor: declaration.isProcessor === true,
       listens: declaration.listens === true,
       acknowledges: acknowledgementOf(layers),
+      streamsThrough,
       onError: layers.find(({ options }) => options.onError)?.options.onError,
     };
   }

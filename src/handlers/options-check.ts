@@ -10,6 +10,7 @@ const CHOICES = {
   onDuplicate: ['replay', 'reject'],
   onStoreFailure: ['reject', 'proceed'],
   secondConnection: ['refuse', 'warn', 'join', 'allow'],
+  stream: ['hold', 'through'],
 } as const satisfies { [Option in keyof IdempotentOptions]?: readonly IdempotentOptions[Option][] };
 
 /** Options that take one of these words, or a function that answers with one. */

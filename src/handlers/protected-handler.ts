@@ -65,6 +65,8 @@ export interface ProtectedHandler {
   readonly listens: boolean;
   /** See {@link IdempotentOptions.acknowledge}; `undefined` if no option says it. */
   readonly acknowledges: boolean | undefined;
+  /** See {@link IdempotentOptions.stream}. */
+  readonly streamsThrough: boolean;
   /** See {@link IdempotentOptions.onError}. */
   readonly onError: IdempotentOptions['onError'];
 }

@@ -28,6 +28,8 @@ export interface IdempotencyExceptionOptions {
   readonly status?: number;
   /** Replaces the advice in the table, if more is known. */
   readonly detail?: string;
+  /** Replaces `retryable` in the table, if more is known. */
+  readonly retryable?: boolean;
   /** More members for the problem details. */
   readonly members?: Readonly<Record<string, string | number>>;
   readonly cause?: unknown;
@@ -49,8 +51,8 @@ export class IdempotencyException extends HttpException {
   readonly [BRAND] = true;
 
   constructor(code: IdempotencyErrorCode, options: IdempotencyExceptionOptions = {}) {
-    const { title, retryable, detail, ...refusal } = REFUSALS[code];
-    const { status = refusal.status, members } = options;
+    const { title, detail, ...refusal } = REFUSALS[code];
+    const { status = refusal.status, retryable = refusal.retryable, members } = options;
     const problem: IdempotencyProblem = {
       ...members,
       type: problemType(code, options.problemBaseUrl),
@@ -111,6 +113,7 @@ export function restoredRefusal(
   return new IdempotencyException(code, {
     status,
     detail,
+    retryable,
     members: members as IdempotencyExceptionOptions['members'],
   });
 }

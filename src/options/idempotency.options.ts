@@ -159,6 +159,13 @@ export interface IdempotentOptions {
    * @default 'reject'
    */
   onStoreFailure?: 'reject' | 'proceed';
+  /**
+   * When the bytes of a reply over HTTP leave: with `hold`, once the whole reply is on record; with
+   * `through`, as the handler writes them, and only the end waits for the record. If the reply then
+   * turns out not to be the operation's, its connection is broken off. Not in a transaction.
+   * @default 'hold'
+   */
+  stream?: 'hold' | 'through';
 }
 
 /** How much one caller may have; a limit that is left out does not exist. */
@@ -214,6 +221,14 @@ export interface IdempotencyModuleOptions {
    * @default 1048576
    */
   maxResponseBytes?: number;
+  /**
+   * Headers and trailers that replays do not repeat, besides those that belong to one message anyway
+   * (cookies, traces, rate limits, authentication, CSRF tokens): names, or beginnings of names with
+   * `*` at the end, such as `'x-signature-*'`. A replay has the values of its own request, if there
+   * are any.
+   * @default none
+   */
+  unrecordedHeaders?: readonly string[];
   /**
    * How many finished operations may wait for a store that fails, in this process. Beyond that,
    * calls with new keys get 503 until the store has caught up. Operations that are already running
@@ -285,6 +300,7 @@ export const DEFAULTS = {
   transaction: false,
   secondConnection: 'warn',
   acknowledge: false,
+  stream: 'hold',
 } as const satisfies IdempotentOptions;
 
 /** The defaults of the module. */

@@ -1,5 +1,6 @@
 import { deserialize, serialize } from 'node:v8';
 import {
+  type BodyForm,
   EmittedValues,
   type HeaderField,
   type HttpReply,
@@ -10,7 +11,8 @@ import {
 /**
  * Layout of a recorded reply: one byte of format version, one of kind, then
  * - http: four bytes with the length of the head (big endian), the head as JSON
- *   `[status, [[name, value], …]]` in UTF-8, and the body's bytes to the end;
+ *   `[status, [[name, value], …], { form, trailers }]` in UTF-8, and the body's bytes to the end. The
+ *   third part is left out if it is empty;
  * - value, error: its structured clone, in V8's format;
  * - values: the same, for a list of them;
  * - typed: the same, for a value and the types of its objects;
@@ -36,12 +38,22 @@ export class UnreadableReplyError extends Error {
 /** The tombstone as bytes. */
 export const NOT_KEPT: Uint8Array = Buffer.from([VERSION, KINDS['not-kept']]);
 
+/** What few HTTP replies have beyond status, headers and body. */
+export interface HttpReplyExtras {
+  readonly form?: BodyForm;
+  readonly trailers?: readonly HeaderField[];
+}
+
 export function encodeHttpReply(
   status: number,
   headers: readonly HeaderField[],
   body: Uint8Array,
+  { form, trailers }: HttpReplyExtras = {},
 ): Uint8Array {
-  const head = JSON.stringify([status, headers]);
+  const hasExtras = form !== undefined || trailers !== undefined;
+  const head = JSON.stringify(
+    hasExtras ? [status, headers, { form, trailers }] : [status, headers],
+  );
   const headLength = Buffer.byteLength(head);
   const bodyAt = PREFIX_BYTES + HEAD_LENGTH_BYTES + headLength;
   const bytes = Buffer.allocUnsafe(bodyAt + body.length);
@@ -117,11 +129,10 @@ function decodeValue(content: Buffer): unknown {
 function decodeHttp(content: Buffer): HttpReply {
   const bodyAt = HEAD_LENGTH_BYTES + content.readUInt32BE(0);
   if (bodyAt > content.length) throw new RangeError('The head is longer than the record.');
-  const head = JSON.parse(content.toString('utf8', HEAD_LENGTH_BYTES, bodyAt)) as [
-    number,
-    HeaderField[],
-  ];
-  return { kind: 'http', status: head[0], headers: head[1], body: content.subarray(bodyAt) };
+  const [status, headers, { form, trailers = [] } = {}] = JSON.parse(
+    content.toString('utf8', HEAD_LENGTH_BYTES, bodyAt),
+  ) as [number, HeaderField[], HttpReplyExtras?];
+  return { kind: 'http', status, headers, body: content.subarray(bodyAt), form, trailers };
 }
 
 function withPrefix(kind: number, content: Uint8Array): Uint8Array {

@@ -1,12 +1,21 @@
 /** One header as it went out; several values keep their order. */
 export type HeaderField = readonly [name: string, value: string | readonly string[]];
 
+/**
+ * How the body was handed over, where hooks of the framework see it before it is sent: as text, as a
+ * stream, as nothing. `raw`: it was written past them. Otherwise it was bytes.
+ */
+export type BodyForm = 'text' | 'stream' | 'none' | 'raw';
+
 /** What went out over HTTP. */
 export interface HttpReply {
   readonly kind: 'http';
   readonly status: number;
   readonly headers: readonly HeaderField[];
   readonly body: Uint8Array;
+  readonly form: BodyForm | undefined;
+  /** Header fields after the body. */
+  readonly trailers: readonly HeaderField[];
 }
 
 /** What a handler outside HTTP returned. */

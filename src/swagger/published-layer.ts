@@ -61,6 +61,7 @@ function* refusalsOfRecord(
   // recorded.
   yield { code: 'IDEMPOTENCY_OUTCOME_UNKNOWN' };
   yield { code: 'IDEMPOTENCY_REPLY_NOT_KEPT' };
+  yield { code: 'IDEMPOTENCY_REPLY_NOT_ACCEPTABLE' };
   yield { code: 'IDEMPOTENCY_RECORD_UNREADABLE' };
 }
 

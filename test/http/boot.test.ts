@@ -303,6 +303,7 @@ describe.each(PLATFORMS)('booting on %s', (platform) => {
       ['tll', { tll: '1h' }],
       ['recover', { recover: () => 'rerun' }],
       ['acknowledge', { acknowledge: true }],
+      ['stream', { stream: 'slowly' as 'hold' }],
     ];
 
     it.each(wrong)('stops the application: %s of %j', async (option, options) => {
@@ -322,6 +323,11 @@ describe.each(PLATFORMS)('booting on %s', (platform) => {
       ['storeTimeout', { storeTimeout: '2 s' }],
       ['maxResponseBytes', { maxResponseBytes: '1MB' }],
       ['maxResponseBytes', { maxResponseBytes: -1 }],
+      ['unrecordedHeaders', { unrecordedHeaders: 'X-Trace' }],
+      ['unrecordedHeaders', { unrecordedHeaders: ['*'] }],
+      ['unrecordedHeaders', { unrecordedHeaders: ['x y'] }],
+      ['unrecordedHeaders', { unrecordedHeaders: ['Content-Type'] }],
+      ['unrecordedHeaders', { unrecordedHeaders: ['content-*'] }],
       ['principal', { principal: 'sub' }],
       ['problemBaseUrl', { problemBaseUrl: 'docs' }],
       ['store', { store: {} }],

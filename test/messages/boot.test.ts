@@ -40,6 +40,16 @@ it('acknowledge is refused on what handles no messages', async () => {
   );
 });
 
+it("stream: 'through' is refused on what has no reply over HTTP", async () => {
+  @Controller()
+  class Orders {
+    @Idempotent({ ...KEY, stream: 'through' })
+    @EventPattern<string>('placed')
+    placed(): void {}
+  }
+  expect(await failure(Orders)).toMatch(/stream of Orders\.placed.*only the reply of a route/s);
+});
+
 it.each([
   ['GrpcStreamMethod', GrpcStreamMethod],
   ['GrpcStreamCall', GrpcStreamCall],

@@ -24,6 +24,15 @@ class HastyController {
   }
 }
 
+@Controller()
+class StreamingController {
+  @Idempotent({ transaction: true, stream: 'through' })
+  @Post('streams')
+  stream(): string {
+    return 'never';
+  }
+}
+
 describe.each(PLATFORMS)('the data source of a transaction (%s)', (platform) => {
   let databases: SqlDatabase[];
   let main: DataSource;
@@ -86,5 +95,14 @@ describe.each(PLATFORMS)('the data source of a transaction (%s)', (platform) => 
       idempotency: { ...PATIENT, store },
     });
     expect(error.message).toMatch(/transaction of HastyController\.hasty.*onStoreFailure/);
+  });
+
+  it('holds its reply back until the commit', async () => {
+    const store = new TypeOrmStore({ dataSource: main, purge: false });
+    const error = await bootError(platform, {
+      controllers: [StreamingController],
+      idempotency: { ...PATIENT, store },
+    });
+    expect(error.message).toMatch(/stream of StreamingController\.stream.*before the commit/);
   });
 });

@@ -7,9 +7,11 @@ import type { IncomingRequest } from '../../keys/call.js';
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
 import type { TransportCall } from '../../calls/operations.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
-import type { Captured, ResponseRecorder, Verdict } from './response-recorder.js';
+import type { Captured, Verdict } from './captured.js';
+import type { ResponseRecorder } from './response-recorder.js';
 import { declaredHeaders } from './headers.js';
 import { isSafeMethod } from './routes.js';
+import type { IsUnrecorded } from './unrecorded-headers.js';
 
 /** The part of Express's response and of Fastify's reply that is needed here. */
 export interface FrameworkResponse {
@@ -25,6 +27,7 @@ export interface FrameworkResponse {
 /** What the operations of an application share. */
 export interface HttpOperationContext {
   readonly maxResponseBytes: number;
+  readonly isUnrecorded: IsUnrecorded;
   /** Does something later, in the context of the call. Does not keep the process alive. */
   later(delayMs: number, work: () => void): void;
   refusal(code: IdempotencyErrorCode, retryAfterMs?: number, cause?: unknown): IdempotencyException;
@@ -101,6 +104,9 @@ export class HttpExchange implements TransportCall {
   get surroundings(): OutgoingHttpHeaders {
     const headers = this.response.getHeaders();
     for (const name of this.declared) delete headers[name];
+    // Fastify adds further cookies to the same list.
+    const cookies = headers['set-cookie'];
+    if (Array.isArray(cookies)) headers['set-cookie'] = [...cookies];
     return headers;
   }
 

@@ -13,34 +13,6 @@ export const LINK_HEADER = 'Link';
 /** The code of a refusal, also where a filter of the application gives it a body of its own. */
 export const ERROR_HEADER = 'Idempotency-Error';
 
-/**
- * Never recorded: hop-by-hop fields (RFC 9110, section 7.6.1), fields that frame or date a message,
- * credentials, and fields that belong to a single request.
- */
-const NOT_RECORDED: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'content-length',
-  'date',
-  'set-cookie',
-  'set-cookie2',
-  'authorization',
-  'proxy-authorization',
-  'proxy-authenticate',
-  'authentication-info',
-  'proxy-authentication-info',
-  'x-request-id',
-  'x-correlation-id',
-  REPLAYED_HEADER.toLowerCase(),
-]);
-/** CORS headers are for one origin (Fetch standard, CORS protocol). */
-const NOT_RECORDED_PREFIX = 'access-control-';
-
 /** Nest's metadata key for `@Header()`, which it sets on the response before interceptors run. */
 const HEADERS_METADATA = '__headers__';
 
@@ -62,17 +34,28 @@ export function declaredHeaders(method: object): readonly string[] {
 export function recordableHeaders(
   headers: OutgoingHttpHeaders,
   before: OutgoingHttpHeaders,
+  isUnrecorded: (name: string) => boolean,
 ): HeaderField[] {
   const recorded: HeaderField[] = [];
   for (const given of Object.keys(headers)) {
     const value = headers[given];
     if (value === undefined) continue;
     const name = given.toLowerCase();
-    if (NOT_RECORDED.has(name) || name.startsWith(NOT_RECORDED_PREFIX)) continue;
-    if (!isSame(value, before[name]))
-      recorded.push([given, typeof value === 'number' ? String(value) : value]);
+    if (isSame(value, before[name]) || isUnrecorded(name)) continue;
+    recorded.push([given, typeof value === 'number' ? String(value) : value]);
   }
   return recorded;
+}
+
+/** `Vary` with `Accept-Encoding` in it (RFC 9110, section 12.5.5). */
+export function varyingByEncoding(given: OutgoingHttpHeader | undefined): string {
+  const fields = given === undefined ? '' : String(given);
+  const isKnown = fields
+    .toLowerCase()
+    .split(/\s*,\s*/)
+    .some((field) => field === '*' || field === 'accept-encoding');
+  if (isKnown) return fields;
+  return fields === '' ? 'Accept-Encoding' : `${fields}, Accept-Encoding`;
 }
 
 /**

@@ -16,8 +16,10 @@ import {
   type HttpOperationContext,
   type RecorderOwner,
 } from './exchange.js';
+import type { Captured, Verdict } from './captured.js';
+import { recordBeforeHooks } from './fastify-hooks.js';
 import { recordableHeaders } from './headers.js';
-import { type Captured, ResponseRecorder, type Verdict } from './response-recorder.js';
+import { ResponseRecorder } from './response-recorder.js';
 import { failedCommit, verdictOf } from './verdicts.js';
 
 /** How long to wait for a reply after the handler ended, if the client has disconnected. */
@@ -61,14 +63,7 @@ export class HttpOperation implements Entered, RecorderOwner {
     const { raw, response } = exchange;
     this.base = exchange.surroundings;
     exchange.owner = this;
-    this.recorder = exchange.recorder ??= new ResponseRecorder(
-      raw,
-      raw === (response as unknown),
-      context.maxResponseBytes,
-      (captured) => exchange.owner!.settle(captured),
-      () => exchange.owner!.clientGone(),
-      (error) => report('A reply could not be sent; its client has lost the connection.', error),
-    );
+    this.recorder = exchange.recorder ??= recorderOf(exchange, handler, context);
     run.onEnd(() => (this.statusAtEnd = response.statusCode));
     if (raw.destroyed) this.clientGone();
     if (endings.headers !== undefined) this.promise(endings.headers());
@@ -104,7 +99,7 @@ export class HttpOperation implements Entered, RecorderOwner {
       const inner = source.subscribe({
         next: (value) => {
           pass.hasResult = true;
-          if (value instanceof StreamableFile) this.recorder.watch(value.getStream());
+          if (value instanceof StreamableFile) this.recorder.sources.watch(value.getStream());
           subscriber.next(value);
         },
         error: (thrown: unknown) => {
@@ -129,7 +124,8 @@ export class HttpOperation implements Entered, RecorderOwner {
   /** A handler that failed may be tried again, but by an attempt with its own claim. */
   startsAnew(): Awaitable<boolean> {
     const { failure } = this.run;
-    if (failure === undefined || !this.claim.isRunning) return false;
+    // What has begun to be sent cannot begin again.
+    if (failure === undefined || !this.claim.isRunning || this.recorder.hasLeft) return false;
     return chain(this.decide(failure.error, statusOf(failure.error)), (decision) =>
       decision === 'release' && this.claim.isRunning
         ? chain(this.claim.release(), () => true)
@@ -248,15 +244,17 @@ export class HttpOperation implements Entered, RecorderOwner {
 
   private replyOf(captured: Captured, isFailed: boolean): Uint8Array {
     if (captured.kind !== 'reply') return NOT_KEPT;
-    const { headers, body } = captured;
+    const { headers, body, extras } = captured;
     let { status } = captured;
     if (!isFailed && this.promisedStatus !== undefined) {
       status = this.promisedStatus;
       this.recorder.answerWith(status);
     }
-    return body === undefined
-      ? NOT_KEPT
-      : encodeHttpReply(status, recordableHeaders(headers, this.base), body);
+    if (body === undefined) return NOT_KEPT;
+    const { isUnrecorded } = this.context;
+    const fields = recordableHeaders(headers, this.base, (name) => isUnrecorded(name, status));
+    const trailers = extras.trailers?.filter(([name]) => !isUnrecorded(name.toLowerCase(), status));
+    return encodeHttpReply(status, fields, body, { ...extras, trailers });
   }
 
   /**
@@ -350,7 +348,7 @@ export class HttpOperation implements Entered, RecorderOwner {
     const { base, claim, context, exchange, handler, run } = this;
     run.over();
     const { retryAfterMs } = handler.policy;
-    const place = { base, scope: exchange.scope, retryAfterMs, context };
+    const place = { base, exchange, retryAfterMs, context };
     if (settlement.outcome !== 'failed') return verdictOf(settlement, place);
     const { error } = settlement;
     return chain(this.decide(error, statusOf(error)), (decision) =>
@@ -361,6 +359,25 @@ export class HttpOperation implements Entered, RecorderOwner {
 
 function sourceErrorOf(captured: Captured): unknown {
   return captured.kind === 'broken' ? captured.error : undefined;
+}
+
+/** One for the response, whoever owns the operation. */
+function recorderOf(
+  exchange: HttpExchange,
+  { streamsThrough }: ProtectedHandler,
+  { maxResponseBytes: maxBytes }: HttpOperationContext,
+): ResponseRecorder {
+  const { raw, response } = exchange;
+  const isNativeApi = raw === (response as unknown);
+  const options = { isNativeApi, maxBytes, streamsThrough };
+  const recorder = new ResponseRecorder(raw, options, {
+    settle: (captured) => exchange.owner!.settle(captured),
+    clientGone: () => exchange.owner!.clientGone(),
+    lost: (error) =>
+      report('A reply could not be sent; its client has lost the connection.', error),
+  });
+  if (!isNativeApi) recordBeforeHooks(exchange, recorder);
+  return recorder;
 }
 
 function report(problem: string, error: unknown): void {

@@ -38,6 +38,7 @@ import { HttpOperation } from './http-operation.js';
 import { prepareRefusals } from './refusals.js';
 import { replay, seal } from './replayer.js';
 import { UnknownCallers } from './unknown-callers.js';
+import { type IsUnrecorded, unrecordedHeaders } from './unrecorded-headers.js';
 
 /** The pipeline ends normally, so that outer interceptors see it complete. */
 const ANSWERED: Entered = { pass: () => of(undefined) };
@@ -50,6 +51,7 @@ export class HttpTransport
   readonly kind = 'http';
   readonly encodeRecovered = encodeRecoveredHttpReply;
   readonly maxResponseBytes: number;
+  readonly isUnrecorded: IsUnrecorded;
   private readonly problemBaseUrl: string | undefined;
   private readonly unknownCallers: UnknownCallers;
   private readonly operations: Operations<HttpExchange>;
@@ -63,6 +65,7 @@ export class HttpTransport
   ) {
     this.unknownCallers = new UnknownCallers(resolver.credentials);
     this.maxResponseBytes = options.maxResponseBytes ?? MODULE_DEFAULTS.maxResponseBytes;
+    this.isUnrecorded = unrecordedHeaders(options.unrecordedHeaders);
     this.problemBaseUrl = options.problemBaseUrl;
     this.operations = new Operations<HttpExchange>(engine, this, callers, options.problemBaseUrl);
   }
@@ -237,7 +240,13 @@ export class HttpTransport
     // The record is a value from outside HTTP, under the same explicit scope.
     if (reply.kind !== 'http')
       throw this.operations.refuse(exchange, handler, 'IDEMPOTENCY_RECORD_UNREADABLE');
-    return chain(replay(exchange, reply, this.maxResponseBytes), () => ANSWERED);
+    return chain(replay(exchange, reply, this.maxResponseBytes), (refused) => {
+      if (refused === undefined) return ANSWERED;
+      const { detail, mayDecodeElsewhere: retryable } = refused;
+      const retryAfterMs = retryable ? handler.policy.retryAfterMs : undefined;
+      const reason = { detail, retryable, retryAfterMs };
+      throw this.operations.refuse(exchange, handler, 'IDEMPOTENCY_REPLY_NOT_ACCEPTABLE', reason);
+    });
   }
 
   private unprotected(exchange: HttpExchange, handler: ProtectedHandler): Entered {

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 
 /**
  * Members that take precedence over all others of an object.
@@ -65,6 +65,7 @@ export interface Recorder {
   flushHeaders(): void;
   write(args: ChunkArguments): unknown;
   end(args: ChunkArguments): unknown;
+  addTrailers(trailers: unknown): unknown;
   destroy(args: [error?: Error]): unknown;
   emit(args: [event: string | symbol, ...rest: unknown[]]): unknown;
 }
@@ -88,6 +89,9 @@ const methods = {
   },
   end(...args: unknown[]) {
     return recorderOf(this).end(args as ChunkArguments);
+  },
+  addTrailers(trailers: unknown) {
+    return recorderOf(this).addTrailers(trailers);
   },
   destroy(...args: unknown[]) {
     return recorderOf(this).destroy(args as [Error?]);
@@ -148,7 +152,7 @@ export function recordInto(
   return (isNativeApi ? RECORDED_NATIVE : RECORDED).cover(response);
 }
 
-type Done = (error?: Error | null) => void;
+export type Done = (error?: Error | null) => void;
 
 export type Chunk = string | Uint8Array;
 
@@ -174,4 +178,25 @@ export function normalize(args: ChunkArguments): {
   const chunk = first || undefined;
   if (typeof second === 'function') return { chunk, done: second };
   return { chunk, encoding: second ?? undefined, done: third ?? undefined };
+}
+
+/** The headers on a response, and those passed to `writeHead` (as Fastify does). */
+export function headersOf(
+  response: ServerResponse,
+  head: HeadArguments | undefined,
+): OutgoingHttpHeaders {
+  const headers = response.getHeaders();
+  const given = head?.at(-1);
+  if (typeof given !== 'object' || given === null) return headers;
+  if (!Array.isArray(given)) return Object.assign(headers, given);
+  for (let i = 0; i + 1 < given.length; i += 2) headers[String(given[i])] = given[i + 1] as string;
+  return headers;
+}
+
+/** Removes a header that has this value from an object of headers. */
+export function dropHeader(headers: unknown, name: string, value: string): void {
+  if (typeof headers !== 'object' || headers === null) return;
+  for (const [key, given] of Object.entries(headers))
+    if (key.toLowerCase() === name.toLowerCase() && given === value)
+      Reflect.deleteProperty(headers, key);
 }

@@ -1,76 +1,121 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { promisify } from 'node:util';
-import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import { type Awaitable, chain } from '../../engine/awaitable.js';
 import type { HeaderField, HttpReply } from '../../replies/reply.js';
+import { negotiate, NotAcceptable, type SentReply } from './content-coding.js';
 import type { HttpExchange } from './exchange.js';
-import { EXPOSE_HEADER, exposing, REPLAYED_HEADER } from './headers.js';
+import { runsHooks, sendThroughHooks } from './fastify-hooks.js';
+import { EXPOSE_HEADER, exposing, REPLAYED_HEADER, varyingByEncoding } from './headers.js';
 import { Overlay } from './recorded-response.js';
-
-const NO_BODY_STATUS: ReadonlySet<number> = new Set([204, 304]);
-
-/**
- * How much larger than the limit a kept reply may be once it is unpacked. Text seldom shrinks to
- * less than a twentieth, but zeros would shrink to a thousandth.
- */
-const MOST_UNPACKED = 32;
-
-/** The least limit, if very small replies are kept. */
-const LEAST_LIMIT_BYTES = 2 ** 20;
-
-interface Limit {
-  readonly maxOutputLength: number;
-}
-
-type Decode = (body: Uint8Array, limit: Limit) => Promise<Uint8Array>;
-const DECODERS: Readonly<Record<string, Decode>> = {
-  gzip: promisify(gunzip),
-  'x-gzip': promisify(gunzip),
-  deflate: promisify(inflate),
-  br: promisify(brotliDecompress),
-};
+import { hasBody, isOld, outgoingTrailers } from './trailers.js';
 
 /**
  * Answers a duplicate with the recorded reply, and seals the response. The framework then tries to
  * send what the pipeline ends with, which must change nothing.
+ *
+ * @returns why the client cannot get the reply, if so; then nothing was sent
  */
 export function replay(
   exchange: HttpExchange,
   reply: HttpReply,
   maxResponseBytes: number,
-): Awaitable<void> {
-  const { raw, surroundings: base } = exchange;
-  const limit = { maxOutputLength: Math.max(MOST_UNPACKED * maxResponseBytes, LEAST_LIMIT_BYTES) };
-  const accepts = exchange.request.headers['accept-encoding'];
-  return chain(negotiate(reply, accepts, limit), (accepted) => {
-    writeReply(raw, base, accepted);
-    // Sealed only now, because the framework must answer if the reply cannot be written.
-    seal(exchange);
+): Awaitable<NotAcceptable | undefined> {
+  const sent = sendRecorded(exchange, exchange.surroundings, reply, maxResponseBytes);
+  return chain(sent, (refused) => {
+    // Sealed only now, because the framework must answer if the reply cannot be sent.
+    if (refused === undefined) seal(exchange);
+    return refused;
   });
 }
 
-/** From now on, nothing that the framework does to this response has an effect. */
-export function seal({ raw, response }: HttpExchange): void {
-  response.hijack?.();
-  if (raw === (response as unknown)) return void SEALED_NATIVE.cover(raw);
-  SEALED_RAW.cover(raw);
-  SEALED_REPLY.cover(response);
+/**
+ * Sends a recorded reply in place of whatever is on the response.
+ *
+ * @param base the headers that stay on it
+ * @returns why the client cannot get the reply, if so; then nothing was sent
+ */
+export function sendRecorded(
+  exchange: HttpExchange,
+  base: OutgoingHttpHeaders,
+  reply: HttpReply,
+  maxResponseBytes: number,
+): Awaitable<NotAcceptable | undefined> {
+  const { raw, request } = exchange;
+  if (reply.trailers.length > 0 && isOld(raw)) return new NotAcceptable(NEEDS_TRAILERS);
+  const form = negotiate(reply, request.headers['accept-encoding'], maxResponseBytes);
+  return chain(form, (sent) => {
+    if (sent instanceof NotAcceptable) return sent;
+    const fields = fieldsOf(raw, base, sent);
+    if (runsHooks(exchange, sent))
+      return sending
+        .run(raw, () => sendThroughHooks(exchange, base, sent, fields))
+        .then(() => undefined);
+    write(raw, base, sent, fields);
+    return undefined;
+  });
 }
 
-/** Writes a recorded reply over whatever is on the response. */
-export function writeReply(raw: ServerResponse, base: OutgoingHttpHeaders, reply: HttpReply): void {
+const NEEDS_TRAILERS =
+  'The recorded reply has trailers, which HTTP/1.0 cannot carry. Repeat the call with the same key and content over HTTP/1.1 or newer.';
+
+/**
+ * From now on, nothing that the framework does to this response has an effect. Middleware that sees
+ * every reply may still be busy with it, and may set headers and end it later.
+ */
+export function seal({ raw, response }: HttpExchange): void {
+  response.hijack?.();
+  const isNative = raw === (response as unknown);
+  beneath.set(raw, (isNative ? SEALED_NATIVE : SEALED_RAW).cover(raw) as ServerResponse);
+  if (!isNative) SEALED_REPLY.cover(response);
+}
+
+/** The response that the current code sends: middleware runs in it, and the framework does not. */
+const sending = new AsyncLocalStorage<ServerResponse>();
+/** The members of sealed responses as they were. */
+const beneath = new WeakMap<object, ServerResponse>();
+
+/** The recorded headers, and those that say how the reply is sent. */
+function fieldsOf(
+  raw: ServerResponse,
+  base: OutgoingHttpHeaders,
+  { headers, trailers, isDecoded }: SentReply,
+): HeaderField[] {
+  const fields = [...headers];
+  const at = (name: string): number => fields.findIndex(([one]) => one.toLowerCase() === name);
+  if (isDecoded === true) {
+    const known = at('vary');
+    const given = known < 0 ? base['vary'] : String(fields[known]![1]);
+    if (known >= 0) fields.splice(known, 1);
+    fields.push(['Vary', varyingByEncoding(given)]);
+  }
+  // Announced, but never sent: of HTTP/1.0, Node refuses it.
+  if (trailers.length === 0 && isOld(raw) && at('trailer') >= 0) fields.splice(at('trailer'), 1);
+  fields.push([REPLAYED_HEADER, 'true']);
+  const exposed = exposing(base, REPLAYED_HEADER);
+  if (exposed !== undefined) fields.push([EXPOSE_HEADER, exposed]);
+  return fields;
+}
+
+function write(
+  raw: ServerResponse,
+  base: OutgoingHttpHeaders,
+  { status, body, trailers }: HttpReply,
+  fields: readonly HeaderField[],
+): void {
   for (const name of raw.getHeaderNames()) if (!(name in base)) raw.removeHeader(name);
   for (const name of Object.keys(base)) setHeader(raw, name, base[name]);
-  for (const [name, value] of reply.headers) setHeader(raw, name, value);
-  raw.setHeader(REPLAYED_HEADER, 'true');
-  const exposed = exposing(base, REPLAYED_HEADER);
-  if (exposed !== undefined) raw.setHeader(EXPOSE_HEADER, exposed);
-  const hasBody = !NO_BODY_STATUS.has(reply.status);
-  if (hasBody) raw.setHeader('Content-Length', reply.body.length);
-  // Middleware may end the response later, when it is sealed. The head must be written before that.
-  raw.writeHead(reply.status);
-  if (hasBody) raw.end(reply.body);
-  else raw.end();
+  for (const [name, value] of fields) setHeader(raw, name, value);
+  const isChunked = trailers.length > 0 || raw.hasHeader('trailer');
+  if (hasBody(status) && !isChunked) raw.setHeader('Content-Length', body.length);
+  raw.statusCode = status;
+  sending.run(raw, () => {
+    if (!hasBody(status)) return void raw.end();
+    if (!isChunked) return void raw.end(body);
+    if (body.length > 0) raw.write(body);
+    else raw.flushHeaders();
+    raw.addTrailers(outgoingTrailers(trailers));
+    raw.end();
+  });
 }
 
 function setHeader(
@@ -82,48 +127,33 @@ function setHeader(
     raw.setHeader(name, value as string | string[]);
 }
 
-/**
- * A reply that was compressed for one client may be replayed to another that does not accept it.
- */
-function negotiate(
-  reply: HttpReply,
-  accepted: string | string[] | undefined,
-  limit: Limit,
-): Awaitable<HttpReply> {
-  const field = reply.headers.find(([name]) => name.toLowerCase() === 'content-encoding');
-  const encoding = String(field?.[1] ?? 'identity').toLowerCase();
-  const decode = DECODERS[encoding];
-  if (decode === undefined || accepts(String(accepted ?? ''), encoding)) return reply;
-  return decode(reply.body, limit).then(
-    (body) => ({ ...reply, body, headers: reply.headers.filter((header) => header !== field) }),
-    // If it is not what its header says, or is far too large, it is sent as it was the first time.
-    () => reply,
-  );
-}
+type Method = (this: ServerResponse, ...args: unknown[]) => unknown;
+type Sealed = 'setHeader' | 'setHeaders' | 'appendHeader' | 'removeHeader' | 'writeHead';
 
-/** `Accept-Encoding` (RFC 9110, section 12.5.3); if the field is absent, nothing is compressed. */
-function accepts(field: string, encoding: string): boolean {
-  const weights = new Map<string, boolean>();
-  for (const item of field.toLowerCase().split(',')) {
-    const [name = '', ...parameters] = item.split(';').map((part) => part.trim());
-    weights.set(name, !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter)));
-  }
-  return weights.get(encoding) ?? weights.get('*') ?? false;
-}
-
-type Chainable = (this: unknown) => unknown;
-const same: Chainable = function () {
+const same: Method = function () {
   return this;
 };
 const nothing = (): undefined => undefined;
 
+/** Has an effect only where the reply is sent. */
+function only(name: Sealed): Method {
+  return function (...args) {
+    const isSending = sending.getStore() === this;
+    // Node writes the head itself, whoever ends the response.
+    if (!isSending && (name !== 'writeHead' || this.headersSent)) return this;
+    return Reflect.apply(beneath.get(this)![name], this, args) as unknown;
+  };
+}
+
 /** What frameworks do with a raw response after it was answered. */
 const rawMembers = {
-  setHeader: same,
-  appendHeader: same,
-  removeHeader: nothing,
-  writeHead: same,
+  setHeader: only('setHeader'),
+  setHeaders: only('setHeaders'),
+  appendHeader: only('appendHeader'),
+  removeHeader: only('removeHeader'),
+  writeHead: only('writeHead'),
   flushHeaders: nothing,
+  addTrailers: nothing,
   write: () => true,
   end: same,
 };

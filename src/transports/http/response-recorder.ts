@@ -1,6 +1,8 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
-import { type Awaitable, isPending } from '../../engine/awaitable.js';
+import type { Awaitable } from '../../engine/awaitable.js';
+import type { HeaderField } from '../../replies/reply.js';
+import type { Captured, MadeReply, RecorderOptions, RecordingOwner, Verdict } from './captured.js';
 import {
   checkEnd,
   checkHead,
@@ -11,39 +13,28 @@ import {
 } from './node-checks.js';
 import {
   ANSWERED,
+  dropHeader,
   HEADERS_FIXED,
   type HeaderMethod,
-  type Chunk,
   type ChunkArguments,
+  type Done,
   type HeadArguments,
+  headersOf,
   normalize,
   type Recorder,
   recordInto,
 } from './recorded-response.js';
-
-/** What the handler's side of the connection produced. */
-export type Captured =
-  /** The whole reply. `body` is absent if it was too large to keep. */
-  | {
-      readonly kind: 'reply';
-      readonly status: number;
-      readonly headers: OutgoingHttpHeaders;
-      readonly body: Uint8Array | undefined;
-    }
-  /** The reply broke off: its source failed, or the response was destroyed. */
-  | { readonly kind: 'broken'; readonly error: unknown }
-  /** The client left, and with it the source of the reply. */
-  | { readonly kind: 'cut-off' };
-
-/** Sends the captured reply, or writes another one in its place. */
-export type Verdict = 'send' | ((response: ServerResponse) => void);
+import { KeptBytes, Outflow } from './reply-bytes.js';
+import { ReplySources } from './reply-sources.js';
+import { areSent, trailerFields } from './trailers.js';
 
 type Method = (this: ServerResponse, ...args: never[]) => unknown;
-type Overridden = 'writeHead' | 'write' | 'end' | 'flushHeaders' | 'destroy' | 'emit';
+type Overridden =
+  'writeHead' | 'write' | 'end' | 'flushHeaders' | 'addTrailers' | 'destroy' | 'emit';
 
 /**
  * - `capturing`: nothing has been sent.
- * - `streaming`: the reply exceeded the limit; its bytes are sent, but not yet its end.
+ * - `streaming`: the reply is over the limit, or streams through; its end has not been sent.
  * - `settling`: the end was seen, the record is being written.
  * - `passing`: the recorder lets everything through.
  */
@@ -61,31 +52,36 @@ export class ResponseRecorder implements Recorder {
   private phase: Phase = 'capturing';
   private head: HeadArguments | undefined;
   private headers: OutgoingHttpHeaders | undefined;
-  private readonly chunks: Uint8Array[] = [];
-  private size = 0;
-  private readonly sources = new Set<Readable>();
-  private sourceError: { readonly error: unknown } | undefined;
+  private readonly kept: KeptBytes;
+  private readonly outflow = new Outflow();
+  private trailers: readonly HeaderField[] | undefined;
+  /** The reply as the framework's hooks got it, if there are any: {@link hasHooks}. */
+  made: MadeReply | undefined;
+  hasHooks = false;
+  readonly sources = new ReplySources(() => {
+    if (this.isCapturing) this.cutOff();
+  });
   /** The response's own members. Other middleware may have wrapped them too. */
   private readonly original: Readonly<Record<Overridden, Method>>;
-  /** Likewise where its headers are concerned. */
   private headerMethods: Readonly<Record<HeaderMethod, Method>> | undefined;
   private looksSent = false;
+  /** Something was written, or the head was flushed, before the end. */
+  private hasBegun = false;
   private hasEnded = false;
   private readonly checks: Checks;
   private clientGone = false;
+  /** Some of the reply has left. Nothing else can be sent in its place. */
+  hasLeft = false;
   /** True for code that must not notice that something else has answered. */
   private isIgnored = (): boolean => false;
 
   constructor(
     private readonly response: ServerResponse,
-    /** True if handlers work on Node's response itself, as in Express. */
-    private readonly isNativeApi: boolean,
-    private readonly maxBytes: number,
-    private readonly settle: (captured: Captured) => Awaitable<Verdict>,
-    private readonly onClientGone: () => void,
-    /** Called with the reason why a reply could not be sent, if nobody else can handle it. */
-    private readonly onLost: (error: unknown) => void,
+    readonly options: RecorderOptions,
+    private readonly owner: RecordingOwner,
   ) {
+    const { isNativeApi, maxBytes } = options;
+    this.kept = new KeptBytes(maxBytes);
     this.checks = new Checks(response, () => this.changeOriginal('removeHeader', ['trailer']));
     this.original = recordInto(this, response, isNativeApi) as Record<Overridden, Method>;
     if (isNativeApi) this.headerMethods = this.original as object as Record<HeaderMethod, Method>;
@@ -117,7 +113,7 @@ export class ResponseRecorder implements Recorder {
    */
   ignore(isHandler: () => boolean): void {
     this.isIgnored = isHandler;
-    if (!this.isNativeApi) this.fixHeaders();
+    if (!this.options.isNativeApi) this.fixHeaders();
   }
 
   writeHead(args: HeadArguments): unknown {
@@ -127,9 +123,9 @@ export class ResponseRecorder implements Recorder {
     if (this.phase !== 'capturing') return this.callOriginal('writeHead', args);
     this.checks.run(() => checkHead(this.response, args));
     this.head = args;
-    this.headers = this.currentHeaders();
+    this.headers = headersOf(this.response, this.head);
     // Fastify calls this from `send`, right before the end, and checks nothing in between.
-    if (this.isNativeApi) this.lookSent();
+    if (this.options.isNativeApi) this.lookSent();
     else this.fixHeaders();
     return this.response;
   }
@@ -149,26 +145,38 @@ export class ResponseRecorder implements Recorder {
 
   flushHeaders(): void {
     if (this.isIgnored()) return;
-    if (this.phase === 'capturing') this.captureHead();
-    else if (this.phase !== 'settling') this.callOriginal('flushHeaders', []);
+    if (this.phase !== 'capturing') {
+      if (this.phase !== 'settling') this.callOriginal('flushHeaders', []);
+      return;
+    }
+    this.captureHead();
+    if (this.options.streamsThrough) this.startStreaming();
   }
 
   write(args: ChunkArguments): unknown {
-    if (this.isIgnored()) return this.swallow(args);
+    if (this.isIgnored()) return this.swallow(normalize(args));
     if (this.isOver) return this.refuseMore(args);
-    if (this.phase === 'passing' || this.phase === 'streaming')
-      return this.callOriginal('write', args);
+    if (this.phase === 'passing') return this.callOriginal('write', args);
     this.checks.run(() => checkPiece(this.response, args));
     const { chunk, encoding, done } = normalize(args);
     this.captureHead();
+    const isKept = this.phase === 'capturing' || this.options.streamsThrough;
     // Copied, because the writer may reuse its buffer after the callback.
-    this.keep(typeof chunk === 'object' ? Buffer.from(chunk) : chunk, encoding);
-    if (done) process.nextTick(done);
-    return this.size > this.maxBytes ? this.startStreaming() : true;
+    if (isKept) this.kept.add(typeof chunk === 'object' ? Buffer.from(chunk) : chunk, encoding);
+    if (this.phase === 'streaming') return this.streamOn(args);
+    this.swallow({ done });
+    return this.options.streamsThrough || this.kept.isOver ? this.startStreaming() : true;
+  }
+
+  addTrailers(trailers: unknown): void {
+    if (this.isIgnored()) return;
+    // Node checks them.
+    this.callOriginal('addTrailers', [trailers]);
+    if (this.isCapturing) this.trailers = trailerFields(trailers);
   }
 
   end(args: ChunkArguments): unknown {
-    if (this.isIgnored() && this.swallow(args)) return this.response;
+    if (this.isIgnored() && this.swallow(normalize(args))) return this.response;
     if (this.isOver) {
       this.refuseMore(args);
       return this.response;
@@ -176,20 +184,22 @@ export class ResponseRecorder implements Recorder {
     if (this.phase === 'passing') return this.callOriginal('end', args);
     const wasStreaming = this.phase === 'streaming';
     this.checks.run(() => checkEnd(this.response, args, this.head, this.headers !== undefined));
-    const { chunk, encoding } = normalize(args);
-    const single = this.chunks.length === 0 && !wasStreaming;
-    if (!wasStreaming) {
-      this.keep(chunk, encoding);
-      this.headers ??= this.currentHeaders();
-    }
+    const { chunk, encoding, done } = normalize(args);
+    const isBegun = this.hasBegun;
+    if (!wasStreaming || this.options.streamsThrough) this.kept.add(chunk, encoding);
+    this.headers ??= headersOf(this.response, this.head);
     this.hasEnded = true;
+    const end = (rest: unknown): void => void this.callOriginal('end', [rest, undefined, done]);
     const sendRest = (): void => {
-      if (!wasStreaming && this.head) this.callOriginal('writeHead', this.head);
-      if (wasStreaming || single) return void this.callOriginal('end', args);
-      const done = normalize(args).done;
-      this.callOriginal('end', [this.joined(), undefined, done ?? undefined]);
+      if (wasStreaming) return end(this.outflow.rest(chunk, encoding));
+      if (this.head) this.callOriginal('writeHead', this.head);
+      if (!isBegun) return void this.callOriginal('end', args);
+      const sendsTrailers = this.sentTrailers !== undefined;
+      // Node writes the length of a reply that comes at once, and no trailers.
+      if (sendsTrailers) this.sendPieces();
+      end(sendsTrailers ? undefined : this.kept.joined());
     };
-    this.finish(this.captured(wasStreaming), sendRest);
+    this.finish(this.captured(), sendRest);
     return this.response;
   }
 
@@ -198,33 +208,25 @@ export class ResponseRecorder implements Recorder {
     // From the side of whoever destroys it, the reply has gone out already.
     if (this.phase === 'settling' && this.hasEnded) this.response.once('finish', destroy);
     else if (!this.isCapturing) destroy();
-    else this.finish(this.brokenOff(args[0]), destroy);
+    else {
+      this.hasEnded = true;
+      this.finish(this.brokenOff(args[0]), destroy);
+    }
     return this.response;
   }
 
   emit(args: [event: string | symbol, ...rest: unknown[]]): unknown {
     if (this.isCapturing) {
-      if (args[0] === 'pipe') this.watch(args[1] as Readable);
+      if (args[0] === 'pipe') this.sources.watch(args[1] as Readable);
       else if (args[0] === 'close' && !this.clientGone) {
         this.clientGone = true;
-        this.onClientGone();
+        this.owner.clientGone();
+        // Nobody reads any more, so a handler that waits until it may write on may do so.
+        if (this.phase === 'streaming')
+          process.nextTick(() => this.callOriginal('emit', ['drain']));
       }
     }
     return this.callOriginal('emit', args);
-  }
-
-  /** Follows a stream that produces the reply. */
-  watch(source: Readable): void {
-    if (this.sources.has(source)) return;
-    this.sources.add(source);
-    const failed = (error: unknown): void => void (this.sourceError ??= { error });
-    if (source.errored) failed(source.errored);
-    source.once('error', failed);
-    source.once('close', () => {
-      // Frameworks destroy the source of a reply if the client has disconnected.
-      if (!source.readableEnded && this.sourceError === undefined && this.isCapturing)
-        this.cutOff();
-    });
   }
 
   /** Changes the status of the reply that was captured. */
@@ -238,8 +240,8 @@ export class ResponseRecorder implements Recorder {
     for (const [name, value] of Object.entries(headers)) {
       if (this.response.getHeader(name) === value && this.ofOriginal('headersSent') !== true)
         this.changeOriginal('removeHeader', [name]);
-      for (const given of [this.headers, this.head?.at(-1)])
-        if (typeof given === 'object' && given !== null) dropFrom(given as object, name, value);
+      for (const given of [this.headers, this.made?.headers, this.head?.at(-1)])
+        dropHeader(given, name, value);
     }
   }
 
@@ -249,63 +251,73 @@ export class ResponseRecorder implements Recorder {
   }
 
   private brokenOff(cause: Error | undefined): Captured {
-    const { sourceError, response } = this;
+    const { sources, response } = this;
     // Frameworks also destroy a response that they cannot send because the client has disconnected.
     const isClientGone = this.clientGone || response.destroyed || response.socket?.destroyed;
-    if (sourceError === undefined && isClientGone) return { kind: 'cut-off' };
-    const error = sourceError?.error ?? cause ?? new Error('The response was destroyed.');
+    if (sources.failure === undefined && isClientGone) return { kind: 'cut-off' };
+    const error = sources.failure?.error ?? cause ?? new Error('The response was destroyed.');
     return { kind: 'broken', error };
   }
 
-  private captured(wasStreaming: boolean): Captured {
-    if (this.sourceError !== undefined) return { kind: 'broken', error: this.sourceError.error };
-    const isKept = !wasStreaming && this.size <= this.maxBytes;
-    const status: unknown = this.head?.[0] ?? this.response.statusCode;
+  private captured(): Captured {
+    const { failure } = this.sources;
+    if (failure !== undefined) return { kind: 'broken', error: failure.error };
+    // A hook may have dropped what it got, and have sent something else.
+    const made = this.made?.isWhole === true ? this.made : undefined;
+    const form = made?.form ?? (this.hasHooks && made === undefined ? 'raw' : undefined);
+    const { bytes = this.kept } = made ?? {};
+    const status: unknown = made?.status ?? this.head?.[0] ?? this.response.statusCode;
     return {
       kind: 'reply',
       // As in Node, the status may have been given as text.
       status: Math.trunc(Number(status)),
-      headers: this.headers ?? {},
-      body: isKept ? this.joined() : undefined,
+      headers: made?.headers ?? this.headers ?? {},
+      body: bytes.isOver ? undefined : bytes.joined(),
+      extras: { form, trailers: this.sentTrailers },
     };
+  }
+
+  private get sentTrailers(): readonly HeaderField[] | undefined {
+    const { response, trailers, headers = {}, hasBegun } = this;
+    return trailers !== undefined && areSent(response, headers, hasBegun) ? trailers : undefined;
   }
 
   private finish(captured: Captured, send: () => void): void {
     this.phase = 'settling';
     let verdict: Awaitable<Verdict> = 'send';
     try {
-      verdict = this.settle(captured);
+      verdict = this.owner.settle(captured);
     } catch (error) {
       // Whatever went wrong, the client gets the reply that was made.
-      this.onLost(error);
+      this.owner.lost(error);
     }
-    if (!isPending(verdict)) return this.letOut(verdict, send);
+    if (verdict === 'send') return void this.letOut(verdict, send);
     // Frameworks check whether they have answered. From their side, they have.
     this.lookSent();
     void Promise.resolve(verdict)
       .catch((error: unknown) => {
-        this.onLost(error);
+        this.owner.lost(error);
         return 'send' as const;
       })
       .then((settled) => this.letOut(settled, send))
       .catch((error: unknown) => this.giveUp(error));
   }
 
-  private letOut(verdict: Verdict, send: () => void): void {
+  private letOut(verdict: Verdict, send: () => void): Awaitable<void> {
     this.phase = 'passing';
-    // A reply that has begun to be sent cannot be replaced.
-    if (verdict === 'send' || this.response.headersSent) send();
-    else verdict(this.response);
+    if (verdict === 'send') return send();
+    // A reply that has begun to be sent cannot be replaced, and must not look complete.
+    if (this.hasLeft) return void this.callOriginal('destroy', []);
+    return this.response.headersSent ? send() : verdict(this.response);
   }
 
   /** Something else has changed the response in the meantime. Its client must not wait forever. */
   private giveUp(error: unknown): void {
-    this.onLost(error);
+    this.owner.lost(error);
     this.callOriginal('destroy', []);
   }
 
-  private swallow(args: ChunkArguments): true {
-    const { done } = normalize(args);
+  private swallow({ done }: { readonly done?: Done }): true {
     if (done) process.nextTick(done);
     return true;
   }
@@ -323,21 +335,38 @@ export class ResponseRecorder implements Recorder {
     return this.phase === 'settling' || this.ofOriginal('writableEnded') === true;
   }
 
-  /** Too large to keep: from now on the client gets the bytes as they come. */
+  /** From now on the client gets the bytes as they come. */
   private startStreaming(): boolean {
-    this.phase = 'passing';
-    try {
-      if (this.head) this.callOriginal('writeHead', this.head);
-      return this.callOriginal('write', [this.joined()]) as boolean;
-    } finally {
-      this.chunks.length = 0;
-      this.phase = 'streaming';
-    }
+    this.phase = 'streaming';
+    this.hasLeft = true;
+    if (this.head) this.callOriginal('writeHead', this.head);
+    this.outflow.begin(this.headers!);
+    const isReady = this.sendPieces();
+    if (this.kept.isOver) this.kept.clear();
+    return isReady;
+  }
+
+  /** Sends what was written so far. */
+  private sendPieces(): boolean {
+    const bytes = this.outflow.next(this.kept.joined(), undefined);
+    if (bytes.length > 0) return this.callOriginal('write', [bytes]) as boolean;
+    this.callOriginal('flushHeaders', []);
+    return true;
+  }
+
+  private streamOn(args: ChunkArguments): boolean {
+    if (this.kept.isOver) this.kept.clear();
+    const { chunk, encoding, done } = normalize(args);
+    const bytes = this.outflow.next(chunk ?? '', encoding);
+    // To a client that is gone, nothing is written: Node would report an error, and never `drain`.
+    if (bytes.length === 0 || this.clientGone) return this.swallow({ done });
+    return this.callOriginal('write', [bytes, undefined, done]) as boolean;
   }
 
   private captureHead(): void {
     if (this.headers === undefined) this.checks.run(() => checkHead(this.response, undefined));
-    this.headers ??= this.currentHeaders();
+    this.headers ??= headersOf(this.response, this.head);
+    this.hasBegun = true;
     this.lookSent();
   }
 
@@ -345,35 +374,13 @@ export class ResponseRecorder implements Recorder {
   private lookSent(): void {
     if (this.looksSent) return;
     this.looksSent = true;
-    if (this.isNativeApi) return;
+    if (this.options.isNativeApi) return;
     ANSWERED.cover(this.response);
     this.fixHeaders();
   }
 
   private fixHeaders(): void {
     this.headerMethods ??= HEADERS_FIXED.cover(this.response) as Record<HeaderMethod, Method>;
-  }
-
-  /** The headers on the response, and those passed to `writeHead` (as Fastify does). */
-  private currentHeaders(): OutgoingHttpHeaders {
-    const headers = this.response.getHeaders();
-    const given = this.head?.at(-1);
-    if (typeof given !== 'object' || given === null) return headers;
-    if (!Array.isArray(given)) return Object.assign(headers, given);
-    for (let i = 0; i + 1 < given.length; i += 2)
-      headers[String(given[i])] = given[i + 1] as string;
-    return headers;
-  }
-
-  private keep(chunk: Chunk | undefined, encoding: BufferEncoding | undefined): void {
-    if (chunk === undefined) return;
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
-    this.size += bytes.length;
-    if (bytes.length > 0) this.chunks.push(bytes);
-  }
-
-  private joined(): Uint8Array {
-    return this.chunks.length === 1 ? this.chunks[0]! : Buffer.concat(this.chunks);
   }
 
   private changeOriginal(method: HeaderMethod, args: readonly unknown[]): unknown {
@@ -388,10 +395,4 @@ export class ResponseRecorder implements Recorder {
   private ofOriginal(name: 'headersSent' | 'writableEnded'): unknown {
     return Reflect.get(this.original, name, this.response);
   }
-}
-
-function dropFrom(headers: object, name: string, value: string): void {
-  for (const [key, given] of Object.entries(headers))
-    if (key.toLowerCase() === name.toLowerCase() && given === value)
-      Reflect.deleteProperty(headers, key);
 }

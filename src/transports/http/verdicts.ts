@@ -2,21 +2,22 @@ import { HttpException, Logger } from '@nestjs/common';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { type Awaitable, chain } from '../../engine/awaitable.js';
 import type { Claim, Settlement } from '../../engine/claim.js';
+import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import type { ErrorDecision } from '../../options/idempotency.options.js';
 import { decodeReply, encodeHttpReply } from '../../replies/codec.js';
 import type { Reply } from '../../replies/reply.js';
-import type { HttpOperationContext } from './exchange.js';
+import type { Verdict } from './captured.js';
+import type { HttpExchange, HttpOperationContext } from './exchange.js';
 import { writeProblem } from './headers.js';
-import { writeReply } from './replayer.js';
-import type { Verdict } from './response-recorder.js';
+import { sendRecorded } from './replayer.js';
 
 /** Where an operation has ended, and what answers for it are made of. */
 interface Place {
   /** The headers around the handler. */
   readonly base: OutgoingHttpHeaders;
-  readonly scope: string;
+  readonly exchange: HttpExchange;
   readonly retryAfterMs: number;
-  readonly context: Pick<HttpOperationContext, 'refusal'>;
+  readonly context: Pick<HttpOperationContext, 'refusal' | 'maxResponseBytes'>;
 }
 
 /** What happens to a reply that was held back until its operation was settled. */
@@ -24,7 +25,7 @@ export function verdictOf(
   settlement: Exclude<Settlement, { outcome: 'failed' }>,
   place: Place,
 ): Verdict {
-  const { base, context, retryAfterMs, scope } = place;
+  const { base, context, exchange, retryAfterMs } = place;
   switch (settlement.outcome) {
     case 'stored':
     case 'deferred':
@@ -39,18 +40,25 @@ export function verdictOf(
     case 'undone':
       return (raw) => {
         const code = 'IDEMPOTENCY_STORE_UNAVAILABLE';
-        reportCommit(scope, settlement.cause);
+        reportCommit(exchange, settlement.cause);
         writeProblem(raw, base, context.refusal(code, retryAfterMs, settlement.cause));
       };
   }
 }
 
-function writeWinner(raw: ServerResponse, recorded: Uint8Array, { base, context }: Place): void {
+/** What another attempt has recorded. */
+function writeWinner(raw: ServerResponse, recorded: Uint8Array, place: Place): Awaitable<void> {
+  const { base, context, exchange } = place;
   const winner = readable(recorded);
-  if (winner?.kind === 'http') return writeReply(raw, base, winner);
-  const isNotKept = winner?.kind === 'not-kept';
-  const code = isNotKept ? 'IDEMPOTENCY_REPLY_NOT_KEPT' : 'IDEMPOTENCY_RECORD_UNREADABLE';
-  writeProblem(raw, base, context.refusal(code));
+  const refuse = (code: IdempotencyErrorCode): void =>
+    writeProblem(raw, base, context.refusal(code));
+  if (winner?.kind !== 'http') {
+    const isNotKept = winner?.kind === 'not-kept';
+    return refuse(isNotKept ? 'IDEMPOTENCY_REPLY_NOT_KEPT' : 'IDEMPOTENCY_RECORD_UNREADABLE');
+  }
+  return chain(sendRecorded(exchange, base, winner, context.maxResponseBytes), (refused) => {
+    if (refused !== undefined) refuse('IDEMPOTENCY_REPLY_NOT_ACCEPTABLE');
+  });
 }
 
 function readable(recorded: Uint8Array): Reply | undefined {
@@ -68,12 +76,12 @@ const JSON_TYPE = 'application/json; charset=utf-8';
  * caller gets what Nest's own filter would answer, because no filter can be asked any more.
  */
 export function failedCommit(
-  { scope, base }: Place,
+  { base, exchange }: Place,
   claim: Claim,
   error: unknown,
   decision: ErrorDecision,
 ): Awaitable<Verdict> {
-  reportCommit(scope, error);
+  reportCommit(exchange, error);
   const { status, body } = errorReply(error);
   const send = (raw: ServerResponse): void => write(raw, base, status, body);
   switch (decision) {
@@ -89,7 +97,7 @@ export function failedCommit(
 }
 
 /** Logs what the database said, within what the store made of it. */
-function reportCommit(scope: string, error: unknown): void {
+function reportCommit({ scope }: HttpExchange, error: unknown): void {
   const cause = (error instanceof Error ? error.cause : undefined) ?? error;
   new Logger('Idempotency').error(
     `The transaction of ${scope} could not be committed: ${String(cause)}`,

@@ -7,6 +7,7 @@ import { LIMITS_FAULTS } from './limits.js';
 import { PILES_FAULTS } from './piles.js';
 import { PROTECTION_FAULTS } from './protection.js';
 import { REFUSAL_FAULTS } from './refusals.js';
+import { REPLY_FAULTS } from './replies.js';
 import { SQL_FAULTS } from './sql.js';
 import { STORE_FAULTS } from './stores.js';
 import { STRATEGY_FAULTS } from './strategies.js';
@@ -20,6 +21,7 @@ export const FAULTS: readonly Fault[] = [
   ...JOB_FAULTS,
   ...TRANSPORT_FAULTS,
   ...REFUSAL_FAULTS,
+  ...REPLY_FAULTS,
   ...PROTECTION_FAULTS,
   ...STRATEGY_FAULTS,
   ...STORE_FAULTS,

@@ -162,14 +162,6 @@ export const PILES_FAULTS: readonly Fault[] = [
     tests: [[CONTRACT, 'fencing token']],
   },
   {
-    name: 'a kept reply is unpacked without a limit',
-    breaks: ['T97'],
-    file: 'src/transports/http/replayer.ts',
-    find: 'MOST_UNPACKED * maxResponseBytes',
-    put: '2 ** 30',
-    tests: [['test/http/replies.test.ts', 'not unpacked without end']],
-  },
-  {
     name: 'a subscriber of events that throws ends the process',
     breaks: ['T97', 'design 4.5'],
     file: 'src/observability/isolated-events.ts',

@@ -35,9 +35,7 @@ export interface TransportCall extends IdempotentCall {
 }
 
 /** Why a call is refused, beyond the code. */
-export interface RefusalReason extends Partial<
-  Pick<Refused, 'retryAfterMs' | 'cause' | 'unmet'>
-> {
+export interface RefusalReason extends Partial<Pick<Refused, 'retryAfterMs' | 'cause' | 'unmet'>> {
   /** Replace what the table says, if more is known. */
   readonly detail?: string;
   readonly retryable?: boolean;

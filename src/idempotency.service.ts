@@ -7,6 +7,7 @@ import { IdempotencyEngine } from './engine/engine.js';
 import { newOwner } from './engine/owned-record.js';
 import type { IdempotencyErrorCode } from './engine/refusals.js';
 import type { StoreCall, StoreCallName } from './engine/store-calls.js';
+import type { TransactionalStore } from './engine/transaction.js';
 import type { Awaitable, IdempotencyStore, RecordState, RecordView } from './engine/store.js';
 import { type DirectCall, ValueOperations } from './calls/value-operations.js';
 import { Coverage, type CoverageEntry } from './handlers/coverage.js';
@@ -39,6 +40,15 @@ export interface OperationRef {
   readonly key: DirectKey;
   /** Who is calling; absent for an anonymous caller. */
   readonly principal?: Identifier;
+}
+
+/** Names one operation for operators. */
+export interface RecordRef extends OperationRef {
+  /**
+   * The store's data source that has the record, one of its `sources`. If absent, the record is
+   * looked for in the store's own and then in all others; found in two, it is an error.
+   */
+  readonly source?: string;
 }
 
 /** The options of `IdempotencyService.run()`. */
@@ -151,9 +161,8 @@ export class IdempotencyService {
    *
    * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`, like the methods below
    */
-  async find(ref: OperationRef): Promise<OperationView | undefined> {
-    const { id } = this.identify(ref);
-    const record = await this.ask('find', (store) => store.find(id));
+  async find(ref: RecordRef): Promise<OperationView | undefined> {
+    const { record } = await this.look(ref);
     return record && view(record);
   }
 
@@ -163,9 +172,8 @@ export class IdempotencyService {
    *
    * @throws {@link IdempotencyException} `IDEMPOTENCY_RECORD_UNREADABLE` too
    */
-  async reply(ref: OperationRef): Promise<Reply | undefined> {
-    const { id } = this.identify(ref);
-    const record = await this.ask('find', (store) => store.find(id));
+  async reply(ref: RecordRef): Promise<Reply | undefined> {
+    const { record } = await this.look(ref);
     if (record?.state !== 'completed') return undefined;
     const { unreadable: cause, reply } = record;
     if (cause !== undefined) throw this.refusal('IDEMPOTENCY_RECORD_UNREADABLE', cause);
@@ -176,9 +184,10 @@ export class IdempotencyService {
    * Deletes the record, so that the next call runs as if it were the first. `false` if there is
    * nothing to delete, or if an owner is running.
    */
-  async forget(ref: OperationRef): Promise<boolean> {
+  async forget(ref: RecordRef): Promise<boolean> {
     const { id } = this.identify(ref);
-    return this.ask('forget', (store) => store.forget(id));
+    const place = this.hasSources ? (await this.look(ref)).place : undefined;
+    return this.ask('forget', (store) => (place ?? store).forget(id));
   }
 
   /**
@@ -194,17 +203,55 @@ export class IdempotencyService {
    * Settles an operation that is held. `'release'` lets the next call run as another attempt; a
    * reply ({@link recoveredReply}) is recorded and replayed. `false` if it is not held.
    */
-  async settle(ref: OperationRef, decision: 'release' | RecoveredReply): Promise<boolean> {
+  async settle(ref: RecordRef, decision: 'release' | RecoveredReply): Promise<boolean> {
     const { id } = this.identify(ref);
-    const record = await this.ask('find', (store) => store.find(id));
+    const { place, record } = await this.look(ref);
     if (record?.state !== 'held') return false;
     const claim = { id, owner: record.owner, from: 'held' as const };
     const ttlMs = parseDuration('ttl', this.options.defaults?.ttl ?? DEFAULTS.ttl);
     if (decision === 'release')
-      return this.ask('release', (store) => store.release({ ...claim, ttlMs }));
+      return this.ask('release', () => place.release({ ...claim, ttlMs }));
     const isHttp = decision.status !== undefined || this.handlers.hasScope('http', ref.scope);
     const reply = isHttp ? encodeRecoveredHttpReply(decision) : encodeRecoveredValue(decision);
-    return this.ask('complete', (store) => store.complete({ ...claim, reply, ttlMs }));
+    return this.ask('complete', () => place.complete({ ...claim, reply, ttlMs }));
+  }
+
+  private get hasSources(): boolean {
+    const { sources } = this.engine.calls.store as Partial<TransactionalStore>;
+    return sources !== undefined && sources.length > 0;
+  }
+
+  /** The record, and the store that has it; the store's own if there is none. */
+  private async look(ref: RecordRef): Promise<Found> {
+    const { id } = this.identify(ref);
+    const own = this.engine.calls.store as IdempotencyStore & Partial<TransactionalStore>;
+    const { source } = ref;
+    const names = source === undefined ? [undefined, ...(own.sources ?? [])] : [source];
+    const places: [string | undefined, IdempotencyStore][] = [];
+    for (const name of names) {
+      if (name !== undefined && own.recordsOf === undefined)
+        throw wrongOption(
+          'source',
+          source,
+          'nothing with a store that has no further data sources',
+        );
+      places.push([name, name === undefined ? own : await own.recordsOf!(name)]);
+    }
+    const found: Found[] = [];
+    for (const [name, place] of places) {
+      const record = await this.ask('find', () => place.find(id));
+      if (record !== undefined) found.push({ place, record, name });
+    }
+    if (found.length > 1) {
+      const where = found.map(({ name }) => name ?? "the store's own").join(', ');
+      throw wrongOption(
+        'source',
+        source,
+        `the name of a data source, because several have this record: ${where}`,
+        'Name the one that you mean.',
+      );
+    }
+    return found[0] ?? { place: places[0]![1], record: undefined };
   }
 
   private async ask<T>(
@@ -240,6 +287,13 @@ export class IdempotencyService {
     const caller = directPrincipal(principal);
     return { id: recordId(scope, caller, resolved), key: resolved, principal: caller };
   }
+}
+
+/** Where a record is. */
+interface Found {
+  readonly place: IdempotencyStore;
+  readonly record: RecordView | undefined;
+  readonly name?: string | undefined;
 }
 
 function view(record: RecordView): OperationView {

@@ -4,6 +4,7 @@ export {
   IdempotencyService,
   type OperationRef,
   type OperationView,
+  type RecordRef,
   type RunOptions,
 } from './idempotency.service.js';
 export { Idempotent } from './decorators/idempotent.decorator.js';

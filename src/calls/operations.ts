@@ -217,6 +217,8 @@ export class Operations<Call extends TransportCall> {
         this.orRefuse(call, layer, () => layer.fingerprint(call)),
         (fingerprint) => {
           const request = this.request(call, layer, key, fingerprint);
+          const { sourceOf } = layer.transaction ?? {};
+          if (sourceOf !== undefined) return this.inSource(call, layer, { key, request }, sourceOf);
           if (layer.begin === undefined) return { key, request };
           return chain(
             this.orRefuse(call, layer, () => layer.begin!(call, key)),
@@ -229,6 +231,27 @@ export class Operations<Call extends TransportCall> {
         },
       );
     });
+  }
+
+  /** The data source of this call alone: another tenant's records are other records. */
+  private async inSource(
+    call: Call,
+    layer: ProtectedLayer,
+    { key, request }: LayerOperation,
+    sourceOf: (call: Call) => Promise<string>,
+  ): Promise<LayerOperation> {
+    let source: string;
+    try {
+      source = await sourceOf(call);
+    } catch (cause) {
+      throw this.refuse(call, layer, 'IDEMPOTENCY_NOT_PROTECTED', { cause });
+    }
+    const { secondConnection } = request.transaction ?? {};
+    const placed = { ...request, transaction: { source, secondConnection } };
+    const own = await this.orRefuse(call, layer, () => layer.begin?.(call, key));
+    return own === undefined
+      ? { key, request: placed }
+      : { key, request: withStrategyCall(placed, own), own };
   }
 
   private request(

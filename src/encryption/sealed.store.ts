@@ -25,12 +25,23 @@ import type { Seal } from './seal.js';
 /** Wraps a store, which then sees replies and step results only sealed, each for its own record. */
 export class SealedStore implements IdempotencyStore {
   readonly watch: IdempotencyStore['watch'];
+  readonly ofCall: IdempotencyStore['ofCall'];
+  readonly sources: TransactionalStore['sources'];
+  readonly recordsOf: TransactionalStore['recordsOf'];
+  private readonly places = new WeakMap<IdempotencyStore, SealedStore>();
 
   constructor(
     private readonly store: IdempotencyStore,
     private readonly seal: Seal,
   ) {
     if (store.watch !== undefined) this.watch = (id, onChange) => store.watch!(id, onChange);
+    if (store.ofCall !== undefined)
+      this.ofCall = () => chain(store.ofCall!(), (place) => this.sealed(place));
+    const { sources, recordsOf } = store as Partial<TransactionalStore>;
+    if (sources !== undefined) this.sources = sources;
+    if (recordsOf !== undefined)
+      this.recordsOf = (source) =>
+        chain(recordsOf.call(store, source), (place) => this.sealed(place));
   }
 
   acquire(request: AcquireRequest): Awaitable<AcquireResult> {
@@ -69,6 +80,13 @@ export class SealedStore implements IdempotencyStore {
 
   forget(id: string): Awaitable<boolean> {
     return this.store.forget(id);
+  }
+
+  /** The same object for the same place. */
+  private sealed(place: IdempotencyStore): SealedStore {
+    const sealed = this.places.get(place) ?? new SealedStore(place, this.seal);
+    this.places.set(place, sealed);
+    return sealed;
   }
 
   /** Asked only of stores that have transactions. */

@@ -10,7 +10,7 @@ import { newOwner, wantsInquiry } from './owned-record.js';
 import { fingerprintsMatch, LocalCall, Rounds } from './waiting.js';
 import type { Beginning, OperationRequest, Refused } from './operation.js';
 import type { IdempotencyErrorCode } from './refusals.js';
-import type { Refusing } from './store.js';
+import type { IdempotencyStore, Refusing } from './store.js';
 import { type StoreCalls, StoreUnavailableError } from './store-calls.js';
 import { TransactionalClaims } from './transactional-claim.js';
 
@@ -42,12 +42,15 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   private readonly transactions: ClaimSource;
   private readonly background = new Set<Promise<void>>();
   private readonly whenIdle = new Set<() => void>();
+  /** One for each place where calls are kept apart: a data source by its name, or a tenant's store. */
+  private readonly places = new Map<string | IdempotencyStore, IdempotencyEngine>();
 
   constructor(
     readonly calls: StoreCalls,
     readonly clock: Clock,
     readonly events: EventSink,
     readonly deferred: DeferredCompletions,
+    private readonly isPlace = false,
   ) {
     this.rounds = new Rounds(calls.store, clock);
     this.answers = new Answers(events);
@@ -57,13 +60,47 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
 
   /** True when no call of this process owns a record, asks for one, or still has to settle one. */
   get isIdle(): boolean {
-    return this.locals.size === 0 && this.background.size === 0;
+    if (this.locals.size > 0 || this.background.size > 0) return false;
+    for (const place of this.places.values()) if (!place.isIdle) return false;
+    return true;
   }
 
   /** Decides what happens to a call. Answers without a promise if the store does. */
   begin(request: OperationRequest): Awaitable<Beginning> {
+    const source = request.transaction?.source;
+    const { store } = this.calls;
+    if (!this.isPlace && source !== undefined) return this.place(source, store).begin(request);
+    if (!this.isPlace && store.ofCall !== undefined)
+      return this.beginInPlace(request, store.ofCall);
+    return this.beginHere(request);
+  }
+
+  private beginHere(request: OperationRequest): Awaitable<Beginning> {
     const look = this.look(request, undefined);
     return isPending(look) || look === LOOK_AGAIN ? this.lookAgain(request, look) : look;
+  }
+
+  private async beginInPlace(
+    request: OperationRequest,
+    ofCall: NonNullable<IdempotencyStore['ofCall']>,
+  ): Promise<Beginning> {
+    let store: IdempotencyStore;
+    try {
+      store = await this.calls.call('find', () => ofCall());
+    } catch (cause) {
+      return this.answers.storeFailed(request, cause);
+    }
+    return this.place(store, store).begin(request);
+  }
+
+  private place(name: string | IdempotencyStore, store: IdempotencyStore): IdempotencyEngine {
+    let place = this.places.get(name);
+    if (place === undefined) {
+      const { calls, clock, deferred, events } = this;
+      place = new IdempotencyEngine(calls.to(store), clock, events, deferred, true);
+      this.places.set(name, place);
+    }
+    return place;
   }
 
   /** Refuses a call for a reason that the engine's caller found. */
@@ -82,7 +119,13 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
    * @returns how many operations are left
    */
   async drain(timeoutMs: number): Promise<number> {
-    if (this.isIdle) return 0;
+    const places = [...this.places.values()].map((place) => place.drain(timeoutMs));
+    const left = [await this.drainHere(timeoutMs), ...(await Promise.all(places))];
+    return left.reduce((sum, each) => sum + each, 0);
+  }
+
+  private async drainHere(timeoutMs: number): Promise<number> {
+    if (this.locals.size === 0 && this.background.size === 0) return 0;
     // The engine's timers do not keep the process alive, and the last client may have disconnected.
     const keepsProcess = setInterval(() => undefined, LONG_MS);
     await new Promise<void>((resolve) => {
@@ -120,7 +163,8 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   private lookWhetherIdle(): void {
     if (this.whenIdle.size > 0)
       queueMicrotask(() => {
-        if (this.isIdle) for (const end of this.whenIdle) end();
+        if (this.locals.size === 0 && this.background.size === 0)
+          for (const end of this.whenIdle) end();
       });
   }
 

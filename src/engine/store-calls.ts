@@ -62,6 +62,13 @@ export class StoreCalls {
     private readonly sink?: StoreCallSink,
   ) {}
 
+  /** The same calls to another store. */
+  to(store: IdempotencyStore): StoreCalls {
+    return store === this.store
+      ? this
+      : new StoreCalls(store, this.clock, this.timeoutMs, this.sink);
+  }
+
   /** Asks for a record. The claim's token is higher than any that this process has seen. */
   acquire(
     request: Omit<AcquireRequest, 'aboveToken'>,

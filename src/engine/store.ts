@@ -287,6 +287,13 @@ export interface IdempotencyStore {
    */
   prepareLimits?(warn: (warning: string) => void): Awaitable<void>;
 
+  /**
+   * The place where the current call is kept, if that depends on the call, such as one database per
+   * tenant: a store that keeps to it, the same object for the same place. Asked once for each call,
+   * before anything else. Calls of different places never meet, whatever their ids.
+   */
+  readonly ofCall?: (() => Awaitable<IdempotencyStore>) | undefined;
+
   /** Closes what the store itself opened. Called when the application shuts down. */
   close?(): Awaitable<void>;
 }

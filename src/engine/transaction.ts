@@ -1,3 +1,4 @@
+import type { Awaitable } from './awaitable.js';
 import type {
   AcquireRequest,
   AcquireResult,
@@ -94,6 +95,10 @@ export interface TransactionalStore extends IdempotencyStore {
    * @throws if there is no data source with this name
    */
   checkSource(source: string | undefined): void;
+  /** Names of the data sources beside the store's own; absent for none. */
+  readonly sources?: readonly string[];
+  /** The records in the data source with this name, for operators. */
+  recordsOf?(source: string): Awaitable<IdempotencyStore>;
   beginTransaction(request: TransactionRequest): Promise<StoreTransaction>;
 }
 

@@ -1,6 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
-import type { OperationRequest } from '../engine/operation.js';
 import type { IdempotencyStore } from '../engine/store.js';
 import { IDEMPOTENCY_STORE, MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
 import {
@@ -23,6 +22,7 @@ import {
   located,
   policyOf,
   refuseWithoutTransaction,
+  type ResolvedTransaction,
   resolveTransaction,
   RUN_OPTIONS,
   type RunOption,
@@ -138,6 +138,13 @@ export class HandlerResolver {
         checkOptions(options);
         const transaction = resolveTransaction(options, this.store);
         if (transaction === undefined) refuseWithoutTransaction(given);
+        if (transaction?.sourceOf !== undefined)
+          throw wrongOption(
+            'transaction',
+            options.transaction,
+            'true, false, or the name of a data source',
+            'Name the data source of this run.',
+          );
         return { policy: policyOf(options, DEFAULTS.strategy), transaction };
       },
     );
@@ -223,7 +230,7 @@ export class HandlerResolver {
     layer: Layer,
     index: number,
     keys: KeyContext,
-    transactionOfAll: OperationRequest['transaction'],
+    transactionOfAll: ResolvedTransaction | undefined,
   ): ProtectedLayer {
     const { strategy, options, plan } = layer;
     const key = resolveKey(plan.key, keys);
@@ -263,7 +270,7 @@ export class HandlerResolver {
   }
 
   /** If one layer needs a transaction, all are in it, because they end together. */
-  private transaction(layers: readonly Layer[]): OperationRequest['transaction'] {
+  private transaction(layers: readonly Layer[]): ResolvedTransaction | undefined {
     const asked = layers
       .filter(({ plan }) => plan.transaction !== 'never')
       .map(({ options, plan }) => ({
@@ -273,7 +280,9 @@ export class HandlerResolver {
       }));
     const named = asked.map((options) => resolveTransaction(options, this.store));
     const found = named.find((one) => one !== undefined);
-    const other = named.find((one) => one !== undefined && one.source !== found?.source);
+    const other = named.find(
+      (one) => one !== undefined && (one.source !== found?.source || one.asked !== found?.asked),
+    );
     if (other !== undefined) {
       throw wrongOption(
         'transaction',
@@ -292,7 +301,7 @@ export class HandlerResolver {
     }
     if (found !== undefined)
       for (const options of asked)
-        resolveTransaction({ ...options, transaction: found.source ?? true }, this.store);
+        resolveTransaction({ ...options, transaction: found.asked }, this.store);
     return found;
   }
 

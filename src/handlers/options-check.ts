@@ -1,8 +1,9 @@
 import { IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import { parseDuration } from '../engine/duration.js';
-import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
+import type { OperationPolicy, OperationTransaction } from '../engine/operation.js';
 import type { IdempotencyStore } from '../engine/store.js';
 import { isTransactional } from '../engine/transaction.js';
+import type { IdempotentCall } from '../keys/call.js';
 import { DEFAULTS, type IdempotentOptions } from '../options/idempotency.options.js';
 import { remedyFor, remedyForScope } from '../options/moved-options.js';
 
@@ -144,6 +145,18 @@ export function located<T>(place: (option: string) => string, check: () => T): T
   }
 }
 
+/** The transaction of a handler's calls. */
+export interface ResolvedTransaction extends OperationTransaction {
+  /**
+   * Where the data source depends on the call.
+   *
+   * @throws {@link IdempotencyConfigurationError} for a name that the store does not know
+   */
+  readonly sourceOf?: (call: IdempotentCall) => Promise<string>;
+  /** The option that it was made from. */
+  readonly asked: IdempotentOptions['transaction'];
+}
+
 /**
  * Resolves what `transaction` asks of the store.
  *
@@ -157,13 +170,18 @@ export function resolveTransaction(
     onStoreFailure,
   }: IdempotentOptions,
   store: IdempotencyStore,
-): OperationRequest['transaction'] {
+): ResolvedTransaction | undefined {
   if (transaction === false) return undefined;
-  if (transaction !== true && (typeof transaction !== 'string' || transaction === '')) {
+  const isFunction = typeof transaction === 'function';
+  if (
+    transaction !== true &&
+    !isFunction &&
+    (typeof transaction !== 'string' || transaction === '')
+  ) {
     throw wrongOption(
       'transaction',
       transaction,
-      'true, false, or the name of a data source',
+      'true, false, the name of a data source, or a function that gives it',
       'Correct the option.',
     );
   }
@@ -183,9 +201,19 @@ export function resolveTransaction(
       'Remove one of the two, because without the store there is no transaction to run in.',
     );
   }
+  if (isFunction) {
+    const sourceOf = async (call: IdempotentCall): Promise<string> => {
+      const name = await transaction(call);
+      if (typeof name !== 'string' || name === '')
+        throw wrongOption('transaction', name, 'a function that gives the name of a data source');
+      store.checkSource(name);
+      return name;
+    };
+    return { source: undefined, secondConnection, sourceOf, asked: transaction };
+  }
   const source = transaction === true ? undefined : transaction;
   store.checkSource(source);
-  return { source, secondConnection };
+  return { source, secondConnection, asked: transaction };
 }
 
 /** @throws {@link IdempotencyConfigurationError} for an option that only a transaction gives a meaning */

@@ -1,10 +1,11 @@
 import type { Awaitable } from '../engine/awaitable.js';
-import type { OperationPolicy, OperationRequest } from '../engine/operation.js';
+import type { OperationPolicy } from '../engine/operation.js';
 import type { CallKind, IdempotentCall } from '../keys/call.js';
 import type { ResolvedKey } from '../keys/key-sources.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
 import type { StrategyPlan } from '../strategies/strategy.js';
 import type { MessageEndpoint, ScopeOfRequest } from './endpoint.js';
+import type { ResolvedTransaction } from './options-check.js';
 
 /** One `@Idempotent()` of a handler. */
 export interface ProtectedLayer {
@@ -18,7 +19,7 @@ export interface ProtectedLayer {
   readonly perPrincipal: boolean;
   readonly policy: OperationPolicy;
   /** Record and work are one transaction. */
-  readonly transaction: OperationRequest['transaction'];
+  readonly transaction: ResolvedTransaction | undefined;
   readonly fingerprint: (call: IdempotentCall) => Awaitable<string>;
   readonly refusals: NonNullable<StrategyPlan['refusals']>;
   /** Called by the engine for every call; see {@link StrategyPlan.begin}. */

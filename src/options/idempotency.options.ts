@@ -132,9 +132,11 @@ export interface IdempotentOptions {
    * Runs claim, handler and record in one SQL transaction, on the store's data source or the one
    * with this name: either both the effect and its record exist, or neither. The handler writes
    * with `op.manager` or `currentManager(dataSource)`. A duplicate waits for the row up to `wait`.
+   * A function names the data source of each call, such as its tenant's; a name that the store does
+   * not know refuses the call.
    * @default false
    */
-  transaction?: boolean | string;
+  transaction?: boolean | string | ((call: IdempotentCall) => Awaitable<string>);
   /**
    * With a transaction: what happens if the handler uses the same data source beside it, such as
    * through an injected repository. That work is not undone with the operation, and needs a second

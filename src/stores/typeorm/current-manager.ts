@@ -53,6 +53,11 @@ export function outsideTransaction<T>(work: () => T): T {
   return storage.run(undefined, work);
 }
 
+/** The data source of the innermost transaction that the current code runs in. */
+export function currentDataSource(): DataSource | undefined {
+  return storage.getStore()?.dataSource;
+}
+
 /** The edge of the transaction of this data source that the current code runs in. */
 export function currentEdge(dataSource: DataSource): Edge | undefined {
   return currentOf(dataSource)?.edge;

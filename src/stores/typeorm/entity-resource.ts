@@ -20,6 +20,7 @@ import { failureOf } from './commits.js';
 import type { Row } from '../sql/session.js';
 import { Connections } from './connections.js';
 import {
+  currentDataSource,
   currentManager,
   runWithHosts,
   runWithManager,
@@ -88,10 +89,16 @@ export class TypeOrmResources implements Resources {
   }
 }
 
+interface Found {
+  readonly dataSource: DataSource;
+  readonly column: EntityColumn;
+}
+
 /** A column of an entity. Works in the transaction of the current code. */
 export class EntityResource implements Resource {
   readonly name: string;
-  private found: { readonly dataSource: DataSource; readonly column: EntityColumn } | undefined;
+  private readonly columns = new WeakMap<DataSource, EntityColumn>();
+  private last: DataSource | undefined;
 
   constructor(
     private readonly dataSource: () => Promise<DataSource>,
@@ -103,16 +110,16 @@ export class EntityResource implements Resource {
   }
 
   failureOf(error: unknown): CommitFailure {
-    return this.found === undefined ? 'unknown' : failureOf(this.found.dataSource, error);
+    return this.last === undefined ? 'unknown' : failureOf(this.last, error);
   }
 
   async check(): Promise<void> {
-    const { dataSource, column } = await this.find();
+    const { dataSource, column } = await this.findOwn();
     if (this.request.kind === 'version') SavedRows.of(dataSource, column.entity);
   }
 
   async canHold(value: ResourceValue): Promise<boolean> {
-    return (await this.find()).column.canHold(value);
+    return (await this.findOwn()).column.canHold(value);
   }
 
   async readForUpdate(id: readonly string[]): Promise<ResourceValue | null | undefined> {
@@ -157,10 +164,21 @@ export class EntityResource implements Resource {
     return affected !== 0;
   }
 
-  private async find(): Promise<NonNullable<EntityResource['found']>> {
-    if (this.found !== undefined) return this.found;
-    const dataSource = await this.dataSource();
-    return (this.found = { dataSource, column: EntityColumn.find(dataSource, this.request) });
+  /** In the data source of the current transaction, which may be that of one tenant. */
+  private find(): Promise<Found> {
+    const current = currentDataSource();
+    return current === undefined ? this.findOwn() : Promise.resolve(this.in(current));
+  }
+
+  private async findOwn(): Promise<Found> {
+    return this.in(await this.dataSource());
+  }
+
+  private in(dataSource: DataSource): Found {
+    const column = this.columns.get(dataSource) ?? EntityColumn.find(dataSource, this.request);
+    this.columns.set(dataSource, column);
+    this.last = dataSource;
+    return { dataSource, column };
   }
 }
 

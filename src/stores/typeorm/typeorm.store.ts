@@ -1,5 +1,8 @@
 import type { DataSource } from 'typeorm';
-import { wrongOption } from '../../engine/configuration-error.js';
+import {
+  type IdempotencyConfigurationError,
+  wrongOption,
+} from '../../engine/configuration-error.js';
 import type { Resource, ResourceRequest, Resources } from '../../engine/resource.js';
 import type {
   AcquireRequest,
@@ -7,6 +10,7 @@ import type {
   CompleteRequest,
   ExtendRequest,
   HoldRequest,
+  IdempotencyStore,
   IssueRequest,
   PurgingStore,
   RecordView,
@@ -23,19 +27,19 @@ import { outliveConnections } from './connections.js';
 import { checkTable } from '../sql/check-table.js';
 import { checkName, DEFAULT_TABLE, type TableName } from '../sql/dialect.js';
 import { type PurgeOptions, purgeOptions, PurgeTimer } from '../sql/purge-timer.js';
-import type { SqlRecords } from '../sql/records.js';
 import { EntityResource } from './entity-resource.js';
 import { transactionHostsOf } from './current-manager.js';
 import { LIMITS, TABLE } from './migrations.js';
+import { Place } from './place.js';
 import { Warnings } from './second-connections.js';
-import { openRecords } from './sessions.js';
-import { TypeOrmTransaction } from './typeorm.transaction.js';
 
 /** What {@link TypeOrmStore} is made of. */
 export interface TypeOrmStoreOptions {
   /**
-   * A data source of the application, initialized, or a function that gives it; called when it is
-   * needed first. It stays the application's: the store never destroys it.
+   * A data source of the application, initialized, or a function that gives it. The function is asked
+   * when the application boots, and then for each call, in the call's own context: it may give each
+   * tenant's own. A call keeps to the one that it began with, and calls of different data sources never
+   * meet. They stay the application's: the store never destroys them.
    */
   readonly dataSource: DataSource | (() => DataSource | Promise<DataSource>);
   /**
@@ -90,8 +94,12 @@ export interface TypeOrmStoreOptions {
 export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources {
   private readonly options: TypeOrmStoreOptions;
   private readonly purge: PurgeOptions | undefined;
-  private records: SqlRecords | undefined;
+  /** The store's own place, where it is the same for every call. */
+  private fixed: Place | undefined;
+  private readonly places = new Map<DataSource, Place>();
   private purgeTimer: PurgeTimer | undefined;
+  /** Present where the data source may depend on the call. */
+  readonly ofCall: IdempotencyStore['ofCall'];
   private warn: (warning: string) => void = (warning) => process.emitWarning(warning);
   private readonly warnings = new Warnings((warning) => this.warn(warning));
 
@@ -102,28 +110,23 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
     if (table !== undefined) checkName('table of TypeOrmStore', table);
     if (schema !== undefined) checkName('schema of TypeOrmStore', schema);
     this.options = options;
+    if (typeof dataSource === 'function') this.ofCall = () => this.place();
     this.purge = purge === false ? undefined : purgeOptions('TypeOrmStore', purge);
   }
 
   /** @throws {@link IdempotencyConfigurationError} for a database that cannot keep records */
   async start(warn: (warning: string) => void): Promise<void> {
     this.warn = warn;
-    const dataSource = await this.dataSource();
-    if (!dataSource.isInitialized) {
-      throw wrongOption(
-        'dataSource of TypeOrmStore',
-        'a data source that is not initialized',
-        'an initialized data source, or a function that gives one',
-        'Await `dataSource.initialize()` first.',
-      );
+    for (const source of [undefined, ...this.sources]) {
+      const { dataSource, records, table } = await this.place(source);
+      if (!dataSource.isInitialized) throw notInitialized(source);
+      await transactionHostsOf(dataSource);
+      // A database that cannot be reached yet tells it with the first error.
+      await findDeferred(dataSource).catch(() => undefined);
+      await checkTable(records, table, warn, TABLE);
     }
-    await transactionHostsOf(dataSource);
-    const records = await this.open();
-    // A database that cannot be reached yet tells it with the first error.
-    await findDeferred(dataSource).catch(() => undefined);
-    await checkTable(records, this.tableOf(dataSource), warn, TABLE);
     if (this.purge === undefined || this.purgeTimer !== undefined) return;
-    this.purgeTimer = new PurgeTimer((limit) => this.purgeExpired(limit), this.purge, warn);
+    this.purgeTimer = new PurgeTimer((limit) => this.purgePlaces(limit), this.purge, warn);
   }
 
   /**
@@ -131,65 +134,76 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
    *   `AddIdempotencyLimits1764500000000` adds
    */
   async prepareLimits(warn: (warning: string) => void): Promise<void> {
-    for (const source of [undefined, ...Object.keys(this.options.sources ?? {})]) {
-      const dataSource = await this.dataSource(source);
-      const table = this.tableOf(dataSource);
-      const records = openRecords(dataSource, table, { isPrepared: false });
+    for (const source of [undefined, ...this.sources]) {
+      const { records, table } = await this.place(source);
       await checkTable(records, table, warn, LIMITS);
     }
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {
-    return (this.records ?? (await this.open())).acquire(request);
+    return (this.fixed ?? (await this.place())).acquire(request);
   }
 
   async extend(request: ExtendRequest): Promise<boolean> {
-    return (this.records ?? (await this.open())).extend(request);
+    return (this.fixed ?? (await this.place())).extend(request);
   }
 
   async complete(request: CompleteRequest): Promise<boolean> {
-    return (this.records ?? (await this.open())).complete(request);
+    return (this.fixed ?? (await this.place())).complete(request);
   }
 
   async release(request: ReleaseRequest): Promise<boolean> {
-    return (this.records ?? (await this.open())).release(request);
+    return (this.fixed ?? (await this.place())).release(request);
   }
 
   async hold(request: HoldRequest): Promise<boolean> {
-    return (this.records ?? (await this.open())).hold(request);
+    return (this.fixed ?? (await this.place())).hold(request);
   }
 
   async saveStep(request: SaveStepRequest): Promise<boolean> {
-    return (this.records ?? (await this.open())).saveStep(request);
+    return (this.fixed ?? (await this.place())).saveStep(request);
   }
 
   async issue(request: IssueRequest): Promise<boolean> {
-    return (this.records ?? (await this.open())).issue(request);
+    return (this.fixed ?? (await this.place())).issue(request);
   }
 
   async find(id: string): Promise<RecordView | undefined> {
-    return (this.records ?? (await this.open())).find(id);
+    return (this.fixed ?? (await this.place())).find(id);
   }
 
   async forget(id: string): Promise<boolean> {
-    return (this.records ?? (await this.open())).forget(id);
+    return (this.fixed ?? (await this.place())).forget(id);
   }
 
   /** Deletes records whose ttl has passed, in one small statement. */
   async purgeExpired(limit: number): Promise<number> {
-    return (this.records ?? (await this.open())).purgeExpired(limit);
+    return (this.fixed ?? (await this.place())).purgeExpired(limit);
   }
 
   /** Opens a transaction for a record and the work itself. */
   async beginTransaction(request: TransactionRequest): Promise<StoreTransaction> {
-    const dataSource = await this.dataSource(request.source);
-    const table = this.tableOf(dataSource);
-    return TypeOrmTransaction.begin(dataSource, table, request, this.warnings.once);
+    return (await this.place(request.source)).beginTransaction(request);
   }
 
   /** Entities of the data source, for the strategies `version` and `state`. */
   resource(request: ResourceRequest): Resource {
     return new EntityResource(() => this.dataSource(request.source), request);
+  }
+
+  /** Names of the data sources beside the store's own. */
+  get sources(): readonly string[] {
+    return Object.keys(this.options.sources ?? {});
+  }
+
+  /**
+   * The records in one of the {@link sources}.
+   *
+   * @throws {@link IdempotencyConfigurationError} when there is no data source of this name
+   */
+  recordsOf(source: string): Promise<IdempotencyStore> {
+    this.checkSource(source);
+    return this.place(source);
   }
 
   /** @throws {@link IdempotencyConfigurationError} when there is no data source of this name */
@@ -209,12 +223,29 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
     this.purgeTimer = undefined;
   }
 
-  private async open(): Promise<SqlRecords> {
-    const dataSource = await this.dataSource();
-    this.records ??= openRecords(dataSource, this.tableOf(dataSource), {
-      isPrepared: this.options.preparedStatements ?? true,
-    });
-    return this.records;
+  /** Every data source that the store has met, as long as it is open. */
+  private async purgePlaces(limit: number): Promise<number> {
+    let most = 0;
+    for (const place of this.places.values()) {
+      if (place.dataSource.isInitialized) most = Math.max(most, await place.purgeExpired(limit));
+      else if (place !== this.fixed) this.places.delete(place.dataSource);
+    }
+    return most;
+  }
+
+  private async place(source?: string): Promise<Place> {
+    const dataSource = await this.dataSource(source);
+    let place = this.places.get(dataSource);
+    if (place === undefined) {
+      const isPrepared = this.options.preparedStatements ?? true;
+      place = new Place(dataSource, this.tableOf(dataSource), {
+        isPrepared,
+        warnings: this.warnings,
+      });
+      this.places.set(dataSource, place);
+    }
+    if (source === undefined && this.ofCall === undefined) this.fixed = place;
+    return place;
   }
 
   private async dataSource(source?: string): Promise<DataSource> {
@@ -231,6 +262,15 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
       this.options;
     return { table, schema };
   }
+}
+
+function notInitialized(source: string | undefined): IdempotencyConfigurationError {
+  return wrongOption(
+    source === undefined ? 'dataSource of TypeOrmStore' : `sources.${source} of TypeOrmStore`,
+    'a data source that is not initialized',
+    'an initialized data source, or a function that gives one',
+    'Await `dataSource.initialize()` first.',
+  );
 }
 
 /** By what it can do: the application may have another copy of TypeORM. */

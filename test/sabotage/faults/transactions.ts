@@ -3,6 +3,8 @@ import type { Fault } from '../fault.js';
 const BESIDE = 'src/stores/typeorm/second-connections.ts';
 const COMMITS = 'src/stores/typeorm/commits.ts';
 const COMMIT_TEST = 'test/transactions/commits.test.ts';
+const STORE = 'src/stores/typeorm/typeorm.store.ts';
+const TENANTS = 'test/transactions/tenants.test.ts';
 const SECOND = 'test/transactions/second-connections.test.ts';
 
 /** Faults at the edge of transactions. */
@@ -70,5 +72,45 @@ export const TRANSACTION_FAULTS: readonly Fault[] = [
     find: 'if (await this.isCommitted()) return undefined;',
     put: 'await this.isCommitted();',
     tests: [['test/transactions/outages.test.ts', 'PostgreSQL.*looks what became']],
+  },
+  {
+    name: 'transaction: calls of two data sources meet in the process',
+    breaks: ['T87'],
+    file: 'src/engine/engine.ts',
+    find: 'if (!this.isPlace && source !== undefined)',
+    put: 'if (false && source !== undefined)',
+    tests: [[TENANTS, 'from the option transaction']],
+  },
+  {
+    name: "transaction: the first tenant's data source is kept for all",
+    breaks: ['T87'],
+    file: STORE,
+    find: 'if (source === undefined && this.ofCall === undefined) this.fixed = place;',
+    put: 'if (source === undefined) this.fixed ??= place;',
+    tests: [[TENANTS, 'is never mixed']],
+  },
+  {
+    name: 'transaction: the rows of the first tenant are compared for all',
+    breaks: ['T87', 'strategy version'],
+    file: 'src/stores/typeorm/entity-resource.ts',
+    find: 'return current === undefined ? this.findOwn() : Promise.resolve(this.in(current));',
+    put: 'return this.last ? Promise.resolve(this.in(this.last)) : current ? Promise.resolve(this.in(current)) : this.findOwn();',
+    tests: [[TENANTS, 'compared and set']],
+  },
+  {
+    name: 'transaction: further data sources are not purged',
+    breaks: ['T79'],
+    file: STORE,
+    find: 'if (place.dataSource.isInitialized) most',
+    put: 'if (place === this.fixed) most',
+    tests: [[TENANTS, 'are purged']],
+  },
+  {
+    name: 'transaction: further data sources are not checked when the application boots',
+    breaks: ['T79'],
+    file: STORE,
+    find: '      await checkTable(records, table, warn, TABLE);',
+    put: '      if (source === undefined) await checkTable(records, table, warn, TABLE);',
+    tests: [[TENANTS, 'are checked when']],
   },
 ];

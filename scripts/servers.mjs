@@ -29,6 +29,9 @@ const SERVERS = [
     url: 'TEST_RABBITMQ_URL',
   },
   { program: 'nats-server', package: 'nats-server', service: 'nats-server', url: 'TEST_NATS_URL' },
+  { program: 'mosquitto', package: 'mosquitto', service: 'mosquitto' },
+  // It runs a mock cluster of Kafka.
+  { program: 'kcat', package: 'kcat' },
   { program: 'chromium', package: 'chromium' },
 ];
 

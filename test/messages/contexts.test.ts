@@ -33,6 +33,12 @@ class Orders {
     return (runs += 1);
   }
 
+  @Idempotent({ key: messageId() })
+  @EventPattern('by id and content')
+  byIdAndContent(@Payload() _order: Order): void {
+    runs += 1;
+  }
+
   @Idempotent({ key: header('X-Order'), fingerprint: false })
   @MessagePattern('by header')
   byHeader(): number {
@@ -119,6 +125,18 @@ describe('the id of a message', () => {
     );
     expect(runs).toBe(0);
   });
+});
+
+it('an offset that begins again does not make other content a duplicate', async () => {
+  const dropped: unknown[] = [];
+  consumer.idempotency.events$.subscribe((event) => {
+    if (event.type === 'dropped') dropped.push(event.code);
+  });
+  await server.hand('by id and content', { id: 'A' }, kafka('1'));
+  await server.hand('by id and content', { id: 'B' }, kafka('1'));
+  await server.hand('by id and content', { id: 'A' }, kafka('1'));
+  expect(runs).toBe(1);
+  expect(dropped).toEqual(['IDEMPOTENCY_KEY_REUSED']);
 });
 
 describe('a header of a message', () => {

@@ -12,6 +12,8 @@ const PROGRAMS = [
   'postgres',
   'rabbitmq-server',
   'nats-server',
+  'mosquitto',
+  'kcat',
   'chromium',
 ];
 
@@ -62,7 +64,7 @@ describe('the servers of the tests', () => {
     const told = evaluate(`remedy(missingServers(['/nowhere']))`);
     expect(told).toContain(`${PROGRAMS.join(', ')}.\n`);
     expect(told).toMatch(
-      /apt-get install redis-server mariadb-server postgresql rabbitmq-server nats-server chromium\)/,
+      /apt-get install redis-server mariadb-server postgresql rabbitmq-server nats-server mosquitto kcat chromium\)/,
     );
     expect(told).toMatch(/docker compose run --rm test$/);
   });
@@ -92,7 +94,7 @@ describe('the servers of the tests', () => {
         `Object.values(withoutUrl(missingServers(['/nowhere']), ${JSON.stringify(given)}))
            .map((servers) => servers.map(({ program }) => program))`,
       );
-    expect(apart(env)).toEqual([PROGRAMS.slice(0, 5), ['chromium']]);
+    expect(apart(env)).toEqual([PROGRAMS.slice(0, 5), ['mosquitto', 'kcat', 'chromium']]);
     expect(apart({ TEST_NATS_URL: 'nats://there', TEST_REDIS_URL: '' })).toEqual([
       ['nats-server'],
       PROGRAMS.filter((program) => program !== 'nats-server'),

@@ -65,6 +65,7 @@ export interface RunOptions
       | 'onError'
       | 'onAbandoned'
       | 'onStoreFailure'
+      | 'onRecordFailure'
       | 'transaction'
       | 'secondConnection'
     > {

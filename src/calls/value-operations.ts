@@ -271,6 +271,11 @@ export class ValueOperations {
         const { cause } = settlement;
         throw this.refusal('IDEMPOTENCY_STORE_UNAVAILABLE', { retryAfterMs, cause });
       }
+      case 'unrecorded': {
+        const { retryAfterMs } = policy;
+        const { cause } = settlement;
+        throw this.refusal('IDEMPOTENCY_RESULT_PENDING', { retryAfterMs, cause });
+      }
     }
   }
 

@@ -8,6 +8,8 @@ export type Settlement =
   | { readonly outcome: 'stored' }
   /** The store failed. Recording continues in the background, and the reply may be sent. */
   | { readonly outcome: 'deferred' }
+  /** The store failed. Recording continues in the background, and the reply must not be sent. */
+  | { readonly outcome: 'unrecorded'; readonly cause: unknown }
   /** Another owner finished first: its reply is the operation's. */
   | { readonly outcome: 'superseded'; readonly reply: Uint8Array }
   /** The claim was lost and there is no reply. Nothing was changed. */

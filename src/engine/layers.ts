@@ -258,6 +258,10 @@ class LayeredClaim implements Claim {
           settlement = await settle(claim);
           hasLostRecord = settlement.outcome === 'lost' && claim.keepsReply;
           break;
+        case 'unrecorded':
+          // What the outer records say does not put the inner one on record.
+          await settle(claim);
+          break;
         case 'superseded':
           await claim.complete(settlement.reply);
           break;

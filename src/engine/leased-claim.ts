@@ -143,11 +143,12 @@ export class LeasedClaim implements Claim, LeaseHolder {
 
   saveStep(name: string, value: Uint8Array, options?: SaveStepOptions): Awaitable<boolean> {
     if (!this.keepsReply) return !this.isLost;
+    const mustBeOnRecord = options?.orFail === true || this.sendsRecordedOnly;
     return chain(
       attempt(() => this.record.saveStep(name, value)),
       (saved) => {
         if (saved instanceof Failure) {
-          if (options?.orFail === true) throw saved.cause;
+          if (mustBeOnRecord) throw saved.cause;
           this.record.saveStepLater(name, value);
           this.emit({ type: 'step-not-saved', cause: saved.cause });
           return true;
@@ -210,14 +211,14 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   /**
-   * The reply is sent now and recorded later. Only `waiting` may refer to the reply here, so that
-   * it can be dropped.
+   * The reply is recorded later, and may be sent now unless it has to be on record first. Only
+   * `waiting` may refer to the reply here, so that it can be dropped.
    */
   private defer(waiting: DeferredReply, cause: unknown): Settlement {
     this.emitFailure('complete', cause, waiting.kind);
-    // Duplicates in this process are answered from memory until the store has it.
+    // Duplicates in this process are answered from memory until the store has it, or wait.
     this.around.opened(this.id, this.local);
-    this.local.reply(waiting.bytes);
+    if (!this.sendsRecordedOnly) this.local.reply(waiting.bytes);
     const complete = (): Awaitable<Settlement | Failure> =>
       chain(this.tryToRecord(waiting.bytes), (settlement) => {
         if (settlement instanceof Failure) this.failedAgain(waiting, settlement.cause);
@@ -225,7 +226,11 @@ export class LeasedClaim implements Claim, LeaseHolder {
       });
     const settled = (late: Settlement): void => void this.recorded(late, waiting.bytes);
     this.settleInBackground(complete, settled, () => waiting.leave());
-    return DEFERRED;
+    return this.sendsRecordedOnly ? { outcome: 'unrecorded', cause } : DEFERRED;
+  }
+
+  private get sendsRecordedOnly(): boolean {
+    return this.request.policy.onRecordFailure === 'fail';
   }
 
   private recordReply(reply: Uint8Array): Awaitable<Settlement> {
@@ -237,7 +242,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
   private failedAgain(waiting: DeferredReply, cause: unknown): void {
     if (isStoreFull(cause)) {
       waiting.shrink();
-      this.local.reply(waiting.bytes);
+      if (!this.sendsRecordedOnly) this.local.reply(waiting.bytes);
     }
     this.emitFailure('complete', cause, waiting.kind);
   }

@@ -22,6 +22,7 @@ export interface OperationPolicy {
   readonly onDuplicate: 'replay' | 'reject';
   readonly onAbandoned: AbandonedDecision;
   readonly onStoreFailure: 'reject' | 'proceed';
+  readonly onRecordFailure: 'defer' | 'fail';
   /** False for a lock: nothing is recorded, and the next call runs. */
   readonly keepsReply: boolean;
 }

@@ -142,6 +142,13 @@ export const REFUSALS = {
     detail:
       'You have too many operations in progress, or began too many within a minute, so this one was not run. Retry later with the same key and content.',
   },
+  IDEMPOTENCY_RESULT_PENDING: {
+    status: 503,
+    title: 'Result pending',
+    retryable: true,
+    detail:
+      'The operation was run, but its result is not on record yet. Retry later with the same key and content to get it.',
+  },
   IDEMPOTENCY_STORE_UNAVAILABLE: {
     status: 503,
     title: 'Idempotency store unavailable',

@@ -12,6 +12,7 @@ const CHOICES = {
   onStoreFailure: ['reject', 'proceed'],
   secondConnection: ['refuse', 'warn', 'join', 'allow'],
   stream: ['hold', 'through'],
+  onRecordFailure: ['defer', 'fail'],
 } as const satisfies { [Option in keyof IdempotentOptions]?: readonly IdempotentOptions[Option][] };
 
 /** Options that take one of these words, or a function that answers with one. */
@@ -97,6 +98,7 @@ export const RUN_OPTIONS = [
   'onDuplicate',
   'onAbandoned',
   'onStoreFailure',
+  'onRecordFailure',
   'transaction',
   'secondConnection',
   'onError',
@@ -233,6 +235,7 @@ export function refuseWithoutTransaction({ secondConnection }: IdempotentOptions
  * @throws {@link IdempotencyConfigurationError} if a duration is not valid
  */
 export function policyOf(options: IdempotentOptions, strategy: string): OperationPolicy {
+  const onRecordFailure = options.onRecordFailure ?? DEFAULTS.onRecordFailure;
   return {
     strategy,
     leaseMs: parseDuration('lease', options.lease ?? DEFAULTS.lease),
@@ -246,8 +249,9 @@ export function policyOf(options: IdempotentOptions, strategy: string): Operatio
     onAbandoned:
       typeof options.onAbandoned === 'function'
         ? 'hold'
-        : (options.onAbandoned ?? DEFAULTS.onAbandoned),
+        : (options.onAbandoned ?? (onRecordFailure === 'fail' ? 'hold' : DEFAULTS.onAbandoned)),
     onStoreFailure: options.onStoreFailure ?? DEFAULTS.onStoreFailure,
+    onRecordFailure,
     keepsReply: true,
   };
 }

@@ -114,7 +114,7 @@ export interface IdempotentOptions {
    * What an expired lease means: run again as the next attempt, or hold until someone settles it. A
    * function is called before the operation runs again, and may also return the reply to record
    * ({@link recoveredReply}). While it throws, nothing runs, and a later call asks again.
-   * @default 'rerun'
+   * @default 'rerun'; 'hold' with `onRecordFailure: 'fail'`
    */
   onAbandoned?:
     AbandonedDecision | ((call: AbandonedCall) => Awaitable<AbandonedDecision | RecoveredReply>);
@@ -168,6 +168,15 @@ export interface IdempotentOptions {
    * @default 'hold'
    */
   stream?: 'hold' | 'through';
+  /**
+   * What happens if the handler has succeeded and the store fails before the reply is on record.
+   * `defer`: the reply is sent, and recorded in the background. `fail`: the caller gets 503
+   * `IDEMPOTENCY_RESULT_PENDING`, and a retry gets the reply once it is on record; for platforms that
+   * freeze or stop a process after its answer. A step whose result cannot be recorded then fails the
+   * handler. With `transaction`, neither the effect nor its record exists, and the caller gets 503.
+   * @default 'defer'
+   */
+  onRecordFailure?: 'defer' | 'fail';
 }
 
 /** How much one caller may have; a limit that is left out does not exist. */
@@ -299,6 +308,7 @@ export const DEFAULTS = {
   onDuplicate: 'replay',
   onAbandoned: 'rerun',
   onStoreFailure: 'reject',
+  onRecordFailure: 'defer',
   transaction: false,
   secondConnection: 'warn',
   acknowledge: false,

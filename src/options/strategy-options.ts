@@ -16,6 +16,7 @@ export const REFUSED_OPTIONS = {
     'fingerprint',
     'onError',
     'onAbandoned',
+    'onRecordFailure',
     'transaction',
     'secondConnection',
   ],

@@ -73,4 +73,6 @@ function* refusalsOfStore({
   // A strategy's comparison or commit is never skipped.
   if (policy.onStoreFailure === 'reject' || transaction !== undefined || plan.begin !== undefined)
     yield { code: 'IDEMPOTENCY_STORE_UNAVAILABLE' };
+  if (policy.onRecordFailure === 'fail' && policy.keepsReply && transaction === undefined)
+    yield { code: 'IDEMPOTENCY_RESULT_PENDING' };
 }

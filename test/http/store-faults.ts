@@ -58,6 +58,12 @@ class Shop {
     return { run: runs };
   }
 
+  @Idempotent({ onRecordFailure: 'fail' })
+  @Post('recorded')
+  recorded(): object {
+    return { run: ++runs };
+  }
+
   @Idempotent()
   @Post('holds')
   async holds(@Operation() operation: IdempotentOperation): Promise<unknown> {
@@ -222,6 +228,24 @@ export function describeStoreFaults(rows: readonly Platform[]): void {
         });
         expect(await find('/pay')).toMatchObject({ state: 'completed', attempt: 1 });
         expectReplay(first, await send('/pay'));
+        expect(runs).toBe(1);
+      });
+    });
+
+    describe.each(FAULTS)("with onRecordFailure: 'fail', when the record %s", (_name, fault) => {
+      it('sends 503 and no reply, which a retry gets when the store is back', async () => {
+        store.always('complete', fault());
+        const first = await within(STORE_TIMEOUT_MS, send('/recorded'));
+        expectProblem(first, 503, 'IDEMPOTENCY_RESULT_PENDING');
+        expect(first.text).not.toContain('{"run":1}');
+        store.heal();
+        await eventually(async () => {
+          await clock.advance(5_000);
+          return types().includes('stored');
+        });
+        const retry = await send('/recorded');
+        expect(retry).toMatchObject({ status: 201, text: '{"run":1}' });
+        expect(retry.headers['idempotent-replayed']).toBe('true');
         expect(runs).toBe(1);
       });
     });

@@ -28,6 +28,7 @@ const REFUSED_BY: Readonly<Record<string, readonly string[]>> = {
     'fingerprint',
     'onError',
     'onAbandoned',
+    'onRecordFailure',
     'transaction',
     'secondConnection',
   ],
@@ -51,6 +52,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   secondConnection: "'warn'",
   acknowledge: 'true',
   onStoreFailure: "'proceed'",
+  onRecordFailure: "'fail'",
 };
 
 const ACCEPTED = [

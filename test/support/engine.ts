@@ -26,6 +26,7 @@ const POLICY: OperationPolicy = {
   onDuplicate: 'replay',
   onAbandoned: 'rerun',
   onStoreFailure: 'reject',
+  onRecordFailure: 'defer',
   keepsReply: true,
 };
 

@@ -43,6 +43,12 @@ export function verdictOf(
         reportCommit(exchange, settlement.cause);
         writeProblem(raw, base, context.refusal(code, retryAfterMs, settlement.cause));
       };
+    // The reply must not be sent before it is on record. A retry gets it then.
+    case 'unrecorded':
+      return (raw) => {
+        const code = 'IDEMPOTENCY_RESULT_PENDING';
+        writeProblem(raw, base, context.refusal(code, retryAfterMs, settlement.cause));
+      };
   }
 }
 

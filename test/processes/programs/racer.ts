@@ -35,6 +35,7 @@ async function ask({ id: given, through, hasOwnKeys }: Race, caller: number): Pr
       onDuplicate: 'replay',
       onAbandoned: 'rerun',
       onStoreFailure: 'reject',
+      onRecordFailure: 'defer',
       strategy: 'unique-key',
       keepsReply: true,
     },

@@ -18,7 +18,14 @@ const business = await openStore(SERVER as ServerName, placeFrom(PLACE!), poolSi
 
 const STRATEGIES: readonly Strategy[] = ['unique-key', 'token'];
 const PROTECTIONS: readonly Protection[] =
-  SERVER === 'Redis' ? ['rerun', 'hold'] : ['rerun', 'hold', 'transaction'];
+  SERVER === 'Redis' ? ['rerun', 'hold', 'recorded'] : ['rerun', 'hold', 'recorded', 'transaction'];
+
+const OPTIONS = {
+  rerun: { onAbandoned: 'rerun' },
+  hold: { onAbandoned: 'hold' },
+  recorded: { onRecordFailure: 'fail' },
+  transaction: { transaction: true },
+} as const;
 
 function payments(strategy: Strategy, protection: Protection): Type {
   const inTransaction = protection === 'transaction';
@@ -29,7 +36,7 @@ function payments(strategy: Strategy, protection: Protection): Type {
     @Idempotent({
       strategy,
       lease: Number(LEASE_MS),
-      ...(inTransaction ? { transaction: true } : { onAbandoned: protection }),
+      ...OPTIONS[protection],
     })
     async pay(@Operation() operation: IdempotentOperation): Promise<Paid> {
       const { attempt, fencingToken } = operation;

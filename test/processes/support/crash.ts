@@ -8,8 +8,11 @@ export type Point =
   | 'before the commit'
   | 'after complete';
 
-/** How its handler is protected: what an abandoned call means, or that there can be none. */
-export type Protection = 'rerun' | 'hold' | 'transaction';
+/**
+ * How its handler is protected: what an abandoned call means, or that there can be none; `recorded`: no
+ * reply leaves before it is on record.
+ */
+export type Protection = 'rerun' | 'hold' | 'transaction' | 'recorded';
 
 /** What its keys are. */
 export type Strategy = 'unique-key' | 'token';

@@ -113,8 +113,9 @@ export interface IdempotentOptions {
   /**
    * What an expired lease means: run again as the next attempt, or hold until someone settles it. A
    * function is called before the operation runs again, and may also return the reply to record
-   * ({@link recoveredReply}). While it throws, nothing runs, and a later call asks again.
-   * @default 'rerun'; 'hold' with `onRecordFailure: 'fail'`
+   * ({@link recoveredReply}). While it throws, nothing runs, and a later call asks again. If it is
+   * absent and {@link onRecordFailure} is `fail`, the operation is held.
+   * @default 'rerun'
    */
   onAbandoned?:
     AbandonedDecision | ((call: AbandonedCall) => Awaitable<AbandonedDecision | RecoveredReply>);

@@ -173,6 +173,7 @@ const VALUES: Readonly<Record<string, unknown>> = {
   onDuplicate: 'reject',
   onError: 'hold',
   onAbandoned: 'hold',
+  onRecordFailure: 'fail',
   transaction: true,
   secondConnection: 'warn',
 };

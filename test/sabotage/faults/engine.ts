@@ -5,6 +5,7 @@ const LEASES = 'test/engine/leases.test.ts';
 const ENGINE = 'src/engine/engine.ts';
 const WAITING = 'test/engine/waiting.test.ts';
 const STORE_FAILURES = 'test/engine/store-failures.test.ts';
+const RECORD_FAILURES = 'test/engine/record-failures.test.ts';
 const RECOVERY = 'test/engine/recovery.test.ts';
 
 export const ENGINE_FAULTS: readonly Fault[] = [
@@ -297,5 +298,37 @@ export const ENGINE_FAULTS: readonly Fault[] = [
     find: 'setTimeout(() => void setImmediate(this.turn), pauseMs)',
     put: 'setTimeout(this.turn, pauseMs)',
     tests: [['test/engine/clock.test.ts', 'while the process stood still, and keep']],
+  },
+  {
+    name: "a reply that is not on record is sent with onRecordFailure: 'fail'",
+    breaks: ['T63', 'S27', 'design 7.8'],
+    file: LEASED_CLAIM,
+    find: "return this.sendsRecordedOnly ? { outcome: 'unrecorded', cause } : DEFERRED;",
+    put: 'return DEFERRED;',
+    tests: [RECORD_FAILURES],
+  },
+  {
+    name: 'duplicates get a reply that is not on record from memory',
+    breaks: ['T63', 'S27', 'design 7.8'],
+    file: LEASED_CLAIM,
+    find: 'if (!this.sendsRecordedOnly) this.local.reply(waiting.bytes);\n    const complete',
+    put: 'this.local.reply(waiting.bytes);\n    const complete',
+    tests: [RECORD_FAILURES],
+  },
+  {
+    name: 'the record of an outer layer lets a reply out that the inner one does not have',
+    breaks: ['T63', 'design 7.8'],
+    file: 'src/engine/layers.ts',
+    find: '          await settle(claim);\n          break;',
+    put: '          settlement = await settle(claim);\n          break;',
+    tests: [RECORD_FAILURES],
+  },
+  {
+    name: "what a frozen process has done runs again with onRecordFailure: 'fail'",
+    breaks: ['T63', 'S27'],
+    file: 'src/handlers/options-check.ts',
+    find: "(onRecordFailure === 'fail' ? 'hold' : DEFAULTS.onAbandoned)",
+    put: 'DEFAULTS.onAbandoned',
+    tests: ['test/processes/frozen.test.ts'],
   },
 ];

@@ -39,7 +39,8 @@ describe('the clock of the process', () => {
     const cancel = systemClock.after(5, () => events.push('cancelled'));
     systemClock.after(10, () => events.push('fired'));
     cancel();
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await eventually(() => events.length > 0);
+    await new Promise((resolve) => setTimeout(resolve, 20));
     expect(events).toEqual(['fired']);
     cancel();
   });

@@ -96,7 +96,7 @@ describe("with onRecordFailure: 'fail', a reply that the store did not take", ()
     const world = newWorld();
     world.store.next('saveStep', failBefore());
     const claim = await world.process.claim(FAILS);
-    await expect(async () => claim.saveStep('charge', REPLY)).rejects.toThrow();
+    await expect(async () => claim.saveStep('charge', REPLY)).rejects.toThrow('store failed');
     await claim.release();
   });
 });

@@ -22,12 +22,14 @@ import { StoreCalls } from './engine/store-calls.js';
 import { Coverage } from './handlers/coverage.js';
 import { HandlerRegistry } from './handlers/handler-registry.js';
 import { HandlerResolver } from './handlers/handler-resolver.js';
+import { replyValues } from './handlers/returned-classes.js';
 import {
   ConfigurableModuleClass,
   IDEMPOTENCY_CLOCK,
   IDEMPOTENCY_STORE,
   type IdempotencyModuleExtras,
   MODULE_OPTIONS_TOKEN,
+  REPLY_VALUES,
 } from './options/module-definition.js';
 import {
   type IdempotencyModuleOptions,
@@ -38,6 +40,8 @@ import { checkModuleOptions, checkStore } from './idempotency.options-check.js';
 import { IdempotencyService } from './idempotency.service.js';
 import { IdempotencyEvents } from './observability/idempotency-events.js';
 import { NOT_KEPT } from './replies/codec.js';
+import { type ClassLike, knownClass } from './replies/known-types.js';
+import type { ReplyValues } from './replies/values.js';
 import { MemoryStore } from './stores/memory/index.js';
 import { LockStrategy } from './strategies/lock.strategy.js';
 import { ResourceRegistry } from './strategies/resource-registry.js';
@@ -89,6 +93,12 @@ import { TokenService } from './tokens/token.service.js';
         return new IdempotencyEngine(calls, clock, events, deferred);
       },
     },
+    {
+      provide: REPLY_VALUES,
+      // The options are checked when the store is made.
+      inject: [MODULE_OPTIONS_TOKEN, IDEMPOTENCY_STORE],
+      useFactory: replyValues,
+    },
     IdempotencyEvents,
     IdempotencyService,
     HandlerRegistry,
@@ -124,6 +134,7 @@ export class IdempotencyModule
     private readonly events: IdempotencyEvents,
     @Inject(IDEMPOTENCY_STORE) private readonly store: IdempotencyStore,
     @Inject(MODULE_OPTIONS_TOKEN) private readonly options: IdempotencyModuleOptions,
+    @Inject(REPLY_VALUES) private readonly values: ReplyValues,
   ) {
     super();
   }
@@ -168,6 +179,10 @@ export class IdempotencyModule
     const logger = new Logger('Idempotency');
     const warn = (warning: string): void => logger.warn(warning);
     await this.store.start?.(warn);
+    for (const entity of (await this.store.entities?.()) ?? []) {
+      const known = knownClass(entity as ClassLike<object>, 'data');
+      if (known !== undefined) this.values.types.add(known);
+    }
     const { limits } = this.options;
     if (limits === undefined) return;
     if (this.store.prepareLimits === undefined) {

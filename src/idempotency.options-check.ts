@@ -1,6 +1,7 @@
 import { checkEncryption } from './encryption/encryption-options.js';
 import { type IdempotencyConfigurationError, wrongOption } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
+import { checkTypes } from './handlers/returned-classes.js';
 import { isHeaderName } from './keys/header-source.js';
 import {
   DEFAULTS,
@@ -21,6 +22,7 @@ const KNOWN_OPTIONS = [
   'limits',
   'unrecordedHeaders',
   'tokens',
+  'types',
   'defaults',
 ];
 
@@ -116,6 +118,7 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
     );
   if (defaults !== undefined && (typeof defaults !== 'object' || defaults === null))
     throw wrongOption('defaults', defaults, 'an object of options', 'Leave it out to set none.');
+  if (options.types !== undefined) checkTypes(options.types);
   if (tokens !== undefined) checkTokenOptions(tokens);
   if (encryption !== undefined) checkEncryption(encryption);
   if (store !== undefined && !has(store, 'useFactory'))

@@ -68,6 +68,7 @@ export interface RunOptions
       | 'onRecordFailure'
       | 'transaction'
       | 'secondConnection'
+      | 'returns'
     > {
   /** What a retry must repeat, as a JSON-like value; absent compares nothing. */
   readonly content?: unknown;
@@ -131,6 +132,8 @@ export class IdempotencyService {
     const identity = this.identify(options);
     const { policy, transaction } = this.resolver.resolveRun(options);
     const call: DirectCall = {
+      name: `IdempotencyService.run() with scope ${JSON.stringify(scope)}`,
+      values: this.resolver.resolveReturned(options.returns),
       id: identity.id,
       key: identity.key,
       scope,
@@ -213,7 +216,9 @@ export class IdempotencyService {
     if (decision === 'release')
       return this.ask('release', () => place.release({ ...claim, ttlMs }));
     const isHttp = decision.status !== undefined || this.handlers.hasScope('http', ref.scope);
-    const reply = isHttp ? encodeRecoveredHttpReply(decision) : encodeRecoveredValue(decision);
+    const reply = isHttp
+      ? encodeRecoveredHttpReply(decision)
+      : encodeRecoveredValue(decision, this.operations.values);
     return this.ask('complete', () => place.complete({ ...claim, reply, ttlMs }));
   }
 

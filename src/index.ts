@@ -58,5 +58,6 @@ export type {
   VersionOptions,
 } from './options/strategy-options.js';
 export type { TokenControllerOptions, TokenOptions } from './options/token-options.js';
+export { replyType } from './replies/known-types.js';
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory/memory.store.js';
 export { type IssuedToken, TokenService } from './tokens/token.service.js';

@@ -44,7 +44,7 @@ export interface RefusalReason extends Partial<Pick<Refused, 'retryAfterMs' | 'c
 /** What a transport says about its calls. */
 export interface CallForm<Call extends TransportCall> {
   /** Encodes the reply that the application gave for an operation, in the form that is replayed. */
-  encodeRecovered(reply: RecoveredReply): Uint8Array;
+  encodeRecovered(reply: RecoveredReply, call: Call, layer: ProtectedLayer): Uint8Array;
   /** Called for a call whose caller cannot be identified. */
   unknownCaller?(call: Call, handler: ProtectedHandler): void;
   /** True if the current code is already part of the operation with this record. */
@@ -274,7 +274,7 @@ export class Operations<Call extends TransportCall> {
       policy,
       transaction,
       recover: recovery(options.onAbandoned, { key, scope, principal }, id, (reply) =>
-        this.form.encodeRecovered(reply),
+        this.form.encodeRecovered(reply, call, layer),
       ),
       isWanted: call.isWanted ?? (isLeft && (() => !isLeft())),
       isLeft,

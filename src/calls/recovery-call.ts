@@ -5,6 +5,7 @@ import type {
 } from '../engine/operation.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
 import { encodeHttpReply, encodeValueReply } from '../replies/codec.js';
+import type { Keeping } from '../replies/kept-value.js';
 import type { HeaderField } from '../replies/reply.js';
 import { deriveKey, savedId, savedValue } from '../operation/current-operation.js';
 import { isRecoveredReply, type RecoveredReply } from '../operation/recovery.js';
@@ -62,8 +63,9 @@ export function encodeRecoveredHttpReply({
       );
 }
 
-export function encodeRecoveredValue({ value }: RecoveredReply): Uint8Array {
-  return encodeValueReply(value);
+/** @throws {@link NotKeepableError} for a value that cannot be kept */
+export function encodeRecoveredValue({ value }: RecoveredReply, keeping: Keeping): Uint8Array {
+  return encodeValueReply(value, keeping);
 }
 
 function withType(headers: readonly HeaderField[], type: string): readonly HeaderField[] {

@@ -1,4 +1,4 @@
-import { HttpException, Inject, Injectable } from '@nestjs/common';
+import { Inject, Injectable, Logger } from '@nestjs/common';
 import { isObservable } from 'rxjs';
 import { type Awaitable, chain } from '../engine/awaitable.js';
 import type { Claim, Settlement } from '../engine/claim.js';
@@ -6,16 +6,18 @@ import { IdempotencyEngine } from '../engine/engine.js';
 import type { Beginning, OperationPolicy, OperationRequest } from '../engine/operation.js';
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
 import { observableReturned } from '../handlers/not-protected.js';
-import { isNotNow } from '../keys/jobs.js';
+import { isNotNow, keptJobError } from '../keys/jobs.js';
+import { ownRefusal } from '../operation/known-exceptions.js';
 import { CurrentOperation, type OperationIdentity } from '../operation/current-operation.js';
 import { HandlerRun, handlerRuns } from '../operation/handler-run.js';
-import { IdempotencyException, restoredRefusal } from '../operation/idempotency.exception.js';
+import { IdempotencyException, isIdempotencyError } from '../operation/idempotency.exception.js';
 import type { IdempotentOperation } from '../operation/idempotent-operation.js';
+import type { RecoveredReply } from '../operation/recovery.js';
 import type {
   IdempotencyModuleOptions,
   IdempotentOptions,
 } from '../options/idempotency.options.js';
-import { MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
+import { MODULE_OPTIONS_TOKEN, REPLY_VALUES } from '../options/module-definition.js';
 import {
   decodeReply,
   encodeErrorReply,
@@ -23,36 +25,32 @@ import {
   NOT_KEPT,
   UnreadableReplyError,
 } from '../replies/codec.js';
-import type { Reply } from '../replies/reply.js';
+import { NotKeepableError, notKeptWarning } from '../replies/not-keepable.js';
+import { type Reply, ShapedError } from '../replies/reply.js';
+import type { ReplyValues } from '../replies/values.js';
 import { Callers } from './callers.js';
 import { decideOnFailure, type FailureForm, FAILURES } from './failure.js';
 import { type Endings, exceptionOf } from './operations.js';
 import type { Passage } from './passage.js';
 import { encodeRecoveredValue, recovery } from './recovery-call.js';
 
-/** How values are recorded and restored, if more is kept than the values themselves. */
-export interface ValueForm {
-  keep(value: unknown): unknown;
-  restore(kept: unknown): unknown;
-}
-
-/**
- * How errors are recorded, restored and thrown as refusals, if callers get them in a special form.
- */
+/** How errors are recorded, restored and thrown as refusals, if callers get less than the error. */
 export interface ErrorForm<Call = unknown> {
-  /** `undefined` for an error that is kept in the default form. */
-  keep(error: unknown): unknown;
-  /** `undefined` for anything that does not have this form. */
-  restore(kept: unknown): Error | undefined;
+  /** The data of what callers see; `undefined` for an error that is kept itself. */
+  keep?(error: unknown): unknown;
+  /** The error that callers see. */
+  restore?(data: unknown): Error;
   /** What a refusal looks like. */
   refusal(exception: IdempotencyException, call: Call): Error;
 }
 
-/** The forms of errors that any code may end with, whatever called it. */
-export const ERROR_FORMS = Symbol.for('nestjs-idempotency:error-forms');
+/** The form of the errors on record of which callers see less than the error. */
+export const ERROR_FORM = Symbol.for('nestjs-idempotency:error-form');
 
 /** What is known about a call while its work runs. */
 export interface ValueCall extends OperationIdentity {
+  /** What it calls, for warnings: `ClassName.method`. */
+  readonly name: string;
   readonly policy: OperationPolicy;
   readonly onError: IdempotentOptions['onError'];
   readonly endings?: Endings;
@@ -60,7 +58,13 @@ export interface ValueCall extends OperationIdentity {
   readonly failures?: FailureForm;
   /** The handler that the work leads to. If the work does not reach it, no record remains. */
   readonly method?: unknown;
-  readonly values?: ValueForm;
+  readonly values: ReplyValues;
+  /**
+   * What the caller gets of a value; absent if that is the value itself.
+   *
+   * @throws {@link NotKeepableError}
+   */
+  readonly view?: (value: unknown) => unknown;
   readonly errors?: Pick<ErrorForm, 'keep' | 'restore'>;
   /** The work is a job of a queue. */
   readonly isOfJob?: boolean;
@@ -81,24 +85,22 @@ export interface DirectCall extends ValueCall {
 
 type Work<T> = (operation: IdempotentOperation) => T | PromiseLike<T>;
 
-/** An `HttpException` on record: enough to throw an equal one. */
-interface KeptHttpError {
-  readonly response: string | object;
-  readonly status: number;
-}
-
 /**
  * The path of values: wherever a call came from, what its work returns is recorded and replayed.
  */
 @Injectable()
 export class ValueOperations {
   readonly problemBaseUrl: string | undefined;
+  private readonly logger = new Logger('Idempotency');
+  /** What was warned of. */
+  private readonly warned = new Set<string>();
 
   constructor(
     private readonly engine: IdempotencyEngine,
-    @Inject(ERROR_FORMS) private readonly forms: readonly Pick<ErrorForm, 'keep' | 'restore'>[],
+    @Inject(ERROR_FORM) private readonly form: Pick<ErrorForm, 'restore'>,
     readonly callers: Callers,
     @Inject(MODULE_OPTIONS_TOKEN) options: IdempotencyModuleOptions,
+    @Inject(REPLY_VALUES) readonly values: ReplyValues,
   ) {
     this.problemBaseUrl = options.problemBaseUrl;
   }
@@ -106,7 +108,7 @@ export class ValueOperations {
   /** @throws {@link IdempotencyException} for every refusal, and what `fn` throws */
   async run<T>(call: DirectCall, fn: Work<T>): Promise<T> {
     const { id, scope, fingerprint, policy, transaction, onAbandoned } = call;
-    const recover = recovery(onAbandoned, call, id, encodeRecoveredValue);
+    const recover = recovery(onAbandoned, call, id, (reply) => this.recovered(reply, call));
     const caller = policy.keepsReply ? this.callers.known(call.principal) : undefined;
     const request = { id, scope, fingerprint, policy, transaction, recover, caller };
     return this.goOn(await this.engine.begin(request), call, fn);
@@ -176,9 +178,9 @@ export class ValueOperations {
       await claim.release();
       return value;
     }
-    const reply = claim.keepsReply ? await this.encode(call, claim, value) : NOT_KEPT;
+    const [reply, answer] = claim.keepsReply ? this.encode(call, value) : [NOT_KEPT, value];
     const settlement = await claim.complete(reply);
-    if (settlement.outcome !== 'failed') return this.winnerOr(settlement, value, call);
+    if (settlement.outcome !== 'failed') return this.winnerOr(settlement, answer, call);
     await this.fail(call, claim, settlement.error, true);
     throw settlement.error;
   }
@@ -216,16 +218,40 @@ export class ValueOperations {
   }
 
   /**
-   * A value that cannot be kept is a mistake of the application. The work was done, so the
-   * operation is held.
+   * The reply as bytes, and what the caller gets of it. The work was done: for a value that cannot
+   * be kept, the record becomes a tombstone, and the caller gets the value.
    */
-  private async encode({ values }: ValueCall, claim: Claim, value: unknown): Promise<Uint8Array> {
+  private encode<T>(call: ValueCall, value: T): [reply: Uint8Array, answer: T] {
+    const { view, values } = call;
     try {
-      return encodeValueReply(values === undefined ? value : values.keep(value));
+      const answer = view === undefined ? value : (view(value) as T);
+      return [encodeValueReply(answer, values), answer];
     } catch (error) {
-      await claim.hold('the returned value cannot be kept');
-      throw error;
+      return [this.tombstone(call, error), value];
     }
+  }
+
+  /**
+   * The reply that the application gave for an operation. It says that the work was done, so a
+   * value that cannot be kept leaves a tombstone.
+   */
+  recovered(reply: RecoveredReply, call: Pick<ValueCall, 'name' | 'values'>): Uint8Array {
+    try {
+      return encodeRecoveredValue(reply, call.values);
+    } catch (error) {
+      return this.tombstone(call, error);
+    }
+  }
+
+  /** Says once per handler and class why its replies are not kept. */
+  private tombstone({ name }: Pick<ValueCall, 'name'>, error: unknown): Uint8Array {
+    if (!(error instanceof NotKeepableError)) throw error;
+    const warning = `${name} ${error.kind}`;
+    if (!this.warned.has(warning) && this.warned.size < MOST_WARNINGS) {
+      this.warned.add(warning);
+      this.logger.warn(notKeptWarning(name, error));
+    }
+    return NOT_KEPT;
   }
 
   /** @param mayRunAgain false for a handler that has succeeded, because only its reply failed */
@@ -280,18 +306,20 @@ export class ValueOperations {
   }
 
   /**
-   * Reads what is on record, with errors as they were thrown.
+   * Reads what is on record, with errors as they were thrown. Instances of classes that are known to
+   * their handler only come as their data.
    *
    * @throws {@link IdempotencyException} `IDEMPOTENCY_RECORD_UNREADABLE`
    */
   read(recorded: Uint8Array): Reply {
-    const reply = this.decode(recorded);
-    return reply.kind === 'error' ? { kind: 'error', error: this.thrown(reply.error) } : reply;
+    const reply = this.decode(recorded, { ...this.values, isLenient: true });
+    if (reply.kind !== 'error') return reply;
+    return { kind: 'error', error: this.thrown(reply.error, this.form) };
   }
 
-  private decode(recorded: Uint8Array): Reply {
+  private decode(recorded: Uint8Array, values: ReplyValues): Reply {
     try {
-      return decodeReply(recorded);
+      return decodeReply(recorded, values);
     } catch (cause) {
       if (!(cause instanceof UnreadableReplyError)) throw cause;
       throw this.refusal('IDEMPOTENCY_RECORD_UNREADABLE', { cause });
@@ -299,12 +327,12 @@ export class ValueOperations {
   }
 
   private replay<T>(recorded: Uint8Array, { values, errors }: ValueCall): T {
-    const reply = this.decode(recorded);
+    const reply = this.decode(recorded, values);
     switch (reply.kind) {
       case 'value':
-        return (values === undefined ? reply.value : values.restore(reply.value)) as T;
+        return reply.value as T;
       case 'error':
-        throw errors?.restore(reply.error) ?? this.thrown(reply.error);
+        throw this.thrown(reply.error, errors);
       case 'not-kept':
         throw this.refusal('IDEMPOTENCY_REPLY_NOT_KEPT');
       case 'http':
@@ -312,16 +340,9 @@ export class ValueOperations {
     }
   }
 
-  private thrown(kept: unknown): unknown {
-    for (const form of this.forms) {
-      const restored = form.restore(kept);
-      if (restored !== undefined) return restored;
-    }
-    const { response, status } = (kept ?? {}) as Partial<KeptHttpError>;
-    if (response === undefined || status === undefined) return kept;
-    const refusal = restoredRefusal(response, status);
-    refusal?.documentAt(this.problemBaseUrl);
-    return refusal ?? new HttpException(response, status);
+  private thrown(kept: unknown, form: Pick<ErrorForm, 'restore'> | undefined): unknown {
+    if (isIdempotencyError(kept)) kept.documentAt(this.problemBaseUrl);
+    return kept instanceof ShapedError ? (form?.restore?.(kept.data) ?? kept.data) : kept;
   }
 
   private refusal(
@@ -340,24 +361,15 @@ export class ValueOperations {
    * For an error that cannot be kept, the record becomes a tombstone: the operation does not run
    * again.
    */
-  private encodedError(error: unknown, { errors }: ValueCall): Uint8Array {
+  private encodedError(error: unknown, call: ValueCall): Uint8Array {
     try {
-      return encodeErrorReply(errors?.keep(error) ?? this.keepable(error));
-    } catch {
-      return NOT_KEPT;
+      const data = call.errors?.keep?.(error);
+      if (data !== undefined) return encodeErrorReply(new ShapedError(data), call.values);
+      const kept = isIdempotencyError(error) ? ownRefusal(error) : keptJobError(error);
+      return encodeErrorReply(kept, call.values);
+    } catch (notKeepable) {
+      return this.tombstone(call, notKeepable);
     }
-  }
-
-  /**
-   * V8 serializes errors with name, message and stack. Some errors need more, such as their status.
-   */
-  private keepable(error: unknown): unknown {
-    for (const form of this.forms) {
-      const kept = form.keep(error);
-      if (kept !== undefined) return kept;
-    }
-    if (!(error instanceof HttpException)) return error;
-    return { response: error.getResponse(), status: error.getStatus() } satisfies KeptHttpError;
   }
 }
 
@@ -370,6 +382,9 @@ function settledValue(value: unknown): unknown {
   if (!isObservable(value)) return value;
   throw observableReturned('The function given to IdempotencyService.run()');
 }
+
+/** Warnings name classes, of which a program may make any number. */
+const MOST_WARNINGS = 1_000;
 
 /** Code that is no method. */
 const NOWHERE = { instance: undefined, name: '' };

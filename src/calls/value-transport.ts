@@ -2,24 +2,22 @@ import { AsyncLocalStorage, AsyncResource } from 'node:async_hooks';
 import type { CallHandler, ExecutionContext } from '@nestjs/common';
 import { lastValueFrom, mergeMap, Observable, of, type Subscriber, type Subscription } from 'rxjs';
 import type { IdempotencyEngine } from '../engine/engine.js';
-import type { ProtectedHandler } from '../handlers/protected-handler.js';
+import type { ProtectedHandler, ProtectedLayer } from '../handlers/protected-handler.js';
 import type { CallKind } from '../keys/call.js';
 import { isIdempotencyError } from '../operation/idempotency.exception.js';
+import type { RecoveredReply } from '../operation/recovery.js';
 import { type Begun, Operations, type TransportCall } from './operations.js';
-import { encodeRecoveredValue } from './recovery-call.js';
+import type { ReplyValues } from '../replies/values.js';
 import type { FailureForm } from './failure.js';
 import { Passage } from './passage.js';
 import type { Transport } from './transport.js';
-import type { ErrorForm, ValueCall, ValueForm, ValueOperations } from './value-operations.js';
+import type { ErrorForm, ValueCall, ValueOperations } from './value-operations.js';
 
 /** What the engine decided about a call; `undefined` for a call without a key. */
 export type Outcome = Begun['beginning'] | undefined;
 
 /** A transport whose replies are values. A subclass only says what is special about its calls. */
 export abstract class ValueTransport<Call extends TransportCall> {
-  readonly encodeRecovered = encodeRecoveredValue;
-  /** How values are kept; absent if they are kept as they are. */
-  protected readonly values?: ValueForm;
   /** How errors are kept and what refusals look like; absent if both stay as they are thrown. */
   protected readonly errors?: ErrorForm<Call>;
   /** What happens to failures; absent if nothing is special about them. */
@@ -39,6 +37,18 @@ export abstract class ValueTransport<Call extends TransportCall> {
       valueOperations.problemBaseUrl,
     );
   }
+
+  encodeRecovered(reply: RecoveredReply, { scope }: Call, { values }: ProtectedLayer): Uint8Array {
+    return this.valueOperations.recovered(reply, { name: scope, values });
+  }
+
+  /** How the values of a call are kept. */
+  protected values(_call: Call, { values }: ProtectedHandler): ReplyValues {
+    return values;
+  }
+
+  /** What the caller gets of a value; absent if that is the value itself. */
+  protected view?(value: unknown, call: Call, handler: ProtectedHandler): unknown;
 
   /** True if the current code is already part of the operation with this record. */
   joins?(id: string): boolean;
@@ -60,7 +70,8 @@ export abstract class ValueTransport<Call extends TransportCall> {
     const begun = await this.operations.begin(call, handler);
     told?.(begun?.beginning);
     const { key, scope, principal } = call;
-    const running = {
+    const running: ValueCall = {
+      name: handler.name,
       key,
       scope,
       principal,
@@ -68,7 +79,8 @@ export abstract class ValueTransport<Call extends TransportCall> {
       onError: handler.onError,
       endings: begun,
       method: handler.method,
-      values: this.values,
+      values: this.values(call, handler),
+      view: this.view && ((value) => this.view!(value, call, handler)),
       errors: this.errors,
       failures: this.failures,
       isAgain: this.isAgain,

@@ -30,6 +30,7 @@ export {
   DEFAULTS,
   type IdempotencyLimits,
   MODULE_DEFAULTS,
+  type ReturnedClass,
   type StoreFactory,
 } from '../options/idempotency.options.js';
 export { IDEMPOTENCY_CLOCK } from '../options/module-definition.js';
@@ -76,6 +77,7 @@ export type {
   TransactionalStore,
   TransactionRequest,
 } from '../engine/transaction.js';
+export type { ClassLike, ReplyType } from '../replies/known-types.js';
 export type {
   ErrorReply,
   HeaderField,

@@ -294,6 +294,12 @@ export interface IdempotencyStore {
    */
   readonly ofCall?: (() => Awaitable<IdempotencyStore>) | undefined;
 
+  /**
+   * The classes of the rows that the store's data source makes. Their instances come back from a
+   * record as instances, if they are only data. Called once, after {@link start}.
+   */
+  entities?(): Awaitable<readonly NewableFunction[]>;
+
   /** Closes what the store itself opened. Called when the application shuts down. */
   close?(): Awaitable<void>;
 }

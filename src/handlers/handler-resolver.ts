@@ -1,7 +1,11 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import type { IdempotencyStore } from '../engine/store.js';
-import { IDEMPOTENCY_STORE, MODULE_OPTIONS_TOKEN } from '../options/module-definition.js';
+import {
+  IDEMPOTENCY_STORE,
+  MODULE_OPTIONS_TOKEN,
+  REPLY_VALUES,
+} from '../options/module-definition.js';
 import {
   DEFAULTS,
   type IdempotencyModuleOptions,
@@ -13,6 +17,7 @@ import { type CredentialDigest, credentialDigests } from '../keys/credentials.js
 import type { KeyContext } from '../keys/key-source.js';
 import { resolvePrincipal } from '../keys/principal.js';
 import { resolveKey } from '../keys/key-sources.js';
+import type { ReplyValues } from '../replies/values.js';
 import type { StrategyPlan } from '../strategies/strategy.js';
 import { StrategyRegistry } from '../strategies/strategy-registry.js';
 import {
@@ -29,6 +34,7 @@ import {
 } from './options-check.js';
 import type { Endpoint } from './endpoint.js';
 import type { ProtectedHandler, ProtectedLayer } from './protected-handler.js';
+import { withReturned } from './returned-classes.js';
 import { checkScopes, scopesOf } from './scopes.js';
 
 export interface HandlerDeclaration extends Endpoint {
@@ -64,6 +70,7 @@ interface Layer {
 @Injectable()
 export class HandlerResolver {
   private readonly runs = new Map<string, ResolvedRun>();
+  private readonly returned = new WeakMap<object, ReplyValues>();
   /** Tells callers apart if their principal is not known. */
   readonly credentials: CredentialDigest;
 
@@ -71,6 +78,7 @@ export class HandlerResolver {
     @Inject(MODULE_OPTIONS_TOKEN) private readonly moduleOptions: IdempotencyModuleOptions,
     @Inject(IDEMPOTENCY_STORE) private readonly store: IdempotencyStore,
     private readonly strategies: StrategyRegistry,
+    @Inject(REPLY_VALUES) private readonly values: ReplyValues,
   ) {
     this.credentials = credentialDigests(
       moduleOptions.credentialHeaders ?? MODULE_DEFAULTS.credentialHeaders,
@@ -129,6 +137,22 @@ export class HandlerResolver {
     return run;
   }
 
+  /**
+   * What is known about the values of `IdempotencyService.run()`.
+   *
+   * @throws {@link IdempotencyConfigurationError}
+   */
+  resolveReturned(returns: IdempotentOptions['returns']): ReplyValues {
+    if (returns === undefined) return this.values;
+    let values = this.returned.get(returns);
+    if (values === undefined) {
+      const place = (option: string): string => `${option} of IdempotencyService.run()`;
+      values = located(place, () => withReturned(this.values, returns));
+      this.returned.set(returns, values);
+    }
+    return values;
+  }
+
   private resolvedRun(given: Pick<IdempotentOptions, RunOption>): ResolvedRun {
     return located(
       (option) => `${option} of IdempotencyService.run()`,
@@ -171,6 +195,13 @@ export class HandlerResolver {
         "'hold': only the reply of a route is a stream of bytes",
         'Remove the option.',
       );
+    if (own.returns !== undefined && kind === 'http')
+      throw wrongOption(
+        'returns',
+        own.returns,
+        'nothing on a route, whose reply is recorded as it is sent',
+        'Remove the option.',
+      );
     return {
       strategy: strategyName,
       options,
@@ -183,6 +214,8 @@ export class HandlerResolver {
     const transaction = this.transaction(layers);
     if (transaction === undefined && !layers.some(({ plan }) => plan.transaction === 'own'))
       for (const own of declaration.layers) refuseWithoutTransaction(own);
+    const returns = layers.find(({ options }) => options.returns)?.options.returns;
+    const values = withReturned(this.values, returns);
     const keys: KeyContext = {
       headerName: this.moduleOptions.header ?? MODULE_DEFAULTS.header,
       kind: declaration.kind,
@@ -190,7 +223,7 @@ export class HandlerResolver {
       schedule: declaration.schedule,
     };
     const resolved = layers.map((layer, index) =>
-      this.protectedLayer(layer, index, keys, transaction),
+      this.protectedLayer(layer, index, keys, transaction, values),
     );
     checkScopes(layers);
     const streamsThrough = layers.some(({ options }) => options.stream === 'through');
@@ -220,6 +253,7 @@ export class HandlerResolver {
       isScheduled: declaration.schedule !== undefined,
       isProcessor: declaration.isProcessor === true,
       listens: declaration.listens === true,
+      values,
       acknowledges: acknowledgementOf(layers),
       streamsThrough,
       onError: layers.find(({ options }) => options.onError)?.options.onError,
@@ -231,6 +265,7 @@ export class HandlerResolver {
     index: number,
     keys: KeyContext,
     transactionOfAll: ResolvedTransaction | undefined,
+    values: ReplyValues,
   ): ProtectedLayer {
     const { strategy, options, plan } = layer;
     const key = resolveKey(plan.key, keys);
@@ -251,6 +286,7 @@ export class HandlerResolver {
       fingerprint: key.coversContent ? matchesAll : fingerprint,
       refusals: plan.refusals ?? {},
       begin: plan.begin?.bind(plan),
+      values,
       options,
       plan,
     };

@@ -28,10 +28,11 @@ const KNOWN_OPTIONS = [
   'onError',
   'scope',
   'principal',
+  'returns',
 ];
 
 /** Options that belong to one handler and cannot be defaults. */
-const OWN_OPTIONS = ['key', 'scope'];
+const OWN_OPTIONS = ['key', 'scope', 'returns'];
 
 /**
  * Checks everything except durations, keys, fingerprints and the options of strategies, which are
@@ -112,6 +113,7 @@ const RUN_NAMES: ReadonlySet<string> = new Set([
   'key',
   'principal',
   'content',
+  'returns',
 ]);
 
 /** @throws {@link IdempotencyConfigurationError} for an option that `run()` does not have */

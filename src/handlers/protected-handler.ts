@@ -3,6 +3,7 @@ import type { OperationPolicy } from '../engine/operation.js';
 import type { CallKind, IdempotentCall } from '../keys/call.js';
 import type { ResolvedKey } from '../keys/key-sources.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
+import type { ReplyValues } from '../replies/values.js';
 import type { StrategyPlan } from '../strategies/strategy.js';
 import type { MessageEndpoint, ScopeOfRequest } from './endpoint.js';
 import type { ResolvedTransaction } from './options-check.js';
@@ -24,6 +25,8 @@ export interface ProtectedLayer {
   readonly refusals: NonNullable<StrategyPlan['refusals']>;
   /** Called by the engine for every call; see {@link StrategyPlan.begin}. */
   readonly begin: StrategyPlan['begin'];
+  /** How its values are kept; the same for all layers of a handler. */
+  readonly values: ReplyValues;
   /** What it was made from: the decorator's options, over the options and defaults below them. */
   readonly options: IdempotentOptions;
   /** What its strategy returned. */
@@ -64,6 +67,8 @@ export interface ProtectedHandler {
   readonly isProcessor: boolean;
   /** It gets events of this process, and nobody waits for an answer. */
   readonly listens: boolean;
+  /** How its values are kept, with the classes that {@link IdempotentOptions.returns} names. */
+  readonly values: ReplyValues;
   /** See {@link IdempotentOptions.acknowledge}; `undefined` if no option says it. */
   readonly acknowledges: boolean | undefined;
   /** See {@link IdempotentOptions.stream}. */

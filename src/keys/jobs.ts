@@ -132,7 +132,8 @@ export function isNotNow(error: unknown, isOfJob: boolean): boolean {
   return isOfJob || (typeof message === 'string' && message.startsWith(OF_BULLMQ));
 }
 
-const UNRECOVERABLE: ReadonlySet<string> = new Set(['UnrecoverableError']);
+const FINAL = 'UnrecoverableError';
+const UNRECOVERABLE: ReadonlySet<string> = new Set([FINAL]);
 
 /** True for an error after which the queue does not try again. */
 export function isUnrecoverable(error: unknown): boolean {
@@ -174,21 +175,9 @@ export async function postpone(job: unknown, token: unknown, delayMs: number): P
   throw new DelayedError('bullmq:movedToDelayed');
 }
 
-/** An error on record after which the queue must not try again. */
-interface KeptUnrecoverable {
-  readonly unrecoverable: { readonly message: unknown; readonly stack: unknown };
+/** An error by which the queue still knows, after it was on record, that it must not try again. */
+export function keptJobError(error: unknown): unknown {
+  if (!isUnrecoverable(error)) return error;
+  const { name, message, stack } = error as Error;
+  return name === FINAL ? error : Object.assign(new Error(message), { name: FINAL, stack });
 }
-
-/** Records lose the names of errors, by which queues know them. */
-export const JOB_ERRORS = {
-  keep(error: unknown): unknown {
-    if (!isUnrecoverable(error)) return undefined;
-    const { message, stack } = error as Error;
-    return { unrecoverable: { message, stack } } satisfies KeptUnrecoverable;
-  },
-  restore(kept: unknown): Error | undefined {
-    const { unrecoverable } = (kept ?? {}) as Partial<KeptUnrecoverable>;
-    if (unrecoverable === undefined) return undefined;
-    return Object.assign(new Error(), unrecoverable, { name: 'UnrecoverableError' });
-  },
-};

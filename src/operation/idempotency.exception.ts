@@ -102,6 +102,7 @@ export function isIdempotencyError(error: unknown): error is IdempotencyExceptio
 export function restoredRefusal(
   response: unknown,
   status: number,
+  retryAfterSeconds?: number,
 ): IdempotencyException | undefined {
   if (typeof response !== 'object' || response === null) return undefined;
   const { type, title, code, retryable, detail, ...others } =
@@ -114,6 +115,7 @@ export function restoredRefusal(
     status,
     detail,
     retryable,
+    retryAfterMs: retryAfterSeconds === undefined ? undefined : retryAfterSeconds * 1000,
     members: members as IdempotencyExceptionOptions['members'],
   });
 }

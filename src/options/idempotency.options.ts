@@ -10,6 +10,7 @@ import type { IdempotentCall } from '../keys/call.js';
 import { KEY_HEADER } from '../keys/header-source.js';
 import type { KeyDeclaration } from '../keys/key-source.js';
 import type { PrincipalFunction } from '../keys/principal.js';
+import type { ClassLike, ReplyType } from '../replies/known-types.js';
 import type { TokenOptions } from './token-options.js';
 import type {
   QueueStrategyOptions,
@@ -120,6 +121,15 @@ export interface IdempotentOptions {
   onAbandoned?:
     AbandonedDecision | ((call: AbandonedCall) => Awaitable<AbandonedDecision | RecoveredReply>);
   /**
+   * Outside HTTP: the class whose instances the handler returns, or a list of several. A replay gives
+   * back instances of it, also deep inside the value; without it, plain objects. A class with `class-transformer` decorators is
+   * kept in its plain form. Any other is kept by its properties, without calling its constructor;
+   * what needs more than that is a {@link replyType}. Not for handlers of routes, whose replies are
+   * recorded as they are sent.
+   * @default none
+   */
+  returns?: ReturnedClass | readonly ReturnedClass[];
+  /**
    * Namespace of the keys. Two handlers with the same scope share their records.
    * @default `METHOD /route/template`
    */
@@ -179,6 +189,9 @@ export interface IdempotentOptions {
    */
   onRecordFailure?: 'defer' | 'fail';
 }
+
+/** A class, or a {@link replyType}. */
+export type ReturnedClass = ClassLike<object> | ReplyType;
 
 /** How much one caller may have; a limit that is left out does not exist. */
 export interface IdempotencyLimits {
@@ -288,6 +301,12 @@ export interface IdempotencyModuleOptions {
    */
   tokens?: TokenOptions;
   /**
+   * Classes whose instances methods, `run()`, messages and GraphQL fields get back from a record as
+   * they were, wherever they are in a value. Make each with {@link replyType}.
+   * @default none
+   */
+  types?: readonly ReplyType[];
+  /**
    * What boot does about handlers that change state and have neither `@Idempotent()` nor
    * `@SkipIdempotency()`: nothing, a warning that lists them, or an error that stops the
    * application.
@@ -295,7 +314,7 @@ export interface IdempotencyModuleOptions {
    */
   coverage?: 'off' | 'log' | 'error';
   /** Options for every `@Idempotent()`. Those of classes and handlers override them. */
-  defaults?: Omit<IdempotentOptions, 'key' | 'scope'>;
+  defaults?: Omit<IdempotentOptions, 'key' | 'scope' | 'returns'>;
 }
 
 /** The defaults of `@Idempotent()`. */

@@ -9,6 +9,9 @@ export const IDEMPOTENCY_STORE = Symbol.for('nestjs-idempotency:store');
  */
 export const IDEMPOTENCY_CLOCK = Symbol.for('nestjs-idempotency:clock');
 
+/** Injection token of what is known about values: the classes, and `class-transformer`. */
+export const REPLY_VALUES = Symbol.for('nestjs-idempotency:reply-values');
+
 /** Options that decide how the module is registered, beside those of `forRoot()`. */
 export interface IdempotencyModuleExtras {
   /**

@@ -19,6 +19,7 @@ export const REFUSED_OPTIONS = {
     'onRecordFailure',
     'transaction',
     'secondConnection',
+    'returns',
   ],
 } as const;
 

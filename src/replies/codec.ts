@@ -1,32 +1,34 @@
-import { deserialize, serialize } from 'node:v8';
+import type { Keeping } from './kept-value.js';
+import { type Restoring, UnknownTypeError } from './restored-value.js';
 import {
   type BodyForm,
   EmittedValues,
   type HeaderField,
   type HttpReply,
   type Reply,
-  TypedValue,
+  ShapedError,
 } from './reply.js';
+import { decodeValue, encodeValue } from './values.js';
 
 /**
  * Layout of a recorded reply: one byte of format version, one of kind, then
  * - http: four bytes with the length of the head (big endian), the head as JSON
  *   `[status, [[name, value], …], { form, trailers }]` in UTF-8, and the body's bytes to the end. The
  *   third part is left out if it is empty;
- * - value, error: its structured clone, in V8's format;
+ * - value, error: a value (`values.ts`);
  * - values: the same, for a list of them;
- * - typed: the same, for a value and the types of its objects;
+ * - shaped: the same, for the data of a {@link ShapedError};
  * - not kept: nothing.
  */
 const VERSION = 1;
 const KINDS = {
   'not-kept': 0,
   http: 1,
-  value: 2,
-  error: 3,
-  values: 4,
-  typed: 5,
-} as const satisfies Record<Reply['kind'] | 'values' | 'typed', number>;
+  value: 6,
+  values: 7,
+  error: 8,
+  shaped: 9,
+} as const satisfies Record<Reply['kind'] | 'values' | 'shaped', number>;
 const PREFIX_BYTES = 2;
 const HEAD_LENGTH_BYTES = 4;
 
@@ -66,25 +68,28 @@ export function encodeHttpReply(
 }
 
 /**
- * Keeps a value with its types: `Date`, `bigint`, `Buffer`, `Map`, `Set`, `undefined`, circular
- * references. A class instance comes back as a plain object.
+ * Keeps a value so that an equal one comes back.
  *
- * @throws if the value contains something that cannot be kept, such as a function
+ * @throws {@link NotKeepableError} if that is not possible
  */
-export function encodeValueReply(value: unknown): Uint8Array {
-  if (value instanceof EmittedValues) return withPrefix(KINDS.values, serialize(value.values));
-  return value instanceof TypedValue
-    ? withPrefix(KINDS.typed, serialize([value.value, value.types]))
-    : withPrefix(KINDS.value, serialize(value));
+export function encodeValueReply(value: unknown, keeping: Keeping): Uint8Array {
+  return value instanceof EmittedValues
+    ? withKind(KINDS.values, encodeValue(value.values, keeping, PREFIX_BYTES))
+    : withKind(KINDS.value, encodeValue(value, keeping, PREFIX_BYTES));
 }
 
 /** Like {@link encodeValueReply}, for what was thrown. */
-export function encodeErrorReply(error: unknown): Uint8Array {
-  return withPrefix(KINDS.error, serialize(error));
+export function encodeErrorReply(error: unknown, keeping: Keeping): Uint8Array {
+  return error instanceof ShapedError
+    ? withKind(KINDS.shaped, encodeValue(error.data, keeping, PREFIX_BYTES))
+    : withKind(KINDS.error, encodeValue(error, keeping, PREFIX_BYTES));
 }
 
-/** @throws {@link UnreadableReplyError} */
-export function decodeReply(bytes: Uint8Array): Reply {
+/**
+ * @param restoring what is known about values; an HTTP reply needs nothing
+ * @throws {@link UnreadableReplyError}
+ */
+export function decodeReply(bytes: Uint8Array, restoring?: Restoring): Reply {
   if (bytes.length < PREFIX_BYTES || bytes[0] !== VERSION)
     throw new UnreadableReplyError(
       'This version cannot read the format in which the record was written.',
@@ -98,32 +103,41 @@ export function decodeReply(bytes: Uint8Array): Reply {
     switch (bytes[1]) {
       case KINDS.http:
         return decodeHttp(content);
-      case KINDS.value:
-        return { kind: 'value', value: decodeValue(content) };
-      case KINDS.values:
-        return { kind: 'value', value: new EmittedValues(decodeValue(content) as unknown[]) };
-      case KINDS.typed: {
-        const [value, types] = decodeValue(content) as [unknown, Map<object, string>];
-        return { kind: 'value', value: new TypedValue(value, types) };
-      }
-      case KINDS.error:
-        return { kind: 'error', error: decodeValue(content) };
       case KINDS['not-kept']:
         return { kind: 'not-kept' };
       case undefined:
         break;
     }
+    if (restoring !== undefined) {
+      const reply = decodeValueReply(bytes[1], content, restoring);
+      if (reply !== undefined) return reply;
+    }
   } catch (cause) {
-    throw new UnreadableReplyError('The record is damaged.', { cause });
+    const because = cause instanceof UnknownTypeError ? cause.message : 'The record is damaged.';
+    throw new UnreadableReplyError(because, { cause });
   }
   throw new UnreadableReplyError('This version does not know the kind of reply in the record.');
 }
 
-/**
- * Copied, because bytes in the value would be those of the record, which other callers read too.
- */
-function decodeValue(content: Buffer): unknown {
-  return deserialize(Buffer.from(content));
+function decodeValueReply(
+  kind: number | undefined,
+  content: Buffer,
+  restoring: Restoring,
+): Reply | undefined {
+  const value = (): unknown => decodeValue(content, restoring);
+  switch (kind) {
+    case KINDS.value:
+      return { kind: 'value', value: value() };
+    case KINDS.values:
+      return { kind: 'value', value: new EmittedValues(value() as unknown[]) };
+    case KINDS.error:
+      return { kind: 'error', error: value() };
+    case KINDS.shaped:
+      return { kind: 'error', error: new ShapedError(value()) };
+    case undefined:
+      break;
+  }
+  return undefined;
 }
 
 function decodeHttp(content: Buffer): HttpReply {
@@ -135,10 +149,8 @@ function decodeHttp(content: Buffer): HttpReply {
   return { kind: 'http', status, headers, body: content.subarray(bodyAt), form, trailers };
 }
 
-function withPrefix(kind: number, content: Uint8Array): Uint8Array {
-  const bytes = Buffer.allocUnsafe(PREFIX_BYTES + content.length);
+function withKind(kind: number, bytes: Buffer): Uint8Array {
   bytes[0] = VERSION;
   bytes[1] = kind;
-  bytes.set(content, PREFIX_BYTES);
   return bytes;
 }

@@ -52,11 +52,7 @@ export class EmittedValues {
   }
 }
 
-/** A value and the names of its objects' types, if a replay needs them. */
-export class TypedValue {
-  constructor(
-    readonly value: unknown,
-    /** The keys are objects in the value itself. They are kept and restored as the same objects. */
-    readonly types: ReadonlyMap<object, string>,
-  ) {}
+/** What callers see of an error, where that is less than the error: the data of a transport's form. */
+export class ShapedError {
+  constructor(readonly data: unknown) {}
 }

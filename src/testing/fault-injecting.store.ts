@@ -18,7 +18,7 @@ import type { Fault } from './faults.js';
 /** A verb of {@link IdempotencyStore} that reads or writes records. */
 export type StoreVerb = Exclude<
   keyof (IdempotencyStore & PurgingStore),
-  'watch' | 'isVolatile' | 'start' | 'prepareLimits' | 'close'
+  'watch' | 'isVolatile' | 'start' | 'prepareLimits' | 'entities' | 'close'
 >;
 
 /** One call, recorded before anything happened to it. */
@@ -131,6 +131,10 @@ export class FaultInjectingStore implements IdempotencyStore, PurgingStore {
 
   start(warn: (warning: string) => void): Awaitable<void> {
     return this.inner.start?.(warn);
+  }
+
+  entities(): Awaitable<readonly NewableFunction[]> {
+    return this.inner.entities?.() ?? [];
   }
 
   close(): Awaitable<void> {

@@ -1,8 +1,7 @@
 import type { Provider } from '@nestjs/common';
 import { type Transport, TRANSPORTS, type Transports } from '../calls/transport.js';
-import { ERROR_FORMS, ValueOperations } from '../calls/value-operations.js';
+import { ERROR_FORM, ValueOperations } from '../calls/value-operations.js';
 import { ENDPOINT_READERS, type EndpointReader } from '../handlers/endpoint.js';
-import { JOB_ERRORS } from '../keys/jobs.js';
 import { fields } from './graphql/fields.js';
 import { GraphqlErrors } from './graphql/graphql-errors.js';
 import { GraphqlTransport } from './graphql/graphql-transport.js';
@@ -50,11 +49,7 @@ export const TRANSPORT_PROVIDERS: readonly Provider[] = [
   ValueOperations,
   { provide: METHOD_CALLER, useExisting: MethodTransport },
   { provide: ENDPOINT_READERS, useValue: READERS },
-  {
-    provide: ERROR_FORMS,
-    inject: [WsErrors, RpcErrors],
-    useFactory: (...forms: unknown[]) => [...forms, JOB_ERRORS],
-  },
+  { provide: ERROR_FORM, useExisting: GraphqlErrors },
   {
     provide: TRANSPORTS,
     inject: INTERCEPTED,

@@ -23,6 +23,7 @@ import {
 } from 'nestjs-idempotency';
 import { Gate } from 'nestjs-idempotency/testing';
 import { FieldCall } from '../../src/transports/graphql/fields.js';
+import type { FieldInfo } from '../../src/transports/graphql/schema-place.js';
 import { bootGraphql, type GraphqlApp, SignIn } from './support/graphql-app.js';
 
 let runs: string[];
@@ -297,6 +298,9 @@ describe('mutations of GraphQL', () => {
   });
 });
 
+/** Only values are looked up in the schema. */
+const NO_INFO = {} as FieldInfo;
+
 describe('the request of a mutation', () => {
   const headers = { 'idempotency-key': 'k', 'content-type': 'application/json' };
   const args = { orderNo: 'A' };
@@ -306,7 +310,7 @@ describe('the request of a mutation', () => {
     ['Mercurius', { app: {}, reply: { request: { headers, tenant: 't' } } }],
     ['Yoga, and drivers with the request itself', { request: { headers, tenant: 't' } }],
   ])('is found in the context of %s', (_, context) => {
-    const { request } = new FieldCall('Mutation.pay', args, context);
+    const { request } = new FieldCall('Mutation.pay', args, context, NO_INFO);
     expect(request.headers).toEqual({ 'idempotency-key': 'k' });
     expect(request['tenant']).toBe('t');
     expect(request.body).toBe(args);
@@ -317,19 +321,19 @@ describe('the request of a mutation', () => {
     ['on the request', { req: { headers, user: { id: 1 } }, user: { id: 2 } }, 1],
     ['on the context', { req: { headers }, user: { id: 2 } }, 2],
   ])('has the user whom guards have put %s', (_, context, id) => {
-    expect(new FieldCall('Mutation.pay', args, context).request.user).toEqual({ id });
+    expect(new FieldCall('Mutation.pay', args, context, NO_INFO).request.user).toEqual({ id });
   });
 
   it.each([
     ['a web socket', { req: { extra: {} } }],
     ['code', undefined],
   ])('has no headers where there are none: %s', (_, context) => {
-    expect(new FieldCall('Mutation.pay', args, context).request.headers).toEqual({});
+    expect(new FieldCall('Mutation.pay', args, context, NO_INFO).request.headers).toEqual({});
   });
 
   it('says nothing of how the document was sent', () => {
     const sent = { headers, method: 'POST', url: '/graphql?v=1', query: { v: '1' }, params: {} };
-    expect(new FieldCall('Mutation.pay', args, { req: sent }).request).toMatchObject({
+    expect(new FieldCall('Mutation.pay', args, { req: sent }, NO_INFO).request).toMatchObject({
       method: undefined,
       url: undefined,
       query: undefined,

@@ -166,10 +166,10 @@ describe('what a mutation returns', () => {
     expect(runs).toEqual(['nothing']);
   });
 
-  it('leaves the operation held when it cannot be kept', async () => {
+  it('is not replayed when it cannot be kept', async () => {
     await app.fail('mutation { later }', { key: 'v-5' });
     expect(await app.fail('mutation { later }', { key: 'v-5' })).toMatchObject({
-      extensions: { code: 'IDEMPOTENCY_OUTCOME_UNKNOWN', retryable: false },
+      extensions: { code: 'IDEMPOTENCY_REPLY_NOT_KEPT', retryable: false },
     });
     expect(runs).toEqual(['later']);
   });

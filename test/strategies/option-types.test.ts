@@ -31,6 +31,7 @@ const REFUSED_BY: Readonly<Record<string, readonly string[]>> = {
     'onRecordFailure',
     'transaction',
     'secondConnection',
+    'returns',
   ],
 };
 
@@ -53,6 +54,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   acknowledge: 'true',
   onStoreFailure: "'proceed'",
   onRecordFailure: "'fail'",
+  returns: 'Date',
 };
 
 const ACCEPTED = [
@@ -175,6 +177,7 @@ const VALUES: Readonly<Record<string, unknown>> = {
   onAbandoned: 'hold',
   onRecordFailure: 'fail',
   transaction: true,
+  returns: Date,
   secondConnection: 'warn',
 };
 

@@ -1,4 +1,4 @@
-import type { DataSource } from 'typeorm';
+import type { DataSource, EntityMetadata } from 'typeorm';
 import {
   type IdempotencyConfigurationError,
   wrongOption,
@@ -206,6 +206,18 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
     return this.place(source);
   }
 
+  /** The classes of all entities, and of what is embedded in them. */
+  async entities(): Promise<readonly NewableFunction[]> {
+    const found = new Set<NewableFunction>();
+    for (const source of [undefined, ...Object.keys(this.options.sources ?? {})]) {
+      const { entityMetadatas } = await this.dataSource(source);
+      for (const { target, embeddeds } of entityMetadatas)
+        for (const type of [target, ...classesOf(embeddeds)])
+          if (typeof type === 'function') found.add(type);
+    }
+    return [...found];
+  }
+
   /** @throws {@link IdempotencyConfigurationError} when there is no data source of this name */
   checkSource(source: string | undefined): void {
     if (source === undefined || Object.hasOwn(this.options.sources ?? {}, source)) return;
@@ -271,6 +283,12 @@ function notInitialized(source: string | undefined): IdempotencyConfigurationErr
     'an initialized data source, or a function that gives one',
     'Await `dataSource.initialize()` first.',
   );
+}
+
+type Embedded = EntityMetadata['embeddeds'][number];
+
+function classesOf(embeddeds: readonly Embedded[]): Embedded['type'][] {
+  return embeddeds.flatMap(({ type, embeddeds: inner }) => [type, ...classesOf(inner)]);
 }
 
 /** By what it can do: the application may have another copy of TypeORM. */

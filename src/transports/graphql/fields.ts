@@ -5,6 +5,7 @@ import {
 } from '../../engine/configuration-error.js';
 import type { Boot, HostedMethod, Endpoint, EndpointReader } from '../../handlers/endpoint.js';
 import type { IncomingRequest } from '../../keys/call.js';
+import type { FieldInfo } from './schema-place.js';
 
 /**
  * The metadata that decorators of `@nestjs/graphql` leave on a method, and `@Resolver()` on its
@@ -99,6 +100,7 @@ export class FieldCall implements TransportCall {
     public scope: string,
     args: unknown,
     context: unknown,
+    readonly info: FieldInfo,
   ) {
     this.request = fieldRequest(args, context);
   }

@@ -1,4 +1,4 @@
-import { HttpException, Injectable, type OnModuleInit } from '@nestjs/common';
+import { HttpException, Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import {
   type IdempotencyException,
   isIdempotencyError,
@@ -6,6 +6,9 @@ import {
 import { type FailureForm, isDeterministic, statusOf } from '../../calls/failure.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import type { ErrorForm } from '../../calls/value-operations.js';
+import { REPLY_VALUES } from '../../options/module-definition.js';
+import { jsonView } from '../../replies/json-view.js';
+import type { ReplyValues } from '../../replies/values.js';
 
 type Extensions = Readonly<Record<string, unknown>>;
 
@@ -23,28 +26,28 @@ interface Shown {
   readonly extensions: Extensions | undefined;
 }
 
-/** An error on record. */
-interface KeptGraphqlError {
-  readonly graphqlError: Shown;
-}
-
-/** An `HttpException` on record. */
-interface KeptHttpError {
-  readonly response: string | object;
-  readonly status: number;
-  readonly shown: Shown;
-}
-
 /** Errors in the form in which GraphQL shows them: a message, and `extensions` for programs. */
 @Injectable()
 export class GraphqlErrors implements ErrorForm, OnModuleInit {
   private graphql: Graphql | undefined;
 
-  constructor(private readonly handlers: HandlerRegistry) {}
+  constructor(
+    private readonly handlers: HandlerRegistry,
+    @Inject(REPLY_VALUES) private readonly values: ReplyValues,
+  ) {}
 
+  /** From then on, methods too get errors of GraphQL back as what they were. */
   async onModuleInit(): Promise<void> {
-    if (this.handlers.has('graphql'))
-      this.graphql = (await import('graphql')) as unknown as Graphql;
+    if (!this.handlers.has('graphql')) return;
+    this.graphql = (await import('graphql')) as unknown as Graphql;
+    this.values.types.add({
+      name: 'graphql:GraphQLError',
+      class: this.graphql.GraphQLError,
+      trust: 'named',
+      toData: (error) => shownOf(error as Error),
+      fromData: (shown) => this.restore(shown as Shown),
+      coversSubclasses: true,
+    });
   }
 
   /** The same refusal, with the members that GraphQL copies to the client. */
@@ -52,26 +55,17 @@ export class GraphqlErrors implements ErrorForm, OnModuleInit {
     return Object.assign(exception, shownOf(exception));
   }
 
+  /** GraphQL sends extensions as JSON. An exception of Nest has more than is shown. */
   keep(error: unknown): unknown {
-    if (!(error instanceof Error)) return undefined;
-    const shown = shownOf(error);
-    if (!(error instanceof HttpException))
-      return { graphqlError: shown } satisfies KeptGraphqlError;
-    const [response, status] = [error.getResponse(), error.getStatus()];
-    return { response, status, shown } satisfies KeptHttpError;
+    if (!(error instanceof Error) || error instanceof HttpException) return undefined;
+    return jsonView(shownOf(error), this.values);
   }
 
-  restore(kept: unknown): Error | undefined {
-    const { graphqlError, response, status, shown } = (kept ?? {}) as Partial<
-      KeptGraphqlError & KeptHttpError
-    >;
-    if (graphqlError !== undefined) {
-      const { message, extensions } = graphqlError;
-      return new this.graphql!.GraphQLError(message, { extensions });
-    }
-    return response !== undefined && status !== undefined
-      ? Object.assign(new HttpException(response, status), shown)
-      : undefined;
+  restore({ message, extensions }: Shown): Error {
+    const { GraphQLError } = this.graphql ?? {};
+    return GraphQLError === undefined
+      ? Object.assign(new Error(message), { extensions })
+      : new GraphQLError(message, { extensions });
   }
 }
 

@@ -1,7 +1,9 @@
-import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import type { ErrorForm } from '../../calls/value-operations.js';
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
+import { REPLY_VALUES } from '../../options/module-definition.js';
+import type { ReplyValues } from '../../replies/values.js';
 import type { MessageCall } from './messages.js';
 import { isGrpc, isKafka } from './transport-context.js';
 
@@ -14,11 +16,6 @@ type RpcExceptionClass = new (error: string | object) => Error;
 interface Microservices {
   readonly RpcException: RpcExceptionClass;
   readonly KafkaRetriableException: RpcExceptionClass;
-}
-
-/** An `RpcException` on record. */
-interface KeptRpcError {
-  readonly rpcError: string | object;
 }
 
 /** https://grpc.io/docs/guides/status-codes, by the status of the refusal. */
@@ -38,11 +35,23 @@ const GRPC_INTERNAL = 13;
 export class RpcErrors implements ErrorForm<Pick<MessageCall, 'context'>>, OnModuleInit {
   private microservices: Microservices | undefined;
 
-  constructor(private readonly handlers: HandlerRegistry) {}
+  constructor(
+    private readonly handlers: HandlerRegistry,
+    @Inject(REPLY_VALUES) private readonly values: ReplyValues,
+  ) {}
 
+  /** From then on, the exceptions of messages come back from records as what they were. */
   async onModuleInit(): Promise<void> {
-    if (this.handlers.has('rpc'))
-      this.microservices = (await import('@nestjs/microservices')) as unknown as Microservices;
+    if (!this.handlers.has('rpc')) return;
+    this.microservices = (await import('@nestjs/microservices')) as unknown as Microservices;
+    const { RpcException, KafkaRetriableException } = this.microservices;
+    for (const type of [RpcException, KafkaRetriableException])
+      this.values.types.add({
+        name: `@nestjs/microservices:${type.name}`,
+        class: type,
+        trust: 'data',
+        coversSubclasses: true,
+      });
   }
 
   /** An `RpcException` with the problem details and the refusal as its cause. */
@@ -51,31 +60,6 @@ export class RpcErrors implements ErrorForm<Pick<MessageCall, 'context'>>, OnMod
     // Kafka redelivers a message only after this exception.
     const made = cause.retryable && isKafka(context) ? KafkaRetriableException : RpcException;
     return Object.assign(new made(isGrpc(context) ? grpcError(cause) : rpcError(cause)), { cause });
-  }
-
-  keep(error: unknown): unknown {
-    return isRpcException(error)
-      ? ({ rpcError: error.getError() } satisfies KeptRpcError)
-      : undefined;
-  }
-
-  /** Restores an `RpcException` that a handler threw. */
-  restore(kept: unknown): Error | undefined {
-    const { rpcError } = (kept ?? {}) as Partial<KeptRpcError>;
-    if (rpcError === undefined) return undefined;
-    const { RpcException = ForeignRpcException } = this.microservices ?? {};
-    return new RpcException(rpcError);
-  }
-}
-
-function isRpcException(error: unknown): error is { getError(): string | object } {
-  return typeof error === 'object' && error !== null && 'getError' in error;
-}
-
-/** For a record from an application with messages that another one without them reads. */
-class ForeignRpcException extends Error {
-  constructor(error: string | object) {
-    super(typeof error === 'string' ? error : 'The operation failed.', { cause: error });
   }
 }
 

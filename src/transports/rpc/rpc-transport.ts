@@ -24,7 +24,8 @@ import { Deliveries, type Delivery, type Verdict } from './delivery.js';
 import { MessageCall, settlersOf } from './messages.js';
 import { RmqServers } from './rmq-servers.js';
 import { RpcErrors } from './rpc-errors.js';
-import { isOneWay, isRmq, redeliversFailed } from './transport-context.js';
+import { keptIfPossible, sentView } from './sent-view.js';
+import { isGrpc, isOneWay, isRmq, redeliversFailed } from './transport-context.js';
 
 /** Refusals that mean that there is nothing left to do. They complete an event. */
 const SKIPPED: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>([
@@ -86,6 +87,18 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
     return new MessageCall(handler.scope, rpc.getData(), transport, delivery);
   }
 
+  /**
+   * What the transport sends. An event has nobody who gets it, so nothing that cannot be kept of it
+   * is missed.
+   */
+  protected override view(value: unknown, call: MessageCall, handler: ProtectedHandler): unknown {
+    const { context } = call;
+    const { values } = handler;
+    if (!isAnswered(call, handler)) return keptIfPossible(value, values);
+    if (isGrpc(context)) return value;
+    return sentView(value, context, values);
+  }
+
   protected override async collected(emitted: Observable<unknown>): Promise<unknown> {
     return EmittedValues.of(await lastValueFrom(emitted.pipe(toArray())));
   }
@@ -101,7 +114,7 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
     handler: ProtectedHandler,
   ): Promise<readonly unknown[]> {
     const { delivery } = call;
-    const isEvent = handler.message!.isEvent || isOneWay(call.context);
+    const isEvent = !isAnswered(call, handler);
     let outcome: Outcome;
     let isDecided = false;
     try {
@@ -195,6 +208,11 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
 
 function idOf(outcome: Outcome): string | undefined {
   return outcome?.outcome === 'execute' ? outcome.claim.id : undefined;
+}
+
+/** True for a message whose sender waits for what the handler returns. */
+function isAnswered({ context }: MessageCall, { message }: ProtectedHandler): boolean {
+  return !message!.isEvent && !isOneWay(context);
 }
 
 /** The handler ran, and it settles its messages itself. */

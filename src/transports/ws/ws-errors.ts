@@ -1,8 +1,10 @@
-import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import type { ErrorForm } from '../../calls/value-operations.js';
 import { classOf } from '../../handlers/declared-methods.js';
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
+import { REPLY_VALUES } from '../../options/module-definition.js';
+import type { ReplyValues } from '../../replies/values.js';
 import { type EventCall, events } from './events.js';
 
 type WsExceptionClass = new (error: string | object) => Error;
@@ -12,24 +14,27 @@ interface Websockets {
   readonly WsException: WsExceptionClass;
 }
 
-/** A `WsException` on record. */
-interface KeptWsError {
-  readonly wsError: string | object;
-}
-
 /** Errors in the form that Nest sends to the client, as the event `exception`. */
 @Injectable()
 export class WsErrors implements ErrorForm<Pick<EventCall, 'sent'>>, OnModuleInit {
   private websockets: Websockets | undefined;
 
-  constructor(private readonly discovery: DiscoveryService) {}
+  constructor(
+    private readonly discovery: DiscoveryService,
+    @Inject(REPLY_VALUES) private readonly values: ReplyValues,
+  ) {}
 
+  /** From then on, the exceptions of gateways come back from records as what they were. */
   async onModuleInit(): Promise<void> {
     const hasGateway = this.discovery.getProviders().some((wrapper) => {
       const type = classOf(wrapper);
       return type !== undefined && events.isHost!(type);
     });
-    if (hasGateway) this.websockets = (await import('@nestjs/websockets')) as unknown as Websockets;
+    if (!hasGateway) return;
+    this.websockets = (await import('@nestjs/websockets')) as unknown as Websockets;
+    const { WsException } = this.websockets;
+    const name = '@nestjs/websockets:WsException';
+    this.values.types.add({ name, class: WsException, trust: 'data', coversSubclasses: true });
   }
 
   /**
@@ -44,27 +49,5 @@ export class WsErrors implements ErrorForm<Pick<EventCall, 'sent'>>, OnModuleIni
         : { retryAfter: retryAfterSeconds, retryAfterMs: retryAfterSeconds * 1_000 };
     const error = { ...problem, message: problem.title, ...retry, cause: sent };
     return Object.assign(new this.websockets!.WsException(error), { cause: exception });
-  }
-
-  keep(error: unknown): unknown {
-    const { WsException } = this.websockets ?? {};
-    if (WsException === undefined || !(error instanceof WsException)) return undefined;
-    const wsError = (error as Error & { getError(): string | object }).getError();
-    return { wsError } satisfies KeptWsError;
-  }
-
-  /** Restores a `WsException` that a handler threw. */
-  restore(kept: unknown): Error | undefined {
-    const { wsError } = (kept ?? {}) as Partial<KeptWsError>;
-    if (wsError === undefined) return undefined;
-    const { WsException = ForeignWsException } = this.websockets ?? {};
-    return new WsException(wsError);
-  }
-}
-
-/** For a record from an application with gateways that another one without them reads. */
-class ForeignWsException extends Error {
-  constructor(error: string | object) {
-    super(typeof error === 'string' ? error : 'The operation failed.', { cause: error });
   }
 }

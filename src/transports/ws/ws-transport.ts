@@ -8,6 +8,7 @@ import { IdempotencyEngine } from '../../engine/engine.js';
 import { HandlerResolver } from '../../handlers/handler-resolver.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import { isIdempotencyError } from '../../operation/idempotency.exception.js';
+import { sentAsJson } from '../../replies/json-view.js';
 import { EmittedValues } from '../../replies/reply.js';
 import { Acknowledgement } from './acknowledgement.js';
 import { EventCall, hasManyNamespaces } from './events.js';
@@ -70,6 +71,11 @@ export class WsTransport extends ValueInterceptor<EventCall> {
     call.sent = { pattern: context.switchToWs().getPattern(), data };
     call.acknowledgement = Acknowledgement.in(args, () => this.tellLate(call));
     return call;
+  }
+
+  /** Sockets send JSON, and bytes beside it. */
+  protected override view(value: unknown, _call: EventCall, { values }: ProtectedHandler): unknown {
+    return sentAsJson(value, values);
   }
 
   protected override emitted(values: unknown): Observable<unknown> {

@@ -76,8 +76,8 @@ export const JOB_FAULTS: readonly Fault[] = [
     name: 'jobs: an unrecoverable error is tried again when it is replayed',
     breaks: ['T71'],
     file: JOBS,
-    find: "{ name: 'UnrecoverableError' }",
-    put: '{}',
+    find: '{ name: FINAL, stack }',
+    put: '{ stack }',
     tests: [[JOBS_TEST, 'fails for good with the error on record']],
   },
   {

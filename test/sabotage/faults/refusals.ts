@@ -36,9 +36,9 @@ export const REFUSAL_FAULTS: readonly Fault[] = [
   {
     name: 'values: a refusal that work has ended with comes back as some error',
     breaks: ['design 7.5'],
-    file: 'src/calls/value-operations.ts',
-    find: 'return refusal ?? new HttpException(response, status);',
-    put: 'return new HttpException(response, status);',
+    file: 'src/operation/known-exceptions.ts',
+    find: 'restoredRefusal(problem, status, retryAfterSeconds) ?? new nest.HttpException(problem, status)',
+    put: 'new nest.HttpException(problem, status)',
     tests: [onExpress('refusals', '.*none')],
   },
   {

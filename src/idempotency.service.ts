@@ -64,6 +64,7 @@ export interface RunOptions
       | 'onDuplicate'
       | 'onError'
       | 'onAbandoned'
+      | 'maxAttempts'
       | 'onStoreFailure'
       | 'onRecordFailure'
       | 'transaction'

@@ -1,5 +1,6 @@
-import { HttpException } from '@nestjs/common';
+import { HttpException, Logger } from '@nestjs/common';
 import { type Awaitable, chain, isPending } from '../engine/awaitable.js';
+import type { Claim, LastDecision } from '../engine/claim.js';
 import type { ErrorDecision, IdempotentOptions } from '../options/idempotency.options.js';
 
 /** Conditions that may pass: timeout, conflict, locked, too early, too many requests. */
@@ -27,6 +28,42 @@ export const FAILURES: FailureForm = {
   byDefault: (error, status) =>
     error instanceof HttpException && isDeterministic(status) ? 'store' : 'release',
 };
+
+/**
+ * What happens to an operation whose handler failed, once its last attempt has: it would be released,
+ * but nothing may run again.
+ */
+export function orLast(
+  decision: ErrorDecision,
+  { ifFails }: Pick<Claim, 'ifFails'>,
+): ErrorDecision | 'reject' {
+  return decision === 'release' && ifFails !== undefined ? ifFails : decision;
+}
+
+/** Why an operation is held after a failure. For operators. */
+export function reasonOf(
+  decided: ErrorDecision | undefined,
+  { attempt }: Pick<Claim, 'attempt'>,
+  status: number,
+): string {
+  if (decided === 'hold') return `failed with status ${status}`;
+  return attempt === 1 ? 'its only attempt failed' : `all ${attempt} attempts failed`;
+}
+
+/** Tells the log that an operation will not be attempted again. */
+export function logExhausted(scope: string, then: LastDecision | undefined): void {
+  const what =
+    then === 'store'
+      ? 'Its last failure is its result'
+      : then === 'reject'
+        ? 'Every later call is refused'
+        : 'It is held until someone settles it';
+  logger.error(
+    `IDEMPOTENCY_ATTEMPTS_EXHAUSTED on ${scope}: an operation failed in its last attempt. ${what}.`,
+  );
+}
+
+const logger = new Logger('Idempotency');
 
 type OnError = IdempotentOptions['onError'];
 

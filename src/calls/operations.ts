@@ -10,6 +10,7 @@ import { isOfSameJob } from '../keys/jobs.js';
 import { isInvalidKeyError } from '../keys/key-source.js';
 import { recordId } from '../keys/record-id.js';
 import { isFingerprintUnavailableError } from '../keys/request-body.js';
+import { logExhausted } from './failure.js';
 import { IdempotencyException } from '../operation/idempotency.exception.js';
 import type { RecoveredReply } from '../operation/recovery.js';
 import type { StrategyCall } from '../strategies/strategy.js';
@@ -142,6 +143,7 @@ export class Operations<Call extends TransportCall> {
   exception(call: Call, code: IdempotencyErrorCode, reason: RefusalReason): IdempotencyException {
     const exception = exceptionOf(code, reason, this.problemBaseUrl);
     if (this.form.reportsRefusals === true) return exception;
+    if (code === 'IDEMPOTENCY_ATTEMPTS_EXHAUSTED') logExhausted(call.scope, undefined);
     if (exception.getStatus() === 500)
       logger.error(`${code} on ${call.scope}: ${messageOf(reason.cause)}`);
     // Callers may send anything, so one warning is enough for operators who want to read such

@@ -29,7 +29,14 @@ import { NotKeepableError, notKeptWarning } from '../replies/not-keepable.js';
 import { type Reply, ShapedError } from '../replies/reply.js';
 import type { ReplyValues } from '../replies/values.js';
 import { Callers } from './callers.js';
-import { decideOnFailure, type FailureForm, FAILURES } from './failure.js';
+import {
+  decideOnFailure,
+  type FailureForm,
+  FAILURES,
+  logExhausted,
+  orLast,
+  reasonOf,
+} from './failure.js';
 import { type Endings, exceptionOf } from './operations.js';
 import type { Passage } from './passage.js';
 import { encodeRecoveredValue, recovery } from './recovery-call.js';
@@ -70,6 +77,8 @@ export interface ValueCall extends OperationIdentity {
   readonly isOfJob?: boolean;
   /** True for a returned value that means that the work has to be done again. */
   readonly isAgain?: (value: unknown) => boolean;
+  /** True for a transport that reports every refusal and failure itself. */
+  readonly reportsItself?: boolean;
   /** Who waits for it, if that may change. */
   readonly passage?: Passage;
 }
@@ -127,6 +136,8 @@ export class ValueOperations {
         return this.replay<T>(beginning.reply, call);
       case 'refused':
         await call.endings?.onRefused?.(beginning.code);
+        if (beginning.code === 'IDEMPOTENCY_ATTEMPTS_EXHAUSTED' && call.reportsItself !== true)
+          logExhausted(call.scope, undefined);
         throw exceptionOf(beginning.code, beginning, this.problemBaseUrl);
       case 'unprotected':
         return this.runUnprotected(call, fn);
@@ -175,7 +186,7 @@ export class ValueOperations {
       return value;
     }
     if (run.isGivenBack || call.isAgain?.(value) === true) {
-      await claim.release();
+      await this.again(call, claim);
       return value;
     }
     const [reply, answer] = claim.keepsReply ? this.encode(call, value) : [NOT_KEPT, value];
@@ -211,7 +222,7 @@ export class ValueOperations {
       if (!claim.isRunning) return;
       const { failure } = run;
       const ended = (): Awaitable<unknown> =>
-        run.isGivenBack ? claim.release() : claim.complete(NOT_KEPT);
+        run.isGivenBack ? this.again(call, claim) : claim.complete(NOT_KEPT);
       const settled = failure === undefined ? ended() : this.fail(call, claim, failure.error, true);
       void Promise.resolve(settled).catch(() => undefined);
     });
@@ -266,16 +277,34 @@ export class ValueOperations {
     const status = failures.statusOf(error);
     const byDefault = failures.byDefault(error, status);
     const said = [call.onError, call.endings?.onError];
-    switch (await decideOnFailure(said, error, status, byDefault)) {
+    const decided = await decideOnFailure(said, error, status, byDefault);
+    const decision = mayRunAgain ? orLast(decided, claim) : decided;
+    if (decision !== decided) this.exhausted(call, claim);
+    switch (decision) {
       case 'store':
         await claim.fail(this.encodedError(error, call));
         return;
       case 'hold':
-        await claim.hold(`failed with status ${status}`);
+        await claim.hold(reasonOf(decided, claim, status));
         return;
+      case 'reject':
+        return claim.release();
       case 'release':
         await (mayRunAgain ? claim.release() : claim.complete(NOT_KEPT));
     }
+  }
+
+  /** The handler wants its work to be done again. After the last attempt, somebody has to decide. */
+  private async again(call: ValueCall, claim: Claim): Promise<void> {
+    const { ifFails } = claim;
+    if (ifFails !== undefined) this.exhausted(call, claim);
+    if (ifFails === undefined || ifFails === 'reject') await claim.release();
+    else await claim.hold(reasonOf(undefined, claim, 0));
+  }
+
+  private exhausted({ scope, policy, reportsItself }: ValueCall, claim: Claim): void {
+    this.engine.reportExhausted({ scope, policy, id: claim.id }, claim.attempt);
+    if (reportsItself !== true) logExhausted(scope, claim.ifFails);
   }
 
   private winnerOr<T>(

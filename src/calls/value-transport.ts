@@ -24,6 +24,8 @@ export abstract class ValueTransport<Call extends TransportCall> {
   protected readonly failures?: FailureForm;
   /** See {@link ValueCall.isAgain}. */
   protected readonly isAgain?: ValueCall['isAgain'];
+  /** See {@link CallForm.reportsRefusals}. */
+  readonly reportsRefusals?: boolean;
   private readonly operations: Operations<Call>;
 
   constructor(
@@ -84,6 +86,7 @@ export abstract class ValueTransport<Call extends TransportCall> {
       errors: this.errors,
       failures: this.failures,
       isAgain: this.isAgain,
+      reportsItself: this.reportsRefusals,
       passage: call.passage,
       isOfJob: call.isOfJob,
     };

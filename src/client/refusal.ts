@@ -87,6 +87,12 @@ export function asksForAnother({ response, refusal }: Answer): boolean {
   return PASSING.has(status) || (status === 409 && headers.has('Retry-After'));
 }
 
+/** Refusals after which nobody knows whether the work was done. */
+const NO_NEW_KEY: ReadonlySet<string | undefined> = new Set([
+  'IDEMPOTENCY_OUTCOME_UNKNOWN',
+  'IDEMPOTENCY_ATTEMPTS_EXHAUSTED',
+]);
+
 /**
  * Whether the intent has ended. After a failure of the server or a gateway, or a timeout, it has
  * not, although nobody asked for a retry: a retry must use the same key. An unknown outcome never
@@ -96,7 +102,7 @@ export function asksForAnother({ response, refusal }: Answer): boolean {
  */
 export function isLastWord(answer: Answer): boolean {
   const { response, refusal } = answer;
-  if (refusal?.code === 'IDEMPOTENCY_OUTCOME_UNKNOWN') return false;
+  if (NO_NEW_KEY.has(refusal?.code)) return false;
   if (refusal === undefined && response.headers.has(REPLAYED_HEADER)) return true;
   const { status } = response;
   return status < 500 && status !== 408 && !asksForAnother(answer);

@@ -9,6 +9,7 @@ export type {
   DroppedEvent,
   EventBase,
   ExecutedEvent,
+  ExhaustedEvent,
   HeldEvent,
   LeaseLostEvent,
   MessageCode,

@@ -24,6 +24,9 @@ export type Settlement =
    */
   | { readonly outcome: 'failed'; readonly error: unknown };
 
+/** What the failure of the last attempt means. */
+export type LastDecision = 'hold' | 'store' | 'reject';
+
 export interface SaveStepOptions {
   readonly orFail: boolean;
 }
@@ -34,6 +37,8 @@ export interface Claim {
   readonly id: string;
   readonly attempt: number;
   readonly fencingToken: number;
+  /** What a failure means, if this is the last attempt that `maxAttempts` allows. */
+  readonly ifFails: LastDecision | undefined;
   /** Steps that earlier attempts finished. */
   readonly steps: Steps;
   /** True until the claim is completed, released or held. */

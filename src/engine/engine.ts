@@ -8,7 +8,7 @@ import type { LeasedClaim, LeasedClaimSurroundings } from './leased-claim.js';
 import { type Asking, type Claimed, type ClaimSource, LeasedClaims } from './leased-claims.js';
 import { newOwner, wantsInquiry } from './owned-record.js';
 import { fingerprintsMatch, LocalCall, Rounds } from './waiting.js';
-import type { Beginning, OperationRequest, Refused } from './operation.js';
+import type { AttemptLimit, Beginning, OperationRequest, Refused } from './operation.js';
 import type { IdempotencyErrorCode } from './refusals.js';
 import type { IdempotencyStore, Refusing } from './store.js';
 import { type StoreCalls, StoreUnavailableError } from './store-calls.js';
@@ -236,9 +236,38 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
       const type = takenOver === undefined ? 'claimed' : 'taken-over';
       this.events.emit({ type, ...subjectOf(request), attempt, fencingToken });
     }
+    const { maxAttempts } = request.policy;
+    if (maxAttempts !== undefined && claim.attempt > maxAttempts.times)
+      return this.exhausted(request, claim, maxAttempts, takenOver !== undefined);
     return takenOver !== undefined && wantsInquiry(request)
       ? this.recover(request, takenOver)
       : execute(claim);
+  }
+
+  /** The last attempt never ended, or its failure changed nothing. Nothing runs any more. */
+  private async exhausted(
+    request: OperationRequest,
+    claim: Claim,
+    { times, afterwards }: AttemptLimit,
+    isAbandoned: boolean,
+  ): Promise<Look> {
+    // A failure of the last attempt was published when it happened.
+    if (isAbandoned || afterwards !== 'reject') this.reportExhausted(request, claim.attempt);
+    if (afterwards === 'reject') {
+      await claim.release();
+      return this.answers.refuse(request, 'IDEMPOTENCY_ATTEMPTS_EXHAUSTED');
+    }
+    const settlement = await claim.hold(`attempted ${times} times, without an end`);
+    if (settlement.outcome === 'superseded') return this.answers.replay(request, settlement.reply);
+    return settlement.outcome === 'lost'
+      ? LOOK_AGAIN
+      : this.answers.refuse(request, 'IDEMPOTENCY_ATTEMPTS_EXHAUSTED');
+  }
+
+  /** Publishes that an operation will not be attempted again. */
+  reportExhausted(operation: Parameters<typeof subjectOf>[0], attempt: number): void {
+    if (this.events.hasListeners)
+      this.events.emit({ type: 'exhausted', ...subjectOf(operation), attempt });
   }
 
   private failed({ request, local }: Asking, cause: unknown): Beginning {

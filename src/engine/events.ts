@@ -11,7 +11,11 @@ export interface EventBase {
   readonly id: string;
 }
 
-export function subjectOf({ scope, id, policy }: OperationRequest): EventBase {
+export function subjectOf({
+  scope,
+  id,
+  policy,
+}: Pick<OperationRequest, 'scope' | 'id' | 'policy'>): EventBase {
   return { scope, strategy: policy.strategy, id };
 }
 
@@ -105,6 +109,12 @@ export interface UnprotectedEvent extends EventBase {
   readonly cause: unknown;
 }
 
+/** The last attempt that `maxAttempts` allows has failed, or has never ended. */
+export interface ExhaustedEvent extends EventBase {
+  readonly type: 'exhausted';
+  readonly attempt: number;
+}
+
 /** Why a message was not processed: a refusal, or how its handler ended. */
 export type MessageCode = IdempotencyErrorCode | 'HANDLER_FAILED' | 'HANDLER_GAVE_BACK';
 
@@ -149,6 +159,7 @@ export type IdempotencyEvent =
   | CompletionFailedEvent
   | UnprotectedEvent
   | StepNotSavedEvent
+  | ExhaustedEvent
   | DroppedEvent
   | ReturnedEvent;
 
@@ -177,6 +188,7 @@ export const EVENT_TYPES = [
   'completion-failed',
   'unprotected',
   'step-not-saved',
+  'exhausted',
   'dropped',
   'returned',
 ] as const satisfies readonly IdempotencyEvent['type'][];

@@ -1,4 +1,4 @@
-import type { Claim, SaveStepOptions, Settlement } from './claim.js';
+import type { Claim, LastDecision, SaveStepOptions, Settlement } from './claim.js';
 import type { Awaitable } from './awaitable.js';
 import type { IdempotencyEngine } from './engine.js';
 import type { Beginning, OperationRequest } from './operation.js';
@@ -136,6 +136,10 @@ class LayeredClaim implements Claim {
 
   get fencingToken(): number {
     return (this.claims.find(({ keepsReply }) => !keepsReply) ?? this.known).fencingToken;
+  }
+
+  get ifFails(): LastDecision | undefined {
+    return this.known.ifFails;
   }
 
   get steps(): Steps {

@@ -1,11 +1,11 @@
 import { attempt, type Awaitable, chain, Failure } from './awaitable.js';
-import type { Claim, SaveStepOptions, Settlement } from './claim.js';
+import type { Claim, LastDecision, SaveStepOptions, Settlement } from './claim.js';
 import type { Clock } from './clock.js';
 import type { DeferredCompletions, DeferredReply } from './deferred.js';
 import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
 import { Lease, type LeaseHolder, outside, settleLater } from './lease.js';
 import type { LocalCall } from './waiting.js';
-import type { OperationRequest } from './operation.js';
+import { lastDecision, type OperationRequest } from './operation.js';
 import { OwnedRecord } from './owned-record.js';
 import { type Acquired, isStoreFull, type Steps } from './store.js';
 import type { StoreCalls } from './store-calls.js';
@@ -65,6 +65,10 @@ export class LeasedClaim implements Claim, LeaseHolder {
     this.request = withoutCall(request);
     this.record = new OwnedRecord(around.calls, this.request, owner);
     this.lease = new Lease(around.clock, request.policy.leaseMs, askedAtMs, this);
+  }
+
+  get ifFails(): LastDecision | undefined {
+    return lastDecision(this.request.policy, this.attempt);
   }
 
   get isLost(): boolean {

@@ -1,11 +1,21 @@
 import type { Awaitable, ClaimLimits, Steps } from './store.js';
 import type { IdempotencyErrorCode } from './refusals.js';
-import type { Claim } from './claim.js';
+import type { Claim, LastDecision } from './claim.js';
 import type { Precondition, Unmet } from './resource.js';
 import type { SecondConnection } from './transaction.js';
 
 /** What a takeover of an abandoned operation means: run again, or wait for an operator. */
 export type AbandonedDecision = 'rerun' | 'hold';
+
+/** How often an operation may be attempted. */
+export interface AttemptLimit {
+  readonly times: number;
+  /**
+   * Afterwards the operation is held, or its last failure is its result. `reject` leaves the record
+   * as it is, and refuses every later call until the record expires.
+   */
+  readonly afterwards: LastDecision;
+}
 
 /** How one kind of operation is treated. Complete, read-only, made at boot. */
 export interface OperationPolicy {
@@ -25,6 +35,15 @@ export interface OperationPolicy {
   readonly onRecordFailure: 'defer' | 'fail';
   /** False for a lock: nothing is recorded, and the next call runs. */
   readonly keepsReply: boolean;
+  /** Absent if there is no limit. */
+  readonly maxAttempts?: AttemptLimit;
+}
+
+/** What the failure of this attempt means, if it is the last one. */
+export function lastDecision(policy: OperationPolicy, attempt: number): LastDecision | undefined {
+  const { maxAttempts, keepsReply } = policy;
+  if (maxAttempts === undefined || !keepsReply || attempt < maxAttempts.times) return undefined;
+  return maxAttempts.afterwards;
 }
 
 /** An operation whose last owner stopped renewing its lease. */

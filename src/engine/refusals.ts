@@ -95,6 +95,13 @@ export const REFUSALS = {
     detail:
       'The outcome of this operation is unknown. An operator must settle it. Do not repeat it with another key.',
   },
+  IDEMPOTENCY_ATTEMPTS_EXHAUSTED: {
+    status: 409,
+    title: 'Attempts exhausted',
+    retryable: false,
+    detail:
+      'This operation has failed too often and is not attempted again. Do not repeat it with another key before its outcome is known.',
+  },
   IDEMPOTENCY_REPLY_NOT_KEPT: {
     status: 409,
     title: 'Reply not kept',

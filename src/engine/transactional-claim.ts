@@ -1,7 +1,10 @@
+import { AttemptCounter } from './attempt-counter.js';
 import { attempt } from './awaitable.js';
 import type { Asking, Claimed, ClaimSource } from './leased-claims.js';
-import type { Claim, Settlement } from './claim.js';
+import type { Claim, LastDecision, Settlement } from './claim.js';
+import type { Clock } from './clock.js';
 import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
+import { lastDecision, type OperationPolicy } from './operation.js';
 import type { StoreCalls } from './store-calls.js';
 import type {
   Acquired,
@@ -23,11 +26,53 @@ export class TransactionalClaims implements ClaimSource {
 
   claim(asking: Asking): Promise<Claimed | Refusing | undefined> {
     const { within } = asking.request;
-    return within instanceof TransactionalClaim ? this.join(within, asking) : this.open(asking);
+    if (within instanceof TransactionalClaim) return this.join(within, asking);
+    return asking.request.policy.maxAttempts === undefined ? this.open(asking) : this.count(asking);
+  }
+
+  /** Counts the attempt before its transaction begins, because its process may die. */
+  private async count(asking: Asking): Promise<Claimed | Refusing | undefined> {
+    const counter = await AttemptCounter.begin(this.around, asking);
+    if (counter instanceof AttemptCounter) return this.counted(asking, counter);
+    // The counter of an operation that has ended is about to go; the record has the answer.
+    const isElsewhere = counter.outcome === 'in-flight' || counter.outcome === 'completed';
+    return isElsewhere ? this.look(asking) : counter;
+  }
+
+  private async counted(
+    asking: Asking,
+    counter: AttemptCounter,
+  ): Promise<Claimed | Refusing | undefined> {
+    // The counter stands for the caller's share.
+    const { caller: _, ...request } = asking.request;
+    try {
+      const result = await this.open({ ...asking, request }, counter);
+      const hasEnded = result?.outcome === 'completed' || result?.outcome === 'held';
+      if (hasEnded) await counter.end();
+      else if (result?.outcome !== 'claimed') await counter.keep();
+      return result;
+    } catch (cause) {
+      await counter.keep();
+      throw cause;
+    }
+  }
+
+  /** Another attempt is counted. The record may all the same have an answer. */
+  private async look(asking: Asking): Promise<Refusing> {
+    const transaction = await begin(this.around.calls, asking);
+    try {
+      const result = await acquire(this.around.calls, transaction, asking);
+      return result.outcome === 'acquired' ? IN_FLIGHT : result;
+    } finally {
+      await rollBack(this.around.calls, transaction);
+    }
   }
 
   /** Begins the transaction. */
-  private async open(asking: Asking): Promise<Claimed | Refusing | undefined> {
+  private async open(
+    asking: Asking,
+    counter?: AttemptCounter,
+  ): Promise<Claimed | Refusing | undefined> {
     const transaction = await begin(this.around.calls, asking);
     // The connection took too long to get, and other calls wait for it.
     if (asking.request.isLeft?.() === true) {
@@ -37,7 +82,7 @@ export class TransactionalClaims implements ClaimSource {
     try {
       const result = await acquire(this.around.calls, transaction, asking);
       if (result.outcome === 'acquired') {
-        const claim = new TransactionalClaim(this.around, transaction, asking, result);
+        const claim = new TransactionalClaim(this.around, transaction, asking, result, counter);
         return { outcome: 'claimed', claim, takenOver: undefined };
       }
       await rollBack(this.around.calls, transaction);
@@ -78,6 +123,9 @@ async function begin(calls: StoreCalls, { request }: Asking): Promise<StoreTrans
   );
 }
 
+/** The attempt that is running has not been seen by the database yet, or has just ended. */
+const IN_FLIGHT: Refusing = { outcome: 'in-flight', leaseRemainingMs: 0 };
+
 const NEVER_ABORTED = new AbortController().signal;
 
 /** Claims end with the transaction, so their lease never matters: ten years. */
@@ -86,7 +134,7 @@ const LEASE_MS = 10 * 365 * 24 * 60 * 60 * 1000;
 /** What a claim needs of the engine. */
 interface TransactionalClaimSurroundings {
   readonly calls: StoreCalls;
-  readonly clock: { now(): number };
+  readonly clock: Clock;
   readonly events: EventSink;
   closed(id: string, local: LocalCall): void;
 }
@@ -114,7 +162,8 @@ export class TransactionalClaim implements Claim {
   readonly checkWork: (() => Promise<void>) | undefined;
   /** The records in the transaction, outermost first. */
   private readonly records: Asking[];
-  private handlerStartedAtMs: number;
+  private handlerStartedAtMs: number | undefined;
+  private readonly policy: OperationPolicy;
   private phase: 'running' | 'failed' | 'ended' = 'running';
   private ttlMs: number | undefined;
 
@@ -123,15 +172,20 @@ export class TransactionalClaim implements Claim {
     public transaction: StoreTransaction,
     outermost: Asking,
     acquired: Acquired,
+    private readonly counter?: AttemptCounter,
   ) {
     this.id = outermost.request.id;
-    this.attempt = acquired.attempt;
+    this.policy = outermost.request.policy;
+    this.attempt = counter?.attempt ?? acquired.attempt;
     this.fencingToken = acquired.fencingToken;
     this.steps = acquired.steps;
     this.manager = transaction.manager;
     this.checkWork = transaction.checkWork;
     this.records = [outermost];
-    this.handlerStartedAtMs = around.clock.now();
+  }
+
+  get ifFails(): LastDecision | undefined {
+    return lastDecision(this.policy, this.attempt);
   }
 
   get isRunning(): boolean {
@@ -175,6 +229,7 @@ export class TransactionalClaim implements Claim {
     this.startSettling();
     await rollBack(this.around.calls, this.transaction);
     this.emit({ type: 'released' });
+    await this.counter?.keep();
     this.end();
   }
 
@@ -233,6 +288,7 @@ export class TransactionalClaim implements Claim {
       for (const { request, local } of this.records)
         if (request.policy.keepsReply) local.reply(reply);
     this.emit(event);
+    await this.counter?.end();
     this.end();
     return { outcome: 'stored' };
   }
@@ -245,6 +301,7 @@ export class TransactionalClaim implements Claim {
     if (meaning !== 'work' && meaning !== 'conflict' && cause !== undefined)
       if (await this.isCommitted()) return undefined;
     this.emit({ type: 'released', cause: meaning === 'work' ? cause : failure });
+    await this.counter?.keep();
     this.end();
     if (meaning !== 'work') return { outcome: 'undone', cause: failure };
     this.phase = 'failed';
@@ -311,6 +368,7 @@ export class TransactionalClaim implements Claim {
 
   private startSettling(): void {
     this.phase = 'ended';
+    if (this.handlerStartedAtMs === undefined) return;
     const durationMs = this.around.clock.now() - this.handlerStartedAtMs;
     this.emit({ type: 'executed', durationMs });
   }

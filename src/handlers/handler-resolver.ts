@@ -32,6 +32,7 @@ import {
   RUN_OPTIONS,
   type RunOption,
 } from './options-check.js';
+import { checkAttempts } from './attempts-check.js';
 import type { Endpoint } from './endpoint.js';
 import type { ProtectedHandler, ProtectedLayer } from './protected-handler.js';
 import { withReturned } from './returned-classes.js';
@@ -234,6 +235,12 @@ export class HandlerResolver {
         "'hold' in a transaction, because its reply must not leave before the commit",
         'Remove one of the two options.',
       );
+    const acknowledges = acknowledgementOf(layers);
+    for (const { policy } of resolved)
+      checkAttempts(policy, {
+        hasDeadLetters: declaration.kind === 'rpc' && acknowledges === true,
+        isProcessor: declaration.isProcessor === true,
+      });
     const principal =
       layers.find(({ options }) => options.principal)?.options.principal ??
       this.moduleOptions.principal;
@@ -254,7 +261,7 @@ export class HandlerResolver {
       isProcessor: declaration.isProcessor === true,
       listens: declaration.listens === true,
       values,
-      acknowledges: acknowledgementOf(layers),
+      acknowledges,
       streamsThrough,
       onError: layers.find(({ options }) => options.onError)?.options.onError,
     };
@@ -353,11 +360,12 @@ function acknowledgementOf(layers: readonly Layer[]): boolean | undefined {
   return said.length === 0 ? undefined : said.includes(true);
 }
 
-/** Functions do not change the result, and no option takes an object. */
+/** Functions do not change the result, and objects are plain. */
 function nameOf(value: unknown): string {
   const isPlain =
     typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-  return isPlain ? `${typeof value} ${value},` : `${typeof value},`;
+  if (isPlain) return `${typeof value} ${value},`;
+  return typeof value === 'object' ? `${JSON.stringify(value)},` : `${typeof value},`;
 }
 
 const matchesAll = (): string => '';

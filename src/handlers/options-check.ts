@@ -5,6 +5,7 @@ import type { IdempotencyStore } from '../engine/store.js';
 import { isTransactional } from '../engine/transaction.js';
 import type { IdempotentCall } from '../keys/call.js';
 import { DEFAULTS, type IdempotentOptions } from '../options/idempotency.options.js';
+import { attemptsOf } from './attempts-check.js';
 import { remedyFor, remedyForScope } from '../options/moved-options.js';
 
 const CHOICES = {
@@ -26,6 +27,7 @@ const KNOWN_OPTIONS = [
   'key',
   'fingerprint',
   'onError',
+  'maxAttempts',
   'scope',
   'principal',
   'returns',
@@ -103,6 +105,7 @@ export const RUN_OPTIONS = [
   'transaction',
   'secondConnection',
   'onError',
+  'maxAttempts',
 ] as const satisfies readonly (keyof IdempotentOptions)[];
 
 export type RunOption = (typeof RUN_OPTIONS)[number];
@@ -255,5 +258,6 @@ export function policyOf(options: IdempotentOptions, strategy: string): Operatio
     onStoreFailure: options.onStoreFailure ?? DEFAULTS.onStoreFailure,
     onRecordFailure,
     keepsReply: true,
+    maxAttempts: attemptsOf(options),
   };
 }

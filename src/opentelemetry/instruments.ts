@@ -19,6 +19,7 @@ export class Instruments {
   private readonly lostLeases: Counter;
   private readonly failedCompletions: Counter;
   private readonly unsavedSteps: Counter;
+  private readonly exhausted: Counter;
   private readonly messages: Counter;
   private readonly handling: Histogram;
   private readonly waiting: Histogram;
@@ -58,6 +59,11 @@ export class Instruments {
       'idempotency.unsaved_steps',
       '{step}',
       'Finished steps that could not be saved at once.',
+    );
+    this.exhausted = counter(
+      'idempotency.exhausted',
+      '{operation}',
+      'Operations that used up their attempts.',
     );
     this.messages = counter(
       'idempotency.unprocessed_messages',
@@ -113,6 +119,9 @@ export class Instruments {
           [ATTRIBUTES.fate]: event.type,
           [ATTRIBUTES.code]: event.code,
         });
+        break;
+      case 'exhausted':
+        this.exhausted.add(1, attributes);
         break;
       case 'claimed':
         // Counted when the operation has ended.

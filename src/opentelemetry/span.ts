@@ -35,6 +35,9 @@ export function annotate(span: Span, event: IdempotencyEvent): void {
     case 'step-not-saved':
       span.addEvent(`idempotency.${event.type}`);
       break;
+    case 'exhausted':
+      span.addEvent('idempotency.attempts-exhausted');
+      break;
     case 'dropped':
     case 'returned':
       span.addEvent(`idempotency.message-${event.type}`);

@@ -130,6 +130,16 @@ export interface IdempotentOptions {
    */
   returns?: ReturnedClass | readonly ReturnedClass[];
   /**
+   * How often the operation may be attempted; 1 to 1000. Each claim counts, in every process, also one
+   * whose process died and one whose transaction was undone. If the last attempt fails, the operation is
+   * held until someone settles it; with `afterwards: 'store'` its failure is its result. With `afterwards: 'reject'`,
+   * for messages with `acknowledge`, the message goes to the dead letters, and every later delivery
+   * likewise until the record expires. A message is rejected in any case.
+   * @default no limit
+   */
+  maxAttempts?:
+    number | { readonly times: number; readonly afterwards: 'hold' | 'store' | 'reject' };
+  /**
    * Namespace of the keys. Two handlers with the same scope share their records.
    * @default `METHOD /route/template`
    */

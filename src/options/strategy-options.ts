@@ -17,6 +17,7 @@ export const REFUSED_OPTIONS = {
     'onError',
     'onAbandoned',
     'onRecordFailure',
+    'maxAttempts',
     'transaction',
     'secondConnection',
     'returns',

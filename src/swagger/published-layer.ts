@@ -52,7 +52,7 @@ function* refusalsOfContent({ plan, key, options }: ProtectedLayer): Generator<P
 
 function* refusalsOfRecord(
   { keepsReply }: StrategyPlan,
-  { onDuplicate }: OperationPolicy,
+  { onDuplicate, maxAttempts }: OperationPolicy,
 ): Generator<PublishedRefusal> {
   yield { code: 'IDEMPOTENCY_KEY_IN_USE' };
   if (!keepsReply) return;
@@ -60,6 +60,7 @@ function* refusalsOfRecord(
   // Even if duplicates are rejected: an owner whose operation was taken over gets what the winner
   // recorded.
   yield { code: 'IDEMPOTENCY_OUTCOME_UNKNOWN' };
+  if (maxAttempts !== undefined) yield { code: 'IDEMPOTENCY_ATTEMPTS_EXHAUSTED' };
   yield { code: 'IDEMPOTENCY_REPLY_NOT_KEPT' };
   yield { code: 'IDEMPOTENCY_REPLY_NOT_ACCEPTABLE' };
   yield { code: 'IDEMPOTENCY_RECORD_UNREADABLE' };

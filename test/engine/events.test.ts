@@ -127,6 +127,17 @@ const STORIES: Record<Exclude<IdempotencyEvent['type'], 'dropped' | 'returned'>,
     },
     event: { attempt: 1, cause: expect.objectContaining({ cause: new Error('no route') }) },
   },
+  exhausted: {
+    tell: async (world, process) => {
+      const crashing = world.startPaused();
+      await crashing.claim();
+      world.crash(crashing);
+      await world.advance(LEASE_MS);
+      for (let call = 0; call < 2; call++)
+        await process.ask({ maxAttempts: { times: 1, afterwards: 'hold' } });
+    },
+    event: { attempt: 2 },
+  },
 };
 
 test.each(TOLD)('reports %s, once', async (type) => {

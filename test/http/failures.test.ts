@@ -366,6 +366,19 @@ class Failing {
     throw new Error('unclear');
   }
 
+  @Idempotent({ maxAttempts: 2 })
+  @Post('limited')
+  limited(): never {
+    runs += 1;
+    throw new Error('once more');
+  }
+
+  @Idempotent({ maxAttempts: { times: 2, afterwards: 'store' } })
+  @Post('limited/stored')
+  limitedStored(): never {
+    return this.limited();
+  }
+
   @Idempotent({ lease: '1s', onAbandoned: () => onAbandoned() })
   @Post('recovered')
   async recovered(@Operation() operation: IdempotentOperation): Promise<unknown> {
@@ -423,6 +436,23 @@ describe.each(PLATFORMS)('failures on %s', (platform: Platform) => {
     key = `${path} ${expect.getState().currentTestName?.length}`,
     body: unknown = {},
   ) => test.send(path, { key: key.replaceAll(/[^\w]/g, '-'), body });
+
+  describe('of which there may be two', () => {
+    it('end with a held operation, and the second caller gets the error', async () => {
+      for (let attempt = 1; attempt <= 2; attempt++)
+        expect((await send('/limited')).status).toBe(500);
+      expectProblem(await send('/limited'), 409, 'IDEMPOTENCY_OUTCOME_UNKNOWN');
+      expect(runs).toBe(2);
+    });
+
+    it('end with the failure as the reply', async () => {
+      await send('/limited/stored');
+      const last = await send('/limited/stored');
+      expect(last.status).toBe(500);
+      expectReplay(last, await send('/limited/stored'));
+      expect(runs).toBe(2);
+    });
+  });
 
   describe('by default', () => {
     it.each([

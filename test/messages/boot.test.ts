@@ -13,7 +13,7 @@ import {
   GrpcStreamMethod,
   MessagePattern,
 } from '@nestjs/microservices';
-import { Idempotent, payload } from 'nestjs-idempotency';
+import { Idempotent, type IdempotentOptions, payload } from 'nestjs-idempotency';
 import { type AppOptions, boot, bootError } from '../support/http.js';
 
 const KEY = { key: payload('id') } as const;
@@ -48,6 +48,34 @@ it("stream: 'through' is refused on what has no reply over HTTP", async () => {
     placed(): void {}
   }
   expect(await failure(Orders)).toMatch(/stream of Orders\.placed.*only the reply of a route/s);
+});
+
+it.each<[string, IdempotentOptions, RegExp]>([
+  ['a number that is none', { maxAttempts: 0 }, /maxAttempts of Orders\.placed.*1 to 1000/s],
+  [
+    'another word',
+    { maxAttempts: { times: 2, afterwards: 'drop' as never } },
+    /afterwards: 'hold', 'store'/,
+  ],
+  [
+    'dead letters without acknowledge',
+    { maxAttempts: { times: 2, afterwards: 'reject' } },
+    /acknowledge: true/,
+  ],
+  [
+    'a first attempt that is the last',
+    { maxAttempts: 2, onError: 'hold', onAbandoned: 'hold' },
+    /always the last/,
+  ],
+  ['a lock', { strategy: 'lock', maxAttempts: 2 }, /does not take this option/],
+])('maxAttempts is refused: %s', async (_, options, message) => {
+  @Controller()
+  class Orders {
+    @Idempotent({ ...KEY, ...(options as object) })
+    @EventPattern<string>('placed')
+    placed(): void {}
+  }
+  expect(await failure(Orders)).toMatch(message);
 });
 
 it.each([

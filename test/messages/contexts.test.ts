@@ -45,6 +45,13 @@ class Orders {
     return (runs += 1);
   }
 
+  @Idempotent({ key: payload('id'), maxAttempts: 2 })
+  @EventPattern<string>('poison')
+  poison(@Payload() _order: Order): void {
+    runs += 1;
+    throw new Error('poison');
+  }
+
   @Idempotent({ key: payload('id') })
   @EventPattern('placed')
   async placed(@Payload() _order: Order): Promise<void> {
@@ -231,6 +238,18 @@ describe('an event that is refused for good', () => {
   it('ends with one line, sent to a handler of requests over Kafka', async () => {
     expect(await server.hand('by header', {}, kafka('1'))).toEqual([undefined]);
     expect(lines).toEqual([expect.stringContaining('IDEMPOTENCY_KEY_REQUIRED on by header')]);
+  });
+
+  it('is not handed over again by Kafka after the last attempt of its handler', async () => {
+    const deliver = (): Promise<unknown> => server.hand('poison', { id: 'A' }, kafka('1'));
+    await expect(deliver()).rejects.toMatchObject({ status: 'error' });
+    for (let time = 0; time < 2; time++) expect(await deliver()).toEqual([undefined]);
+    expect(runs).toBe(2);
+    expect(lines.filter((line) => line.includes(' on poison'))).toEqual([
+      expect.stringMatching(/^HANDLER_FAILED .* given back/),
+      expect.stringMatching(/^IDEMPOTENCY_ATTEMPTS_EXHAUSTED .* dropped/),
+      expect.stringMatching(/^IDEMPOTENCY_OUTCOME_UNKNOWN .* dropped/),
+    ]);
   });
 
   it('is handed over again while the store is down, if the transport may do that', async () => {

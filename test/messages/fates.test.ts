@@ -274,6 +274,91 @@ describe('a message that is acknowledged for its handler', () => {
   });
 });
 
+describe('a poison message', () => {
+  const POISON = { id: '1', does: 'fail' } as const;
+
+  @Controller()
+  class Limited {
+    @Idempotent({ ...KEY, acknowledge: true, maxAttempts: 3 })
+    @EventPattern<string>('hold')
+    hold(@Payload() order: Order): void {
+      this.run('hold', order);
+    }
+
+    @Idempotent({ ...KEY, acknowledge: true, maxAttempts: { times: 2, afterwards: 'reject' } })
+    @EventPattern<string>('reject')
+    reject(@Payload() order: Order): void {
+      this.run('reject', order);
+    }
+
+    @Idempotent({ ...KEY, acknowledge: true, maxAttempts: { times: 2, afterwards: 'store' } })
+    @EventPattern<string>('store')
+    store(@Payload() order: Order): void {
+      this.run('store', order);
+    }
+
+    @Idempotent({ ...KEY, acknowledge: true, maxAttempts: 2 })
+    @EventPattern<string>('nack')
+    nack(@Payload() { id }: Order, @Ctx() context: RmqContext): void {
+      ran(`nack ${id!}`);
+      channelOf(context).nack(messageOf(context));
+    }
+
+    @EventPattern('probe')
+    probe(@Ctx() context: RmqContext): void {
+      channelOf(context).ack(messageOf(context));
+      runs.push('probe');
+    }
+
+    private run(name: string, { id, does }: Order): void {
+      ran(`${name} ${id!}`);
+      if (does === 'fail') throw new Error('secret');
+    }
+  }
+
+  it.each([
+    ['hold', 3, 'IDEMPOTENCY_OUTCOME_UNKNOWN'],
+    ['reject', 2, 'IDEMPOTENCY_ATTEMPTS_EXHAUSTED'],
+  ])(
+    'is in the dead letters after its last attempt, and so is a later delivery (%s)',
+    async (name, times, later) => {
+      await start(Limited);
+      await queue.publish(name, POISON);
+      await queue.publish(name, { id: '2' });
+      await eventually(() => told().length === times);
+      await queue.publish(name, POISON);
+      await allIsSettled();
+      expect(runs.filter((run) => run === `${name} 1`)).toHaveLength(times);
+      expect(runs).toContain(`${name} 2`);
+      expect(await queue.rejected()).toEqual([POISON, POISON]);
+      expect(fates().slice(-2)).toEqual([
+        'dropped IDEMPOTENCY_ATTEMPTS_EXHAUSTED',
+        `dropped ${later}`,
+      ]);
+      expect(fates().filter((fate) => fate === 'returned HANDLER_FAILED')).toHaveLength(times - 1);
+      expect(told()).toHaveLength(fates().length);
+      expect(events.filter(({ type }) => type === 'exhausted')).toHaveLength(1);
+    },
+  );
+
+  it('is acknowledged when it comes again, if its failure is its result', async () => {
+    await start(Limited);
+    await queue.publish('store', POISON);
+    await eventually(() => told().length === 2);
+    await queue.publish('store', POISON);
+    await allIsSettled();
+    expect(runs).toEqual(['store 1', 'store 1']);
+    expect(await queue.rejected()).toEqual([POISON]);
+  });
+
+  it('that its handler gives back each time is rejected when it comes once more', async () => {
+    await start(Limited);
+    await queue.publish('nack', { id: '1' });
+    await eventually(async () => (await queue.rejected()).length === 1);
+    expect(runs).toEqual(['nack 1', 'nack 1']);
+  });
+});
+
 it('a message that RabbitMQ has already forgotten is dropped with one line', async () => {
   @Controller()
   class Forgotten {

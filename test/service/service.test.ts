@@ -64,6 +64,7 @@ const EVENT_TYPES = [
   'completion-failed',
   'unprotected',
   'step-not-saved',
+  'exhausted',
   'dropped',
   'returned',
 ] as const satisfies readonly IdempotencyEvent['type'][];

@@ -2,6 +2,7 @@ import type { CallHandler, ExecutionContext } from '@nestjs/common';
 import { EMPTY, type Observable } from 'rxjs';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Awaitable } from '../../engine/awaitable.js';
+import type { Claim } from '../../engine/claim.js';
 import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import type { IncomingRequest } from '../../keys/call.js';
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
@@ -123,4 +124,15 @@ export class HttpExchange implements TransportCall {
   get isSafe(): boolean {
     return isSafeMethod(this.request.method);
   }
+}
+
+/** What the operations of an application share. */
+export interface HttpOperationContext {
+  readonly maxResponseBytes: number;
+  /** Does something later, in the context of the call. Does not keep the process alive. */
+  later(delayMs: number, work: () => void): void;
+  refusal(code: IdempotencyErrorCode, retryAfterMs?: number, cause?: unknown): IdempotencyException;
+  setHeader(response: FrameworkResponse, name: string, value: string): void;
+  /** The last attempt of an operation has failed. */
+  exhausted(exchange: HttpExchange, handler: ProtectedHandler, claim: Claim): void;
 }

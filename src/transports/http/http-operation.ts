@@ -4,7 +4,14 @@ import { concatMap, Observable } from 'rxjs';
 import { type Awaitable, chain } from '../../engine/awaitable.js';
 import type { Claim, Settlement } from '../../engine/claim.js';
 import { encodeHttpReply, NOT_KEPT } from '../../replies/codec.js';
-import { decideOnFailure, FAILURES, isDeterministic, statusOf } from '../../calls/failure.js';
+import {
+  decideOnFailure,
+  FAILURES,
+  isDeterministic,
+  orLast,
+  reasonOf,
+  statusOf,
+} from '../../calls/failure.js';
 import type { HandlerRun } from '../../operation/handler-run.js';
 import type { Endings } from '../../calls/operations.js';
 import type { ErrorDecision } from '../../options/idempotency.options.js';
@@ -127,7 +134,7 @@ export class HttpOperation implements Entered, RecorderOwner {
     // What has begun to be sent cannot begin again.
     if (failure === undefined || !this.claim.isRunning || this.recorder.hasLeft) return false;
     return chain(this.decide(failure.error, statusOf(failure.error)), (decision) =>
-      decision === 'release' && this.claim.isRunning
+      orLast(decision, this.claim) === 'release' && this.claim.isRunning
         ? chain(this.claim.release(), () => true)
         : false,
     );
@@ -307,12 +314,17 @@ export class HttpOperation implements Entered, RecorderOwner {
     reply: Uint8Array,
     mayRunAgain: boolean,
   ): Awaitable<Verdict> {
-    return chain(this.decide(error, status), (decision) => {
+    return chain(this.decide(error, status), (decided) => {
+      const { claim } = this;
+      const decision = mayRunAgain ? orLast(decided, claim) : decided;
+      if (decision !== decided) this.context.exhausted(this.exchange, this.handler, claim);
       switch (decision) {
         case 'store':
           return chain(this.claim.fail(reply), (settlement) => this.ended(settlement));
         case 'hold':
-          return chain(this.claim.hold(`failed with status ${status}`), () => 'send' as const);
+          return chain(claim.hold(reasonOf(decided, claim, status)), () => 'send' as const);
+        case 'reject':
+          return this.release();
         case 'release':
           return mayRunAgain ? this.release() : this.complete(NOT_KEPT);
       }

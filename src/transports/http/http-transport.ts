@@ -9,6 +9,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { AsyncResource } from 'node:async_hooks';
 import { Observable, of, type Subscriber, throwError } from 'rxjs';
 import { attempt, type Awaitable, chain, Failure } from '../../engine/awaitable.js';
+import type { Claim } from '../../engine/claim.js';
 import { IdempotencyEngine } from '../../engine/engine.js';
 import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import { IdempotencyException } from '../../operation/idempotency.exception.js';
@@ -22,6 +23,7 @@ import type { Reply } from '../../replies/reply.js';
 import { CurrentOperation } from '../../operation/current-operation.js';
 import { HandlerRun } from '../../operation/handler-run.js';
 import { Callers } from '../../calls/callers.js';
+import { logExhausted } from '../../calls/failure.js';
 import { type Begun, type CallForm, Operations } from '../../calls/operations.js';
 import type { Transport } from '../../calls/transport.js';
 import { HandlerResolver } from '../../handlers/handler-resolver.js';
@@ -191,6 +193,11 @@ export class HttpTransport
   ): IdempotencyException {
     const { problemBaseUrl } = this;
     return new IdempotencyException(code, { retryAfterMs, problemBaseUrl, cause });
+  }
+
+  exhausted({ scope }: HttpExchange, { policy }: ProtectedHandler, claim: Claim): void {
+    this.engine.reportExhausted({ scope, policy, id: claim.id }, claim.attempt);
+    logExhausted(scope, claim.ifFails);
   }
 
   setHeader(response: FrameworkResponse, name: string, value: string): void {

@@ -12,6 +12,7 @@ import { type Outcome, ValueInterceptor } from '../../calls/value-transport.js';
 import { ValueOperations } from '../../calls/value-operations.js';
 import type { Claim } from '../../engine/claim.js';
 import { IdempotencyEngine } from '../../engine/engine.js';
+import type { MessageCode } from '../../engine/events.js';
 import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
@@ -56,13 +57,15 @@ interface Unsuccessful {
   readonly isReplay: boolean;
   /** The record's id, if the handler ran. */
   readonly id: string | undefined;
+  /** The handler ran for the last time that `maxAttempts` allows. */
+  readonly isLast: boolean;
 }
 
 /** Calls that are messages. */
 @Injectable()
 export class RpcTransport extends ValueInterceptor<MessageCall> {
   readonly kind = 'rpc';
-  readonly reportsRefusals = true;
+  override readonly reportsRefusals = true;
   protected override readonly failures = RELEASED;
   private readonly deliveries: Deliveries;
   private readonly fates: MessageFates;
@@ -134,7 +137,8 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
       const isReplay = outcome?.outcome === 'replay';
       const isOwn = !isDecided || outcome?.outcome === 'refused' || isReplay;
       const refusal = isOwn && isIdempotencyError(error) ? error : undefined;
-      const ended = { error, refusal, isReplay, id: idOf(outcome) };
+      const isLast = outcome?.outcome === 'execute' && outcome.claim.ifFails !== undefined;
+      const ended = { error, refusal, isReplay, id: idOf(outcome), isLast };
       if (isEvent) return this.eventEnded(call, handler, ended);
       // A caller who waits for a reply gets the error and decides.
       delivery?.end(handler, ranByHand(handler, ended) ? 'nothing' : 'acknowledge');
@@ -171,7 +175,7 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
     ended: Unsuccessful,
   ): readonly unknown[] {
     const { delivery, context, scope } = call;
-    const { error, refusal, isReplay, id } = ended;
+    const { error, refusal, isReplay, id, isLast } = ended;
     if (refusal !== undefined && SKIPPED.has(refusal.code)) {
       delivery?.end(handler, 'acknowledge');
       if (!isReplay) this.fates.report('skipped', handler, { scope, code: refusal.code });
@@ -182,16 +186,27 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
       delivery?.end(handler, 'acknowledge');
       return THROUGH;
     }
-    const code = isIdempotencyError(error) ? error.code : 'HANDLER_FAILED';
-    const verdict = ranByHand(handler, ended) && delivery ? 'nothing' : verdictOn(error);
+    const verdict = this.verdictOn(handler, ended, delivery);
     const fate = fateOf(verdict, ended, delivery, context);
-    if (fate !== undefined) this.fates.report(fate, handler, { scope, code, id });
-    delivery?.end(handler, verdict);
     // Whoever reads the errors of handlers gets them; refusals are reported already. A transport
     // that delivers again after an error must not do so for ever.
-    const isOver = delivery !== undefined || verdict === 'reject' || !redeliversFailed(context);
-    if (refusal !== undefined && isOver) return THROUGH;
+    const repeats = delivery === undefined && redeliversFailed(context);
+    const isOver = refusal === undefined ? isLast && repeats : verdict === 'reject' || !repeats;
+    const hidden = isOver && refusal === undefined ? { error } : {};
+    if (fate !== undefined)
+      this.fates.report(fate, handler, { scope, code: codeOf(ended), id, ...hidden });
+    delivery?.end(handler, verdict);
+    if (isOver) return THROUGH;
     throw this.shown(error, call);
+  }
+
+  private verdictOn(
+    handler: ProtectedHandler,
+    ended: Unsuccessful,
+    delivery: Delivery | undefined,
+  ): Verdict {
+    if (ended.isLast) return 'reject';
+    return delivery !== undefined && ranByHand(handler, ended) ? 'nothing' : verdictOn(ended.error);
   }
 
   private deliveryOf(context: unknown, handler: ProtectedHandler): Delivery | undefined {
@@ -223,15 +238,20 @@ function ranByHand(
   return acknowledges !== true && refusal === undefined && !isReplay;
 }
 
+function codeOf({ error, isLast }: Unsuccessful): MessageCode {
+  if (isLast) return 'IDEMPOTENCY_ATTEMPTS_EXHAUSTED';
+  return isIdempotencyError(error) ? error.code : 'HANDLER_FAILED';
+}
+
 /** `undefined` if the handler, or whoever handles its errors, decides. */
 function fateOf(
   verdict: Verdict,
-  { refusal }: Unsuccessful,
+  { refusal, isLast }: Unsuccessful,
   delivery: Delivery | undefined,
   context: unknown,
 ): Fate | undefined {
   if (delivery !== undefined) return FATES[verdict];
-  const isOver = refusal !== undefined && verdict === 'reject';
+  const isOver = isLast || (refusal !== undefined && verdict === 'reject');
   return isOver || !redeliversFailed(context) ? 'dropped' : 'returned';
 }
 

@@ -32,7 +32,7 @@ export const PROTECTION_FAULTS: readonly Fault[] = [
     name: 'http: a handler that has failed is not tried again by who tries again',
     breaks: ['design 7.2'],
     file: HTTP_OPERATION,
-    find: "decision === 'release' && this.claim.isRunning",
+    find: "orLast(decision, this.claim) === 'release' && this.claim.isRunning",
     put: 'this.claim === undefined',
     tests: [on('passes', 'express', 'gets a new attempt')],
   },

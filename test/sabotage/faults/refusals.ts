@@ -56,7 +56,7 @@ export const REFUSAL_FAULTS: readonly Fault[] = [
     name: 'client: an unknown outcome gets a new key',
     breaks: ['T69', 'S14'],
     file: CLIENT_REFUSAL,
-    find: "  if (refusal?.code === 'IDEMPOTENCY_OUTCOME_UNKNOWN') return false;\n",
+    find: '  if (NO_NEW_KEY.has(refusal?.code)) return false;\n',
     put: '',
     tests: [ANSWERS, onExpress('refusals', '.*none')],
   },

@@ -20,6 +20,7 @@ export { EVENT_TYPES, type IdempotencyEvent } from './engine/events.js';
 export type { IdempotencyErrorCode } from './engine/refusals.js';
 export type { CoverageEntry } from './handlers/coverage.js';
 export type { IdempotentCall, IncomingRequest } from './keys/call.js';
+export { cloudEventId } from './keys/cloud-event.js';
 export { header } from './keys/header-source.js';
 export { ifMatch } from './keys/if-match.js';
 export type { KeyDeclaration } from './keys/key-source.js';
@@ -35,6 +36,7 @@ export {
 } from './keys/key-sources.js';
 export { signature, type SignatureOptions } from './keys/signature.js';
 export { tick } from './keys/tick.js';
+export { webhookEvent } from './keys/webhook-event.js';
 export {
   IdempotencyException,
   type IdempotencyProblem,

@@ -358,7 +358,7 @@ function withStrategyCall(
 
 /** The refusal for a key source or a fingerprint that failed. */
 function refusalOf(error: unknown, { refusals }: ProtectedLayer): IdempotencyErrorCode | undefined {
-  if (isInvalidKeyError(error)) return refusals.invalid ?? 'IDEMPOTENCY_KEY_INVALID';
+  if (isInvalidKeyError(error)) return error.code ?? refusals.invalid ?? 'IDEMPOTENCY_KEY_INVALID';
   if (!isFingerprintUnavailableError(error)) return undefined;
   return error.isUnparsed
     ? 'IDEMPOTENCY_CONTENT_NOT_PARSED'

@@ -144,7 +144,14 @@ export {
   type KeySource,
   type Schedule,
 } from '../keys/key-source.js';
+export type { ContentDeclaration, ContentFunction } from '../keys/content.js';
 export type { PrincipalFunction } from '../keys/principal.js';
+export type {
+  Webhook,
+  WebhookEventOptions,
+  WebhookHmac,
+  WebhookSecrets,
+} from '../keys/webhook-event.js';
 export {
   type FingerprintProblem,
   FingerprintUnavailableError,

@@ -29,6 +29,13 @@ export const REFUSALS = {
     detail:
       'The idempotency key must be one value of 1 to 255 characters without control characters; in a header, visible ASCII with spaces inside.',
   },
+  IDEMPOTENCY_WEBHOOK_INVALID: {
+    status: 400,
+    title: 'Webhook not verified',
+    retryable: false,
+    detail:
+      'The signature of this webhook is missing or wrong, or was made at another time. It was not handled.',
+  },
   IDEMPOTENCY_KEY_REUSED: {
     status: 422,
     title: 'Idempotency key reused',

@@ -21,6 +21,7 @@ import {
   declaredMethods,
   isClass,
 } from './declared-methods.js';
+import { checkDeclared } from './delivery-check.js';
 import {
   checkAcknowledge,
   type Endpoint,
@@ -328,6 +329,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
       const { kind, scopes } = endpoint;
       const declaration = { ...endpoint, name, method: made, classOptions, layers };
       const { handler, check } = this.resolver.resolve(declaration);
+      checkDeclared(declared, handler);
       this.checks.push(check);
       if (endpoint.answersValues === true) checkSerializer(name, type, method, this.config);
       const given = layers[0]?.scope ?? classOptions.scope;

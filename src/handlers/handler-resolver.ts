@@ -16,6 +16,7 @@ import { type ResolvedFingerprint, resolveFingerprint } from '../keys/fingerprin
 import { type CredentialDigest, credentialDigests } from '../keys/credentials.js';
 import type { KeyContext } from '../keys/key-source.js';
 import { resolvePrincipal } from '../keys/principal.js';
+import { contentOfKey, resolveContent } from '../keys/content.js';
 import { resolveKey } from '../keys/key-sources.js';
 import type { ReplyValues } from '../replies/values.js';
 import type { StrategyPlan } from '../strategies/strategy.js';
@@ -258,6 +259,7 @@ export class HandlerResolver {
       isPrincipalAssumed: principal === undefined,
       message: declaration.message,
       isScheduled: declaration.schedule !== undefined,
+      namesContent: declaration.isProcessor === true || layers.every(namesContent),
       isProcessor: declaration.isProcessor === true,
       listens: declaration.listens === true,
       values,
@@ -275,8 +277,9 @@ export class HandlerResolver {
     values: ReplyValues,
   ): ProtectedLayer {
     const { strategy, options, plan } = layer;
-    const key = resolveKey(plan.key, keys);
-    const fingerprint = this.fingerprintOf(plan, options);
+    const key = resolveKey(plan.key, { ...keys, content: resolveContent(options.content) });
+    const content = resolveContent(options.content) ?? contentOfKey(key);
+    const fingerprint = this.fingerprintOf(plan, content, options);
     const policy = policyOf(options, strategy);
     const required = options.required ?? DEFAULTS.required;
     const transaction = plan.transaction === 'never' ? undefined : transactionOfAll;
@@ -302,7 +305,8 @@ export class HandlerResolver {
   /** No other anonymous caller gets a recorded reply, whatever the strategy. */
   private fingerprintOf(
     plan: StrategyPlan,
-    { fingerprint }: IdempotentOptions,
+    content: IdempotentOptions['fingerprint'],
+    { fingerprint = content }: IdempotentOptions,
   ): ResolvedFingerprint {
     const context = { credentials: this.credentials, isShared: plan.scope !== undefined };
     const declared = resolveFingerprint(fingerprint, context);
@@ -366,6 +370,13 @@ function nameOf(value: unknown): string {
     typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
   if (isPlain) return `${typeof value} ${value},`;
   return typeof value === 'object' ? `${JSON.stringify(value)},` : `${typeof value},`;
+}
+
+/** True if nothing of a call's content is read, or if something says which part of it is. */
+function namesContent({ plan, options }: Layer): boolean {
+  return (
+    !plan.comparesContent || options.content !== undefined || options.fingerprint !== undefined
+  );
 }
 
 const matchesAll = (): string => '';

@@ -26,6 +26,7 @@ const KNOWN_OPTIONS = [
   ...Object.keys(DEFAULTS),
   'key',
   'fingerprint',
+  'content',
   'onError',
   'maxAttempts',
   'scope',
@@ -34,7 +35,7 @@ const KNOWN_OPTIONS = [
 ];
 
 /** Options that belong to one handler and cannot be defaults. */
-const OWN_OPTIONS = ['key', 'scope', 'returns'];
+const OWN_OPTIONS = ['key', 'scope', 'content', 'returns'];
 
 /**
  * Checks everything except durations, keys, fingerprints and the options of strategies, which are
@@ -72,7 +73,14 @@ export function checkOptions(
           `${words.map((one) => `'${one}'`).join(', ')} or a function`,
         );
   }
-  const { principal } = given;
+  const { principal, fingerprint, content } = given;
+  if (fingerprint !== undefined && content !== undefined)
+    throw wrongOption(
+      'content',
+      content,
+      'nothing beside fingerprint',
+      'Remove one of the two: each says what a retry must repeat.',
+    );
   if (principal !== undefined && typeof principal !== 'function')
     throw wrongOption('principal', principal, 'a function');
   for (const option of ['required', 'acknowledge'])

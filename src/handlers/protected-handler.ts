@@ -63,6 +63,8 @@ export interface ProtectedHandler {
   readonly message: MessageEndpoint | undefined;
   /** A timer calls it, and nobody waits for an answer. */
   readonly isScheduled: boolean;
+  /** Nothing is compared, or an option or a source says what is. */
+  readonly namesContent: boolean;
   /** A queue calls it with its jobs. */
   readonly isProcessor: boolean;
   /** It gets events of this process, and nobody waits for an answer. */

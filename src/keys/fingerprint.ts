@@ -151,7 +151,8 @@ export function contentLines(call: IdempotentCall, select?: (body: unknown) => u
   return linesWith(call, select === undefined ? body : select(body), files, args);
 }
 
-function linesWith(
+/** The same, with something else in place of the body, the files and the arguments. */
+export function linesWith(
   { request }: IdempotentCall,
   content: unknown,
   files?: unknown,

@@ -1,4 +1,5 @@
 import type { Awaitable } from '../engine/awaitable.js';
+import type { IdempotencyErrorCode } from '../engine/refusals.js';
 import type { CallKind, IdempotentCall } from './call.js';
 import type { CredentialDigest } from './credentials.js';
 
@@ -12,6 +13,8 @@ export interface KeyContext {
   readonly credentials?: CredentialDigest;
   /** The timer that calls the method, if one does. */
   readonly schedule?: Schedule;
+  /** Reads what counts as the content of a call; absent if all of it does. */
+  readonly content?: (call: IdempotentCall) => Awaitable<unknown>;
 }
 
 /** The timer that calls a method. */
@@ -36,7 +39,8 @@ export interface KeyPlace {
 
 /**
  * Where the key, or a part of it, comes from. Made by `header()`, `body()`, `param()`, `query()`,
- * `payload()`, `messageId()`, `arg()`, `tick()`, `principal()`, `signature()` or {@link keySource}.
+ * `payload()`, `messageId()`, `arg()`, `tick()`, `principal()`, `signature()`, `webhookEvent()`,
+ * `cloudEventId()` or {@link keySource}.
  */
 export interface KeySource {
   /** Its name in errors and API descriptions, such as `header Idempotency-Key`. */
@@ -60,6 +64,8 @@ export interface KeySource {
   readonly sentIn?: readonly [KeyPlace, ...KeyPlace[]];
   /** For API descriptions: true if every call has it. */
   readonly isNeverMissing?: boolean;
+  /** For API descriptions: refusals that only this source has. */
+  readonly refusals?: readonly IdempotencyErrorCode[];
   /** For API descriptions: true if `read` never throws. */
   readonly isNeverInvalid?: boolean;
   /**
@@ -68,6 +74,15 @@ export interface KeySource {
    * @throws {@link InvalidKeyError} if there is one that cannot be a key
    */
   read(call: IdempotentCall): Awaitable<string | undefined>;
+  /**
+   * What a retry must repeat, instead of the body or the arguments. Absent, or `undefined` for a call:
+   * all of it.
+   */
+  content?(call: IdempotentCall): unknown;
+  /** What it stands for, in whatever form it has. Absent: the part of the key is all that there is. */
+  value?(call: IdempotentCall): unknown;
+  /** True if it proves who has sent the call, so that no credentials are needed to tell callers apart. */
+  readonly tellsCallers?: boolean;
   /** Called once at boot. The source that it returns replaces this one. */
   resolve?(context: KeyContext): KeySource;
 }
@@ -90,6 +105,8 @@ export interface ResolvedKey {
   readonly readsOnlyHead: boolean;
   /** See {@link KeySource.coversContent}; true if it is true of one part. */
   readonly coversContent: boolean;
+  /** See {@link KeySource.tellsCallers}; true if it is true of one part. */
+  readonly tellsCallers: boolean;
   /**
    * The key, or `undefined` if a part of it is missing. Returns no promise if no source does.
    *
@@ -103,6 +120,8 @@ const BRAND = Symbol.for('nestjs-idempotency:invalid-key');
 /** A key is present but cannot be used. The message says why and never shows the key. */
 export class InvalidKeyError extends Error {
   override readonly name = 'InvalidKeyError';
+  /** The refusal, if it is not that of the strategy. */
+  readonly code?: IdempotencyErrorCode;
 
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);

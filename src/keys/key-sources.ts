@@ -162,6 +162,7 @@ function ownSource(
     readsOnlyHead: false,
     coversContent: false,
     foundIn,
+    value: find,
     read: (call) => keyPart(find(call), description),
   };
 }
@@ -217,6 +218,7 @@ export function resolveKey(declaration: KeyDeclaration, context: KeyContext): Re
       sources: [source],
       readsOnlyHead,
       coversContent,
+      tellsCallers: source.tellsCallers === true,
       read: (call) => readPart(source, call),
     };
   }
@@ -229,6 +231,7 @@ export function resolveKey(declaration: KeyDeclaration, context: KeyContext): Re
     sources,
     readsOnlyHead: sources.every((source) => source.readsOnlyHead),
     coversContent: sources.some((source) => source.coversContent),
+    tellsCallers: sources.some((source) => source.tellsCallers === true),
     read: (call) => readParts(sources, call),
   };
 }
@@ -315,7 +318,7 @@ function notAKey(given: unknown): IdempotencyConfigurationError {
   return wrongOption(
     'key',
     given,
-    'header(), body(), param(), query(), payload(), messageId(), arg(), tick(), principal(), signature(), keySource(), a function of the call, or a list of at least one of them',
+    'header(), body(), param(), query(), payload(), messageId(), arg(), tick(), principal(), signature(), webhookEvent(), cloudEventId(), keySource(), a function of the call, or a list of at least one of them',
     "Say where the key comes from, such as body('orderNo') instead of 'orderNo'.",
   );
 }

@@ -1,7 +1,8 @@
+import { chain } from '../engine/awaitable.js';
 import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import { type CredentialDigest, defaultCredentials } from './credentials.js';
-import { contentLines } from './fingerprint.js';
-import type { DottedBodyPath, KeySource } from './key-source.js';
+import { contentLines, linesWith } from './fingerprint.js';
+import type { DottedBodyPath, KeyContext, KeySource } from './key-source.js';
 import { sha256 } from './record-id.js';
 
 /**
@@ -167,14 +168,20 @@ export function signature<T = unknown>(options: SignatureOptions<T> = {}): KeySo
     );
   }
   const select = bodySelection(options);
-  const signedBy = (credentials: CredentialDigest): KeySource => ({
+  const signedBy = (credentials: CredentialDigest, content?: KeyContext['content']): KeySource => ({
     description: 'signature of the content',
     readsOnlyHead: false,
     coversContent: true,
     isNeverMissing: true,
     isNeverInvalid: true,
-    read: (call) => sha256(`${contentLines(call, select)}\n${credentials(call) ?? ''}`),
-    resolve: (context) => signedBy(context.credentials ?? credentials),
+    read: (call) => {
+      const signed = (lines: string): string => sha256(`${lines}\n${credentials(call) ?? ''}`);
+      if (content === undefined) return signed(contentLines(call, select));
+      return chain(content(call), (found) =>
+        signed(linesWith(call, select === undefined ? found : select(found))),
+      );
+    },
+    resolve: (context) => signedBy(context.credentials ?? credentials, context.content),
   });
   return signedBy(defaultCredentials);
 }

@@ -7,6 +7,7 @@ import type { SecondConnection } from '../engine/transaction.js';
 import type { Awaitable, IdempotencyStore } from '../engine/store.js';
 import type { AbandonedCall, RecoveredReply } from '../operation/recovery.js';
 import type { IdempotentCall } from '../keys/call.js';
+import type { ContentDeclaration } from '../keys/content.js';
 import { KEY_HEADER } from '../keys/header-source.js';
 import type { KeyDeclaration } from '../keys/key-source.js';
 import type { PrincipalFunction } from '../keys/principal.js';
@@ -100,6 +101,13 @@ export interface IdempotentOptions {
    * @default method, route, host and path params, query and body
    */
   fingerprint?: false | ((call: IdempotentCall) => Awaitable<unknown>);
+  /**
+   * What counts as the content of a call, if that is not the whole body or all arguments: a function of the
+   * call, a source such as `arg(0, 'Body')`, or a list of them. It is what a retry must repeat, and what
+   * `signature()` signs. For deliveries, which also have a receipt, counters or a connection.
+   * @default the body, or the arguments
+   */
+  content?: ContentDeclaration;
   /**
    * What happens to an operation that failed after its handler began: `release` lets a retry run,
    * `store` replays the failure, `hold` waits until someone settles it. A function decides about
@@ -324,7 +332,7 @@ export interface IdempotencyModuleOptions {
    */
   coverage?: 'off' | 'log' | 'error';
   /** Options for every `@Idempotent()`. Those of classes and handlers override them. */
-  defaults?: Omit<IdempotentOptions, 'key' | 'scope' | 'returns'>;
+  defaults?: Omit<IdempotentOptions, 'key' | 'scope' | 'content' | 'returns'>;
 }
 
 /** The defaults of `@Idempotent()`. */

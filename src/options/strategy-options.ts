@@ -8,12 +8,13 @@ export type RowId = KeySource | KeyFunction | readonly (KeySource | KeyFunction)
 /** Common options that a strategy does not take, by its name. */
 export const REFUSED_OPTIONS = {
   token: ['key', 'scope'],
-  version: ['key', 'fingerprint'],
-  state: ['key', 'fingerprint'],
+  version: ['key', 'fingerprint', 'content'],
+  state: ['key', 'fingerprint', 'content'],
   lock: [
     'ttl',
     'onDuplicate',
     'fingerprint',
+    'content',
     'onError',
     'onAbandoned',
     'onRecordFailure',

@@ -38,6 +38,7 @@ function* refusalsOfKey({ plan, key, required }: ProtectedLayer): Generator<Publ
     yield { code: missing ?? 'IDEMPOTENCY_KEY_REQUIRED' };
   if (!key.sources.every(({ isNeverInvalid }) => isNeverInvalid))
     yield { code: invalid ?? 'IDEMPOTENCY_KEY_INVALID' };
+  for (const { refusals = [] } of key.sources) for (const code of refusals) yield { code };
 }
 
 function* refusalsOfContent({ plan, key, options }: ProtectedLayer): Generator<PublishedRefusal> {

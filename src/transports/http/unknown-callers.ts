@@ -18,7 +18,7 @@ export class UnknownCallers {
   notice(call: IdempotentCall, handler: ProtectedHandler): void {
     if (!handler.isPrincipalAssumed || this.told.has(handler)) return;
     const keeps = handler.layers.some(
-      ({ policy, perPrincipal }) => policy.keepsReply && perPrincipal,
+      ({ policy, perPrincipal, key }) => policy.keepsReply && perPrincipal && !key.tellsCallers,
     );
     if (!keeps || this.credentials(call) !== undefined) return;
     this.told.add(handler);

@@ -6,6 +6,7 @@ import { ValueOperations } from '../../calls/value-operations.js';
 import { chain } from '../../engine/awaitable.js';
 import { IdempotencyEngine } from '../../engine/engine.js';
 import { type IdempotencyErrorCode, REFUSALS } from '../../engine/refusals.js';
+import { checkArguments } from '../../handlers/delivery-check.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import { notProtected, observableReturned } from '../../handlers/not-protected.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
@@ -94,6 +95,7 @@ export class MethodTransport
   ): Promise<unknown> {
     if (this.observed.has(method)) throw observableReturned(handler.name);
     const call = new MethodCall(handler.scope, args, handler.isProcessor);
+    checkArguments(args, handler);
     const value = (returned: unknown): unknown => {
       if (!isObservable(returned)) return returned;
       this.observed.add(method);

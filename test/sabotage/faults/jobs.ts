@@ -4,9 +4,14 @@ const JOBS = 'src/keys/jobs.ts';
 const JOBS_TEST = 'test/queues/jobs.test.ts';
 const METHOD_TRANSPORT = 'src/transports/method/method-transport.ts';
 const METHODS = 'src/transports/method/methods.ts';
+const DELIVERIES_TEST = 'test/methods/deliveries.test.ts';
+const WEBHOOKS = 'src/keys/webhook-event.ts';
+const WEBHOOKS_TEST = 'test/webhooks/webhooks.test.ts';
+const CLOUD_EVENT = 'src/keys/cloud-event.ts';
+const CLOUD_EVENTS_TEST = 'test/messages/cloud-events.test.ts';
 const LISTENERS_TEST = 'test/methods/listeners.test.ts';
 
-/** Jobs of queues, listeners, sagas. */
+/** Jobs of queues, listeners, sagas, deliveries, webhooks, CloudEvents. */
 export const JOB_FAULTS: readonly Fault[] = [
   {
     name: 'jobs: "not now" is a failure of the last attempt',
@@ -119,5 +124,93 @@ export const JOB_FAULTS: readonly Fault[] = [
     find: 'if (!Array.isArray(sagas) || !sagas.includes(methodName)) return;',
     put: 'if (Array.isArray(sagas)) return;',
     tests: [[LISTENERS_TEST, 'stops the application']],
+  },
+  {
+    name: 'deliveries: what content names is not what is compared',
+    breaks: ['T73'],
+    file: 'src/handlers/handler-resolver.ts',
+    find: 'const content = resolveContent(options.content) ?? contentOfKey(key);',
+    put: 'const content = contentOfKey(key);',
+    tests: [[DELIVERIES_TEST, 'by a source$']],
+  },
+  {
+    name: 'deliveries: a signature signs the receipt',
+    breaks: ['T73'],
+    file: 'src/handlers/handler-resolver.ts',
+    find: '{ ...keys, content: resolveContent(options.content) }',
+    put: 'keys',
+    tests: [[DELIVERIES_TEST, 'which is the key']],
+  },
+  {
+    name: 'deliveries: content that is not there is equal for all calls',
+    breaks: ['T72', 'design 7.1'],
+    file: 'src/keys/content.ts',
+    find: 'if (found !== undefined) return found;',
+    put: 'return found ?? null;',
+    tests: [[DELIVERIES_TEST, 'is refused if its content is']],
+  },
+  {
+    name: 'deliveries: as a key they run every time',
+    breaks: ['T73', 'design 7.1'],
+    file: 'src/handlers/delivery-check.ts',
+    find: 'if (isKey) throw notProtected(',
+    put: 'if (isKey && args.length < 0) throw notProtected(',
+    tests: [[DELIVERIES_TEST, 'is not run if the delivery is the key']],
+  },
+  {
+    name: 'deliveries: nobody is warned at boot',
+    breaks: ['T73'],
+    file: 'src/handlers/handler-registry.ts',
+    find: '      checkDeclared(declared, handler);\n',
+    put: '',
+    tests: [[DELIVERIES_TEST, 'names the methods']],
+  },
+  {
+    name: 'webhooks: a forged one is handled',
+    breaks: ['S23'],
+    file: WEBHOOKS,
+    find: 'if (verified === false || verified',
+    put: 'if (verified === 0 || verified',
+    tests: [WEBHOOKS_TEST],
+  },
+  {
+    name: 'webhooks: an old signature is good for ever',
+    breaks: ['S23'],
+    file: WEBHOOKS,
+    find: 'if (!(awayMs <= this.toleranceMs))',
+    put: 'if (awayMs < 0)',
+    tests: [WEBHOOKS_TEST],
+  },
+  {
+    name: 'webhooks: only the first secret counts',
+    breaks: ['S23'],
+    file: WEBHOOKS,
+    find: 'for (const secret of all as readonly (string | Uint8Array)[]) {',
+    put: 'for (const secret of all.slice(0, 1) as readonly (string | Uint8Array)[]) {',
+    tests: [[WEBHOOKS_TEST, 'the old secret']],
+  },
+  {
+    name: 'webhooks: what is rendered anew is other content',
+    breaks: ['S23', 'T73'],
+    file: WEBHOOKS,
+    find: 'coversContent: true,',
+    put: 'coversContent: false,',
+    tests: [[WEBHOOKS_TEST, 'rendered anew']],
+  },
+  {
+    name: 'CloudEvents: the id alone is the key',
+    breaks: ['T72'],
+    file: CLOUD_EVENT,
+    find: 'const name = `${source} ${id}`;',
+    put: 'const name = id + source.slice(source.length);',
+    tests: [CLOUD_EVENTS_TEST],
+  },
+  {
+    name: 'CloudEvents: the context of a trace is content',
+    breaks: ['T73'],
+    file: CLOUD_EVENT,
+    find: 'return event && [event.type ?? null, event.data ?? null];',
+    put: 'return event && [event.type ?? null, call.request.body, call.request.headers];',
+    tests: [CLOUD_EVENTS_TEST],
   },
 ];

@@ -1,5 +1,5 @@
 // Writes the Lua and SQL files of the stores into modules, so that nothing is read from disk at
-// run time: bundlers and the published package would lose it. With --check it only compares.
+// run time: bundlers and the published package would lose it. Also writes the migrations. With --check it only compares.
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -56,6 +56,27 @@ function sqlStatements() {
   return [[join(root, 'src/stores/sql/sql.generated.ts'), module]];
 }
 
+/** What `sqlMigration()` gives for the usual names, as files for teams that run SQL by hand. */
+function migrationFiles() {
+  const folder = join(root, 'src/stores/sql/statements');
+  const table = 'idempotency_records';
+  return ['mysql', 'postgres', 'sqlite'].flatMap((dialect) =>
+    [
+      ['create-table', `${dialect}.sql`],
+      ['add-limits', `${dialect}.limits.sql`],
+    ].map(([source, file]) => {
+      const quote = dialect === 'mysql' ? '`' : '"';
+      const named = (name) => `${quote}${name}${quote}`;
+      const text = readFileSync(join(folder, dialect, `${source}.sql`), 'utf8')
+        .replaceAll('{{table}}', named(table))
+        .replaceAll('{{index}}', named(`${table}_purge_at`))
+        .replaceAll('{{alive_index}}', named(`${table}_alive`))
+        .replaceAll('{{new_keys_index}}', named(`${table}_new_keys`));
+      return [join(root, 'migrations', file), text];
+    }),
+  );
+}
+
 /** Lines from `-- limited:` to `-- unlimited:` or `-- end` are for limited callers, the others not. */
 const SECTION = /^-- limited:\n([^]*?)(?:^-- unlimited:\n([^]*?))?^-- end\n/gm;
 
@@ -91,7 +112,7 @@ function strip(source) {
 }
 
 let stale = 0;
-for (const [file, module] of [...redisScripts(), ...sqlStatements()]) {
+for (const [file, module] of [...redisScripts(), ...sqlStatements(), ...migrationFiles()]) {
   if (existsSync(file) && readFileSync(file, 'utf8') === module) continue;
   stale += 1;
   if (!process.argv.includes('--check')) writeFileSync(file, module);

@@ -73,6 +73,8 @@ export type {
   CommitFailure,
   OperationManager,
   OperationManagers,
+  OperationTransaction,
+  OperationTransactions,
   SecondConnection,
   StoreTransaction,
   TransactionalStore,

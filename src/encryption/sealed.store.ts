@@ -98,15 +98,17 @@ export class SealedStore implements IdempotencyStore {
 
 /** Like {@link SealedStore}, for records in the transaction of the work. */
 class SealedTransaction implements StoreTransaction {
-  readonly manager: StoreTransaction['manager'];
-  readonly checkWork: StoreTransaction['checkWork'];
-
   constructor(
     private readonly transaction: StoreTransaction,
     private readonly seal: Seal,
-  ) {
-    this.manager = transaction.manager;
-    this.checkWork = transaction.checkWork;
+  ) {}
+
+  get manager(): StoreTransaction['manager'] {
+    return this.transaction.manager;
+  }
+
+  get checkWork(): StoreTransaction['checkWork'] {
+    return this.transaction.checkWork;
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireResult> {

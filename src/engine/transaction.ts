@@ -29,9 +29,29 @@ export type OperationManager = OperationManagers extends { readonly typeorm: inf
  */
 export type CommitFailure = 'work' | 'conflict' | 'unknown';
 
+/**
+ * Decides the type of `op.tx`: the application adds its own as `tx`. With TypeORM nothing has to be added.
+ *
+ * @example
+ * declare module 'nestjs-idempotency/contracts' {
+ *   interface OperationTransactions {
+ *     readonly tx: Parameters<Parameters<typeof db.transaction>[0]>[0];
+ *   }
+ * }
+ */
+export interface OperationTransactions {}
+
+/** The type of `op.tx`: what {@link OperationTransactions} says, else that of `op.manager`. */
+export type OperationTransaction = OperationTransactions extends { readonly tx: infer Tx }
+  ? Tx
+  : OperationManager;
+
 /** A transaction that holds a record and the work itself. */
 export interface StoreTransaction {
-  /** What the work writes with, such as TypeORM's `EntityManager`. */
+  /**
+   * What the work writes with, such as TypeORM's `EntityManager`. Only to be read once a record is claimed,
+   * because until then the transaction may begin again.
+   */
   readonly manager: OperationManager;
   /**
    * Like {@link IdempotencyStore.acquire}; `in-flight` while another transaction has the record.
@@ -92,9 +112,10 @@ export interface TransactionalStore extends IdempotencyStore {
   /**
    * Called when the application boots.
    *
-   * @throws if there is no data source with this name
+   * @throws if there is no data source with this name, or if the store cannot do with work beside the
+   *   transaction what it is to do
    */
-  checkSource(source: string | undefined): void;
+  checkSource(source: string | undefined, secondConnection?: SecondConnection): void;
   /** Names of the data sources beside the store's own; absent for none. */
   readonly sources?: readonly string[];
   /** The records in the data source with this name, for operators. */

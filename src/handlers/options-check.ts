@@ -205,7 +205,7 @@ export function resolveTransaction(
       'transaction',
       transaction,
       'false with this store, which has no transactions',
-      'Use the TypeOrmStore, whose records can be part of a transaction, or leave the option out.',
+      'Use the TypeOrmStore or the SqlStore, whose records can be part of a transaction, or leave the option out.',
     );
   }
   if (onStoreFailure === 'proceed') {
@@ -217,6 +217,7 @@ export function resolveTransaction(
     );
   }
   if (isFunction) {
+    store.checkSource(undefined, secondConnection);
     const sourceOf = async (call: IdempotentCall): Promise<string> => {
       const name = await transaction(call);
       if (typeof name !== 'string' || name === '')
@@ -227,7 +228,7 @@ export function resolveTransaction(
     return { source: undefined, secondConnection, sourceOf, asked: transaction };
   }
   const source = transaction === true ? undefined : transaction;
-  store.checkSource(source);
+  store.checkSource(source, secondConnection);
   return { source, secondConnection, asked: transaction };
 }
 

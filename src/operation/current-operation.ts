@@ -4,7 +4,7 @@ import { deserialize, serialize } from 'node:v8';
 import type { Claim } from '../engine/claim.js';
 import { parseDuration } from '../engine/duration.js';
 import type { Steps } from '../engine/store.js';
-import type { OperationManager } from '../engine/transaction.js';
+import type { OperationManager, OperationTransaction } from '../engine/transaction.js';
 import { IdempotencyException } from './idempotency.exception.js';
 import type { IdempotentOperation } from './idempotent-operation.js';
 import { siblingOf, uuidV7 } from './uuid-v7.js';
@@ -50,10 +50,14 @@ export class CurrentOperation implements IdempotentOperation {
     return this.claim?.signal ?? NEVER_ABORTED;
   }
 
+  get tx(): OperationTransaction {
+    return this.manager as OperationTransaction;
+  }
+
   get manager(): OperationManager {
     const manager = this.claim?.manager;
     if (manager !== undefined) return manager;
-    throw new Error('op.manager needs @Idempotent({ transaction: true }).');
+    throw new Error('op.tx and op.manager need @Idempotent({ transaction: true }).');
   }
 
   deriveKey(name: string): string {

@@ -1,7 +1,7 @@
-import type { OperationManager } from '../engine/transaction.js';
+import type { OperationManager, OperationTransaction } from '../engine/transaction.js';
 
 /** The operation that a handler is running: `@Operation()`, or `IdempotencyService.current()`. */
-export interface IdempotentOperation {
+export interface IdempotentOperation<Tx = OperationTransaction> {
   /** The key; `undefined` if the call runs unprotected because it has none. */
   readonly key: string | undefined;
   /** `METHOD /route/template`, or the scope that was given. */
@@ -16,7 +16,14 @@ export interface IdempotentOperation {
    */
   readonly fencingToken: number;
   /**
-   * What the handler writes with if record and work are one transaction (`transaction: true`).
+   * What the handler writes with if record and work are one transaction (`transaction: true`): the data
+   * layer's own object for a transaction, such as Drizzle's `tx` or Knex's `trx`.
+   *
+   * @throws Error without a transaction
+   */
+  readonly tx: Tx;
+  /**
+   * The same under the name that TypeORM gives it.
    *
    * @throws Error without a transaction
    */

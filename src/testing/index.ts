@@ -5,6 +5,13 @@ export {
   type StoreHarness,
 } from './contract/contract-case.js';
 export { storeContract } from './contract/store-contract.js';
+export {
+  TRANSACTION_GUARANTEES,
+  type TransactionCase,
+  transactionContract,
+  type TransactionGuarantee,
+  type TransactionHarness,
+} from './contract/transaction-contract.js';
 export { FaultInjectingStore, type StoreCall, type StoreVerb } from './fault-injecting.store.js';
 export {
   answerLate,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as frontDoor from '../../src/index.js';
 import { GUARANTEES } from '../../src/testing/contract/contract-case.js';
+import * as sql from '../../src/stores/sql/index.js';
 import * as testing from '../../src/testing/index.js';
 import { codeNames, read, root, tableBelow } from './markdown.js';
 import { membersOf } from './source.js';
@@ -109,12 +110,36 @@ describe('the page on the contract of stores', () => {
   });
 });
 
+describe('the page on SQL', () => {
+  it('has every guarantee of transactions in the words of the suite, and the suite a case for each', () => {
+    const stated = tableBelow('docs/sql.md', 'Guarantees of transactions').map((row) => [
+      row['number'],
+      row['guarantee'],
+    ]);
+    expect(Object.fromEntries(stated)).toEqual(testing.TRANSACTION_GUARANTEES);
+    const proven = new Set(testing.transactionContract.map(({ guarantee }) => String(guarantee)));
+    expect([...proven].sort()).toEqual(Object.keys(testing.TRANSACTION_GUARANTEES));
+  });
+
+  it('has every executor, and each only once', () => {
+    const named = [...read('docs/sql.md').matchAll(/^\|[^|]*\| `(from\w+)\(\)`/gm)];
+    const exported = Object.keys(sql).filter((name) => name.startsWith('from'));
+    expect(new Set(named.map(([, name]) => name))).toEqual(new Set(exported));
+    expect(named).toHaveLength(exported.length);
+  });
+});
+
 describe('the page on testing', () => {
   it('has every part of nestjs-idempotency/testing', () => {
     const parts = tableBelow('docs/testing.md', 'Time and faults').map(({ part }) =>
       part!.replace(/\(.*/, ''),
     );
-    const ofContract = ['GUARANTEES', 'storeContract'];
+    const ofContract = [
+      'GUARANTEES',
+      'storeContract',
+      'TRANSACTION_GUARANTEES',
+      'transactionContract',
+    ];
     expect([...parts, ...ofContract].sort()).toEqual(Object.keys(testing).sort());
   });
 });

@@ -20,6 +20,7 @@ const EXPECTED = [
   /^package\.json$/,
   /^(README|CHANGELOG)\.md$/,
   /^LICENSE$/,
+  /^migrations\/(postgres|mysql|sqlite)([.]limits)?[.]sql$/,
   /^dist\/cjs\/package\.json$/,
   /^dist\/browser\/client\.js$/,
   /^dist\/(esm|cjs)\/(.+\/)?[^/]+(\.d\.ts|\.js)$/,
@@ -40,6 +41,8 @@ describe('the tarball', () => {
     'LICENSE',
     'dist/cjs/package.json',
     'dist/browser/client.js',
+    'migrations/postgres.sql',
+    'migrations/mysql.limits.sql',
   ])('holds %s', (path) => {
     expect(packed.files).toContain(path);
   });
@@ -258,6 +261,7 @@ const DECLARATIONS = [
   'index.d.ts',
   'contracts/index.d.ts',
   'client/index.d.ts',
+  'stores/sql/index.d.ts',
   'swagger/index.d.ts',
   'testing/index.d.ts',
 ];

@@ -1,4 +1,4 @@
 import { describeCrashes } from './crashes.js';
-import { SERVERS } from './support/servers.js';
+import { SERVERS, SQL_LAYERS } from './support/servers.js';
 
-describeCrashes(SERVERS);
+describeCrashes([...SERVERS, ...SQL_LAYERS]);

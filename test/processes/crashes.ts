@@ -1,7 +1,7 @@
 import { end } from '../support/child-program.js';
 import type { Point, Protection, Strategy } from './support/crash.js';
-import type { SharedServer } from './support/servers.js';
 import {
+  type AnyServer,
   keyOf,
   type Payment,
   payUpTo,
@@ -56,7 +56,7 @@ const IN_ONE_TRANSACTION: readonly Row[] = [
 /** A token is a key like any other: no boundary at which a process dies burns it. */
 const STRATEGIES = ['unique-key', 'token'] as const satisfies readonly Strategy[];
 
-export function describeCrashes(rows: readonly SharedServer[]): void {
+export function describeCrashes(rows: readonly AnyServer[]): void {
   describe.each(rows)('a process on $name that is killed in the middle of its calls', (server) => {
     const rows = server.name === 'Redis' ? LEASED : [...LEASED, ...IN_ONE_TRANSACTION];
     const standing = new Map<string, { payment: Payment; id: string }>();

@@ -80,6 +80,7 @@ export class ChildProgram {
         'nestjs-idempotency/bullmq': join(ROOT, 'src/bullmq/index.ts'),
         'nestjs-idempotency/contracts': join(ROOT, 'src/contracts/index.ts'),
         'nestjs-idempotency/redis': join(ROOT, 'src/stores/redis/index.ts'),
+        'nestjs-idempotency/sql': join(ROOT, 'src/stores/sql/index.ts'),
         'nestjs-idempotency/typeorm': join(ROOT, 'src/stores/typeorm/index.ts'),
       },
     });

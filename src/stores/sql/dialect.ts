@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { wrongOption } from '../../engine/configuration-error.js';
+import type { SqlDialect } from './executor.js';
 import type { Statement } from './session.js';
 import { SQL } from './sql.generated.js';
 
-export type Dialect = keyof typeof SQL;
+export type Dialect = SqlDialect;
 
 /** The statements of a dialect by their name, for one table. */
 export type Statements<D extends Dialect = Dialect> = Readonly<

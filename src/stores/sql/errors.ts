@@ -110,8 +110,9 @@ export function isMissing(error: unknown): boolean {
 export function lockTimeoutOf(error: unknown): 'row' | 'other' | 'unknown' | undefined {
   const facts = causesOf(error).find(({ code }) => code === LOCK_NOT_AVAILABLE);
   if (facts === undefined) return undefined;
-  if (!('where' in facts)) return 'unknown';
-  return facts.where ? 'row' : 'other';
+  if (facts.where) return 'row';
+  // The server always says its routine, so that an error with it is complete.
+  return 'where' in facts || 'routine' in facts ? 'other' : 'unknown';
 }
 
 function isOneOf(codes: readonly (string | number)[], text: RegExp, error: unknown): boolean {

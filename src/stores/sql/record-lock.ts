@@ -31,6 +31,8 @@ export interface RecordLock {
   ) => Promise<TakenLocks>;
   /** True for the claim's error if another transaction has the record. */
   isTaken(error: unknown): boolean;
+  /** True for the claim's error if it does not say whether another transaction has the record. */
+  mayBeTaken(error: unknown): boolean;
   /** True for a claim that waited too long for the table or in a queue, but not for a record. */
   isHeldUp(error: unknown): boolean;
   /** Called after the record was claimed. The work can be undone back to here. */
@@ -56,12 +58,22 @@ const GET_LOCK: Statement = {
   returnsRows: true,
 };
 
+/** The application may have set its own `lock_timeout` for the session. */
+const REMEMBER_TIMEOUT =
+  "SELECT set_config('idempotency.lock_timeout', current_setting('lock_timeout'), true), " +
+  "set_config('lock_timeout',";
+const RESTORE_TIMEOUT =
+  "SELECT set_config('lock_timeout', current_setting('idempotency.lock_timeout'), true)";
+
 /** A statement without values. */
 async function run(session: Session, text: string): Promise<void> {
-  await session.query(
-    { name: 'idempotency_transaction', text, parameters: [], returnsRows: false },
-    {},
-  );
+  const returnsRows = text.startsWith('SELECT');
+  await session.query({ name: 'idempotency_transaction', text, parameters: [], returnsRows }, {});
+}
+
+async function runAll(session: Session, texts: readonly string[]): Promise<void> {
+  if (session.script !== undefined) return session.script(texts);
+  for (const text of texts) await run(session, text);
 }
 
 /** Undoes what was done since {@link RecordLock.mark}. */
@@ -77,13 +89,14 @@ const postgres: RecordLock = {
   endsWithTransaction: true,
   async take(session, _name, waitMs) {
     // 0 would mean no limit.
-    await run(session, `SET LOCAL lock_timeout = ${Math.max(1, Math.ceil(waitMs))}`);
+    await run(session, `${REMEMBER_TIMEOUT} '${Math.max(1, Math.ceil(waitMs))}', true)`);
     return true;
   },
   isTaken: (error) => lockTimeoutOf(error) === 'row',
+  mayBeTaken: (error) => lockTimeoutOf(error) === 'unknown',
   isHeldUp: (error) => lockTimeoutOf(error) !== undefined,
   async mark(session) {
-    await run(session, `SET LOCAL lock_timeout TO DEFAULT; SAVEPOINT ${SAVEPOINT}`);
+    await runAll(session, [RESTORE_TIMEOUT, `SAVEPOINT ${SAVEPOINT}`]);
   },
   drop: () => Promise.resolve(),
 };
@@ -99,6 +112,7 @@ const mysql: RecordLock = {
     return Number(rows[0]?.taken) === 1;
   },
   isTaken: () => false,
+  mayBeTaken: () => false,
   isHeldUp: () => false,
   async takeCounted(session, name, waitMs, request, table) {
     const { bucket = '', id } = request;
@@ -147,6 +161,7 @@ const sqlite: RecordLock = {
   endsWithTransaction: true,
   take: () => Promise.resolve(true),
   isTaken: () => false,
+  mayBeTaken: () => false,
   isHeldUp: () => false,
   async mark(session) {
     await run(session, `SAVEPOINT ${SAVEPOINT}`);

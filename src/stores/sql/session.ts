@@ -31,6 +31,8 @@ export interface Session {
   query(statement: Statement, values: Values): Promise<Answer>;
   /** Runs several statements on the same connection, for state that the server ties to it. */
   onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T>;
+  /** Runs several statements without values in one round trip; absent where that is not possible. */
+  script?(texts: readonly string[]): Promise<void>;
 }
 
 /** The values in the order of the placeholders. */

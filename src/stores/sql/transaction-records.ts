@@ -17,6 +17,8 @@ import type { SqlRecords } from './records.js';
 import type { Session } from './session.js';
 
 const MOST_RETRIES = 5;
+/** After so many, what may be a record that another transaction has is taken for one. */
+const FEW_RETRIES = 2;
 /** How long a claim waits at least when something other than its record held it up: then doubled. */
 const FIRST_PATIENCE_MS = 16;
 const MOST_PATIENCE_MS = 512;
@@ -25,6 +27,8 @@ const MOST_PATIENCE_MS = 512;
 export interface Restartable {
   /** Statements of the transaction; between {@link rollback} and {@link begin}, of none. */
   readonly session: Session;
+  /** False if it may begin again on another connection, which has no locks of the one before. */
+  readonly keepsConnection: boolean;
   rollback(): Promise<void>;
   begin(): Promise<void>;
 }
@@ -99,7 +103,8 @@ export class TransactionRecords {
 
   /** Drops locks that do not end with the transaction. */
   async dropLocks(): Promise<void> {
-    await this.lock.drop(this.transaction.session, this.locks);
+    const names = this.locks.splice(0);
+    await this.lock.drop(this.transaction.session, names);
   }
 
   /**
@@ -112,7 +117,8 @@ export class TransactionRecords {
       try {
         return await this.tryToAcquire(request, waitMs);
       } catch (error) {
-        if (this.lock.isTaken(error)) {
+        const isPatient = retry >= FEW_RETRIES || waitMs >= MOST_PATIENCE_MS;
+        if (this.lock.isTaken(error) || (isPatient && this.lock.mayBeTaken(error))) {
           await this.backToMark();
           return this.takenBy(request);
         }
@@ -156,7 +162,10 @@ export class TransactionRecords {
   /** After an error PostgreSQL answers nothing more in the transaction. */
   private async backToMark(): Promise<void> {
     if (this.isMarked) await this.undoWork();
-    else await this.transaction.rollback();
+    else {
+      if (!this.transaction.keepsConnection) await this.dropLocks();
+      await this.transaction.rollback();
+    }
     if (this.lock.endsWithTransaction) this.locks.length = 0;
   }
 

@@ -93,6 +93,10 @@ export class QueryRunnerSession implements Session {
     return answerOf(await this.runner.query(statement.text, bound(statement, values), true));
   }
 
+  async script(texts: readonly string[]): Promise<void> {
+    await this.runner.query(texts.join('; '));
+  }
+
   onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
     return work(this);
   }

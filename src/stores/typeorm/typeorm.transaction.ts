@@ -63,6 +63,7 @@ export class TypeOrmTransaction implements StoreTransaction {
     const dialect = dialectOf(dataSource.options.type);
     const transaction = {
       session: new QueryRunnerSession(runner),
+      keepsConnection: true,
       begin: () => runner.startTransaction(),
       rollback: () => runner.rollbackTransaction(),
     };

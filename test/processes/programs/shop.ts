@@ -8,13 +8,13 @@ import {
   Operation,
 } from 'nestjs-idempotency';
 import type { Paid, Protection, Ready, Strategy } from '../support/crash.js';
-import { openStore, placeFrom, type ServerName } from '../support/open-store.js';
+import { openStore, placeFrom, type LayerName, type ServerName } from '../support/open-store.js';
 import { passing, stopAtPoints, stopWhereAsked } from '../support/stopping-store.js';
 
 /** A Nest application whose calls stand still where they are told to, to be killed or paused there. */
 const { SERVER, PLACE, LEASE_MS, STORE_TIMEOUT_MS } = process.env;
 const poolSize = Number(process.env.POOL_SIZE);
-const business = await openStore(SERVER as ServerName, placeFrom(PLACE!), poolSize);
+const business = await openStore(SERVER as ServerName | LayerName, placeFrom(PLACE!), poolSize);
 
 const STRATEGIES: readonly Strategy[] = ['unique-key', 'token'];
 const PROTECTIONS: readonly Protection[] =

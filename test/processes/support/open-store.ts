@@ -1,12 +1,20 @@
 import { Redis } from 'ioredis';
 import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
 import { RedisStore } from 'nestjs-idempotency/redis';
+import { SqlStore } from 'nestjs-idempotency/sql';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { DataSource, type DataSourceOptions, type EntityManager } from 'typeorm';
+import { PG } from '../../sql/support/drivers.js';
+import { DRIZZLE_PG } from '../../sql/support/layers.js';
 import { mariadbUrl } from '../../support/servers/mariadb.js';
 import { postgresUrl } from '../../support/servers/postgres.js';
 
 export type ServerName = 'Redis' | 'PostgreSQL' | 'MariaDB';
+
+/** Data layers of `SqlStore`, on PostgreSQL. */
+export type LayerName = 'fromPg()' | 'fromDrizzle()';
+
+const LAYERS = { 'fromPg()': PG, 'fromDrizzle()': DRIZZLE_PG } as const;
 
 /** A store on a client of its own, as a process would have it, and a business on the same server. */
 export interface OpenStore {
@@ -27,13 +35,20 @@ export type Place = number | string;
 export const placeFrom = (text: string): Place => (/^\d+$/.test(text) ? Number(text) : text);
 
 /** @param poolSize connections to a database at most */
-export function openStore(server: ServerName, place: Place, poolSize?: number): Promise<OpenStore> {
+export function openStore(
+  server: ServerName | LayerName,
+  place: Place,
+  poolSize?: number,
+): Promise<OpenStore> {
   switch (server) {
     case 'Redis':
       return openRedis(place);
     case 'PostgreSQL':
     case 'MariaDB':
       return openSql(sqlOptions(server, place, poolSize));
+    case 'fromPg()':
+    case 'fromDrizzle()':
+      return openLayer(server, place, poolSize);
   }
 }
 
@@ -61,6 +76,27 @@ async function openRedis(place: Place): Promise<OpenStore> {
       return (await Promise.all(keys.map((key) => client.get(key)))).join('\n');
     },
     close: () => Promise.resolve(client.disconnect()),
+  };
+}
+
+async function openLayer(name: LayerName, place: Place, poolSize = 10): Promise<OpenStore> {
+  const url = typeof place === 'string' ? place : postgresUrl(place);
+  const { executor, insert, query, close } = await LAYERS[name].open(url, poolSize);
+  return {
+    store: new SqlStore({ executor, purge: false }),
+    act: (id, tx) =>
+      tx === undefined
+        ? executor.transaction((connection) => insert(connection.tx, 'effects', id))
+        : insert(tx, 'effects', id),
+    effects: async (id) => {
+      const [row] = await query(`SELECT count(*) AS times FROM effects WHERE name = '${id}'`);
+      return Number(row!.times);
+    },
+    replies: async () => {
+      const rows = await query("SELECT reply FROM idempotency_records WHERE state = 'completed'");
+      return rows.map(({ reply }) => (reply as Buffer).toString('latin1')).join('\n');
+    },
+    close: async () => void (await close()),
   };
 }
 

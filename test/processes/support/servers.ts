@@ -5,7 +5,7 @@ import { startPostgres } from '../../support/servers/postgres.js';
 import type { PrivateServer } from '../../support/servers/private-server.js';
 import { startRedis } from '../../support/servers/redis.js';
 import { sharedMariadb, sharedPostgres, sharedRedis } from '../../support/servers/shared.js';
-import { type Place, type ServerName, sqlOptions } from './open-store.js';
+import { type LayerName, type Place, type ServerName, sqlOptions } from './open-store.js';
 
 /** What a test has of a server that others may use, too. */
 export interface Share {
@@ -14,7 +14,7 @@ export interface Share {
 }
 
 /** A server that processes share, with everything in it that {@link openStore} asks for. */
-export interface SharedServer<Name extends ServerName = ServerName> {
+export interface SharedServer<Name extends ServerName | LayerName = ServerName> {
   readonly name: Name;
   /** A database, or what is like one, for a test that neither ends nor changes the server. */
   share(): Promise<Share>;
@@ -40,6 +40,11 @@ export const SQL_SERVERS: readonly SqlServer[] = [
   sqlServer('PostgreSQL', () => startPostgres({ isDurable: true }), sharedPostgres),
   sqlServer('MariaDB', () => startMariadb({ isDurable: true }), sharedMariadb),
 ];
+
+/** Data layers of `SqlStore`, each on PostgreSQL. */
+export const SQL_LAYERS: readonly SharedServer<LayerName>[] = (
+  ['fromPg()', 'fromDrizzle()'] as const
+).map((name) => ({ ...SQL_SERVERS[0]!, name }));
 
 export const SERVERS: readonly SharedServer[] = [REDIS, ...SQL_SERVERS];
 

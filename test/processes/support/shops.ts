@@ -10,7 +10,13 @@ import {
   STOP_HEADER,
   type Strategy,
 } from './crash.js';
-import { type OpenStore, openStore, type Place } from './open-store.js';
+import {
+  type LayerName,
+  type OpenStore,
+  openStore,
+  type Place,
+  type ServerName,
+} from './open-store.js';
 import type { Share, SharedServer } from './servers.js';
 
 /** Of processes that are killed or stopped: others wait for its end. */
@@ -21,6 +27,9 @@ const STORE_TIMEOUT_MS = 30_000;
 const PATIENCE_MS = 60_000;
 
 export type Shop = Child<Ready>;
+
+/** A server, or a data layer on one. */
+export type AnyServer = SharedServer<ServerName | LayerName>;
 
 export interface Answer {
   readonly status: number;
@@ -46,7 +55,7 @@ interface ShopOptions {
 /** Shops of one server, each a process of its own. */
 export class Shops<On = Share> {
   private constructor(
-    private readonly of: SharedServer,
+    private readonly of: AnyServer,
     readonly server: On,
     private readonly place: Place,
     /** What the test itself sees the server with. */
@@ -56,19 +65,19 @@ export class Shops<On = Share> {
   ) {}
 
   /** On a server that other tests may use as well. */
-  static async sharing(of: SharedServer): Promise<Shops> {
+  static async sharing(of: AnyServer): Promise<Shops> {
     const share = await of.share();
     return Shops.on(of, share, share.url, () => share.stop());
   }
 
   /** On a server of its own, which may be killed, paused and reconfigured. */
-  static async alone(of: SharedServer): Promise<Shops<PrivateServer>> {
+  static async alone(of: AnyServer): Promise<Shops<PrivateServer>> {
     const server = await of.start();
     return Shops.on(of, server, server.port, () => server.stop());
   }
 
   private static async on<On>(
-    of: SharedServer,
+    of: AnyServer,
     server: On,
     place: Place,
     release: () => Promise<unknown>,

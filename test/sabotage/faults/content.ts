@@ -199,8 +199,8 @@ export const CONTENT_FAULTS: readonly Fault[] = [
     name: 'transaction: an error of PostgreSQL leaves the transaction unusable',
     breaks: ['T49', 'store postgres'],
     file: 'src/stores/sql/record-lock.ts',
-    find: 'await run(session, `SET LOCAL lock_timeout TO DEFAULT; SAVEPOINT ${SAVEPOINT}`);',
-    put: 'await run(session, `SET LOCAL lock_timeout TO DEFAULT`);',
+    find: 'await runAll(session, [RESTORE_TIMEOUT, `SAVEPOINT ${SAVEPOINT}`]);',
+    put: 'await runAll(session, [RESTORE_TIMEOUT]);',
     tests: [onDatabase('PostgreSQL', '')],
   },
   {

@@ -8,6 +8,7 @@ import { PILES_FAULTS } from './piles.js';
 import { PROTECTION_FAULTS } from './protection.js';
 import { REFUSAL_FAULTS } from './refusals.js';
 import { REPLY_FAULTS } from './replies.js';
+import { EXECUTOR_FAULTS } from './executors.js';
 import { SQL_FAULTS } from './sql.js';
 import { STORE_FAULTS } from './stores.js';
 import { STRATEGY_FAULTS } from './strategies.js';
@@ -26,6 +27,7 @@ export const FAULTS: readonly Fault[] = [
   ...STRATEGY_FAULTS,
   ...STORE_FAULTS,
   ...SQL_FAULTS,
+  ...EXECUTOR_FAULTS,
   ...TRANSACTION_FAULTS,
   ...CONTENT_FAULTS,
   ...SURROUNDINGS_FAULTS,

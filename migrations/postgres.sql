@@ -1,0 +1,30 @@
+-- The table of the records, with the index for the purge.
+--
+-- Texts are stored as UTF-8 bytes, so that they are compared exactly and may contain NUL.
+--
+--   id             sha256 of scope, principal and key
+--   lease_ends_at  milliseconds since 1970; 0 unless in flight
+--   lease_ms       how long the lease is: what remains of it is never more, even if the clock is set back
+--   expires_at     milliseconds since 1970; NULL: kept until someone settles it
+--   purge_at       when the purge may first look at the record, never after it expires; not changed
+--                  if possible, so that a write does not touch its index
+--   abandoned      the last claim took over after the previous lease had expired
+--   steps          see `steps.ts`; empty without steps
+--   reply, reason  only when completed, only when held
+CREATE TABLE "idempotency_records" (
+  id bytea PRIMARY KEY,
+  state varchar(9) NOT NULL,
+  owner bytea NOT NULL,
+  attempt integer NOT NULL,
+  fencing_token bigint NOT NULL,
+  abandoned boolean NOT NULL,
+  fingerprint bytea NOT NULL,
+  lease_ends_at bigint NOT NULL,
+  lease_ms bigint NOT NULL,
+  expires_at bigint,
+  purge_at bigint,
+  steps bytea NOT NULL,
+  reply bytea,
+  reason bytea
+) WITH (fillfactor = 80);
+CREATE INDEX "idempotency_records_purge_at" ON "idempotency_records" (purge_at);

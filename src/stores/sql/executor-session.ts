@@ -1,0 +1,72 @@
+import { driverErrorOf } from './errors.js';
+import type { SqlConnection, SqlExecutor, SqlResult, SqlValue } from './executor.js';
+import { type Answer, bound, type Session, type Statement, type Values } from './session.js';
+
+/** Statements on any connection of an executor. */
+export class ExecutorSession implements Session {
+  constructor(private readonly executor: SqlExecutor) {}
+
+  query(statement: Statement, values: Values): Promise<Answer> {
+    return ask(this.executor, this.executor, statement, values);
+  }
+
+  /** In a transaction, because that is how an executor keeps a connection. */
+  onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const { executor } = this;
+    return executor.transaction((connection) =>
+      work(new ConnectionSession(executor, () => connection)),
+    );
+  }
+}
+
+/** Statements on the connection of a transaction; on any while there is none. */
+export class ConnectionSession implements Session {
+  constructor(
+    private readonly executor: SqlExecutor,
+    private readonly current: () => SqlConnection | undefined,
+  ) {}
+
+  query(statement: Statement, values: Values): Promise<Answer> {
+    return ask(this.executor, this.current() ?? this.executor, statement, values);
+  }
+
+  onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return work(this);
+  }
+
+  get script(): Session['script'] {
+    const connection = this.current();
+    return connection?.script && ((texts) => connection.script!(texts));
+  }
+}
+
+async function ask(
+  executor: SqlExecutor,
+  target: Pick<SqlExecutor, 'query'>,
+  statement: Statement,
+  values: Values,
+): Promise<Answer> {
+  const { name, text, returnsRows } = statement;
+  const given = bound(statement, values) as SqlValue[];
+  try {
+    return answerOf(await target.query({ name, text, values: given, returnsRows }));
+  } catch (error) {
+    throw withoutStatement(executor.errorOf?.(error) ?? driverErrorOf(error));
+  }
+}
+
+function answerOf({ rows = [], affected, insertId }: SqlResult): Answer {
+  // SQLite's statements return the rows that they change.
+  const changed = Math.max(rows.length, Number(affected ?? 0));
+  return { rows, changed, insertId: Number(insertId ?? 0) };
+}
+
+/** What drivers hang on errors: the statement with its values, such as a reply. */
+const STATEMENT = ['sql', 'parameters', 'query', 'params'];
+
+function withoutStatement(error: unknown): unknown {
+  if (typeof error === 'object' && error !== null)
+    for (const name of STATEMENT)
+      if (Object.hasOwn(error, name)) Reflect.deleteProperty(error, name);
+  return error;
+}

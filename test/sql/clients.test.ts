@@ -1,0 +1,186 @@
+import { drizzle } from 'drizzle-orm/node-postgres';
+import {
+  Kysely,
+  PostgresAdapter,
+  DummyDriver,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+} from 'kysely';
+import { createConnection } from 'mysql2';
+import { IdempotencyConfigurationError } from 'nestjs-idempotency';
+import {
+  currentTransaction,
+  fromDrizzle,
+  fromKnex,
+  fromKysely,
+  fromMikroOrm,
+  fromMysql2,
+  fromPg,
+  fromSequelize,
+  type SqlExecutor,
+  SqlStore,
+} from 'nestjs-idempotency/sql';
+import { Client, Pool, type PoolClient } from 'pg';
+import { claimOf } from '../support/claims.js';
+import { PG } from './support/drivers.js';
+import { type Layers, openTwice } from './support/layer.js';
+
+const kysely = new Kysely<object>({
+  dialect: {
+    createAdapter: () => new PostgresAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (db) => new PostgresIntrospector(db),
+    createQueryCompiler: () => new PostgresQueryCompiler(),
+  },
+});
+
+describe('a client that cannot begin transactions of its own', () => {
+  const never: never = undefined as never;
+  const mysql = createConnection({ host: '127.0.0.1', port: 1, connectTimeout: 1 });
+  mysql.on('error', () => undefined);
+
+  afterAll(() => mysql.destroy());
+
+  it.each<[string, () => unknown, RegExp]>([
+    ['a Client of pg', () => fromPg(new Client() as never), /fromPg\(new Pool\(options\)\)/],
+    ['nothing', () => fromPg(never), /a Pool of pg/],
+    ['a connection of mysql2', () => fromMysql2(mysql as never), /fromMysql2\(createPool\(/],
+    ['Drizzle over a Client', () => fromDrizzle(drizzle(new Client())), /pass drizzle\(\) a pool/],
+    [
+      'a transaction of Drizzle',
+      () => fromDrizzle({ transaction: () => 0, rollback: () => 0 }),
+      /what drizzle\(\) returns/,
+    ],
+    ['no Knex', () => fromKnex({} as never), /what knex\(\) returns/],
+    [
+      'a transaction of Knex',
+      () =>
+        fromKnex({
+          client: { acquireConnection: () => 0, driverName: 'pg' },
+          isTransaction: true,
+        } as never),
+      /begins a transaction of its own/,
+    ],
+    [
+      'Knex on another database',
+      () => fromKnex({ client: { acquireConnection: () => 0, driverName: 'oracledb' } } as never),
+      /client: 'pg'/,
+    ],
+    ['no Kysely', () => fromKysely({} as never), /a Kysely/],
+    ['no MikroORM', () => fromMikroOrm({ em: {} }), /MikroORM\.init\(\)/],
+    ['no Sequelize', () => fromSequelize({} as never), /a Sequelize/],
+    [
+      'Sequelize with another dialect',
+      () =>
+        fromSequelize({
+          getDialect: () => 'mariadb',
+          connectionManager: { getConnection: () => 0 },
+          transaction: 0,
+        }),
+      /dialect 'mysql' with mysql2/,
+    ],
+    ['no executor', () => new SqlStore({ executor: new Pool() as never }), /fromPg\(pool\)/],
+    [
+      'an unknown dialect',
+      () =>
+        new SqlStore({
+          executor: { name: 'own', client: 0, query: () => never, transaction: () => never },
+        }),
+      /dialect of SqlStore/,
+    ],
+  ])('is refused with the remedy: %s', (_name, make, remedy) => {
+    expect(make).toThrow(IdempotencyConfigurationError);
+    expect(make).toThrow(remedy);
+  });
+
+  it('knows the dialects of Kysely', () => {
+    expect(fromKysely(kysely).dialect).toBe('postgres');
+    expect(fromKysely(kysely, { dialect: 'mysql' }).dialect).toBe('mysql');
+  });
+});
+
+describe('the client of a transaction', () => {
+  let layers: Layers;
+  let store: SqlStore;
+
+  beforeAll(async () => {
+    layers = await openTwice(PG, 2);
+    store = new SqlStore({ executor: layers.layer.executor, purge: false });
+  });
+
+  afterAll(() => layers?.stop());
+
+  const begin = async () => {
+    const transaction = await store.beginTransaction({ source: undefined, lockWaitMs: 0 });
+    await transaction.acquire(claimOf());
+    return { transaction, tx: transaction.manager as unknown as PoolClient };
+  };
+
+  it('is refused once the transaction has ended, because it may be in another one', async () => {
+    const { transaction, tx } = await begin();
+    const { query } = tx;
+    await transaction.commit();
+    expect(() => query('SELECT 1')).toThrow('has ended');
+    expect(() => tx.query('SELECT 1')).toThrow('has ended');
+  });
+
+  it.each(['COMMIT', ' rollback ', 'END', 'BEGIN', 'START TRANSACTION'])(
+    'does not end the transaction: %s',
+    async (statement) => {
+      const { transaction, tx } = await begin();
+      expect(() => tx.query(statement)).toThrow('belongs to the operation');
+      expect(() => tx.query({ text: statement })).toThrow('belongs to the operation');
+      expect(() => tx.release()).toThrow('belongs to the operation');
+      await tx.query('SAVEPOINT own');
+      await tx.query('ROLLBACK TO SAVEPOINT own');
+      await transaction.rollback();
+    },
+  );
+
+  it('has the lock_timeout that the application has set for the session', async () => {
+    const { transaction, tx } = await begin();
+    await tx.query("SELECT set_config('lock_timeout', '4321ms', false)");
+    await transaction.commit();
+    const later = await Promise.all([begin(), begin()]);
+    const shown = await Promise.all(
+      later.map(
+        async ({ tx: client }) =>
+          (await client.query<{ lock_timeout: string }>('SHOW lock_timeout')).rows[0]!.lock_timeout,
+      ),
+    );
+    for (const { transaction: each } of later) await each.rollback();
+    expect(shown).toContain('4321ms');
+  });
+
+  it('is nobody else’s: code beside the operation finds none', async () => {
+    const { transaction } = await begin();
+    expect(currentTransaction(store)).toBeUndefined();
+    transaction.run(() => {
+      expect(currentTransaction(store)).toBe(transaction.manager);
+      expect(currentTransaction(layers.other.executor)).toBeUndefined();
+    });
+    await transaction.rollback();
+  });
+  it('is told to write what it has put off, and to forget what was undone', async () => {
+    const { executor } = layers.layer;
+    const told: string[] = [];
+    const unitOfWork: SqlExecutor = {
+      ...executor,
+      transaction: (work) =>
+        executor.transaction((connection) =>
+          work({
+            ...connection,
+            flush: async () => void told.push(await Promise.resolve('flush')),
+            undone: () => void told.push('undone'),
+          }),
+        ),
+    };
+    const putsOff = new SqlStore({ executor: unitOfWork, purge: false });
+    const transaction = await putsOff.beginTransaction({ source: undefined, lockWaitMs: 0 });
+    await transaction.acquire(claimOf());
+    await transaction.checkWork!();
+    await transaction.undoWork();
+    await transaction.rollback();
+    expect(told).toEqual(['flush', 'undone']);
+  });
+});

@@ -1,0 +1,10 @@
+import { TRAVELLING } from '../contract/support/it-keeps.js';
+import { describeLayer, describeTransactions } from './support/layer.js';
+import { LAYERS } from './support/layers.js';
+import { describeOperations } from './support/operations.js';
+
+for (const layer of LAYERS) {
+  describeLayer(layer, TRAVELLING);
+  describeTransactions(layer);
+  describeOperations(layer);
+}

@@ -1,0 +1,34 @@
+import { createPool } from 'mysql2/promise';
+import { fromMysql2, fromPg } from 'nestjs-idempotency/sql';
+import { Pool, type PoolClient } from 'pg';
+import type { PoolConnection } from 'mysql2/promise';
+import type { Layer } from './layer.js';
+
+export const PG: Layer = {
+  name: 'fromPg()',
+  dialect: 'postgres',
+  open(url, max) {
+    const pool = new Pool({ connectionString: url, max });
+    return {
+      executor: fromPg(pool),
+      insert: (tx, table, id) => (tx as PoolClient).query(`INSERT INTO ${table} VALUES ($1)`, [id]),
+      query: async (text) => (await pool.query<Record<string, unknown>>(text)).rows,
+      close: () => pool.end(),
+    };
+  },
+};
+
+export const MYSQL2: Layer = {
+  name: 'fromMysql2()',
+  dialect: 'mysql',
+  open(uri, connectionLimit) {
+    const pool = createPool({ uri, connectionLimit });
+    return {
+      executor: fromMysql2(pool),
+      insert: (tx, table, id) =>
+        (tx as PoolConnection).query(`INSERT INTO ${table} VALUES (?)`, [id]),
+      query: async (text) => (await pool.query(text))[0] as Record<string, unknown>[],
+      close: () => pool.end(),
+    };
+  },
+};

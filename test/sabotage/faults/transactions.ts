@@ -82,11 +82,11 @@ export const TRANSACTION_FAULTS: readonly Fault[] = [
     tests: [[TENANTS, 'from the option transaction']],
   },
   {
-    name: "transaction: the first tenant's data source is kept for all",
+    name: 'transaction: the tenant of a call is not asked for',
     breaks: ['T87'],
-    file: STORE,
-    find: 'if (source === undefined && this.ofCall === undefined) this.fixed = place;',
-    put: 'if (source === undefined) this.fixed ??= place;',
+    file: 'src/engine/engine.ts',
+    find: 'if (!this.isPlace && store.ofCall !== undefined)',
+    put: 'if (!this.isPlace && store.ofCall === undefined)',
     tests: [[TENANTS, 'is never mixed']],
   },
   {

@@ -51,7 +51,7 @@ export type {
   IdempotentDeclaration,
   IdempotentOptions,
 } from './options/idempotency.options.js';
-export { IDEMPOTENCY_STORE, type IdempotencyModuleExtras } from './options/module-definition.js';
+export { IDEMPOTENCY_STORE } from './options/module-definition.js';
 export type {
   QueueStrategyOptions,
   StateOptions,
@@ -59,7 +59,7 @@ export type {
   Transitions,
   VersionOptions,
 } from './options/strategy-options.js';
-export type { TokenControllerOptions, TokenOptions } from './options/token-options.js';
+export type { TokenOptions } from './options/token-options.js';
 export { replyType } from './replies/known-types.js';
 export { MemoryStore, type MemoryStoreOptions } from './stores/memory/memory.store.js';
 export { type IssuedToken, TokenService } from './tokens/token.service.js';

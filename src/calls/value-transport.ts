@@ -11,7 +11,8 @@ import type { ReplyValues } from '../replies/values.js';
 import type { FailureForm } from './failure.js';
 import { Passage } from './passage.js';
 import type { Transport } from './transport.js';
-import type { ErrorForm, ValueCall, ValueOperations } from './value-operations.js';
+import type { ValueOperations } from './value-operations.js';
+import type { ErrorForm, ValueCall } from './value-call.js';
 
 /** What the engine decided about a call; `undefined` for a call without a key. */
 export type Outcome = Begun['beginning'] | undefined;

@@ -34,7 +34,8 @@ export {
   type ReturnedClass,
   type StoreFactory,
 } from '../options/idempotency.options.js';
-export { IDEMPOTENCY_CLOCK } from '../options/module-definition.js';
+export { IDEMPOTENCY_CLOCK, type IdempotencyModuleExtras } from '../options/module-definition.js';
+export type { TokenControllerOptions } from '../options/token-options.js';
 export { IdempotencyGuard } from '../transports/idempotency.guard.js';
 export { IdempotencyInterceptor } from '../transports/idempotency.interceptor.js';
 

@@ -6,14 +6,8 @@ import type { Clock } from './clock.js';
 import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
 import { lastDecision, type OperationPolicy } from './operation.js';
 import type { StoreCalls } from './store-calls.js';
-import type {
-  Acquired,
-  AcquireRequest,
-  AcquireResult,
-  ClaimRef,
-  Refusing,
-  Steps,
-} from './store.js';
+import type { Acquired, AcquireRequest, AcquireResult } from './store.js';
+import type { ClaimRef, Refusing, Steps } from './store.js';
 import type { OperationManager, StoreTransaction, TransactionalStore } from './transaction.js';
 import type { LocalCall } from './waiting.js';
 

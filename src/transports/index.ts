@@ -1,6 +1,7 @@
 import type { Provider } from '@nestjs/common';
 import { type Transport, TRANSPORTS, type Transports } from '../calls/transport.js';
-import { ERROR_FORM, ValueOperations } from '../calls/value-operations.js';
+import { ValueOperations } from '../calls/value-operations.js';
+import { ERROR_FORM } from '../calls/value-call.js';
 import { ENDPOINT_READERS, type EndpointReader } from '../handlers/endpoint.js';
 import { fields } from './graphql/fields.js';
 import { GraphqlErrors } from './graphql/graphql-errors.js';

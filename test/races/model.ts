@@ -225,8 +225,10 @@ export class Model {
         return void host.deferred.add(reply);
       case 'lost':
         return;
+      case 'unrecorded':
       case 'undone':
-        return assert.fail('there is no transaction to fail');
+      case 'failed':
+        return assert.fail(`nothing here ends as ${settlement.outcome}`);
     }
   }
 

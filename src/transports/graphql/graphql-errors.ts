@@ -5,7 +5,7 @@ import {
 } from '../../operation/idempotency.exception.js';
 import { type FailureForm, isDeterministic, statusOf } from '../../calls/failure.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
-import type { ErrorForm } from '../../calls/value-operations.js';
+import type { ErrorForm } from '../../calls/value-call.js';
 import { REPLY_VALUES } from '../../options/module-definition.js';
 import { jsonView } from '../../replies/json-view.js';
 import type { ReplyValues } from '../../replies/values.js';

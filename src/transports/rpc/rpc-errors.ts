@@ -1,5 +1,5 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import type { ErrorForm } from '../../calls/value-operations.js';
+import type { ErrorForm } from '../../calls/value-call.js';
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import { REPLY_VALUES } from '../../options/module-definition.js';

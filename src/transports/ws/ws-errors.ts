@@ -1,6 +1,6 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
-import type { ErrorForm } from '../../calls/value-operations.js';
+import type { ErrorForm } from '../../calls/value-call.js';
 import { classOf } from '../../handlers/declared-methods.js';
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
 import { REPLY_VALUES } from '../../options/module-definition.js';

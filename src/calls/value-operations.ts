@@ -3,20 +3,17 @@ import { isObservable } from 'rxjs';
 import { type Awaitable, chain } from '../engine/awaitable.js';
 import type { Claim, Settlement } from '../engine/claim.js';
 import { IdempotencyEngine } from '../engine/engine.js';
-import type { Beginning, OperationPolicy, OperationRequest } from '../engine/operation.js';
+import type { Beginning } from '../engine/operation.js';
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
 import { observableReturned } from '../handlers/not-protected.js';
 import { isNotNow, keptJobError } from '../keys/jobs.js';
 import { ownRefusal } from '../operation/known-exceptions.js';
-import { CurrentOperation, type OperationIdentity } from '../operation/current-operation.js';
+import { CurrentOperation } from '../operation/current-operation.js';
 import { HandlerRun, handlerRuns } from '../operation/handler-run.js';
 import { IdempotencyException, isIdempotencyError } from '../operation/idempotency.exception.js';
 import type { IdempotentOperation } from '../operation/idempotent-operation.js';
 import type { RecoveredReply } from '../operation/recovery.js';
-import type {
-  IdempotencyModuleOptions,
-  IdempotentOptions,
-} from '../options/idempotency.options.js';
+import type { IdempotencyModuleOptions } from '../options/idempotency.options.js';
 import { MODULE_OPTIONS_TOKEN, REPLY_VALUES } from '../options/module-definition.js';
 import {
   decodeReply,
@@ -29,16 +26,8 @@ import { NotKeepableError, notKeptWarning } from '../replies/not-keepable.js';
 import { type Reply, ShapedError } from '../replies/reply.js';
 import type { ReplyValues } from '../replies/values.js';
 import { Callers } from './callers.js';
-import {
-  decideOnFailure,
-  type FailureForm,
-  FAILURES,
-  logExhausted,
-  orLast,
-  reasonOf,
-} from './failure.js';
-import { type Endings, exceptionOf } from './operations.js';
-import type { Passage } from './passage.js';
+import { decideOnFailure, FAILURES, logExhausted, orLast, reasonOf } from './failure.js';
+import { exceptionOf } from './operations.js';
 import { encodeRecoveredValue, recovery } from './recovery-call.js';
 import { type DirectCall, ERROR_FORM, type ErrorForm, type ValueCall } from './value-call.js';
 

@@ -55,11 +55,17 @@ export class Transformation {
     try {
       const plain = this.transformer.instanceToPlain(probe) as Readonly<Record<string, unknown>>;
       const shown = Object.keys(plain).filter((key) => plain[key] !== undefined);
-      return shown.length === keys.length && keys.every((key) => plain[key] === key);
+      return shown.length === keys.length && keys.every((key) => isShown(plain[key], key));
     } catch {
       return false;
     }
   }
+}
+
+/** True for the stand-in itself, and for what `@Type()` of a date or a number makes of it. */
+function isShown(shown: unknown, standIn: string): boolean {
+  const isTyped = (shown instanceof Date && Number.isNaN(shown.getTime())) || Number.isNaN(shown);
+  return shown === standIn || isTyped;
 }
 
 /**

@@ -46,6 +46,7 @@ class JsonView {
       return hasToJson(value) ? this.fromToJson(value, key, path) : DROPPED;
     if (typeof value !== 'object' || value === null) return value;
     if (hasBigints(value)) return this.bigint(value, key, path);
+    if (types.isDate(value)) return this.date(value, key, path);
     return stays(value) || this.isRegistered(value) ? value : this.object(value, key, path);
   }
 
@@ -101,6 +102,13 @@ class JsonView {
       if (!(error instanceof NotKeepableError)) throw error;
       return this.members(object, path);
     }
+  }
+
+  /** A date as itself, without what JSON does not show of it, unless it decides its own JSON. */
+  private date(date: Date, key: string, path: Path | undefined): unknown {
+    // oxlint-disable-next-line typescript/unbound-method -- compared, not called
+    if (date.toJSON !== Date.prototype.toJSON) return this.fromToJson(date, key, path);
+    return new Date(Date.prototype.getTime.call(date));
   }
 
   private bigint(value: bigint | object, key: string, path: Path | undefined): unknown {

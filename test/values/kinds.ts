@@ -262,11 +262,8 @@ export const KINDS: readonly Kind[] = [
   ),
   same('Set', () => new Set<unknown>([1, [2], undefined])),
   same('Buffer', () => ({ file: Buffer.from([0, 255, 1]) })),
-  same('typed arrays', () => [
-    new Uint8Array([1]),
-    new Float64Array([-0, NaN]),
-    new BigInt64Array([1n]),
-  ]),
+  same('typed arrays', () => [new Uint8Array([1]), new Float64Array([-0, NaN])]),
+  same('bytes of bigints', () => new BigInt64Array([1n]), { hasNoJson: true }),
   same('ArrayBuffer', () => new Uint8Array([1, 2]).buffer),
   same('DataView', () => new DataView(new Uint8Array([1, 2, 3]).buffer, 1)),
   same('RegExp', () => /a+/giu),

@@ -1,3 +1,4 @@
+import { sameKinds } from '../../replies/class-transformer.js';
 import type { Keeping, Place } from '../../replies/kept-value.js';
 import { jsonView } from '../../replies/json-view.js';
 
@@ -28,7 +29,7 @@ export interface FieldInfo {
 
 /** What the schema says about the value of a field. */
 export function placeOf({ returnType, schema }: FieldInfo, keeping: Keeping): Place | undefined {
-  return place(returnType, schema, keeping);
+  return place(returnType, { schema, keeping, isMember: false });
 }
 
 /** Reads what a scalar of the schema made of a value. */
@@ -41,12 +42,20 @@ export function leafReader({ schema }: FieldInfo): (name: string) => LeafReader 
 
 type LeafReader = (data: unknown) => unknown;
 
-function place(type: SchemaType, schema: Schema, keeping: Keeping): Place | undefined {
+/** What is the same in all places of a value. */
+interface Surroundings {
+  readonly schema: Schema;
+  readonly keeping: Keeping;
+  /** An object is around it, whose accessors and field resolvers may read it. */
+  readonly isMember: boolean;
+}
+
+function place(type: SchemaType, around: Surroundings): Place | undefined {
   const { ofType } = type;
   if (ofType !== undefined)
-    return isList(type) ? new ListPlace(ofType, schema, keeping) : place(ofType, schema, keeping);
-  if (type.serialize !== undefined) return new LeafPlace(type, keeping);
-  return new ObjectPlace(type, schema, keeping);
+    return isList(type) ? new ListPlace(ofType, around) : place(ofType, around);
+  if (type.serialize !== undefined) return new LeafPlace(type, around);
+  return new ObjectPlace(type, around);
 }
 
 function isList(type: SchemaType): boolean {
@@ -58,8 +67,7 @@ function isList(type: SchemaType): boolean {
 class ListPlace implements Place {
   constructor(
     private readonly type: SchemaType,
-    private readonly schema: Schema,
-    private readonly keeping: Keeping,
+    private readonly around: Surroundings,
   ) {}
 
   member(): undefined {
@@ -67,7 +75,7 @@ class ListPlace implements Place {
   }
 
   item(): Place | undefined {
-    return place(this.type, this.schema, this.keeping);
+    return place(this.type, this.around);
   }
 }
 
@@ -75,7 +83,7 @@ class ListPlace implements Place {
 class LeafPlace implements Place {
   constructor(
     private readonly type: SchemaType,
-    private readonly keeping: Keeping,
+    private readonly around: Surroundings,
   ) {}
 
   member(): undefined {
@@ -86,17 +94,32 @@ class LeafPlace implements Place {
     return undefined;
   }
 
-  /** What clients get. The scalar sees it again on replay, or what it reads from it. */
+  /**
+   * What clients get. On replay, the scalar sees what it reads from that, or the same again. Within
+   * an object, other code may read it too, so there it must be of the class that it was.
+   */
   leaf(value: unknown): { data: unknown; name?: string } | undefined {
-    const { type } = this;
+    const { type, around } = this;
     try {
-      const data = jsonView(type.serialize!(value), this.keeping);
-      if (isSame(data, () => type.serialize!(data))) return { data };
-      if (isSame(data, () => type.serialize!(type.parseValue!(data))))
+      const data = jsonView(type.serialize!(value), around.keeping);
+      const read = attempt(() => type.parseValue!(data));
+      const isReadable = isSame(data, () => type.serialize!(read));
+      if (isReadable && typeof read === typeof value && sameKinds(value, read))
         return { data, name: type.name };
+      if (around.isMember) return undefined;
+      if (isSame(data, () => type.serialize!(data))) return { data };
+      if (isReadable) return { data, name: type.name };
     } catch {
       // The client gets an error of the scalar, too.
     }
+    return undefined;
+  }
+}
+
+function attempt(run: () => unknown): unknown {
+  try {
+    return run();
+  } catch {
     return undefined;
   }
 }
@@ -115,8 +138,7 @@ class ObjectPlace implements Place {
 
   constructor(
     private readonly type: SchemaType,
-    private readonly schema: Schema,
-    private readonly keeping: Keeping,
+    private readonly around: Surroundings,
   ) {
     this.isAbstract = 'resolveType' in type;
   }
@@ -124,7 +146,7 @@ class ObjectPlace implements Place {
   member(key: string): Place | undefined {
     for (const type of this.types()) {
       const field = type.getFields?.()[key];
-      if (field !== undefined) return place(field.type, this.schema, this.keeping);
+      if (field !== undefined) return place(field.type, { ...this.around, isMember: true });
     }
     return undefined;
   }
@@ -144,6 +166,6 @@ class ObjectPlace implements Place {
   }
 
   private types(): readonly SchemaType[] {
-    return this.isAbstract ? this.schema.getPossibleTypes(this.type) : [this.type];
+    return this.isAbstract ? this.around.schema.getPossibleTypes(this.type) : [this.type];
   }
 }

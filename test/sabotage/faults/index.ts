@@ -15,6 +15,7 @@ import { STRATEGY_FAULTS } from './strategies.js';
 import { SURROUNDINGS_FAULTS } from './surroundings.js';
 import { TRANSACTION_FAULTS } from './transactions.js';
 import { TRANSPORT_FAULTS } from './transports.js';
+import { VALUE_FAULTS } from './values.js';
 
 export const FAULTS: readonly Fault[] = [
   ...ENGINE_FAULTS,
@@ -33,4 +34,5 @@ export const FAULTS: readonly Fault[] = [
   ...SURROUNDINGS_FAULTS,
   ...PILES_FAULTS,
   ...LIMITS_FAULTS,
+  ...VALUE_FAULTS,
 ];

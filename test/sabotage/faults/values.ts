@@ -1,0 +1,102 @@
+import type { Fault, TestRun } from '../fault.js';
+
+const IN_PROCESS = 'test/values/in-process.test.ts';
+const RECORDS = 'test/values/records.test.ts';
+const MESSAGES = 'test/values/messages.test.ts';
+const GRAPHQL = 'test/values/graphql.test.ts';
+const DATA_CLASS = 'src/replies/data-class.ts';
+const KEPT = 'src/replies/kept-value.ts';
+const OPERATIONS = 'src/calls/value-operations.ts';
+const kind = (name: string): TestRun => [IN_PROCESS, `what run\\(\\) returns ${name}`];
+
+/** What a replay returns outside HTTP. */
+export const VALUE_FAULTS: readonly Fault[] = [
+  {
+    name: 'values: a class with accessors comes back without them',
+    breaks: ['design 7.4', 'T65'],
+    file: DATA_CLASS,
+    find: "if (!('value' in member)) return 'has accessors';",
+    put: '',
+    tests: [kind('class with a getter')],
+  },
+  {
+    name: 'values: toJSON() of a class counts for nothing',
+    breaks: ['design 7.4', 'T65'],
+    file: DATA_CLASS,
+    find: "if (key === 'toJSON') return 'has toJSON()';",
+    put: '',
+    tests: [kind('class with toJSON')],
+  },
+  {
+    name: 'values: private fields are lost in silence',
+    breaks: ['design 7.4', 'T65'],
+    file: DATA_CLASS,
+    find: 'DECLARED.test(source) || ',
+    put: '',
+    tests: [kind('class with a private field')],
+  },
+  {
+    name: 'values: what @Exclude() hides is recorded',
+    breaks: ['design 7.4', 'T29'],
+    file: 'src/replies/class-transformer.ts',
+    find: 'if (!this.leaves(prototype, keys)) return true;',
+    put: '',
+    tests: [kind('class with @Exclude')],
+  },
+  {
+    name: 'values: a lazy relation is dropped',
+    breaks: ['design 7.4', 'T65'],
+    file: KEPT,
+    find: "      if (!('value' in member)) throw new NotKeepableError(at, 'an accessor');\n      if (typeof key",
+    put: "      if (!('value' in member)) continue;\n      if (typeof key",
+    tests: [kind('entity with a lazy relation')],
+  },
+  {
+    name: 'values: a value that cannot be kept fails the call',
+    breaks: ['design 7.4', 'T60'],
+    file: OPERATIONS,
+    find: 'return [this.tombstone(call, error), value];',
+    put: 'throw error;',
+    tests: [kind('function')],
+  },
+  {
+    name: 'values: every reply that is not kept is warned of',
+    breaks: ['design 7.4'],
+    file: OPERATIONS,
+    find: 'if (!this.warned.has(warning) && ',
+    put: 'if (',
+    tests: [kind('function')],
+  },
+  {
+    name: 'values: a type that nobody registered comes back as its data',
+    breaks: ['design 7.4'],
+    file: 'src/replies/restored-value.ts',
+    find: 'if (type !== undefined || this.restoring.isLenient === true) return type;',
+    put: 'return type;',
+    tests: [RECORDS],
+  },
+  {
+    name: 'values: a member named __proto__ becomes the prototype',
+    breaks: ['design 7.4', 'T24'],
+    file: 'src/replies/marks.ts',
+    find: "if (key === '__proto__')",
+    put: "if (key === '')",
+    tests: [RECORDS],
+  },
+  {
+    name: 'values: what a message sends is read once more than it is recorded',
+    breaks: ['design 7.4', 'T65'],
+    file: OPERATIONS,
+    find: 'return [encodeValueReply(answer, values), answer];',
+    put: 'return [encodeValueReply(answer, values), value];',
+    tests: [[MESSAGES, 'has said once']],
+  },
+  {
+    name: 'values: a field that getters read comes back as what its scalar made',
+    breaks: ['design 7.4', 'T65'],
+    file: 'src/transports/graphql/schema-place.ts',
+    find: 'if (around.isMember) return undefined;',
+    put: '',
+    tests: [[GRAPHQL, 'priced']],
+  },
+];

@@ -20,12 +20,13 @@ const DECLARED = {
 /** The common options that mean nothing to a strategy. */
 const REFUSED_BY: Readonly<Record<string, readonly string[]>> = {
   token: ['key', 'scope'],
-  version: ['key', 'fingerprint'],
-  state: ['key', 'fingerprint'],
+  version: ['key', 'fingerprint', 'content'],
+  state: ['key', 'fingerprint', 'content'],
   lock: [
     'ttl',
     'onDuplicate',
     'fingerprint',
+    'content',
     'onError',
     'onAbandoned',
     'onRecordFailure',
@@ -56,6 +57,8 @@ const GIVEN: Readonly<Record<string, string>> = {
   acknowledge: 'true',
   onStoreFailure: "'proceed'",
   onRecordFailure: "'fail'",
+  content: "body('orderNo')",
+  stream: "'through'",
   returns: 'Date',
 };
 
@@ -175,6 +178,7 @@ const VALUES: Readonly<Record<string, unknown>> = {
   key: () => 'k',
   scope: 'orders',
   fingerprint: false,
+  content: () => 'c',
   ttl: '1h',
   onDuplicate: 'reject',
   onError: 'hold',

@@ -68,8 +68,9 @@ describe.each(APP_CLIENTS)('limits of callers in Redis through $name', ({ open }
   });
 
   it('leave no key of what they refuse, and none of a caller that has nothing', async () => {
-    const short = { inFlight: 1, newKeys: 5, windowMs: 100 };
-    const claim = counted({ limits: short, leaseMs: 100, ttlMs: 10_000 });
+    // Long enough for the three calls that follow, on any machine.
+    const short = { inFlight: 1, newKeys: 5, windowMs: 3_000 };
+    const claim = counted({ limits: short, leaseMs: 3_000, ttlMs: 10_000 });
     await client.store.acquire(claim);
     const before = (await admin.keys('*')).sort();
     expect(outcomeOf(await client.store.acquire(counted({ limits: short })))).toBe('limited');

@@ -34,6 +34,8 @@ interface Kind {
   readonly orders: (dataSource: DataSource, pool: Pool) => unknown;
   readonly write: (sql: string, dataSource: DataSource) => Promise<unknown>;
   readonly options: (dataSource: DataSource, redis: Redis) => IdempotencyModuleOptions;
+  /** The status when the database refuses the commit: 500 where it is known to be the work's failure. */
+  readonly refusedCommit: 500 | 503;
 }
 
 const KINDS: readonly Kind[] = [
@@ -43,6 +45,7 @@ const KINDS: readonly Kind[] = [
     orders: (_, pool) => new PgColumn(pool, 'orders', 'stage'),
     write: (sql) => currentClient().query(sql),
     options: () => ({ store: new MemoryStore() }),
+    refusedCommit: 503,
   },
   {
     name: 'TypeORM, with records in Redis',
@@ -53,6 +56,7 @@ const KINDS: readonly Kind[] = [
       store: new RedisStore({ client }),
       resources: new TypeOrmResources({ dataSource: () => dataSource }),
     }),
+    refusedCommit: 500,
   },
 ];
 
@@ -179,7 +183,7 @@ describe.each(PLACES)('resources by $name', ({ kind, platform }) => {
 
   it.each([
     ['crash', 500],
-    ['commit', 503],
+    ['commit', kind.refusedCommit],
   ] as const)('leaves nothing after a failed %s, and runs the retry', async (fails, status) => {
     const id = await add();
     expect((await put(id, '"1"', { fails })).status).toBe(status);

@@ -126,7 +126,7 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
       await checkTable(records, table, warn, TABLE);
     }
     if (this.purge === undefined || this.purgeTimer !== undefined) return;
-    this.purgeTimer = new PurgeTimer((limit) => this.purgePlaces(limit), this.purge, warn);
+    this.purgeTimer = new PurgeTimer((limit) => this.purgeExpired(limit), this.purge, warn);
   }
 
   /**
@@ -176,9 +176,21 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
     return (this.fixed ?? (await this.place())).forget(id);
   }
 
-  /** Deletes records whose ttl has passed, in one small statement. */
+  /**
+   * Deletes records whose ttl has passed, with one small statement in every data source that the store has
+   * met and that is open.
+   *
+   * @param limit the most records that one statement deletes
+   * @returns how many were deleted
+   */
   async purgeExpired(limit: number): Promise<number> {
-    return (this.fixed ?? (await this.place())).purgeExpired(limit);
+    if (this.places.size === 0) await this.place();
+    let deleted = 0;
+    for (const place of this.places.values()) {
+      if (place.dataSource.isInitialized) deleted += await place.purgeExpired(limit);
+      else if (place !== this.fixed) this.places.delete(place.dataSource);
+    }
+    return deleted;
   }
 
   /** Opens a transaction for a record and the work itself. */
@@ -233,16 +245,6 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
   async close(): Promise<void> {
     await this.purgeTimer?.stop();
     this.purgeTimer = undefined;
-  }
-
-  /** Every data source that the store has met, as long as it is open. */
-  private async purgePlaces(limit: number): Promise<number> {
-    let most = 0;
-    for (const place of this.places.values()) {
-      if (place.dataSource.isInitialized) most = Math.max(most, await place.purgeExpired(limit));
-      else if (place !== this.fixed) this.places.delete(place.dataSource);
-    }
-    return most;
   }
 
   private async place(source?: string): Promise<Place> {

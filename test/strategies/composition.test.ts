@@ -36,6 +36,8 @@ const PAY = {
 const LOCK_LEASE_MS = 2_000;
 
 describe.each(PLACES)('several strategies on one handler on $name', ({ kind, platform }) => {
+  /** MariaDB has no constraint that is checked at the commit: there the connection is lost. */
+  const refusedCommit = kind.name === 'MariaDB' ? 503 : 500;
   let shop: StrategyShop;
   let app: TestApp;
   let runs = 0;
@@ -209,7 +211,7 @@ describe.each(PLACES)('several strategies on one handler on $name', ({ kind, pla
 
     it.each([
       ['crash', 500],
-      ['commit', 500],
+      ['commit', refusedCommit],
     ] as const)('leaves nothing of any of it after a failed %s', async (fails, status) => {
       const id = await shop.add(Order);
       const before = await records();
@@ -290,7 +292,9 @@ describe.each(PLACES)('several strategies on one handler on $name', ({ kind, pla
     it('is free after a refusal of the state, and after a failure', async () => {
       const id = await shop.add(Order);
       expect((await pay(id, `a${id}`, { fails: 'crash' }, 'pay-alone')).status).toBe(500);
-      expect((await pay(id, `a${id}`, { fails: 'commit' }, 'pay-alone')).status).toBe(500);
+      expect((await pay(id, `a${id}`, { fails: 'commit' }, 'pay-alone')).status).toBe(
+        refusedCommit,
+      );
       await shop.dataSource.getRepository(Order).update({ id }, { status: 'cancelled' });
       expect((await pay(id, `a${id}`, {}, 'pay-alone')).status).toBe(409);
       await shop.dataSource.getRepository(Order).update({ id }, { status: 'created' });

@@ -101,8 +101,8 @@ export const TRANSACTION_FAULTS: readonly Fault[] = [
     name: 'transaction: further data sources are not purged',
     breaks: ['T79'],
     file: STORE,
-    find: 'if (place.dataSource.isInitialized) most',
-    put: 'if (place === this.fixed) most',
+    find: 'if (place.dataSource.isInitialized) deleted',
+    put: 'if (place === this.fixed) deleted',
     tests: [[TENANTS, 'are purged']],
   },
   {

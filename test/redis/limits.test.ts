@@ -102,6 +102,8 @@ describe('limits of callers in a Redis Cluster', () => {
   let client: Cluster;
   let store: RedisStore;
   let sent: string[];
+  /** Holds the third command back: the one that counts a claim. */
+  let counting: Promise<unknown> | undefined;
 
   beforeAll(async () => {
     cluster = await startRedisCluster();
@@ -111,8 +113,9 @@ describe('limits of callers in a Redis Cluster', () => {
       client as unknown as { evalshaBuffer(...args: unknown[]): Promise<unknown> }
     ).evalshaBuffer.bind(client);
     Object.assign(client, {
-      evalshaBuffer: (...args: unknown[]) => {
+      evalshaBuffer: async (...args: unknown[]) => {
         sent.push(String(args[2]).includes(':caller:') ? 'bucket' : 'record');
+        if (sent.length === 3) await counting;
         return run(...args);
       },
     });
@@ -145,6 +148,24 @@ describe('limits of callers in a Redis Cluster', () => {
     sent = [];
     expect(outcomeOf(await store.acquire(counted({ id })))).toBe('completed');
     expect([...sent].sort()).toEqual(['bucket', 'record']);
+  });
+
+  it('count a renewal that arrives before its claim', async () => {
+    const bucket = createHash('sha256').update('renewed early').digest('hex');
+    const claim = counted({ bucket, leaseMs: 10_000 });
+    const name = `idempotency:caller:${bucket}`;
+    const lease = async (): Promise<number> =>
+      Number(await client.zscore(name, `+idempotency:${claim.id}`)) - Date.now();
+    let arrive = (): void => undefined;
+    counting = new Promise<void>((resolve) => (arrive = resolve));
+    await store.acquire(claim);
+    counting = undefined;
+    await store.extend({ ...claim, leaseMs: HOUR_MS });
+    await eventually(async () => (await lease()) > HOUR_MS / 2);
+    const written = await client.zscore(name, '');
+    arrive();
+    await eventually(async () => (await client.zscore(name, '')) !== written);
+    expect(await lease()).toBeGreaterThan(HOUR_MS / 2);
   });
 
   it('wait for a bucket that answers late rather than run without it', async () => {

@@ -84,6 +84,14 @@ export const LIMITS_FAULTS: readonly Fault[] = [
     tests: [[REDIS, '9: limits']],
   },
   {
+    name: 'a Cluster counts a claim that arrives after its renewal',
+    breaks: ['T99', 'guarantee 9', 'store redis'],
+    file: 'src/stores/redis/lua/bucket.lua',
+    find: 'math.max(now + lease_ms, tonumber(counted_until))',
+    put: 'now + lease_ms',
+    tests: [[REDIS_LIMITS, 'arrives before its claim']],
+  },
+  {
     name: 'Redis counts on when its clock was set back',
     breaks: ['T99', 'T96', 'store redis'],
     file: 'src/stores/redis/lua/bucket.lua',

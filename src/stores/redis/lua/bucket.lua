@@ -31,12 +31,15 @@ local function refusal_of(bucket, in_flight, new_keys)
   return nil
 end
 
--- Counts a new or renewed claim. window_ms is 0 unless the record is new.
+-- Counts a new or renewed claim. window_ms is 0 unless the record is new. In a Cluster, nothing waits for
+-- this: a claim may arrive after its renewal, which then stands.
 local function enter(bucket, record, lease_ms, window_ms)
   local now = now_ms()
   if is_ahead(bucket) then redis.call('DEL', bucket)
   else redis.call('ZREMRANGEBYSCORE', bucket, -now, now) end
-  redis.call('ZADD', bucket, now, '', now + lease_ms, '+' .. record)
+  local counted_until = redis.call('ZSCORE', bucket, '+' .. record) or now
+  local lease_end = math.max(now + lease_ms, tonumber(counted_until))
+  redis.call('ZADD', bucket, now, '', lease_end, '+' .. record)
   if window_ms > 0 then redis.call('ZADD', bucket, -(now + window_ms), '-' .. record) end
   redis.call('PEXPIRE', bucket, math.max(redis.call('PTTL', bucket), lease_ms, window_ms))
 end

@@ -59,7 +59,7 @@ export async function disturb(
   const errors = new Set<string>();
   const violations: string[] = [];
   const workers: Child<FromWorker>[] = [];
-  let starting = Promise.resolve();
+  const starting: Promise<void>[] = [];
   let pauses = 0;
   let kills = 0;
   const hear = (message: FromWorker): void => {
@@ -95,10 +95,10 @@ export async function disturb(
       } else if (drawn < 0.85) {
         kills += 1;
         await end(child);
-        starting = starting.then(() => start(place));
+        starting.push(start(place));
       }
     }
-    await starting;
+    await Promise.all(starting);
     await sleep(LONGEST_PAUSE_MS);
     await Promise.all(
       workers.map((worker) => hasEnded(worker, () => tell(worker, { isOver: true }))),

@@ -1,4 +1,5 @@
 import { type ContractCase, storeContract, type StoreHarness } from 'nestjs-idempotency/testing';
+import { runSteadily } from './steady.js';
 
 /** They purge, which takes away what other cases want to see expired: theirs is the second half. */
 const PURGES = /(?<!not )purge(?!d or not)|looked at/;
@@ -55,7 +56,7 @@ function startAll(
   ): Promise<unknown> => {
     const lanes = Array.from({ length: count }, () => before);
     for (const [index, one] of some.entries()) {
-      const outcome = lanes[index % count]!.then(() => one.run(harness));
+      const outcome = lanes[index % count]!.then(() => runSteadily(one, harness));
       outcomes.set(one, outcome);
       lanes[index % count] = outcome.catch(() => undefined);
     }

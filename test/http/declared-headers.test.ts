@@ -65,6 +65,13 @@ class Payments {
   }
 
   @Idempotent()
+  @Header('Access-Control-Allow-Origin', '*')
+  @Post('public')
+  public(): unknown {
+    return { paid: true };
+  }
+
+  @Idempotent()
   @Header('X-Taken-Back', 'yes')
   @Post('taken-back')
   takenBack(@Res({ passthrough: true }) response: { removeHeader(name: string): void }): unknown {
@@ -105,6 +112,17 @@ describe.each(PLATFORMS)('headers that decorators declare on %s', (platform) => 
     expect(plain.headers['content-encoding']).toBeUndefined();
     expect(plain.headers['content-type']).toMatch('application/json');
     expect(runs).toBe(1);
+  });
+
+  it('let scripts of other origins read replays and refusals too', async () => {
+    const first = await test.send('/public', { key: 'k' });
+    const replay = await test.send('/public', { key: 'k' });
+    const refusal = await test.send('/public', { key: 'k', body: { other: 'content' } });
+    expect([first.status, replay.status, refusal.status]).toEqual([201, 201, 422]);
+    for (const { headers } of [first, replay, refusal])
+      expect(headers['access-control-allow-origin']).toBe('*');
+    expect(replay.headers['access-control-expose-headers']).toBe('Idempotent-Replayed');
+    expect(refusal.headers['access-control-expose-headers']).toBe('Idempotency-Error');
   });
 
   it('are not on a refusal, which is no reply of the handler', async () => {

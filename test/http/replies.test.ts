@@ -16,6 +16,7 @@ import {
   Module,
   type NestInterceptor,
   Post,
+  Query,
   Redirect,
   Render,
   Res,
@@ -1066,6 +1067,12 @@ describe.each(PLATFORMS)('large replies on %s', (platform) => {
   });
 });
 
+const CHALLENGES = [
+  ['WWW-Authenticate', 'Bearer realm="shop", error="insufficient_scope"'],
+  ['Proxy-Authenticate', 'Basic realm="proxy"'],
+  ['Upgrade', 'websocket, h2c'],
+] as const;
+
 /** Some of those that are never recorded, of each kind. */
 const OF_ONE_REQUEST = [
   'traceparent',
@@ -1106,6 +1113,16 @@ describe.each(PLATFORMS)('headers that are not replayed on %s', (platform) => {
       counted(0);
       for (const name of [...OF_ONE_REQUEST, 'x-signed-by', 'x-nonce', 'x-stays', 'retry-after'])
         response.header(name, 'first');
+    }
+
+    @Idempotent()
+    @Post('challenged')
+    challenged(
+      @Query('status') status: string,
+      @Res({ passthrough: true }) response: Response & FastifyReply,
+    ): never {
+      for (const [name, value] of CHALLENGES) response.header(name, value);
+      throw counted(new HttpException('no', Number(status)));
     }
 
     @Idempotent({ onError: 'store' })
@@ -1178,6 +1195,26 @@ describe.each(PLATFORMS)('headers that are not replayed on %s', (platform) => {
       'x-stays': 'first',
       'retry-after': 'first',
     });
+  });
+
+  it.each([
+    [401, 'www-authenticate'],
+    [407, 'proxy-authenticate'],
+    [426, 'upgrade'],
+    [403, undefined],
+  ])('are not what a reply with %d must have: %s', async (status, needed) => {
+    const ask = () => test.send(`/challenged?status=${status}`, { key: `challenged-${status}` });
+    const first = await ask();
+    const replay = await ask();
+    expect(replay).toMatchObject({ status, text: first.text });
+    expect(replay.headers['idempotent-replayed']).toBe('true');
+    for (const [name, value] of CHALLENGES) {
+      const lower = name.toLowerCase();
+      expect(first.headers[lower]).toBe(value);
+      expect(replay.headers[lower]).toBe(lower === needed ? value : undefined);
+    }
+    const connection = needed === 'upgrade' ? 'Upgrade' : 'close';
+    expect(replay.headers['connection']).toBe(connection);
   });
 
   it('are those of when to come back, with a failure that was stored', async () => {

@@ -19,12 +19,16 @@ const HEADERS_METADATA = '__headers__';
 /** By the method that Nest reads them from. */
 const declared = new WeakMap<object, readonly string[]>();
 
-/** The names of the headers that `@Header()` sets for a handler, in lower case. */
+/**
+ * The names of the headers that `@Header()` sets for a handler, in lower case, without those that let a
+ * script of another origin read the answer (Fetch standard): it may read replays and refusals too.
+ */
 export function declaredHeaders(method: object): readonly string[] {
   let names = declared.get(method);
   if (names === undefined) {
     const headers = (Reflect.getMetadata(HEADERS_METADATA, method) ?? []) as { name: string }[];
-    names = [...new Set(headers.map(({ name }) => name.toLowerCase()))];
+    const lower = new Set(headers.map(({ name }) => name.toLowerCase()));
+    names = [...lower].filter((name) => !name.startsWith('access-control-'));
     declared.set(method, names);
   }
   return names;

@@ -90,6 +90,10 @@ function fieldsOf(
   }
   // Announced, but never sent: of HTTP/1.0, Node refuses it.
   if (trailers.length === 0 && isOld(raw) && at('trailer') >= 0) fields.splice(at('trailer'), 1);
+  // Of one connection, and this is another (RFC 9110, section 7.8). HTTP/2 has neither field.
+  if (at('upgrade') >= 0)
+    if (raw.req.httpVersionMajor === 1) fields.push(['Connection', 'Upgrade']);
+    else fields.splice(at('upgrade'), 1);
   fields.push([REPLAYED_HEADER, 'true']);
   const exposed = exposing(base, REPLAYED_HEADER);
   if (exposed !== undefined) fields.push([EXPOSE_HEADER, exposed]);

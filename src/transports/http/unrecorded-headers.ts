@@ -57,21 +57,37 @@ export const UNRECORDED_HEADERS: readonly string[] = [
   'idempotent-replayed',
 ];
 
+/**
+ * Without these fields, replies with these statuses are not valid (RFC 9110, sections 15.5.2, 15.5.8 and
+ * 15.5.22), so there they are part of the reply.
+ */
+const OF_STATUS: ReadonlyMap<string, number> = new Map([
+  ['www-authenticate', 401],
+  ['proxy-authenticate', 407],
+  ['upgrade', 426],
+]);
+
 /** Tells whether a header, in lower case, is left out of the record of a reply with this status. */
 export type IsUnrecorded = (name: string, status: number) => boolean;
 
 /** @param option the application's own names, beside those of {@link UNRECORDED_HEADERS} */
 export function unrecordedHeaders(option: readonly string[] = []): IsUnrecorded {
+  const isListed = listed(UNRECORDED_HEADERS);
+  const isNamed = listed(option);
+  return (name, status) =>
+    (isListed(name) && OF_STATUS.get(name) !== status) ||
+    isNamed(name) ||
+    // There it is said about the call, and not about the operation.
+    (name === 'retry-after' && (status === 429 || status === 503));
+}
+
+function listed(given: readonly string[]): (name: string) => boolean {
   const names = new Set<string>();
   const beginnings: string[] = [];
-  for (const given of [...UNRECORDED_HEADERS, ...option]) {
-    const name = given.toLowerCase();
+  for (const one of given) {
+    const name = one.toLowerCase();
     if (name.endsWith('*')) beginnings.push(name.slice(0, -1));
     else names.add(name);
   }
-  return (name, status) =>
-    names.has(name) ||
-    beginnings.some((beginning) => name.startsWith(beginning)) ||
-    // There it is said about the call, and not about the operation.
-    (name === 'retry-after' && (status === 429 || status === 503));
+  return (name) => names.has(name) || beginnings.some((beginning) => name.startsWith(beginning));
 }

@@ -56,6 +56,14 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     tests: [onExpress('replies', '')],
   },
   {
+    name: 'http: a replayed challenge has nothing to answer',
+    breaks: ['design 3.3', 'T67'],
+    file: 'src/transports/http/unrecorded-headers.ts',
+    find: 'isListed(name) && OF_STATUS.get(name) !== status',
+    put: 'isListed(name)',
+    tests: [onExpress('replies', 'are not what a reply with 401 must have')],
+  },
+  {
     name: 'http: answers to one origin go to another',
     breaks: ['T31'],
     file: 'src/transports/http/unrecorded-headers.ts',

@@ -1,8 +1,8 @@
 import { Controller, Get, HttpException, Post, Res, Sse, StreamableFile } from '@nestjs/common';
 import type { Response } from 'express';
 import type { FastifyReply } from 'fastify';
-import { Idempotent, MemoryStore } from 'nestjs-idempotency';
-import { FaultInjectingStore, Gate } from 'nestjs-idempotency/testing';
+import { IdempotencyService, Idempotent, MemoryStore } from 'nestjs-idempotency';
+import { failBefore, FaultInjectingStore, Gate } from 'nestjs-idempotency/testing';
 import { request, type IncomingMessage, type ServerResponse } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { EMPTY, type Observable } from 'rxjs';
@@ -37,6 +37,18 @@ class Streams {
     raw.write('one ');
     await gates[1]!.pass();
     raw.end('two');
+  }
+
+  @Idempotent({ stream: 'through', onRecordFailure: 'fail' })
+  @Post('pieces-or-nothing')
+  piecesOrNothing(@Res() response: Response & FastifyReply): Promise<void> {
+    return this.pieces(response);
+  }
+
+  @Idempotent({ stream: 'through', onRecordFailure: 'fail' })
+  @Post('length-or-nothing')
+  lengthOrNothing(@Res() response: Response & FastifyReply): Promise<void> {
+    return this.length(response);
   }
 
   /** A client that knows the length would take the reply for complete before its end. */
@@ -238,6 +250,40 @@ describe.each(PLATFORMS)("a reply with stream: 'through' on %s", (platform) => {
     gates[1]!.open();
     await eventually(() => first.how);
     expect(first.how).toBe('aborted');
+  });
+
+  it.each(['pieces', 'length', 'file'])(
+    'of %s is whole if the store fails at its end, and recorded later',
+    async (path) => {
+      store.always('complete', failBefore());
+      for (const gate of gates) gate.open();
+      const first = open(test.port, `/${path}`, `late-${path}`);
+      await eventually(() => first.how);
+      expect(first).toMatchObject({ text: 'one two', how: 'end' });
+      // This process knows what it has not recorded yet.
+      expect((await test.send(`/${path}`, { key: `late-${path}` })).text).toBe('one two');
+      store.heal();
+      const ref = { scope: `POST /${path}`, key: `late-${path}` };
+      const idempotency = test.app.get(IdempotencyService);
+      await eventually(async () => (await idempotency.find(ref))?.state === 'completed');
+      expect(runs).toBe(1);
+    },
+  );
+
+  it.each([
+    ['pieces-or-nothing', 'one two'],
+    ['length-or-nothing', 'one tw'],
+  ])('of %s never looks complete if only replies on record may leave', async (path, before) => {
+    store.always('complete', failBefore());
+    for (const gate of gates) gate.open();
+    const first = open(test.port, `/${path}`, path);
+    await eventually(() => first.how);
+    expect(first.how).toBe('aborted');
+    expect(before.startsWith(first.text)).toBe(true);
+    expectProblem(await test.send(`/${path}`, { key: path }), 409, 'IDEMPOTENCY_KEY_IN_USE');
+    store.heal();
+    await eventually(async () => (await test.send(`/${path}`, { key: path })).text === 'one two');
+    expect(runs).toBe(1);
   });
 
   it('is held back without the option, even if the handler flushes', async () => {

@@ -88,9 +88,17 @@ export class ChildProgram {
     return new ChildProgram(file);
   }
 
-  /** A process of its own; resolves with its first message. */
-  async start<Ready>(env: Record<string, string>): Promise<Child<Ready>> {
-    const child = fork(this.file, { env: { ...process.env, ...env }, stdio: 'pipe' });
+  /**
+   * A process of its own; resolves with its first message.
+   *
+   * @param execPath the Node that runs it
+   */
+  async start<Ready>(
+    env: Record<string, string>,
+    execPath = process.execPath,
+  ): Promise<Child<Ready>> {
+    const all = { ...process.env, ...env };
+    const child = fork(this.file, { env: all, execPath, stdio: 'pipe' });
     this.children.add(child);
     let errors = '';
     child.stderr?.on('data', (text: Buffer) => (errors += text.toString()));

@@ -198,6 +198,11 @@ class ComplaintsLogger implements LoggerService {
   }
 }
 
+/** Like {@link TestApp.send}, to an application of another process. */
+export function sendTo(port: number, path: string, options: RequestOptions = {}): Promise<Reply> {
+  return send(new Agent({ keepAlive: false }), port, path, options);
+}
+
 function send(agent: Agent, port: number, path: string, options: RequestOptions): Promise<Reply> {
   const { key, body, method = 'POST', signal } = options;
   const headers: Record<string, string | string[]> = {};

@@ -22,7 +22,8 @@ import { StoreCalls } from './engine/store-calls.js';
 import { Coverage } from './handlers/coverage.js';
 import { HandlerRegistry } from './handlers/handler-registry.js';
 import { HandlerResolver } from './handlers/handler-resolver.js';
-import { replyValues } from './handlers/returned-classes.js';
+import { NotKeptWarnings } from './operation/not-kept-warnings.js';
+import { replyValues } from './operation/returned-classes.js';
 import {
   ConfigurableModuleClass,
   IDEMPOTENCY_CLOCK,
@@ -105,6 +106,7 @@ import { TokenService } from './tokens/token.service.js';
     Coverage,
     HandlerResolver,
     Callers,
+    NotKeptWarnings,
     ...TRANSPORT_PROVIDERS,
     StrategyRegistry,
     ResourceRegistry,

@@ -1,7 +1,7 @@
 import { checkEncryption } from './encryption/encryption-options.js';
 import { type IdempotencyConfigurationError, wrongOption } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
-import { checkTypes } from './handlers/returned-classes.js';
+import { checkTypes } from './operation/returned-classes.js';
 import { isHeaderName } from './keys/header-source.js';
 import {
   DEFAULTS,

@@ -275,7 +275,7 @@ export class Operations<Call extends TransportCall> {
         call.job === undefined ? undefined : (recorded) => isOfSameJob(recorded, fingerprint),
       policy,
       transaction,
-      recover: recovery(options.onAbandoned, { key, scope, principal }, id, (reply) =>
+      recover: recovery(options.onAbandoned, { key, scope, principal }, id, layer.values, (reply) =>
         this.form.encodeRecovered(reply, call, layer),
       ),
       isWanted: call.isWanted ?? (isLeft && (() => !isLeft())),

@@ -7,7 +7,9 @@ import type { IdempotentOptions } from '../options/idempotency.options.js';
 import { encodeHttpReply, encodeValueReply } from '../replies/codec.js';
 import type { Keeping } from '../replies/kept-value.js';
 import type { HeaderField } from '../replies/reply.js';
-import { deriveKey, savedId, savedValue } from '../operation/current-operation.js';
+import { deriveKey, savedId } from '../operation/current-operation.js';
+import { isResultNotKept, stepResult, valuesOf } from '../operation/steps.js';
+import type { ReplyValues } from '../replies/values.js';
 import { isRecoveredReply, type RecoveredReply } from '../operation/recovery.js';
 
 interface KnownIdentity {
@@ -24,6 +26,7 @@ export function recovery(
   onAbandoned: IdempotentOptions['onAbandoned'],
   identity: KnownIdentity,
   id: string,
+  values: ReplyValues,
   encode: (reply: RecoveredReply) => Uint8Array,
 ): OperationRequest['recover'] {
   if (typeof onAbandoned !== 'function') return undefined;
@@ -31,16 +34,29 @@ export function recovery(
     attempt,
     steps,
   }: AbandonedOperation): Promise<AbandonedDecision | Uint8Array> => {
-    const decision = await onAbandoned({
-      ...identity,
-      attempt,
-      deriveKey: (name) => deriveKey(id, name),
-      id: (name) => savedId(steps, name),
-      stepResult: (name) => {
-        const saved = steps.get(name);
-        return saved === undefined ? undefined : savedValue(saved);
-      },
-    });
+    let unknown: unknown;
+    let decision: AbandonedDecision | RecoveredReply;
+    try {
+      decision = await onAbandoned({
+        ...identity,
+        attempt,
+        deriveKey: (name) => deriveKey(id, name),
+        id: (name) => savedId(steps, name),
+        stepResult: (name, options) => {
+          const saved = steps.get(name);
+          if (saved === undefined) return undefined;
+          try {
+            return stepResult(saved, valuesOf(name, values, options));
+          } catch (error) {
+            if (isResultNotKept(error)) unknown = error;
+            throw error;
+          }
+        },
+      });
+    } catch (error) {
+      if (error === unknown) return 'hold';
+      throw error;
+    }
     if (isRecoveredReply(decision)) return encode(decision);
     return decision === 'rerun' ? 'rerun' : 'hold';
   };

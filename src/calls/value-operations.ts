@@ -1,4 +1,4 @@
-import { Inject, Injectable, Logger } from '@nestjs/common';
+import { Inject, Injectable } from '@nestjs/common';
 import { isObservable } from 'rxjs';
 import { type Awaitable, chain } from '../engine/awaitable.js';
 import type { Claim, Settlement } from '../engine/claim.js';
@@ -10,6 +10,7 @@ import { isNotNow, keptJobError } from '../keys/jobs.js';
 import { ownRefusal } from '../operation/known-exceptions.js';
 import { CurrentOperation } from '../operation/current-operation.js';
 import { HandlerRun, handlerRuns } from '../operation/handler-run.js';
+import { NotKeptWarnings } from '../operation/not-kept-warnings.js';
 import { IdempotencyException, isIdempotencyError } from '../operation/idempotency.exception.js';
 import type { IdempotentOperation } from '../operation/idempotent-operation.js';
 import type { RecoveredReply } from '../operation/recovery.js';
@@ -22,7 +23,7 @@ import {
   NOT_KEPT,
   UnreadableReplyError,
 } from '../replies/codec.js';
-import { NotKeepableError, notKeptWarning } from '../replies/not-keepable.js';
+import { notKeepable } from '../replies/not-keepable.js';
 import { type Reply, ShapedError } from '../replies/reply.js';
 import type { ReplyValues } from '../replies/values.js';
 import { Callers } from './callers.js';
@@ -39,9 +40,6 @@ type Work<T> = (operation: IdempotentOperation) => T | PromiseLike<T>;
 @Injectable()
 export class ValueOperations {
   readonly problemBaseUrl: string | undefined;
-  private readonly logger = new Logger('Idempotency');
-  /** What was warned of. */
-  private readonly warned = new Set<string>();
 
   constructor(
     private readonly engine: IdempotencyEngine,
@@ -49,6 +47,7 @@ export class ValueOperations {
     readonly callers: Callers,
     @Inject(MODULE_OPTIONS_TOKEN) options: IdempotencyModuleOptions,
     @Inject(REPLY_VALUES) readonly values: ReplyValues,
+    private readonly warnings: NotKeptWarnings,
   ) {
     this.problemBaseUrl = options.problemBaseUrl;
   }
@@ -56,7 +55,9 @@ export class ValueOperations {
   /** @throws {@link IdempotencyException} for every refusal, and what `fn` throws */
   async run<T>(call: DirectCall, fn: Work<T>): Promise<T> {
     const { id, scope, fingerprint, policy, transaction, onAbandoned } = call;
-    const recover = recovery(onAbandoned, call, id, (reply) => this.recovered(reply, call));
+    const recover = recovery(onAbandoned, call, id, call.values, (reply) =>
+      this.recovered(reply, call),
+    );
     const caller = policy.keepsReply ? this.callers.known(call.principal) : undefined;
     const request = { id, scope, fingerprint, policy, transaction, recover, caller };
     return this.goOn(await this.engine.begin(request), call, fn);
@@ -84,13 +85,18 @@ export class ValueOperations {
   }
 
   async runUnprotected<T>(call: ValueCall, fn: Work<T>): Promise<T> {
-    const run = runOf(call, undefined, fn);
+    const run = this.runOf(call, undefined, fn);
     return handlerRuns.run(run, () => workOf(call, run, fn));
+  }
+
+  private runOf(call: ValueCall, claim: Claim | undefined, fn: unknown): HandlerRun {
+    const operation = new CurrentOperation(call, claim, call, this.warnings);
+    return new HandlerRun(call.method ?? fn, operation, claim, handlerRuns.getStore()?.alive);
   }
 
   private async execute<T>(call: ValueCall, claim: Claim, fn: Work<T>): Promise<T> {
     const { passage } = call;
-    const run = runOf(call, claim, fn);
+    const run = this.runOf(call, claim, fn);
     if (passage?.isLeft === true) {
       await passage.giveBack(() => claim.release());
       throw this.refusal('IDEMPOTENCY_KEY_IN_USE', call.policy);
@@ -195,12 +201,7 @@ export class ValueOperations {
 
   /** Says once per handler and class why its replies are not kept. */
   private tombstone({ name }: Pick<ValueCall, 'name'>, error: unknown): Uint8Array {
-    if (!(error instanceof NotKeepableError)) throw error;
-    const warning = `${name} ${error.kind}`;
-    if (!this.warned.has(warning) && this.warned.size < MOST_WARNINGS) {
-      this.warned.add(warning);
-      this.logger.warn(notKeptWarning(name, error));
-    }
+    this.warnings.ofReply(name, notKeepable(error));
     return NOT_KEPT;
   }
 
@@ -341,18 +342,10 @@ export class ValueOperations {
   }
 }
 
-function runOf(call: ValueCall, claim: Claim | undefined, fn: unknown): HandlerRun {
-  const operation = new CurrentOperation(call, claim);
-  return new HandlerRun(call.method ?? fn, operation, claim, handlerRuns.getStore()?.alive);
-}
-
 function settledValue(value: unknown): unknown {
   if (!isObservable(value)) return value;
   throw observableReturned('The function given to IdempotencyService.run()');
 }
-
-/** Warnings name classes, of which a program may make any number. */
-const MOST_WARNINGS = 1_000;
 
 /** Code that is no method. */
 const NOWHERE = { instance: undefined, name: '' };

@@ -27,11 +27,11 @@ export { type Refusal, REFUSALS } from '../engine/refusals.js';
 export type { StoreCall, StoreCallName } from '../engine/store-calls.js';
 export { CHANNEL_PREFIX, STORE_CALL_CHANNEL } from '../observability/idempotency-events.js';
 export type { IdempotencyExceptionOptions } from '../operation/idempotency.exception.js';
+export type { StepOptions } from '../operation/idempotent-operation.js';
 export {
   DEFAULTS,
   type IdempotencyLimits,
   MODULE_DEFAULTS,
-  type ReturnedClass,
   type StoreFactory,
 } from '../options/idempotency.options.js';
 export { IDEMPOTENCY_CLOCK, type IdempotencyModuleExtras } from '../options/module-definition.js';
@@ -81,7 +81,7 @@ export type {
   TransactionalStore,
   TransactionRequest,
 } from '../engine/transaction.js';
-export type { ClassLike, ReplyType } from '../replies/known-types.js';
+export type { ClassLike, ReplyType, ReturnedClass } from '../replies/known-types.js';
 export type {
   ErrorReply,
   HeaderField,

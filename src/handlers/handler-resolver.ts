@@ -36,7 +36,7 @@ import {
 import { checkAttempts } from './attempts-check.js';
 import type { Endpoint } from './endpoint.js';
 import type { ProtectedHandler, ProtectedLayer } from './protected-handler.js';
-import { withReturned } from './returned-classes.js';
+import { withReturned } from '../operation/returned-classes.js';
 import { checkScopes, scopesOf } from './scopes.js';
 
 export interface HandlerDeclaration extends Endpoint {

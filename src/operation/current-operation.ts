@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { createHash, createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
 import type { Claim } from '../engine/claim.js';
@@ -6,7 +5,9 @@ import { parseDuration } from '../engine/duration.js';
 import type { Steps } from '../engine/store.js';
 import type { OperationManager, OperationTransaction } from '../engine/transaction.js';
 import { IdempotencyException } from './idempotency.exception.js';
-import type { IdempotentOperation } from './idempotent-operation.js';
+import type { IdempotentOperation, StepOptions } from './idempotent-operation.js';
+import type { NotKeptWarnings } from './not-kept-warnings.js';
+import { OperationSteps, RESERVED_STEP_PREFIX, type StepForm } from './steps.js';
 import { siblingOf, uuidV7 } from './uuid-v7.js';
 
 /** The identity of an operation. */
@@ -30,11 +31,13 @@ export class CurrentOperation implements IdempotentOperation {
   constructor(
     identity: OperationIdentity,
     private readonly claim: Claim | undefined,
+    form: StepForm,
+    warnings: NotKeptWarnings,
   ) {
     this.key = identity.key;
     this.scope = identity.scope;
     this.principal = identity.principal;
-    this.steps = new OperationSteps(claim);
+    this.steps = new OperationSteps(claim, form, warnings);
     this.ids = new OperationIds(claim);
   }
 
@@ -68,8 +71,8 @@ export class CurrentOperation implements IdempotentOperation {
     return this.ids.id(name);
   }
 
-  step<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T> {
-    return this.steps.run(name, fn);
+  step<T>(name: string, fn: () => T | PromiseLike<T>, options?: StepOptions): Promise<T> {
+    return this.steps.run(name, fn, options);
   }
 
   async hold(reason: string): Promise<void> {
@@ -89,82 +92,6 @@ export function deriveKey(id: string, name: string): string {
     .digest('hex');
 }
 
-/** A step that the current code is part of. */
-interface StepRun {
-  readonly steps: OperationSteps;
-  readonly name: string;
-  readonly outer: StepRun | undefined;
-}
-
-const stepRuns = new AsyncLocalStorage<StepRun>();
-
-/** The steps of an operation. Each runs once across all attempts. */
-class OperationSteps {
-  private readonly running = new Map<string, Promise<unknown>>();
-
-  constructor(private readonly claim: Claim | undefined) {}
-
-  async run<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T> {
-    if (name.startsWith(RESERVED_STEP_PREFIX))
-      throw new Error(`The name of a step must not begin with ${RESERVED_STEP_PREFIX}`);
-    const saved = this.claim?.steps.get(name);
-    if (saved !== undefined) return savedValue(saved) as T;
-    // It would wait for itself.
-    if (this.isRunningAround(name)) throw new Error('A step cannot contain itself.');
-    // The same name is the same step, even if both are started at the same time.
-    let step = this.running.get(name) as Promise<T> | undefined;
-    if (step === undefined) {
-      const outer = stepRuns.getStore();
-      step = this.once(name, () => stepRuns.run({ steps: this, name, outer }, fn));
-      this.running.set(name, step);
-      step.catch(() => this.running.delete(name));
-    }
-    return step;
-  }
-
-  private async once<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T> {
-    const { claim } = this;
-    if (claim === undefined) return fn();
-    // A process that was paused must not repeat what the next owner has done.
-    if (!(await isConfirmed(claim))) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
-    const value = await fn();
-    if (!(await claim.saveStep(name, await encoded(claim, value))))
-      throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
-    return value;
-  }
-
-  private isRunningAround(name: string): boolean {
-    for (let run = stepRuns.getStore(); run !== undefined; run = run.outer)
-      if (run.steps === this && run.name === name) return true;
-    return false;
-  }
-}
-
-async function isConfirmed(claim: Claim): Promise<boolean> {
-  try {
-    return await claim.confirm();
-  } catch (cause) {
-    throw new IdempotencyException('IDEMPOTENCY_STORE_UNAVAILABLE', { cause });
-  }
-}
-
-/**
- * The step's work cannot be undone and must not be repeated. Without its result, the operation is
- * held.
- */
-async function encoded(claim: Claim, value: unknown): Promise<Uint8Array> {
-  try {
-    return serialize(value);
-  } catch (error) {
-    await claim.hold('the result of a step cannot be kept');
-    throw error;
-  }
-}
-
-/**
- * Names of internal values that are saved like finished steps, so that every attempt finds them.
- */
-const RESERVED_STEP_PREFIX = 'idempotency:';
 const SEED_STEP = `${RESERVED_STEP_PREFIX}id`;
 const UUID_LENGTH = 36;
 const SECRET_BYTES = 16;
@@ -209,7 +136,16 @@ export function savedId(steps: Steps, name = ''): string | undefined {
 
 function savedSeed(steps: Steps): string | undefined {
   const saved = steps.get(SEED_STEP);
-  return saved === undefined ? undefined : (savedValue(saved) as string);
+  return saved === undefined ? undefined : readSeed(saved);
+}
+
+/** Kept by V8, as in all versions, so that processes of two versions read each other's. */
+function readSeed(saved: Uint8Array): string {
+  try {
+    return deserialize(saved) as string;
+  } catch (cause) {
+    throw new IdempotencyException('IDEMPOTENCY_RECORD_UNREADABLE', { cause });
+  }
 }
 
 async function save(claim: Claim, seed: string): Promise<void> {
@@ -230,18 +166,4 @@ function newSeed(): string {
 function idNamed(seed: string, name: string): string {
   const secret = seed.slice(UUID_LENGTH);
   return siblingOf(seed, createHmac('sha256', secret).update(name).digest());
-}
-
-/**
- * Decodes the recorded result of a step.
- *
- * @throws {@link IdempotencyException} `IDEMPOTENCY_RECORD_UNREADABLE` for bytes that are not a
- *   value, such as those that were encrypted before encryption was switched off
- */
-export function savedValue(bytes: Uint8Array): unknown {
-  try {
-    return deserialize(bytes);
-  } catch (cause) {
-    throw new IdempotencyException('IDEMPOTENCY_RECORD_UNREADABLE', { cause });
-  }
 }

@@ -1,4 +1,16 @@
 import type { OperationManager, OperationTransaction } from '../engine/transaction.js';
+import type { ReturnedClass } from '../replies/known-types.js';
+
+/** What is known about the result of a step. */
+export interface StepOptions {
+  /**
+   * The class whose instances the step returns, or a list of several. A later attempt gets instances of
+   * it, as the replay of a handler with {@link IdempotentOptions.returns} does. Classes of the module
+   * option `types` need not be named.
+   * @default those of the handler's `returns`
+   */
+  readonly returns?: ReturnedClass | readonly ReturnedClass[];
+}
 
 /** The operation that a handler is running: `@Operation()`, or `IdempotencyService.current()`. */
 export interface IdempotentOperation<Tx = OperationTransaction> {
@@ -50,14 +62,17 @@ export interface IdempotentOperation<Tx = OperationTransaction> {
   id(name?: string): Promise<string>;
   /**
    * Runs `fn` once per operation. On a later attempt, and when the name is repeated, it returns
-   * what `fn` returned the first time, with its types. A step that throws is not remembered. If the
-   * process was paused and another attempt took over, no further step starts. Names that begin with
-   * `idempotency:` are reserved, and a step cannot contain itself.
+   * what `fn` returned the first time, with its types. Values are kept as replies are; of what cannot
+   * be kept, one warning says so, and a later attempt that comes to this step is held. A step that
+   * throws is not remembered. If the process was paused and another attempt took over, no further
+   * step starts. Names that begin with `idempotency:` are reserved, and a step cannot contain itself.
    *
    * @throws {@link IdempotencyException} `IDEMPOTENCY_KEY_IN_USE` if the lease was lost,
-   *   `IDEMPOTENCY_STORE_UNAVAILABLE` if it has expired and the store does not answer
+   *   `IDEMPOTENCY_STORE_UNAVAILABLE` if it has expired and the store does not answer,
+   *   `IDEMPOTENCY_OUTCOME_UNKNOWN` if an earlier attempt finished the step and its result was not kept,
+   *   `IDEMPOTENCY_RECORD_UNREADABLE` if it was kept with a type that is not known any more
    */
-  step<T>(name: string, fn: () => T | PromiseLike<T>): Promise<T>;
+  step<T>(name: string, fn: () => T | PromiseLike<T>, options?: StepOptions): Promise<T>;
   /**
    * Holds the operation until an operator settles it with `IdempotencyService.settle()`. It does
    * not run again, and retries get 409 `IDEMPOTENCY_OUTCOME_UNKNOWN`. The reason is for operators;

@@ -1,4 +1,5 @@
 import type { HeaderField } from '../replies/reply.js';
+import type { StepOptions } from './idempotent-operation.js';
 
 /** An operation whose last owner stopped renewing its lease. */
 export interface AbandonedCall {
@@ -11,8 +12,14 @@ export interface AbandonedCall {
   deriveKey(name: string): string;
   /** What {@link IdempotentOperation.id} returned; `undefined` if no attempt asked for an id. */
   id(name?: string): string | undefined;
-  /** What a finished step of an earlier attempt returned; `undefined` if it did not finish. */
-  stepResult(name: string): unknown;
+  /**
+   * What a finished step of an earlier attempt returned; `undefined` if it did not finish. Give the
+   * step's `returns` again, if it has any.
+   *
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_OUTCOME_UNKNOWN` if it finished and its result was
+   *   not kept, which holds the operation unless you catch it; `IDEMPOTENCY_RECORD_UNREADABLE`
+   */
+  stepResult(name: string, options?: StepOptions): unknown;
 }
 
 const BRAND = Symbol.for('nestjs-idempotency:recovered-reply');

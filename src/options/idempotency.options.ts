@@ -11,7 +11,7 @@ import type { ContentDeclaration } from '../keys/content.js';
 import { KEY_HEADER } from '../keys/header-source.js';
 import type { KeyDeclaration } from '../keys/key-source.js';
 import type { PrincipalFunction } from '../keys/principal.js';
-import type { ClassLike, ReplyType } from '../replies/known-types.js';
+import type { ReplyType, ReturnedClass } from '../replies/known-types.js';
 import type { TokenOptions } from './token-options.js';
 import type {
   QueueStrategyOptions,
@@ -207,9 +207,6 @@ export interface IdempotentOptions {
    */
   onRecordFailure?: 'defer' | 'fail';
 }
-
-/** A class, or a {@link replyType}. */
-export type ReturnedClass = ClassLike<object> | ReplyType;
 
 /** How much one caller may have; a limit that is left out does not exist. */
 export interface IdempotencyLimits {

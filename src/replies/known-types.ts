@@ -15,6 +15,9 @@ export interface ReplyType {
   fromData?(data: never): unknown;
 }
 
+/** A class, or a {@link replyType}. */
+export type ReturnedClass = ClassLike<object> | ReplyType;
+
 /**
  * Describes a class whose instances come back from a record as they were, for the module option
  * `types` and the handler option `returns`. The data may be any value that a reply keeps.

@@ -35,16 +35,38 @@ export class NotKeepableError extends Error {
   }
 }
 
+/** What stood in the way of keeping a value. A value whose own code throws is in the way itself. */
+export function notKeepable(error: unknown): NotKeepableError {
+  if (error instanceof NotKeepableError) return error;
+  return new NotKeepableError(undefined, 'something', `cannot be read (${kindOf(error)})`);
+}
+
 /** Why replies of a handler are not kept, and how to change that. */
-export function notKeptWarning(name: string, { message, isOfClass }: NotKeepableError): string {
-  const remedy = isOfClass
+export function notKeptWarning(name: string, error: NotKeepableError): string {
+  return `A reply of ${name} was not kept: ${error.message}. Retries are refused with IDEMPOTENCY_REPLY_NOT_KEPT. ${remedyOf(error)}`;
+}
+
+/** The same for what a step returned. */
+export function stepNotKeptWarning(name: string, step: string, error: NotKeepableError): string {
+  return `The result of ${shownStep(step)} of ${name} was not kept: ${error.message}. If the operation is attempted again and comes to this step, it is held. ${remedyOf(error)}`;
+}
+
+function remedyOf({ isOfClass }: NotKeepableError): string {
+  return isOfClass
     ? 'Name its class in `returns`, or register it in the module option `types`, or return plain data.'
     : 'Return plain data without it.';
-  return `A reply of ${name} was not kept: ${message}. Retries are refused with IDEMPOTENCY_REPLY_NOT_KEPT. ${remedy}`;
 }
 
 /** Names that a program gives to members. Any other key may be content, such as an address. */
 const NAME = /^[A-Za-z_$][\w$]{0,39}$/;
+
+/** Names with figures may contain keys, such as the number of an order. */
+const STEP_NAME = /^[A-Za-z][A-Za-z _.:-]{0,39}$/;
+
+/** A step in logs and reasons: its name, unless that may show content. */
+export function shownStep(name: string): string {
+  return STEP_NAME.test(name) ? `step "${name}"` : 'a step';
+}
 
 function shown(path: Path | undefined): string {
   if (path === undefined) return 'value';

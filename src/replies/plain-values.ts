@@ -43,7 +43,7 @@ class Look {
   }
 
   private ofObject(object: object, depth: number): Plainness {
-    if (depth === MOST_NESTED) return 'special';
+    if (depth === MOST_NESTED || types.isProxy(object)) return 'special';
     if (this.seen.has(object)) return 'clone';
     this.seen.add(object);
     if (Array.isArray(object)) return this.ofArray(object, depth + 1);
@@ -53,7 +53,6 @@ class Look {
   }
 
   private ofMembers(object: object, depth: number): Plainness {
-    if (types.isProxy(object)) return 'special';
     let plainness: Plainness = 'json';
     for (const key of Reflect.ownKeys(object)) {
       const member = Object.getOwnPropertyDescriptor(object, key)!;
@@ -67,7 +66,7 @@ class Look {
   }
 
   private ofArray(array: readonly unknown[], depth: number): Plainness {
-    if (types.isProxy(array) || Object.getPrototypeOf(array) !== Array.prototype) return 'special';
+    if (Object.getPrototypeOf(array) !== Array.prototype) return 'special';
     // Holes, and properties beside the items.
     if (Object.keys(array).length !== array.length || hasSymbols(array)) return 'special';
     let plainness: Plainness = 'json';

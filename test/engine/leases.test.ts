@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Claim, Settlement } from '../../src/engine/claim.js';
 import type { Awaitable } from '../../src/engine/store.js';
-import { CurrentOperation } from '../../src/operation/current-operation.js';
+import { operationOf } from '../support/operation.js';
 import {
   answerLate,
   delayUntil,
@@ -352,7 +352,7 @@ describe('an owner that asks whether it still is one', () => {
     await world.process.clock.advance(LEASE_MS);
     const winner = await world.process.claim();
     clock.standStill(LEASE_MS);
-    const operation = new CurrentOperation({ key: 'a', scope: 'b', principal: undefined }, claim);
+    const operation = operationOf({ key: 'a', scope: 'b', principal: undefined }, claim);
     let runs = 0;
     await expect(operation.step('charge', () => (runs += 1))).rejects.toMatchObject({
       code: 'IDEMPOTENCY_KEY_IN_USE',

@@ -3,9 +3,10 @@ import fc from 'fast-check';
 import { createHash } from 'node:crypto';
 import { serialize } from 'node:v8';
 import type { Claim } from '../../src/engine/claim.js';
-import { CurrentOperation, savedId } from '../../src/operation/current-operation.js';
+import { type CurrentOperation, savedId } from '../../src/operation/current-operation.js';
 import { siblingOf, uuidV7 } from '../../src/operation/uuid-v7.js';
 import { failAfter, failBefore } from '../../src/testing/index.js';
+import { operationOf as anyOperation } from '../support/operation.js';
 import { bytes, expectNothingLeft, LEASE_MS, newWorld, type World } from '../support/engine.js';
 
 expectNothingLeft();
@@ -13,7 +14,7 @@ expectNothingLeft();
 const UUID_V7 = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
 const operationOf = (claim?: Claim): CurrentOperation =>
-  new CurrentOperation({ key: 'no-1', scope: 'POST /orders', principal: undefined }, claim);
+  anyOperation({ key: 'no-1', scope: 'POST /orders', principal: undefined }, claim);
 
 const msOf = (uuid: string): number => Number.parseInt(uuid.replace('-', '').slice(0, 12), 16);
 

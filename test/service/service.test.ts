@@ -468,16 +468,37 @@ describe('the operation', () => {
     expect(value).toEqual([2, 2]);
   });
 
-  it('is held when the result of a step cannot be kept: the step has run', async () => {
+  it('is held when it needs the result of a step that was not kept: the step has run', async () => {
     let charges = 0;
     const charge = async (operation: IdempotentOperation) => {
-      await operation.step('charge', () => {
+      const { refund } = await operation.step('charge', () => {
         charges += 1;
-        return { refund: () => charges };
+        return { refund: () => 'refunded' };
       });
+      throw new Error(refund());
     };
-    expect(String(await failureOf(invoice(charge)))).toContain('could not be cloned');
+    // Nothing is missing as long as this attempt has the result itself.
+    expect(await failureOf(invoice(charge))).toMatchObject({ message: 'refunded' });
+    expect(await service.find(INVOICE)).toMatchObject({ state: 'released' });
     await expectRefused(invoice(charge), 'IDEMPOTENCY_OUTCOME_UNKNOWN');
+    await expectRefused(invoice(charge), 'IDEMPOTENCY_OUTCOME_UNKNOWN');
+    expect(charges).toBe(1);
+    expect(await service.find(INVOICE)).toMatchObject({
+      state: 'held',
+      reason: 'the result of step "charge" was not kept',
+    });
+  });
+
+  it('ends as it does, if no later attempt needs the result of a step', async () => {
+    let charges = 0;
+    const charge = async (operation: IdempotentOperation): Promise<string> => {
+      const refund = await operation.step('charge', () => {
+        charges += 1;
+        return () => 'refunded';
+      });
+      return refund();
+    };
+    expect([await invoice(charge), await invoice(charge)]).toEqual(['refunded', 'refunded']);
     expect(charges).toBe(1);
   });
 
@@ -722,6 +743,29 @@ describe('onAbandoned', () => {
       return silent;
     };
   };
+
+  it.each([
+    ['holds the operation', false, { code: 'IDEMPOTENCY_OUTCOME_UNKNOWN' }],
+    ['is an error that it can catch', true, 'found out'],
+  ])('asks for the result of a step that was not kept: that %s', async (_, catches, outcome) => {
+    const wakeUp = await abandon(async (operation) => {
+      await operation.step('charge', () => () => 'a receipt');
+    });
+    const value = invoice(() => 'never', {
+      onAbandoned: (call) => {
+        try {
+          call.stepResult('charge');
+        } catch (error) {
+          if (!catches) throw error;
+        }
+        return recoveredReply('found out');
+      },
+    });
+    const error = (thrown: { code: string }) => ({ code: thrown.code });
+    expect(await value.catch(error)).toEqual(outcome);
+    await wakeUp().catch(() => undefined);
+    expect(runs).toBe(1);
+  });
 
   it('is asked before an abandoned operation runs again, with its steps and keys', async () => {
     let derived = '';

@@ -1,6 +1,6 @@
 import { insertOrGet } from 'nestjs-idempotency/typeorm';
 import type { DataSource } from 'typeorm';
-import { CurrentOperation } from '../../src/operation/current-operation.js';
+import { operationOf } from '../support/operation.js';
 import { LEASE_MS, newWorld } from '../support/engine.js';
 import { MARIADB, PGLITE, POSTGRES, type SqlDatabase, SQLITE } from '../support/sql-databases.js';
 import { Brand, CALLERS, countInserted, listing, Listing, LISTINGS, Model } from './listings.js';
@@ -156,7 +156,7 @@ describe.each([POSTGRES, MARIADB, PGLITE, SQLITE])('S7: insertOrGet() on $name',
     const world = newWorld();
     const crashing = world.startPaused();
     const operation = (claim: Awaited<ReturnType<typeof crashing.claim>>) =>
-      new CurrentOperation({ key: 'k', scope: 's', principal: undefined }, claim);
+      operationOf({ key: 'k', scope: 's', principal: undefined }, claim);
     const values = listing();
     const id = await operation(await crashing.claim()).id();
     await insertOrGet(dataSource.manager, Listing, { ...values, id });

@@ -8,7 +8,11 @@ import {
   isIdempotencyError,
   MemoryStore,
 } from 'nestjs-idempotency';
-import type { CompleteRequest } from 'nestjs-idempotency/contracts';
+import type {
+  CompleteRequest,
+  IdempotencyStore,
+  SaveStepRequest,
+} from 'nestjs-idempotency/contracts';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import { type Kind, LIBRARIES, type Outcome, SECRET, TYPES } from './kinds.js';
 
@@ -21,11 +25,25 @@ export class SeenStore extends MemoryStore {
     return super.complete(request);
   }
 
-  /** True if any record contains the text, in any form in which text is kept. */
-  contains(text: string): boolean {
-    const stored = Buffer.concat(this.replies);
-    return stored.includes(text) || stored.includes(Buffer.from(text, 'utf16le'));
+  override saveStep(request: SaveStepRequest) {
+    this.replies.push(request.value);
+    return super.saveStep(request);
   }
+
+  contains(text: string): boolean {
+    return contain(this.replies, text);
+  }
+}
+
+/** True if any record contains the text, in any form in which text is kept. */
+export function contain(replies: readonly Uint8Array[], text: string): boolean {
+  const stored = Buffer.concat(replies);
+  return stored.includes(text) || stored.includes(Buffer.from(text, 'utf16le'));
+}
+
+/** A store that knows what it was given. */
+export interface SeeingStore extends IdempotencyStore {
+  contains(text: string): boolean;
 }
 
 /** A logger that keeps what it is warned of. */
@@ -38,18 +56,24 @@ type Ask = (key: string) => Promise<unknown>;
 
 interface Started {
   readonly ask: Record<(typeof WAYS)[number], (kind: Kind) => Ask>;
-  readonly store: SeenStore;
+  readonly store: SeeingStore;
   close(): Promise<void>;
 }
 
-const WAYS = ['a method', 'run()'] as const;
+const WAYS = ['a method', 'run()', 'a step'] as const;
+
+class AfterTheStep extends Error {}
 
 let runs = 0;
 /** Of the last application that was started: Nest has one logger for all. */
 const warnings: string[] = [];
 
 /** An application with a method for each kind. */
-async function start(kinds: readonly Kind[], types = TYPES): Promise<Started> {
+async function start(
+  kinds: readonly Kind[],
+  types = TYPES,
+  store: SeeingStore = new SeenStore(),
+): Promise<Started> {
   class Shop {
     [method: string]: (...args: unknown[]) => unknown;
   }
@@ -62,7 +86,6 @@ async function start(kinds: readonly Kind[], types = TYPES): Promise<Started> {
     Idempotent({ key: arg(0), returns })(Shop.prototype, name, descriptor);
     Object.defineProperty(Shop.prototype, name, descriptor);
   }
-  const store = new SeenStore();
   @Module({ imports: [IdempotencyModule.forRoot({ store, types })], providers: [Shop] })
   class App {}
   const logger = collecting(warnings);
@@ -76,6 +99,23 @@ async function start(kinds: readonly Kind[], types = TYPES): Promise<Started> {
           runs += 1;
           return kind.make();
         }),
+      // Each call is one more attempt.
+      'a step': (kind) => async (key) => {
+        let result: unknown;
+        const scope = `${kind.name} in a step`;
+        const operation = idempotency.run({ scope, key }, async (op) => {
+          const make = (): unknown => {
+            runs += 1;
+            return kind.make();
+          };
+          result = await op.step('make', make, { returns: kind.returns });
+          throw new AfterTheStep();
+        });
+        await operation.catch((error: unknown) => {
+          if (!(error instanceof AfterTheStep)) throw error;
+        });
+        return result;
+      },
     },
     store,
     close: () => app.close(),
@@ -83,7 +123,7 @@ async function start(kinds: readonly Kind[], types = TYPES): Promise<Started> {
 }
 
 /** What methods and `run()` give back of these kinds of values, with and without known types. */
-export function describeInProcess(kinds: readonly Kind[]): void {
+export function describeInProcess(kinds: readonly Kind[], storeOf?: () => SeeingStore): void {
   describe.each(WAYS)('what %s returns', (way) => {
     let unaware: Started;
     let aware: Started;
@@ -92,7 +132,7 @@ export function describeInProcess(kinds: readonly Kind[]): void {
       return { name, make, outcome: { notKept: 'value.total is' } };
     });
     beforeAll(async () => {
-      unaware = await start([...kinds, ...libraries], []);
+      unaware = await start([...kinds, ...libraries], [], storeOf?.());
       aware = await start(libraries);
     });
     afterAll(async () => {
@@ -122,7 +162,9 @@ export function describeInProcess(kinds: readonly Kind[]): void {
       const second = await ask('A').catch((error: unknown) => error);
       if (typeof outcome === 'object') {
         if (!isIdempotencyError(second)) throw new Error(`It was replayed: ${inspect(second)}`);
-        expect(second.code).toBe('IDEMPOTENCY_REPLY_NOT_KEPT');
+        expect(second.code).toBe(
+          way === 'a step' ? 'IDEMPOTENCY_OUTCOME_UNKNOWN' : 'IDEMPOTENCY_REPLY_NOT_KEPT',
+        );
         await ask('B');
         const [warning, ...others] = warnings.splice(0);
         expect(warning).toContain(outcome.notKept);

@@ -156,6 +156,12 @@ function lazyEntity(): object {
   });
 }
 
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
 function cyclic(): object {
   const parent = { name: 'parent', children: [] as object[] };
   parent.children.push({ name: 'child', parent });
@@ -382,6 +388,22 @@ export const KINDS: readonly Kind[] = [
   ),
   lost('iterator', () => new Map([[1, 2]]).entries(), 'object'),
   lost('Proxy', () => new Proxy({ a: 1 }, {}), 'value is a Proxy'),
+  lost('revoked Proxy', () => ({ a: revoked() }), 'value.a is a Proxy', { hasNoJson: true }),
+  lost(
+    'Proxy whose code throws',
+    () => [
+      new Proxy(
+        {},
+        {
+          getPrototypeOf: () => {
+            throw new Error('A trap was sprung.');
+          },
+        },
+      ),
+    ],
+    'value[] is a Proxy',
+    { hasNoJson: true },
+  ),
   lost('Proxy of a list', () => ({ list: new Proxy([1], {}) }), 'value.list is a Proxy'),
   lost('WeakMap', () => new WeakMap(), 'a WeakMap object'),
   lost('Headers', () => new Headers({ a: 'b' }), 'a Headers object'),

@@ -22,6 +22,7 @@ import { decodeReply, UnreadableReplyError } from '../../replies/codec.js';
 import type { Reply } from '../../replies/reply.js';
 import { CurrentOperation } from '../../operation/current-operation.js';
 import { HandlerRun } from '../../operation/handler-run.js';
+import { NotKeptWarnings } from '../../operation/not-kept-warnings.js';
 import { Callers } from '../../calls/callers.js';
 import { logExhausted } from '../../calls/failure.js';
 import { type Begun, type CallForm, Operations } from '../../calls/operations.js';
@@ -63,6 +64,7 @@ export class HttpTransport
     private readonly adapterHost: HttpAdapterHost,
     resolver: HandlerResolver,
     callers: Callers,
+    private readonly warnings: NotKeptWarnings,
     @Inject(MODULE_OPTIONS_TOKEN) options: IdempotencyModuleOptions,
   ) {
     this.unknownCallers = new UnknownCallers(resolver.credentials);
@@ -214,7 +216,8 @@ export class HttpTransport
     switch (beginning.outcome) {
       case 'execute': {
         const { claim } = beginning;
-        const run = new HandlerRun(handler.method, new CurrentOperation(exchange, claim), claim);
+        const operation = new CurrentOperation(exchange, claim, handler, this.warnings);
+        const run = new HandlerRun(handler.method, operation, claim);
         return new HttpOperation(this, handler, exchange, claim, run, begun);
       }
       case 'replay':
@@ -263,9 +266,10 @@ export class HttpTransport
   private runUnprotected(
     next: CallHandler,
     exchange: HttpExchange,
-    { method }: ProtectedHandler,
+    handler: ProtectedHandler,
   ): Observable<unknown> {
-    const run = new HandlerRun(method, new CurrentOperation(exchange, undefined), undefined);
+    const operation = new CurrentOperation(exchange, undefined, handler, this.warnings);
+    const run = new HandlerRun(handler.method, operation, undefined);
     return run.lead(() => next.handle());
   }
 }

@@ -98,8 +98,8 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'a step runs again on a later attempt',
     breaks: ['design 1', 'S10b'],
-    file: 'src/operation/current-operation.ts',
-    find: 'if (saved !== undefined) return savedValue(saved) as T;',
+    file: 'src/operation/steps.ts',
+    find: 'if (saved !== undefined) return this.saved(name, saved, values) as Promise<T>;',
     put: '',
     tests: [
       'test/steps/steps.test.ts',
@@ -109,7 +109,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'an owner that was overtaken begins another step',
     breaks: ['S12', 'design 3.5'],
-    file: 'src/operation/current-operation.ts',
+    file: 'src/operation/steps.ts',
     find: "if (!(await isConfirmed(claim))) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');",
     put: '',
     tests: [['test/engine/leases.test.ts', 'asks whether it still is one']],
@@ -117,7 +117,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
   {
     name: 'two steps of one name at the same time both run',
     breaks: ['design 1'],
-    file: 'src/operation/current-operation.ts',
+    file: 'src/operation/steps.ts',
     find: 'this.running.set(name, step);',
     put: '',
     tests: ['test/steps/steps.test.ts'],

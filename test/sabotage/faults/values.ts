@@ -9,6 +9,8 @@ const KEPT = 'src/replies/kept-value.ts';
 const OPERATIONS = 'src/calls/value-operations.ts';
 const kind = (name: string): TestRun => [IN_PROCESS, `what run\\(\\) returns ${name}`];
 
+const inStep = (name: string): TestRun => [IN_PROCESS, `what a step returns ${name}`];
+
 /** What a replay returns outside HTTP. */
 export const VALUE_FAULTS: readonly Fault[] = [
   {
@@ -60,10 +62,42 @@ export const VALUE_FAULTS: readonly Fault[] = [
     tests: [kind('function')],
   },
   {
+    name: 'values: a step with a result that cannot be kept runs again',
+    breaks: ['design 7.4', 'T60', 'T65'],
+    file: 'src/operation/steps.ts',
+    find: '      return NOT_KEPT;',
+    put: '      throw error;',
+    tests: [inStep('function'), 'test/service/service.test.ts'],
+  },
+  {
+    name: 'values: a step that needs a lost result does not hold its operation',
+    breaks: ['design 7.4', 'T65'],
+    file: 'src/operation/steps.ts',
+    find: '        await this.claim?.hold(`the result',
+    put: '        void (`the result',
+    tests: ['test/service/service.test.ts'],
+  },
+  {
+    name: 'values: the classes that a step returns are forgotten',
+    breaks: ['design 7.4', 'T65'],
+    file: 'src/operation/steps.ts',
+    find: 'options?.returns, ',
+    put: 'undefined, ',
+    tests: [inStep('error of its own class, with returns')],
+  },
+  {
+    name: 'values: a result of a step that an older version wrote cannot be read',
+    breaks: ['design 7.4'],
+    file: 'src/operation/steps.ts',
+    find: 'bytes[0] === V8_CLONE ? deserialize(bytes) : ',
+    put: '',
+    tests: ['test/steps/steps.test.ts'],
+  },
+  {
     name: 'values: every reply that is not kept is warned of',
     breaks: ['design 7.4'],
-    file: OPERATIONS,
-    find: 'if (!this.warned.has(warning) && ',
+    file: 'src/operation/not-kept-warnings.ts',
+    find: 'this.given.has(warning) || ',
     put: 'if (',
     tests: [kind('function')],
   },

@@ -1,23 +1,25 @@
 import { wrongOption } from '../engine/configuration-error.js';
-import type {
-  IdempotencyModuleOptions,
-  IdempotentOptions,
-} from '../options/idempotency.options.js';
-import { addExceptions } from '../operation/known-exceptions.js';
+import { addExceptions } from './known-exceptions.js';
 import type { ClassTransformer } from '../replies/class-transformer.js';
 import { Transformation } from '../replies/class-transformer.js';
 import { hasPrivateState } from '../replies/data-class.js';
 import {
   type ClassLike,
   knownClass,
+  type KnownType,
   KnownTypes,
   named,
   type ReplyType,
+  type ReturnedClass,
 } from '../replies/known-types.js';
 import type { ReplyValues } from '../replies/values.js';
 
 /** What is known about values everywhere: the types of the module's options, and what is installed. */
-export async function replyValues({ types = [] }: IdempotencyModuleOptions): Promise<ReplyValues> {
+export async function replyValues({
+  types = [],
+}: {
+  readonly types?: readonly ReplyType[];
+}): Promise<ReplyValues> {
   const known = new KnownTypes();
   for (const type of types) known.add(named(type));
   addExceptions(known);
@@ -35,40 +37,42 @@ async function classTransformer(): Promise<ClassTransformer | undefined> {
 }
 
 /**
- * What is known about the values of a handler with `returns`.
+ * What is known about the values of a handler or of a step with `returns`.
  *
+ * @param option the option's name in errors
  * @throws {@link IdempotencyConfigurationError} for anything but classes whose instances can be kept
  */
 export function withReturned(
   base: ReplyValues,
-  returns: IdempotentOptions['returns'],
+  returns: ReturnedClass | readonly ReturnedClass[] | undefined,
+  option = 'returns',
 ): ReplyValues {
   if (returns === undefined) return base;
   const list: readonly unknown[] = Array.isArray(returns) ? returns : [returns];
-  if (list.length === 0) throw notAClass('returns', returns);
+  if (list.length === 0) throw notAClass(option, returns);
   const types = new KnownTypes(base.types);
   const names = new Map<string, object>();
   for (const one of list) {
-    const type = isReplyType(one) ? named(checkType('returns', one)) : returnedClass(one);
+    const type = isReplyType(one) ? named(checkType(option, one)) : returnedClass(option, one);
     const { prototype } = type.class;
-    if ((names.get(type.name) ?? prototype) !== prototype) throw taken('returns', type.name);
+    if ((names.get(type.name) ?? prototype) !== prototype) throw taken(option, type.name);
     names.set(type.name, prototype);
     types.add(type);
   }
   return { ...base, types };
 }
 
-function returnedClass(given: unknown): NonNullable<ReturnType<typeof knownClass>> {
-  if (!isClass(given)) throw notAClass('returns', given);
+function returnedClass(option: string, given: unknown): KnownType {
+  if (!isClass(given)) throw notAClass(option, given);
   const type = knownClass(given, 'named');
   if (type === undefined)
     throw wrongOption(
-      'returns',
+      option,
       'a class without a name',
       'a class that has one, because records name it',
       'Give the class a name, or use replyType({ name, class }).',
     );
-  checkPrivacy('returns', given);
+  checkPrivacy(option, given);
   return type;
 }
 
@@ -87,7 +91,12 @@ export function checkTypes(types: unknown): void {
 function checkType(option: string, given: unknown): ReplyType {
   const type = given as Partial<ReplyType> | null | undefined;
   if (typeof type !== 'object' || type === null || !isClass(type.class))
-    throw notAType(option, given);
+    throw wrongOption(
+      option,
+      given,
+      'replyType({ name, class, toData, fromData })',
+      'Make it with replyType() of nestjs-idempotency.',
+    );
   if (typeof type.name !== 'string' || type.name === '')
     throw wrongOption(
       `${option}: name`,
@@ -135,15 +144,6 @@ function notAClass(option: string, given: unknown): Error {
     given,
     'a class, a replyType({ … }), or a list of them',
     'Name the class itself, such as `returns: Order`, and for a list of orders too.',
-  );
-}
-
-function notAType(option: string, given: unknown): Error {
-  return wrongOption(
-    option,
-    given,
-    'replyType({ name, class, toData, fromData })',
-    'Make it with replyType() of nestjs-idempotency.',
   );
 }
 

@@ -7,6 +7,7 @@ import type { Claim } from './claim.js';
 import type { LeasedClaim, LeasedClaimSurroundings } from './leased-claim.js';
 import { type Asking, type Claimed, type ClaimSource, LeasedClaims } from './leased-claims.js';
 import { newOwner, wantsInquiry } from './owned-record.js';
+import { Places } from './places.js';
 import { fingerprintsMatch, LocalCall, Rounds } from './waiting.js';
 import type { AttemptLimit, Beginning, OperationRequest, Refused } from './operation.js';
 import type { IdempotencyErrorCode } from './refusals.js';
@@ -42,36 +43,43 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   private readonly transactions: ClaimSource;
   private readonly background = new Set<Promise<void>>();
   private readonly whenIdle = new Set<() => void>();
-  /** One for each place where calls are kept apart: a data source by its name, or a tenant's store. */
-  private readonly places = new Map<string | IdempotencyStore, IdempotencyEngine>();
+  private readonly places: Places | undefined;
 
+  /** @param rest for the engine of a single place: called whenever it may have become idle */
   constructor(
     readonly calls: StoreCalls,
     readonly clock: Clock,
     readonly events: EventSink,
     readonly deferred: DeferredCompletions,
-    private readonly isPlace = false,
+    private readonly rest?: () => void,
   ) {
     this.rounds = new Rounds(calls.store, clock);
     this.answers = new Answers(events);
     this.leases = new LeasedClaims(this);
     this.transactions = new TransactionalClaims(this);
+    if (rest === undefined)
+      this.places = new Places(
+        (store, atRest) => new IdempotencyEngine(calls.to(store), clock, events, deferred, atRest),
+      );
   }
 
   /** True when no call of this process owns a record, asks for one, or still has to settle one. */
   get isIdle(): boolean {
-    if (this.locals.size > 0 || this.background.size > 0) return false;
-    for (const place of this.places.values()) if (!place.isIdle) return false;
-    return true;
+    return this.isIdleHere && this.places?.isIdle !== false;
+  }
+
+  private get isIdleHere(): boolean {
+    return this.locals.size === 0 && this.background.size === 0;
   }
 
   /** Decides what happens to a call. Answers without a promise if the store does. */
   begin(request: OperationRequest): Awaitable<Beginning> {
-    const source = request.transaction?.source;
+    const { places } = this;
+    if (places === undefined) return this.beginHere(request);
     const { store } = this.calls;
-    if (!this.isPlace && source !== undefined) return this.place(source, store).begin(request);
-    if (!this.isPlace && store.ofCall !== undefined)
-      return this.beginInPlace(request, store.ofCall);
+    const source = request.transaction?.source;
+    if (source !== undefined) return places.begin(request, store, source);
+    if (store.ofCall !== undefined) return this.beginAtTenant(request, places, store.ofCall);
     return this.beginHere(request);
   }
 
@@ -80,8 +88,9 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     return isPending(look) || look === LOOK_AGAIN ? this.lookAgain(request, look) : look;
   }
 
-  private async beginInPlace(
+  private async beginAtTenant(
     request: OperationRequest,
+    places: Places,
     ofCall: NonNullable<IdempotencyStore['ofCall']>,
   ): Promise<Beginning> {
     let store: IdempotencyStore;
@@ -90,17 +99,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     } catch (cause) {
       return this.answers.storeFailed(request, cause);
     }
-    return this.place(store, store).begin(request);
-  }
-
-  private place(name: string | IdempotencyStore, store: IdempotencyStore): IdempotencyEngine {
-    let place = this.places.get(name);
-    if (place === undefined) {
-      const { calls, clock, deferred, events } = this;
-      place = new IdempotencyEngine(calls.to(store), clock, events, deferred, true);
-      this.places.set(name, place);
-    }
-    return place;
+    return places.begin(request, store);
   }
 
   /** Refuses a call for a reason that the engine's caller found. */
@@ -119,13 +118,13 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
    * @returns how many operations are left
    */
   async drain(timeoutMs: number): Promise<number> {
-    const places = [...this.places.values()].map((place) => place.drain(timeoutMs));
-    const left = [await this.drainHere(timeoutMs), ...(await Promise.all(places))];
+    const elsewhere = this.places?.drain(timeoutMs) ?? [];
+    const left = [await this.drainHere(timeoutMs), ...(await elsewhere)];
     return left.reduce((sum, each) => sum + each, 0);
   }
 
   private async drainHere(timeoutMs: number): Promise<number> {
-    if (this.locals.size === 0 && this.background.size === 0) return 0;
+    if (this.isIdleHere) return 0;
     // The engine's timers do not keep the process alive, and the last client may have disconnected.
     const keepsProcess = setInterval(() => undefined, LONG_MS);
     await new Promise<void>((resolve) => {
@@ -161,11 +160,12 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
 
   /** An operation that has ended may continue in the background. By now it is counted there. */
   private lookWhetherIdle(): void {
-    if (this.whenIdle.size > 0)
-      queueMicrotask(() => {
-        if (this.locals.size === 0 && this.background.size === 0)
-          for (const end of this.whenIdle) end();
-      });
+    if (this.whenIdle.size === 0 && this.rest === undefined) return;
+    queueMicrotask(() => {
+      if (!this.isIdleHere) return;
+      this.rest?.();
+      for (const end of this.whenIdle) end();
+    });
   }
 
   private async lookAgain(request: OperationRequest, first: Awaitable<Look>): Promise<Beginning> {

@@ -65,6 +65,24 @@ export function logExhausted(scope: string, then: LastDecision | undefined): voi
 
 const logger = new Logger('Idempotency');
 
+/** What handlers of `@golevelup/nestjs-rabbitmq` return to give a message back. */
+export interface Nack {
+  /** True: to its queue. False: to the dead letters, if there are any. */
+  readonly requeue: boolean;
+}
+
+/**
+ * True for a returned value that says that the work has to be done again. It may come from a protected
+ * method that a handler calls. Told by the name of its class, because the package need not be installed.
+ */
+export function isNack(value: unknown): value is Nack {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  let type: unknown = value.constructor;
+  for (; typeof type === 'function'; type = Object.getPrototypeOf(type))
+    if (type.name === 'Nack') return typeof (value as Partial<Nack>).requeue === 'boolean';
+  return false;
+}
+
 type OnError = IdempotentOptions['onError'];
 
 /**

@@ -10,16 +10,19 @@ import type { ProtectedHandler } from '../handlers/protected-handler.js';
  * - `returned`: it is delivered again.
  * - `skipped`: there was nothing left to do.
  * - `answered`: its sender was told.
+ * - `thrown`: an error handler of the application decides.
  */
-export type Fate = 'dropped' | 'rejected' | 'returned' | 'skipped' | 'answered';
+export type Fate = 'dropped' | 'rejected' | 'returned' | 'skipped' | 'answered' | 'thrown';
 
 /** The end of every sentence, for operators. */
 const SENTENCES = {
   dropped: 'a message was dropped. Its transport does not deliver it again',
-  rejected: 'a message was rejected. It is in the dead letters if its queue has any, or gone',
+  rejected:
+    'a message was rejected. It is now among the dead letters if its queue has any. Otherwise it is gone',
   returned: 'a message was given back and will be delivered again',
   skipped: 'a message was skipped, because there was nothing left to do',
   answered: 'a request was refused, and its sender was told',
+  thrown: 'a request was refused. The error handler of its consumer decides what its sender gets',
 } as const satisfies Record<Fate, string>;
 
 const LEVELS = {
@@ -28,7 +31,15 @@ const LEVELS = {
   returned: 'warn',
   skipped: 'log',
   answered: 'log',
+  thrown: 'warn',
 } as const satisfies Record<Fate, keyof LoggerService>;
+
+/** The events of messages that are lost or given back. */
+const EVENTS: Readonly<Partial<Record<Fate, 'dropped' | 'returned'>>> = {
+  dropped: 'dropped',
+  rejected: 'dropped',
+  returned: 'returned',
+};
 
 /** What a line and an event say of a message. Never its key or its content. */
 export interface Unprocessed {
@@ -55,10 +66,9 @@ export class MessageFates {
     const line = `${code} on ${scope}: ${SENTENCES[fate]}.`;
     if (error instanceof Error) this.logger[LEVELS[fate]](line, error.stack);
     else this.logger[LEVELS[fate]](line);
-    if (fate === 'skipped' || fate === 'answered' || !this.events.hasListeners) return;
+    const type = EVENTS[fate];
+    if (type === undefined || !this.events.hasListeners) return;
     const event = { scope, strategy: policy.strategy, code, ...(id !== undefined && { id }) };
-    this.events.emit(
-      fate === 'returned' ? { type: 'returned', ...event } : { type: 'dropped', ...event },
-    );
+    this.events.emit(type === 'returned' ? { type, ...event } : { type, ...event });
   }
 }

@@ -27,7 +27,7 @@ import { notKeepable } from '../replies/not-keepable.js';
 import { type Reply, ShapedError } from '../replies/reply.js';
 import type { ReplyValues } from '../replies/values.js';
 import { Callers } from './callers.js';
-import { decideOnFailure, FAILURES, logExhausted, orLast, reasonOf } from './failure.js';
+import { decideOnFailure, FAILURES, isNack, logExhausted, orLast, reasonOf } from './failure.js';
 import { exceptionOf } from './operations.js';
 import { encodeRecoveredValue, recovery } from './recovery-call.js';
 import { type DirectCall, ERROR_FORM, type ErrorForm, type ValueCall } from './value-call.js';
@@ -130,7 +130,7 @@ export class ValueOperations {
       this.settleAtEnd(call, claim, run);
       return value;
     }
-    if (run.isGivenBack || call.isAgain?.(value) === true) {
+    if (run.isGivenBack || isNack(value) || call.isAgain?.(value) === true) {
       await this.again(call, claim);
       return value;
     }

@@ -37,10 +37,17 @@ export interface Endpoint {
 export interface MessageEndpoint {
   /** What it subscribes to, as text. */
   readonly patterns: readonly string[];
+  /**
+   * It has several patterns, or one with wildcards. Then the one that a message was sent to is a part of
+   * the content, as the parameters of a route are.
+   */
+  readonly isOfMany: boolean;
   /** Nobody waits for a reply. */
   readonly isEvent: boolean;
-  /** Nest's number of its only transport; `undefined` if it handles all of them. */
+  /** Nest's number of its only transport, or `golevelup`; `undefined` if it handles all of Nest's. */
   readonly transport: unknown;
+  /** Its library settles messages by what the handler returns or throws. */
+  readonly isSettledByLibrary: boolean;
 }
 
 export type Method = (...args: never[]) => unknown;
@@ -182,13 +189,14 @@ export function checkAcknowledge(
   endpoints: readonly Endpoint[],
 ): void {
   const given = layers.find(({ acknowledge }) => acknowledge !== undefined)?.acknowledge;
-  if (given === undefined || endpoints.some(({ message }) => message !== undefined)) return;
-  throw wrongOption(
-    `acknowledge of ${name}`,
-    given,
-    'nothing',
-    'Only handlers of messages take this option. Remove it.',
-  );
+  if (given === undefined) return;
+  const handled = endpoints.flatMap(({ message }) => message ?? []);
+  if (handled.some(({ isSettledByLibrary }) => !isSettledByLibrary)) return;
+  const reason =
+    handled.length === 0
+      ? 'Only handlers of messages take this option.'
+      : '@golevelup/nestjs-rabbitmq always acknowledges messages itself.';
+  throw wrongOption(`acknowledge of ${name}`, given, 'nothing', `${reason} Remove it.`);
 }
 
 function notAHandler(name: string): Error {

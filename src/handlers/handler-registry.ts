@@ -52,6 +52,9 @@ export type MethodProtection =
 /** The context of a handler that has no decorator or needs no protection. */
 const UNPROTECTED = null;
 
+/** What libraries call the contexts of calls that have another name here: `@golevelup/nestjs-rabbitmq`. */
+const KINDS_OF_LIBRARIES: Readonly<Record<string, CallKind>> = { rmq: 'rpc' };
+
 /** All protected handlers of an application, found and checked before the first call. */
 @Injectable()
 export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
@@ -223,7 +226,8 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     type: NewableFunction,
   ): ProtectedHandler | typeof UNPROTECTED | undefined {
     if (this.safe.has(made)) return UNPROTECTED;
-    const handler = byClass(this.handlers.get(kind)?.get(made), type.prototype as object);
+    const handlers = this.handlers.get(KINDS_OF_LIBRARIES[kind] ?? kind);
+    const handler = byClass(handlers?.get(made), type.prototype as object);
     // Provider methods protect themselves, whatever calls them.
     return handler ?? byClass(this.handlers.get('method')?.get(made), type.prototype as object);
   }

@@ -239,7 +239,7 @@ export class HandlerResolver {
     const acknowledges = acknowledgementOf(layers);
     for (const { policy } of resolved)
       checkAttempts(policy, {
-        hasDeadLetters: declaration.kind === 'rpc' && acknowledges === true,
+        hasDeadLetters: acknowledges === true || declaration.message?.isSettledByLibrary === true,
         isProcessor: declaration.isProcessor === true,
       });
     const principal =

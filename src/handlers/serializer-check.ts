@@ -4,7 +4,7 @@ import { RECORDING_METADATA } from '../options/metadata.js';
 import { wrongOption } from '../engine/configuration-error.js';
 
 /** Nest's metadata key of `@UseInterceptors()`. */
-const INTERCEPTORS = '__interceptors__';
+export const INTERCEPTORS = '__interceptors__';
 
 /**
  * If values are recorded, a replay is a plain copy. An outer serializer finds no class on it and
@@ -19,7 +19,7 @@ export function checkSerializer(
   config: ApplicationConfig,
 ): void {
   const own = listOf(method);
-  const at = own.findIndex(isRecording);
+  const at = own.findIndex((one) => recordingClass(one) !== undefined);
   if (own.slice(at + 1).some(isSerializer)) return;
   const requestScoped = config.getGlobalRequestInterceptors().map(({ metatype }) => metatype);
   const outer = [
@@ -41,8 +41,11 @@ function listOf(target: object): readonly unknown[] {
   return (Reflect.getMetadata(INTERCEPTORS, target) ?? []) as readonly unknown[];
 }
 
-function isRecording(interceptor: unknown): boolean {
-  return typeof interceptor === 'function' && Reflect.hasMetadata(RECORDING_METADATA, interceptor);
+/** The class of an interceptor that records; `undefined` for any other interceptor. */
+export function recordingClass(interceptor: unknown): NewableFunction | undefined {
+  const type: unknown = typeof interceptor === 'object' ? interceptor?.constructor : interceptor;
+  const isRecording = typeof type === 'function' && Reflect.hasMetadata(RECORDING_METADATA, type);
+  return isRecording ? type : undefined;
 }
 
 /** Interceptors are declared as classes or as instances. */

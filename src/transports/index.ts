@@ -13,7 +13,8 @@ import { CronJobs } from './method/cron-jobs.js';
 import { METHOD_CALLER } from './method/instances.js';
 import { MethodTransport } from './method/method-transport.js';
 import { methods } from './method/methods.js';
-import { messages } from './rpc/messages.js';
+import { GolevelupAnswers } from './rpc/golevelup-answers.js';
+import { messages, messagesOfProviders } from './rpc/messages.js';
 import { RmqServers } from './rpc/rmq-servers.js';
 import { RpcErrors } from './rpc/rpc-errors.js';
 import { RpcTransport } from './rpc/rpc-transport.js';
@@ -25,7 +26,14 @@ import { WsTransport } from './ws/ws-transport.js';
  * How each transport finds its endpoints. Methods come last: whatever no framework calls is a
  * method.
  */
-const READERS: readonly EndpointReader[] = [routes, messages, fields, events, methods];
+const READERS: readonly EndpointReader[] = [
+  routes,
+  messages,
+  messagesOfProviders,
+  fields,
+  events,
+  methods,
+];
 
 /** The transports within Nest's pipeline. */
 const INTERCEPTED = [HttpTransport, RpcTransport, GraphqlTransport, WsTransport];
@@ -44,6 +52,7 @@ export const TRANSPORT_PROVIDERS: readonly Provider[] = [
   ObjectTypes,
   RpcErrors,
   RmqServers,
+  GolevelupAnswers,
   WsErrors,
   CronJobs,
   MethodTransport,

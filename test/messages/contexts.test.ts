@@ -53,6 +53,18 @@ class Orders {
   }
 
   @Idempotent({ key: payload('id') })
+  @EventPattern(['stock.in', 'stock.out'])
+  moved(@Payload() _order: Order): void {
+    runs += 1;
+  }
+
+  @Idempotent({ key: payload('id') })
+  @EventPattern<string>('audit.*')
+  audited(@Payload() _order: Order): void {
+    runs += 1;
+  }
+
+  @Idempotent({ key: payload('id') })
   @EventPattern('placed')
   async placed(@Payload() _order: Order): Promise<void> {
     runs += 1;
@@ -131,6 +143,26 @@ describe('the id of a message', () => {
       'getMap' in (context ?? {}) ? { code: 3 } : { code: 'IDEMPOTENCY_KEY_REQUIRED' },
     );
     expect(runs).toBe(0);
+  });
+});
+
+describe('where a message was sent to', () => {
+  const sentTo = (subject: string): NatsContext => new NatsContext([subject, undefined!]);
+
+  it.each([
+    ['several patterns', 'stock.in', 'stock.in', 'stock.out'],
+    ['wildcards', 'audit.*', 'audit.one', 'audit.two'],
+  ])('is content for a handler of %s', async (_, pattern, subject, other) => {
+    const dropped: unknown[] = [];
+    consumer.idempotency.events$.subscribe((event) => {
+      if (event.type === 'dropped') dropped.push(event.code);
+    });
+    await server.hand(pattern, { id: '1' }, sentTo(subject));
+    await server.hand(pattern, { id: '1' }, sentTo(subject));
+    expect(dropped).toEqual([]);
+    await server.hand(pattern, { id: '1' }, sentTo(other));
+    expect(dropped).toEqual(['IDEMPOTENCY_KEY_REUSED']);
+    expect(runs).toBe(1);
   });
 });
 

@@ -4,12 +4,18 @@ import {
   wrongOption,
 } from '../../engine/configuration-error.js';
 import type { HandlerRegistry } from '../../handlers/handler-registry.js';
-import type { HostedMethod, Endpoint, EndpointReader } from '../../handlers/endpoint.js';
+import type {
+  HostedMethod,
+  Endpoint,
+  EndpointReader,
+  MessageEndpoint,
+} from '../../handlers/endpoint.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import type { Identifier, IncomingRequest } from '../../keys/call.js';
 import { canonicalJson } from '../../keys/canonical-json.js';
 import type { Delivery } from './delivery.js';
-import { envelopeOf } from './transport-context.js';
+import { isRabbitSubscriber, rabbitEndpoint } from './golevelup.js';
+import { envelopeOf, patternSentTo } from './transport-context.js';
 
 /**
  * The metadata that `@MessagePattern()`, `@EventPattern()` and `@GrpcMethod()` leave on a method.
@@ -28,17 +34,26 @@ interface GrpcPattern {
 
 const SINGLE_REQUEST = 'no_stream';
 
-/** Finds the messages that methods handle. */
+/** Finds the messages that methods of controllers handle. */
 export const messages: EndpointReader = {
   kind: 'rpc',
   word: 'message',
   hosts: 'controllers',
   read: messageEndpoint,
   answers: ({ name, method }) => {
-    const patterns = Reflect.getMetadata(PATTERNS, method) as readonly unknown[] | undefined;
-    return patterns === undefined ? [] : [scopeOf(patterns.map(patternText), name)];
+    const patterns =
+      rabbitEndpoint(name, method)?.patterns ?? patternsOf(method)?.map(patternText) ?? [];
+    return patterns.length === 0 ? [] : [scopeOf(patterns, name)];
   },
-  changesState: isEventHandler,
+  changesState: (method) => isEventHandler(method) || isRabbitSubscriber(method),
+};
+
+/** Finds those that methods of providers handle: only `@golevelup/nestjs-rabbitmq` calls these. */
+export const messagesOfProviders: EndpointReader = {
+  kind: 'rpc',
+  word: 'message',
+  hosts: 'providers',
+  read: ({ name, method }) => ofLibrary(name, rabbitEndpoint(name, method)),
 };
 
 /** True for a method with `@EventPattern()`. */
@@ -52,8 +67,10 @@ function isEventHandler(method: object): boolean {
  * @throws {@link IdempotencyConfigurationError} for one that cannot be protected
  */
 function messageEndpoint({ name, method }: HostedMethod): Endpoint | undefined {
-  const given = Reflect.getMetadata(PATTERNS, method) as readonly unknown[] | undefined;
-  if (given === undefined) return undefined;
+  const given = patternsOf(method);
+  const ofRabbit = rabbitEndpoint(name, method);
+  if (given === undefined) return ofLibrary(name, ofRabbit);
+  if (ofRabbit !== undefined) throw handlerOfTwo(name);
   if (given.some((pattern) => isGrpc(pattern) && pattern.streaming !== SINGLE_REQUEST))
     throw streamOfRequests(name);
   const patterns = given.map(patternText);
@@ -64,10 +81,22 @@ function messageEndpoint({ name, method }: HostedMethod): Endpoint | undefined {
     answersValues: !isEvent,
     message: {
       patterns,
+      isOfMany: patterns.length > 1 || given.some(hasWildcard),
       isEvent,
       transport: Reflect.getMetadata(TRANSPORT, method),
+      isSettledByLibrary: false,
     },
   };
+}
+
+function ofLibrary(name: string, message: MessageEndpoint | undefined): Endpoint | undefined {
+  if (message === undefined) return undefined;
+  const { patterns, isEvent } = message;
+  return { kind: 'rpc', scopes: [scopeOf(patterns, name)], answersValues: !isEvent, message };
+}
+
+function patternsOf(method: object): readonly unknown[] | undefined {
+  return Reflect.getMetadata(PATTERNS, method) as readonly unknown[] | undefined;
 }
 
 function scopeOf(patterns: readonly string[], name: string): string {
@@ -80,6 +109,11 @@ function patternText(pattern: unknown): string {
   return isGrpc(pattern) ? `${pattern.service}/${pattern.rpc}` : canonicalJson(pattern);
 }
 
+/** Of MQTT, NATS, RabbitMQ and Redis. */
+function hasWildcard(pattern: unknown): boolean {
+  return typeof pattern === 'string' && /[*#+>?[]/.test(pattern);
+}
+
 function isGrpc(pattern: unknown): pattern is GrpcPattern {
   return typeof pattern === 'object' && pattern !== null && 'rpc' in pattern;
 }
@@ -90,6 +124,15 @@ function streamOfRequests(name: string): IdempotencyConfigurationError {
     `${name}, a handler of a stream of requests`,
     'handlers of single messages',
     'Remove @Idempotent(), and protect the work for each request with IdempotencyService.run().',
+  );
+}
+
+function handlerOfTwo(name: string): IdempotencyConfigurationError {
+  return wrongOption(
+    '@Idempotent()',
+    `${name}, which both Nest and @golevelup/nestjs-rabbitmq call`,
+    'handlers that one of the two calls',
+    'Make two handlers that call one method of a provider, and put the decorator on that method.',
   );
 }
 
@@ -155,6 +198,11 @@ function matches(pattern: string, routingKey: string): boolean {
   );
 }
 
+/** The part of the content that a pattern is, if the handler has many. */
+interface PatternParams {
+  readonly pattern: string | undefined;
+}
+
 /** A message on its way to its handler. */
 export class MessageCall implements TransportCall {
   readonly type = 'rpc';
@@ -166,14 +214,22 @@ export class MessageCall implements TransportCall {
   constructor(
     public scope: string,
     payload: unknown,
-    /** The transport's context. */
+    /** The transport's context; of `@golevelup/nestjs-rabbitmq`, the raw message. */
     readonly context: unknown,
+    /** See {@link MessageEndpoint.isOfMany}. */
+    isOfMany = false,
     readonly delivery?: Delivery,
   ) {
     const { headers, id } = envelopeOf(context);
     this.messageId = id;
     // Guards put the caller wherever the context has room for it.
     const { user } = (context ?? {}) as { user?: { id?: Identifier; sub?: Identifier } };
-    this.request = { headers, body: payload, context, user };
+    const params = isOfMany ? paramsOf(context) : undefined;
+    this.request = { headers, params, body: payload, context, user };
   }
+}
+
+function paramsOf(context: unknown): PatternParams {
+  const pattern = patternSentTo(context);
+  return { pattern: pattern === undefined ? undefined : exactly(pattern) };
 }

@@ -5,6 +5,7 @@ import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import { REPLY_VALUES } from '../../options/module-definition.js';
 import type { ReplyValues } from '../../replies/values.js';
 import type { MessageCall } from './messages.js';
+import { isRawMessage } from './golevelup.js';
 import { isGrpc, isKafka } from './transport-context.js';
 
 type RpcExceptionClass = new (error: string | object) => Error;
@@ -42,7 +43,7 @@ export class RpcErrors implements ErrorForm<Pick<MessageCall, 'context'>>, OnMod
 
   /** From then on, the exceptions of messages come back from records as what they were. */
   async onModuleInit(): Promise<void> {
-    if (!this.handlers.has('rpc')) return;
+    if (!isOfNest(this.handlers)) return;
     this.microservices = (await import('@nestjs/microservices')) as unknown as Microservices;
     const { RpcException, KafkaRetriableException } = this.microservices;
     for (const type of [RpcException, KafkaRetriableException])
@@ -54,13 +55,24 @@ export class RpcErrors implements ErrorForm<Pick<MessageCall, 'context'>>, OnMod
       });
   }
 
-  /** An `RpcException` with the problem details and the refusal as its cause. */
+  /**
+   * An `RpcException` with the problem details and the refusal as its cause. The error handlers of
+   * `@golevelup/nestjs-rabbitmq` get the refusal itself.
+   */
   refusal(cause: IdempotencyException, { context }: Pick<MessageCall, 'context'>): Error {
+    if (isRawMessage(context)) return cause;
     const { RpcException, KafkaRetriableException } = this.microservices!;
     // Kafka redelivers a message only after this exception.
     const made = cause.retryable && isKafka(context) ? KafkaRetriableException : RpcException;
     return Object.assign(new made(isGrpc(context) ? grpcError(cause) : rpcError(cause)), { cause });
   }
+}
+
+/** True if one of the handlers is Nest's, so that `@nestjs/microservices` is there. */
+function isOfNest(handlers: HandlerRegistry): boolean {
+  for (const { message } of handlers.ofKind('rpc'))
+    if (message?.isSettledByLibrary !== true) return true;
+  return false;
 }
 
 function rpcError({ problem, retryAfterSeconds }: IdempotencyException): object {

@@ -1,10 +1,4 @@
-import {
-  type CallHandler,
-  type ExecutionContext,
-  HttpException,
-  Injectable,
-  Logger,
-} from '@nestjs/common';
+import { type CallHandler, type ExecutionContext, Injectable, Logger } from '@nestjs/common';
 import { from, lastValueFrom, type Observable, toArray } from 'rxjs';
 import { type FailureForm, statusOf } from '../../calls/failure.js';
 import { type Fate, MessageFates } from '../../calls/message-fates.js';
@@ -12,54 +6,34 @@ import { type Outcome, ValueInterceptor } from '../../calls/value-transport.js';
 import { ValueOperations } from '../../calls/value-operations.js';
 import type { Claim } from '../../engine/claim.js';
 import { IdempotencyEngine } from '../../engine/engine.js';
-import type { MessageCode } from '../../engine/events.js';
-import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
+import { notProtected } from '../../handlers/not-protected.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
-import {
-  type IdempotencyException,
-  isIdempotencyError,
-} from '../../operation/idempotency.exception.js';
+import { plainnessOf } from '../../replies/plain-values.js';
 import { EmittedValues } from '../../replies/reply.js';
 import { Deliveries, type Delivery, type Verdict } from './delivery.js';
+import { GolevelupAnswers } from './golevelup-answers.js';
 import { MessageCall, settlersOf } from './messages.js';
 import { RmqServers } from './rmq-servers.js';
 import { RpcErrors } from './rpc-errors.js';
 import { keptIfPossible, sentView } from './sent-view.js';
-import { isGrpc, isOneWay, isRmq, redeliversFailed } from './transport-context.js';
-
-/** Refusals that mean that there is nothing left to do. They complete an event. */
-const SKIPPED: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>([
-  'IDEMPOTENCY_DUPLICATE',
-  'IDEMPOTENCY_REPLY_NOT_KEPT',
-  'IDEMPOTENCY_STATE_CONFLICT',
-  'IDEMPOTENCY_VERSION_CONFLICT',
-]);
-/** Preconditions that may still be met, although nobody knows when. */
-const PERHAPS_LATER: ReadonlySet<IdempotencyErrorCode> = new Set<IdempotencyErrorCode>([
-  'IDEMPOTENCY_RESOURCE_NOT_FOUND',
-]);
-/** Statuses with which pipes and handlers say that the message itself is wrong. */
-const WRONG_MESSAGE: ReadonlySet<number> = new Set([400, 422]);
+import { isGrpc, isRmq, redeliversFailed } from './transport-context.js';
+import {
+  codeOf,
+  idOf,
+  isAnswered,
+  SKIPPED,
+  THROUGH,
+  type Unsuccessful,
+  unsuccessful,
+  verdictOn,
+} from './verdicts.js';
 
 /** Whatever the error of a message handler, a redelivery must run. */
 const RELEASED: FailureForm = { statusOf, byDefault: () => 'release' };
 
-/** An event that ends without a value would end its other handlers. */
-const THROUGH = [undefined];
-
-/** How a call ended that was not processed. */
-interface Unsuccessful {
-  readonly error: unknown;
-  /** The refusal of this very call: its handler did not run. */
-  readonly refusal: IdempotencyException | undefined;
-  /** The recorded failure of an earlier delivery. */
-  readonly isReplay: boolean;
-  /** The record's id, if the handler ran. */
-  readonly id: string | undefined;
-  /** The handler ran for the last time that `maxAttempts` allows. */
-  readonly isLast: boolean;
-}
+const BATCH =
+  'it gets several messages at once. Remove @Idempotent(), and protect the work for each message with IdempotencyService.run().';
 
 /** Calls that are messages. */
 @Injectable()
@@ -67,6 +41,8 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
   readonly kind = 'rpc';
   override readonly reportsRefusals = true;
   protected override readonly failures = RELEASED;
+  protected override readonly isAgain = (value: unknown): boolean =>
+    this.golevelup.isNack(EmittedValues.listOf(value).at(-1));
   private readonly deliveries: Deliveries;
   private readonly fates: MessageFates;
 
@@ -76,6 +52,7 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
     protected override readonly errors: RpcErrors,
     private readonly handlers: HandlerRegistry,
     private readonly servers: RmqServers,
+    private readonly golevelup: GolevelupAnswers,
   ) {
     super(engine, operations);
     const logger = new Logger('Idempotency');
@@ -86,8 +63,10 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
   protected override read(context: ExecutionContext, handler: ProtectedHandler): MessageCall {
     const rpc = context.switchToRpc();
     const transport: unknown = rpc.getContext();
+    if (Array.isArray(transport)) throw notProtected(handler.name, BATCH);
     const delivery = this.deliveryOf(transport, handler);
-    return new MessageCall(handler.scope, rpc.getData(), transport, delivery);
+    const { isOfMany } = handler.message!;
+    return new MessageCall(handler.scope, rpc.getData(), transport, isOfMany, delivery);
   }
 
   /**
@@ -99,6 +78,8 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
     const { values } = handler;
     if (!isAnswered(call, handler)) return keptIfPossible(value, values);
     if (isGrpc(context)) return value;
+    // An application may send anything else than JSON, such as bytes.
+    if (handler.message!.isSettledByLibrary && plainnessOf(value) !== 'special') return value;
     return sentView(value, context, values);
   }
 
@@ -118,27 +99,25 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
   ): Promise<readonly unknown[]> {
     const { delivery } = call;
     const isEvent = !isAnswered(call, handler);
-    let outcome: Outcome;
-    let isDecided = false;
+    const isSettledByLibrary = handler.message!.isSettledByLibrary;
+    let outcome: Outcome | 'none' = 'none';
     try {
       const value = await this.run(
         call,
         handler,
         () => this.collected(next.handle()),
-        (decided) => {
-          outcome = decided;
-          isDecided = true;
-        },
+        (decided) => (outcome = decided),
       );
-      this.succeeded(call, handler, outcome);
       const values = EmittedValues.listOf(value);
+      const known = decidedOf(outcome);
+      if (isSettledByLibrary) return this.golevelup.returned(values, call, handler, known);
+      this.succeeded(call, handler, known);
       return isEvent && values.length === 0 ? THROUGH : values;
     } catch (error) {
-      const isReplay = outcome?.outcome === 'replay';
-      const isOwn = !isDecided || outcome?.outcome === 'refused' || isReplay;
-      const refusal = isOwn && isIdempotencyError(error) ? error : undefined;
-      const isLast = outcome?.outcome === 'execute' && outcome.claim.ifFails !== undefined;
-      const ended = { error, refusal, isReplay, id: idOf(outcome), isLast };
+      const ended = unsuccessful(error, outcome);
+      const { refusal, isReplay } = ended;
+      if (isSettledByLibrary)
+        return this.golevelup.ended(call, handler, ended, this.shown(error, call));
       if (isEvent) return this.eventEnded(call, handler, ended);
       // A caller who waits for a reply gets the error and decides.
       delivery?.end(handler, ranByHand(handler, ended) ? 'nothing' : 'acknowledge');
@@ -221,13 +200,8 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
   }
 }
 
-function idOf(outcome: Outcome): string | undefined {
-  return outcome?.outcome === 'execute' ? outcome.claim.id : undefined;
-}
-
-/** True for a message whose sender waits for what the handler returns. */
-function isAnswered({ context }: MessageCall, { message }: ProtectedHandler): boolean {
-  return !message!.isEvent && !isOneWay(context);
+function decidedOf(outcome: Outcome | 'none'): Outcome {
+  return outcome === 'none' ? undefined : outcome;
 }
 
 /** The handler ran, and it settles its messages itself. */
@@ -236,11 +210,6 @@ function ranByHand(
   { refusal, isReplay }: Unsuccessful,
 ): boolean {
   return acknowledges !== true && refusal === undefined && !isReplay;
-}
-
-function codeOf({ error, isLast }: Unsuccessful): MessageCode {
-  if (isLast) return 'IDEMPOTENCY_ATTEMPTS_EXHAUSTED';
-  return isIdempotencyError(error) ? error.code : 'HANDLER_FAILED';
 }
 
 /** `undefined` if the handler, or whoever handles its errors, decides. */
@@ -261,11 +230,3 @@ const FATES = {
   requeue: 'returned',
   nothing: undefined,
 } as const satisfies Record<Verdict, Fate | undefined>;
-
-/** What the queue is told about an event whose handler failed. */
-function verdictOn(error: unknown): Verdict {
-  if (isIdempotencyError(error))
-    return error.retryable || PERHAPS_LATER.has(error.code) ? 'requeue' : 'reject';
-  const isWrong = error instanceof HttpException && WRONG_MESSAGE.has(error.getStatus());
-  return isWrong ? 'reject' : 'requeue';
-}

@@ -1,3 +1,5 @@
+import { addressOf, isRawMessage } from './golevelup.js';
+
 /**
  * The parts of the contexts of Nest's transports that are read. They are told apart by their
  * members, so that `@nestjs/microservices` need not be installed.
@@ -55,6 +57,11 @@ interface PacketContext {
   getMetadata(): unknown;
 }
 
+/** RabbitMQ and TCP; NATS; Kafka and MQTT; Redis. */
+type AddressedContext = Partial<
+  Record<'getPattern' | 'getSubject' | 'getTopic' | 'getChannel', () => unknown>
+>;
+
 /** What a transport knows about a message, besides its payload. */
 interface Envelope {
   /** Names in lower case. */
@@ -67,10 +74,7 @@ const MESSAGE_ID_HEADER = 'message-id';
 const NATS_ID_HEADER = 'nats-msg-id';
 
 export function envelopeOf(context: unknown): Envelope {
-  if (isRmq(context)) {
-    const { headers, messageId } = context.getMessage().properties;
-    return envelope(headers, messageId);
-  }
+  if (isRmq(context)) return envelopeOfAmqp(context.getMessage());
   if (has<NatsContext>(context, 'getSubject')) {
     const headers = natsHeaders(context.getHeaders());
     return envelope(headers, headers[NATS_ID_HEADER]);
@@ -82,7 +86,21 @@ export function envelopeOf(context: unknown): Envelope {
   if (has<MqttContext>(context, 'getPacket'))
     return envelope(context.getPacket().properties?.userProperties);
   if (isGrpc(context)) return envelope(context.getMap());
+  if (isRawMessage(context)) return envelopeOfAmqp(context);
   return envelope(has<PacketContext>(context, 'getMetadata') ? context.getMetadata() : undefined);
+}
+
+function envelopeOfAmqp({ properties }: Pick<RmqMessage, 'properties'>): Envelope {
+  return envelope(properties.headers, properties.messageId);
+}
+
+/** What the sender addressed: `undefined` for a transport that does not tell. */
+export function patternSentTo(context: unknown): string | undefined {
+  if (isRawMessage(context)) return addressOf(context);
+  const { getPattern, getSubject, getTopic, getChannel } = (context ?? {}) as AddressedContext;
+  const get = getPattern ?? getSubject ?? getTopic ?? getChannel;
+  const pattern: unknown = get?.call(context);
+  return typeof pattern === 'string' ? pattern : undefined;
 }
 
 export function isRmq(context: unknown): context is RmqContext {
@@ -92,6 +110,7 @@ export function isRmq(context: unknown): context is RmqContext {
 /** True for a message whose sender does not wait for a reply, whatever its handler expects. */
 export function isOneWay(context: unknown): boolean {
   if (isRmq(context)) return context.getMessage().properties.replyTo === undefined;
+  if (isRawMessage(context)) return context.properties.replyTo === undefined;
   if (!isKafka(context)) return false;
   const headers = (context.getMessage().headers ?? {}) as Readonly<Record<string, unknown>>;
   return KAFKA_REPLY_HEADERS.some((name) => headers[name] === undefined);

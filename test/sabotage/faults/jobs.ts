@@ -9,6 +9,9 @@ const WEBHOOKS = 'src/keys/webhook-event.ts';
 const WEBHOOKS_TEST = 'test/webhooks/webhooks.test.ts';
 const CLOUD_EVENT = 'src/keys/cloud-event.ts';
 const CLOUD_EVENTS_TEST = 'test/messages/cloud-events.test.ts';
+const GOLEVELUP_TEST = 'test/messages/golevelup.test.ts';
+const GOLEVELUP = 'src/transports/rpc/golevelup-answers.ts';
+const CONTEXTS_TEST = 'test/messages/contexts.test.ts';
 const LISTENERS_TEST = 'test/methods/listeners.test.ts';
 
 /** Jobs of queues, listeners, sagas, deliveries, webhooks, CloudEvents. */
@@ -212,5 +215,53 @@ export const JOB_FAULTS: readonly Fault[] = [
     find: 'return event && [event.type ?? null, event.data ?? null];',
     put: 'return event && [event.type ?? null, call.request.body, call.request.headers];',
     tests: [CLOUD_EVENTS_TEST],
+  },
+  {
+    name: 'golevelup: a returned Nack is the result',
+    breaks: ['T71', 'S16'],
+    file: 'src/calls/value-operations.ts',
+    find: 'isNack(value) || call.isAgain?.(value) === true',
+    put: 'false',
+    tests: [[GOLEVELUP_TEST, 'T71: do the work again after a Nack']],
+  },
+  {
+    name: 'golevelup: a message that is running elsewhere is lost',
+    breaks: ['T44', 'S16'],
+    file: GOLEVELUP,
+    find: 'return this.nack(true);',
+    put: 'return this.nack(false);',
+    tests: [[GOLEVELUP_TEST, 'give a message back that is running elsewhere']],
+  },
+  {
+    name: 'golevelup: a poison message goes round for ever',
+    breaks: ['T76', 'S26'],
+    file: GOLEVELUP,
+    find: 'return isLast ? this.nack(false) : [value];',
+    put: 'return [value];',
+    tests: [[GOLEVELUP_TEST, 'S26: are rid of a message that always fails']],
+  },
+  {
+    name: 'golevelup: a handler of a controller has no interceptor',
+    breaks: ['S16', 'design 7.1'],
+    file: GOLEVELUP,
+    find: 'return type === undefined ? one : this.moduleRef.get(type as Type, { strict: false });',
+    put: 'return one;',
+    tests: [[GOLEVELUP_TEST, 'are covered by the decorator of their controller']],
+  },
+  {
+    name: 'golevelup: a message from the dead letters is another one',
+    breaks: ['T73', 'S16'],
+    file: 'src/transports/rpc/golevelup.ts',
+    find: 'if (first === undefined) return',
+    put: 'if (first !== undefined) return',
+    tests: [[GOLEVELUP_TEST, 'count the routing key as content']],
+  },
+  {
+    name: 'rpc: a message to another subject is taken for a duplicate',
+    breaks: ['S16', 'T61'],
+    file: 'src/transports/rpc/messages.ts',
+    find: 'const params = isOfMany ? paramsOf(context) : undefined;',
+    put: 'const params = undefined;',
+    tests: [[CONTEXTS_TEST, 'is content for a handler of']],
   },
 ];

@@ -4,6 +4,7 @@ const HTTP_OPERATION = 'src/transports/http/http-operation.ts';
 const RECORDER = 'src/transports/http/response-recorder.ts';
 const REPLAYER = 'src/transports/http/replayer.ts';
 const RPC = 'src/transports/rpc/rpc-transport.ts';
+const VERDICTS = 'src/transports/rpc/verdicts.ts';
 const WS = 'src/transports/ws/ws-transport.ts';
 const SOCKETS = 'test/sockets/sockets.test.ts';
 const onExpress = (file: string, name: string): [string, string] => [
@@ -294,7 +295,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'rpc: a duplicate of what is running is acknowledged and lost',
     breaks: ['T44', 'S5', 'S16'],
-    file: RPC,
+    file: VERDICTS,
     find: "return error.retryable || PERHAPS_LATER.has(error.code) ? 'requeue' : 'reject';",
     put: "return PERHAPS_LATER.has(error.code) ? 'requeue' : 'acknowledge';",
     tests: [['test/messages/rabbitmq.test.ts', 'that is running elsewhere goes back']],
@@ -310,7 +311,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'rpc: a late state message is an error, and comes again and again',
     breaks: ['S4', 'strategy state'],
-    file: RPC,
+    file: VERDICTS,
     find: "  'IDEMPOTENCY_STATE_CONFLICT',\n",
     put: '',
     tests: [['test/messages/scenarios.test.ts', 'leave the order paid']],

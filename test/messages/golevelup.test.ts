@@ -1,0 +1,399 @@
+import {
+  AmqpConnection,
+  MessageHandlerErrorBehavior,
+  Nack,
+  RabbitHeader,
+  RabbitMQModule,
+  RabbitPayload,
+  RabbitRPC,
+  RabbitSubscribe,
+} from '@golevelup/nestjs-rabbitmq';
+import { jest } from '@jest/globals';
+import {
+  Controller,
+  type INestApplicationContext,
+  Injectable,
+  Logger,
+  Module,
+} from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { EventPattern } from '@nestjs/microservices';
+import { type ConfirmChannel, type ConsumeMessage, connect } from 'amqplib';
+import {
+  header,
+  Idempotent,
+  type IdempotencyEvent,
+  IdempotencyModule,
+  IdempotencyService,
+  type IdempotentOperation,
+  MemoryStore,
+  messageId,
+  Operation,
+  payload,
+} from 'nestjs-idempotency';
+import { failBefore, FaultInjectingStore, Gate } from 'nestjs-idempotency/testing';
+import { eventually } from '../support/http.js';
+import { Rabbit } from './support/rabbitmq.js';
+
+type Deed = 'nack' | 'requeue' | 'requeue always' | 'fail' | 'wait' | 'reply bytes';
+
+interface Order {
+  readonly id: string;
+  readonly does?: Deed;
+}
+
+const QUEUES = ['placed', 'asked', 'any', 'limited', 'inner', 'controlled'] as const;
+type QueueName = (typeof QUEUES)[number];
+
+const EXCHANGE = 'shop';
+const RETRY_AFTER_MS = 20;
+const on = (queue: QueueName, routingKey: string | string[] = queue) => ({
+  exchange: EXCHANGE,
+  routingKey,
+  queue,
+  queueOptions: { deadLetterExchange: '', deadLetterRoutingKey: `${queue}.dead` },
+});
+
+let runs: string[];
+let gate: Gate;
+
+function ran(name: string): number {
+  runs.push(name);
+  return runs.filter((run) => run === name).length;
+}
+
+async function deed(time: number, does: Deed | undefined): Promise<Nack | undefined> {
+  if (does === 'wait' && time === 1) await gate.pass();
+  if (does === 'fail') throw new Error(`failed ${time}`);
+  if (does === 'nack' && time === 1) return new Nack(false);
+  if (does === 'requeue always' || (does === 'requeue' && time === 1)) return new Nack(true);
+  return undefined;
+}
+
+@Injectable()
+class Work {
+  @Idempotent({ key: payloadOf })
+  async done({ id, does }: Order): Promise<Nack | undefined> {
+    return deed(ran(`inner ${id}`), does);
+  }
+}
+
+function payloadOf({ args }: { readonly args?: readonly unknown[] }): string {
+  return (args![0] as Order).id;
+}
+
+@Injectable()
+class Consumer {
+  constructor(private readonly work: Work) {}
+
+  /** Gets what the package passes: the payload, the raw message, the headers. */
+  @Idempotent({ key: messageId(), retryAfter: RETRY_AFTER_MS })
+  @RabbitSubscribe(on('placed'))
+  async placed({ id, does }: Order, raw: ConsumeMessage): Promise<Nack | undefined> {
+    const isRaw = raw.fields.deliveryTag > 0;
+    return deed(ran(`${isRaw ? 'placed' : 'no raw message for'} ${id}`), does);
+  }
+
+  @RabbitRPC(on('asked'))
+  @Idempotent({ key: header('X-Intent'), retryAfter: RETRY_AFTER_MS })
+  async asked(
+    @RabbitPayload() { id, does }: Order,
+    @RabbitHeader('X-Intent') intent: string,
+    @Operation() operation: IdempotentOperation,
+  ): Promise<unknown> {
+    const isOwn = operation.key === intent;
+    const nack = await deed(ran(`${isOwn ? 'asked' : 'no operation for'} ${id}`), does);
+    if (does === 'reply bytes') return Buffer.from([1, 2, 3]);
+    return nack ?? { asked: id, times: runs.length };
+  }
+
+  @Idempotent({ key: payload('id') })
+  @RabbitSubscribe(on('any', ['any.*', 'other']))
+  any({ id }: Order, { fields }: ConsumeMessage): void {
+    ran(`${fields.routingKey} ${id}`);
+  }
+
+  @Idempotent({
+    key: payload('id'),
+    maxAttempts: { times: 2, afterwards: 'reject' },
+  })
+  @RabbitSubscribe({ ...on('limited'), errorBehavior: MessageHandlerErrorBehavior.REQUEUE })
+  async limited({ id, does }: Order): Promise<Nack | undefined> {
+    return deed(ran(`limited ${id}`), does);
+  }
+
+  @RabbitSubscribe(on('inner'))
+  async inner(order: Order): Promise<Nack | undefined> {
+    return this.work.done(order);
+  }
+}
+
+@Controller()
+@Idempotent({ key: payload('id') })
+class Controlled {
+  @RabbitSubscribe(on('controlled'))
+  controlled({ id }: Order): void {
+    ran(`controlled ${id}`);
+  }
+}
+
+/** Properties of a message. */
+interface Properties {
+  readonly messageId?: string;
+  readonly headers?: Record<string, unknown>;
+}
+
+async function appWith(
+  uri: string,
+  store: FaultInjectingStore,
+  classes: { readonly providers?: never[]; readonly controllers?: never[] },
+): Promise<INestApplicationContext> {
+  @Module({
+    imports: [
+      IdempotencyModule.forRoot({ store }),
+      RabbitMQModule.forRoot({
+        uri,
+        exchanges: [{ name: EXCHANGE, type: 'topic' }],
+        connectionInitOptions: { timeout: 30_000 },
+        enableControllerDiscovery: true,
+      }),
+    ],
+    ...classes,
+  })
+  class App {}
+  return (await NestFactory.create(App, { logger: false, abortOnError: false })).init();
+}
+
+describe('handlers of @golevelup/nestjs-rabbitmq', () => {
+  let rabbit: Rabbit;
+  let channel: ConfirmChannel;
+  let disconnect: () => Promise<void>;
+  let app: INestApplicationContext;
+  let amqp: AmqpConnection;
+  let store: FaultInjectingStore;
+  let lines: string[];
+  let events: IdempotencyEvent[];
+
+  beforeAll(async () => {
+    rabbit = await Rabbit.start();
+    const connection = await connect(rabbit.url);
+    disconnect = () => connection.close();
+    channel = await connection.createConfirmChannel();
+    for (const queue of QUEUES) await channel.assertQueue(`${queue}.dead`, { durable: true });
+    store = new FaultInjectingStore(new MemoryStore());
+    app = await appWith(rabbit.url, store, {
+      providers: [Consumer, Work] as never[],
+      controllers: [Controlled] as never[],
+    });
+    amqp = app.get(AmqpConnection);
+    app.get(IdempotencyService).events$.subscribe((event) => events.push(event));
+  }, 180_000);
+
+  afterAll(async () => {
+    await disconnect?.();
+    await rabbit?.stop();
+  }, 60_000);
+
+  beforeEach(() => {
+    [runs, lines, events] = [[], [], []];
+    gate = new Gate();
+    for (const level of ['log', 'warn', 'error'] as const)
+      jest.spyOn(Logger.prototype, level).mockImplementation((message: unknown) => {
+        if (String(message).includes('IDEMPOTENCY') || String(message).includes('HANDLER_'))
+          lines.push(`${level} ${String(message)}`);
+      });
+  });
+  afterEach(() => jest.restoreAllMocks());
+
+  const publish = async (key: string, order: Order, properties: Properties = {}): Promise<void> => {
+    channel.publish(EXCHANGE, key, Buffer.from(JSON.stringify(order)), properties);
+    await channel.waitForConfirms();
+  };
+  /** One consumer handles messages in their order, unless they wait. */
+  const settled = (many: number): Promise<void> => eventually(() => endings().length >= many);
+  const ENDED: ReadonlySet<string> = new Set(['replayed', 'stored', 'released', 'rejected']);
+  const endings = (): readonly string[] =>
+    events.map(({ type }) => type as string).filter((type) => ENDED.has(type));
+  const dead = async (queue: QueueName): Promise<ConsumeMessage> => {
+    let found: Awaited<ReturnType<typeof channel.get>> = false;
+    await eventually(async () => (found = await channel.get(`${queue}.dead`, { noAck: true })));
+    return found as unknown as ConsumeMessage;
+  };
+  const noneIsDead = async (queue: QueueName): Promise<boolean> =>
+    (await channel.get(`${queue}.dead`, { noAck: true })) === false;
+
+  it('run once for each message, whatever differs between two deliveries of it', async () => {
+    for (let time = 0; time < 3; time++) await publish('placed', { id: 'a' }, { messageId: 'a' });
+    await settled(3);
+    expect(runs).toEqual(['placed a']);
+    expect(lines).toEqual([]);
+    expect(await noneIsDead('placed')).toBe(true);
+  });
+
+  it('T71: do the work again after a Nack, which is no result', async () => {
+    await publish('placed', { id: 'b', does: 'requeue' }, { messageId: 'b' });
+    await eventually(() => events.some(({ type }) => type === 'stored'));
+    expect(runs).toEqual(['placed b', 'placed b']);
+    expect(lines).toEqual([expect.stringMatching(/^warn HANDLER_GAVE_BACK on shop\/placed/)]);
+    expect(events.filter(({ type }) => type === 'returned')).toHaveLength(1);
+  });
+
+  it('T71: run a message that its handler sent to the dead letters when it comes back', async () => {
+    await publish('placed', { id: 'c', does: 'nack' }, { messageId: 'c' });
+    const { content, properties } = await dead('placed');
+    expect(lines).toEqual([expect.stringMatching(/^error HANDLER_GAVE_BACK on shop\/placed/)]);
+    channel.publish(EXCHANGE, 'placed', content, properties);
+    await eventually(() => events.some(({ type }) => type === 'stored'));
+    expect(runs).toEqual(['placed c', 'placed c']);
+  });
+
+  it('T71: do the work again if it is a protected method that says Nack', async () => {
+    await publish('inner', { id: 'd', does: 'requeue' });
+    await eventually(() => events.some(({ type }) => type === 'stored'));
+    expect(runs).toEqual(['inner d', 'inner d']);
+  });
+
+  it('answer a repeated request from the record', async () => {
+    const ask = (order: Order): Promise<unknown> =>
+      amqp.request({
+        exchange: EXCHANGE,
+        routingKey: 'asked',
+        payload: order,
+        headers: { 'X-Intent': order.id },
+        timeout: 30_000,
+      });
+    expect(await ask({ id: 'e' })).toEqual({ asked: 'e', times: 1 });
+    expect(await ask({ id: 'e' })).toEqual({ asked: 'e', times: 1 });
+    expect(await ask({ id: 'f', does: 'requeue' })).toEqual({ asked: 'f', times: 3 });
+    expect(runs).toEqual(['asked e', 'asked f', 'asked f']);
+  });
+
+  it('give a message back that is running elsewhere, and leave it alone once it is done', async () => {
+    const order: Order = { id: 'g', does: 'wait' };
+    await publish('placed', order, { messageId: 'g' });
+    await gate.reached(1);
+    await publish('placed', order, { messageId: 'g' });
+    await eventually(() => lines.length > 1);
+    gate.open();
+    await eventually(() => events.some(({ type }) => type === 'replayed'));
+    expect(runs).toEqual(['placed g']);
+    expect(new Set(lines)).toEqual(
+      new Set([expect.stringMatching(/^warn IDEMPOTENCY_KEY_IN_USE on shop\/placed/)]),
+    );
+  });
+
+  it('give a message back while the store is down', async () => {
+    store.next('acquire', failBefore());
+    await publish('placed', { id: 'h' }, { messageId: 'h' });
+    await eventually(() => events.some(({ type }) => type === 'stored'));
+    expect(runs).toEqual(['placed h']);
+    expect(lines).toEqual([
+      expect.stringMatching(/^warn IDEMPOTENCY_STORE_UNAVAILABLE on shop\/placed/),
+    ]);
+  });
+
+  it('reject other content under a known id, with one line and one event', async () => {
+    await publish('placed', { id: 'i' }, { messageId: 'i' });
+    await publish('placed', { id: 'other' }, { messageId: 'i' });
+    expect(JSON.parse((await dead('placed')).content.toString())).toEqual({ id: 'other' });
+    expect(lines).toEqual([expect.stringMatching(/^error IDEMPOTENCY_KEY_REUSED on shop\/placed/)]);
+    expect(events.filter(({ type }) => type === 'dropped')).toHaveLength(1);
+  });
+
+  it('reject a request for good that an error handler might give back for ever', async () => {
+    const send = (order: Order) =>
+      channel.publish(EXCHANGE, 'asked', Buffer.from(JSON.stringify(order)), {
+        headers: { 'X-Intent': 'j' },
+        replyTo: 'nobody',
+      });
+    send({ id: 'j' });
+    await eventually(() => events.some(({ type }) => type === 'stored'));
+    send({ id: 'other' });
+    await dead('asked');
+    expect(lines).toEqual([
+      expect.stringMatching(/^warn IDEMPOTENCY_KEY_REUSED on shop\/asked .* was refused/),
+      expect.stringMatching(/^error IDEMPOTENCY_KEY_REUSED on shop\/asked .* was rejected/),
+    ]);
+  });
+
+  it('S26: are rid of a message that always fails, or always goes back', async () => {
+    await publish('limited', { id: 'k', does: 'fail' });
+    await dead('limited');
+    await publish('limited', { id: 'l', does: 'requeue always' });
+    await dead('limited');
+    expect(runs).toEqual(['limited k', 'limited k', 'limited l', 'limited l']);
+    expect(lines.filter((line) => line.includes('ATTEMPTS_EXHAUSTED'))).toHaveLength(2);
+  });
+
+  it('count the routing key as content, where there may be several', async () => {
+    await publish('any.first', { id: 'm' });
+    await publish('any.first', { id: 'm' });
+    await publish('any.second', { id: 'm' });
+    const { properties } = await dead('any');
+    expect(runs).toEqual(['any.first m']);
+    expect(lines).toEqual([expect.stringMatching(/^error IDEMPOTENCY_KEY_REUSED/)]);
+    // On its way back from the dead letters, a message has another routing key, but was sent to the first.
+    const headers = {
+      ...properties.headers,
+      'x-death': [
+        { queue: 'retry', reason: 'expired', exchange: 'retries', 'routing-keys': ['retry'] },
+        { queue: 'any', reason: 'rejected', exchange: EXCHANGE, 'routing-keys': ['any.first'] },
+      ],
+      'x-first-death-queue': 'any',
+      'x-first-death-reason': 'rejected',
+    };
+    events.splice(0);
+    await publish('other', { id: 'm' }, { headers });
+    await eventually(() => events.some(({ type }) => type === 'replayed'));
+    expect(await noneIsDead('any')).toBe(true);
+  });
+
+  it('are covered by the decorator of their controller', async () => {
+    await publish('controlled', { id: 'n' });
+    await publish('controlled', { id: 'n' });
+    await settled(2);
+    expect(runs).toEqual(['controlled n']);
+  });
+
+  it('leave nothing unsettled', async () => {
+    await app.close();
+    // Of a consumer that is gone its queue takes back what was not settled.
+    for (const queue of QUEUES) expect((await channel.checkQueue(queue)).messageCount).toBe(0);
+  });
+
+  it('are refused at boot where they cannot be protected', async () => {
+    const refused = async (type: unknown): Promise<string> => {
+      const controllers = [type] as never[];
+      try {
+        @Module({ imports: [IdempotencyModule.forRoot()], controllers })
+        class App {}
+        await (await NestFactory.create(App, { logger: false, abortOnError: false })).init();
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return 'boots';
+    };
+    @Controller()
+    class Batches {
+      @Idempotent({ key: messageId() })
+      @RabbitSubscribe({ ...on('placed'), batchOptions: { size: 10 } })
+      all(): void {}
+    }
+    @Controller()
+    class Acknowledging {
+      @Idempotent({ key: messageId(), acknowledge: true })
+      @RabbitSubscribe(on('placed'))
+      one(): void {}
+    }
+    @Controller()
+    class OfTwo {
+      @Idempotent({ key: messageId() })
+      @RabbitSubscribe(on('placed'))
+      @EventPattern<string>('placed')
+      one(): void {}
+    }
+    expect(await refused(Batches)).toContain('a handler of batches');
+    expect(await refused(Acknowledging)).toContain('acknowledges messages itself');
+    expect(await refused(OfTwo)).toContain('which both Nest and');
+  });
+});

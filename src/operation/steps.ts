@@ -1,8 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { deserialize } from 'node:v8';
 import type { Claim } from '../engine/claim.js';
 import { notKeepable, shownStep } from '../replies/not-keepable.js';
-import { decodeValue, encodeValue, type ReplyValues } from '../replies/values.js';
+import { clone, decodeValue, encodeValue, type ReplyValues } from '../replies/values.js';
 import { IdempotencyException, isIdempotencyError } from './idempotency.exception.js';
 import type { StepOptions } from './idempotent-operation.js';
 import type { NotKeptWarnings } from './not-kept-warnings.js';
@@ -145,7 +144,7 @@ export function stepResult(bytes: Uint8Array, values: ReplyValues): unknown {
   if (bytes.length === NOT_KEPT.length && bytes[0] === NOT_KEPT[0])
     throw new IdempotencyException('IDEMPOTENCY_OUTCOME_UNKNOWN');
   try {
-    return bytes[0] === V8_CLONE ? deserialize(bytes) : decodeValue(bytes, values);
+    return bytes[0] === V8_CLONE ? clone(bytes) : decodeValue(bytes, values);
   } catch (cause) {
     throw new IdempotencyException('IDEMPOTENCY_RECORD_UNREADABLE', { cause });
   }

@@ -1,4 +1,4 @@
-import { deserialize, serialize } from 'node:v8';
+import { DefaultDeserializer, serialize } from 'node:v8';
 import { type Keeping, standInsFor } from './kept-value.js';
 import { NotKeepableError } from './not-keepable.js';
 import { plainnessOf } from './plain-values.js';
@@ -80,7 +80,33 @@ export function decodeValue(bytes: Uint8Array, restoring: Restoring): unknown {
   throw new TypeError('There is no such form.');
 }
 
-/** Copied first, because bytes in the value would be those of the record, which others read too. */
-function clone(content: Buffer): unknown {
-  return deserialize(Buffer.from(content));
+/**
+ * Reads a structured clone in V8's format.
+ *
+ * @throws for anything else
+ */
+export function clone(content: Uint8Array): unknown {
+  const reader = new OwnBytes(content);
+  reader.readHeader();
+  return reader.readValue();
+}
+
+/** Node's own reader, with a member that is not in its types. */
+const NodeReader = DefaultDeserializer as unknown as new (
+  content: Uint8Array,
+) => DefaultDeserializer & { _readHostObject(): NodeJS.ArrayBufferView };
+
+/**
+ * Views of Node's own reader are on the memory that it reads, or on that which all buffers of the
+ * process share. Here each has its own bytes, so that nobody finds more in `view.buffer`, or changes the
+ * record with it.
+ */
+class OwnBytes extends NodeReader {
+  override _readHostObject(): NodeJS.ArrayBufferView {
+    const view = super._readHostObject();
+    const { buffer, byteOffset, byteLength } = view;
+    const own = buffer.slice(byteOffset, byteOffset + byteLength);
+    if (Buffer.isBuffer(view)) return Buffer.from(own);
+    return new (view.constructor as new (bytes: ArrayBufferLike) => NodeJS.ArrayBufferView)(own);
+  }
 }

@@ -77,6 +77,23 @@ describe('a record of a value', () => {
     expect(() => decodeReply(bytes, aware)).toThrow(UnreadableReplyError);
   });
 
+  it.each([
+    ['a DataView', new DataView(new Uint8Array([1, 2, 3]).buffer, 1)],
+    ['an array of bytes', new Uint8Array([1, 2, 3])],
+    ['an array of larger numbers', new Float64Array([1.5])],
+    ['a Buffer', Buffer.from('abc')],
+  ])('has bytes of its own: %s', (_, view) => {
+    for (const keeping of [aware, unaware]) {
+      const bytes = encodeValue([1n, view, keeping === aware && new Decimal(1)], keeping);
+      const before = Buffer.from(bytes);
+      const [, read] = decodeValue(bytes, keeping) as [bigint, typeof view];
+      expect(read).toEqual(view);
+      expect(read.buffer.byteLength).toBe(view.byteLength);
+      new Uint8Array(read.buffer).fill(0);
+      expect(bytes).toEqual(before);
+    }
+  });
+
   it('is JSON text where JSON has all of the value', () => {
     const bytes = Buffer.from(encodeValueReply({ id: 1, lines: ['a'] }, aware));
     expect(bytes.subarray(3).toString()).toBe('{"id":1,"lines":["a"]}');

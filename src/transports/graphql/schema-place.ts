@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { sameKinds } from '../../replies/class-transformer.js';
 import type { Keeping, Place } from '../../replies/kept-value.js';
 import { jsonView } from '../../replies/json-view.js';
@@ -100,6 +101,8 @@ class LeafPlace implements Place {
    */
   leaf(value: unknown): { data: unknown; name?: string } | undefined {
     const { type, around } = this;
+    // No scalar is asked: clients get the error.
+    if (types.isNativeError(value) || value instanceof Error) return undefined;
     try {
       const data = jsonView(type.serialize!(value), around.keeping);
       const read = attempt(() => type.parseValue!(data));

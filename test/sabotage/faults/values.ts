@@ -62,14 +62,6 @@ export const VALUE_FAULTS: readonly Fault[] = [
     tests: [kind('function')],
   },
   {
-    name: 'values: bytes of a replay are in memory that others share',
-    breaks: ['design 7.4', 'T65'],
-    file: 'src/replies/values.ts',
-    find: 'if (Buffer.isBuffer(view)) return Buffer.from(own);',
-    put: 'if (Math.random() < 2) return view;',
-    tests: [[RECORDS, 'has bytes of its own']],
-  },
-  {
     name: 'values: what a scalar would make of an error is replayed instead of the error',
     breaks: ['design 7.4', 'T65'],
     file: 'src/transports/graphql/schema-place.ts',

@@ -12,7 +12,7 @@ export class OwnedRecord {
   private currentTtlMs: number;
   private readonly id: string;
   private readonly bucket: string | undefined;
-  private readonly unsavedSteps = new Map<string, Uint8Array>();
+  private unsavedSteps: Map<string, Uint8Array> | undefined;
   private successor: string | undefined;
 
   constructor(
@@ -33,7 +33,7 @@ export class OwnedRecord {
   /** How many bytes of finished steps are not on record yet. */
   get unsavedBytes(): number {
     let bytes = 0;
-    for (const value of this.unsavedSteps.values()) bytes += value.byteLength;
+    for (const value of this.unsavedSteps?.values() ?? []) bytes += value.byteLength;
     return bytes;
   }
 
@@ -80,7 +80,7 @@ export class OwnedRecord {
 
   /** Saves the step before anybody else can run, because a finished step must not run twice. */
   saveStepLater(name: string, value: Uint8Array): void {
-    this.unsavedSteps.set(name, value);
+    (this.unsavedSteps ??= new Map<string, Uint8Array>()).set(name, value);
   }
 
   /**
@@ -100,13 +100,17 @@ export class OwnedRecord {
   }
 
   private withStepsSaved(settle: () => Awaitable<boolean>): Awaitable<boolean> {
-    return this.unsavedSteps.size === 0 ? settle() : this.saveStepsThen(settle);
+    const { unsavedSteps } = this;
+    return unsavedSteps === undefined ? settle() : this.saveStepsThen(unsavedSteps, settle);
   }
 
-  private async saveStepsThen(settle: () => Awaitable<boolean>): Promise<boolean> {
-    for (const [name, value] of this.unsavedSteps) {
+  private async saveStepsThen(
+    unsaved: Map<string, Uint8Array>,
+    settle: () => Awaitable<boolean>,
+  ): Promise<boolean> {
+    for (const [name, value] of unsaved) {
       if (!(await this.saveStep(name, value))) return false;
-      this.unsavedSteps.delete(name);
+      unsaved.delete(name);
     }
     return settle();
   }

@@ -24,21 +24,20 @@ export class CurrentOperation implements IdempotentOperation {
   readonly key: string | undefined;
   readonly scope: string;
   readonly principal: string | undefined;
-  private readonly steps: OperationSteps;
-  private readonly ids: OperationIds;
+  /** Made when the handler asks for one. */
+  private steps: OperationSteps | undefined;
+  private ids: OperationIds | undefined;
   private unprotectedSeed: string | undefined;
 
   constructor(
     identity: OperationIdentity,
     private readonly claim: Claim | undefined,
-    form: StepForm,
-    warnings: NotKeptWarnings,
+    private readonly form: StepForm,
+    private readonly warnings: NotKeptWarnings,
   ) {
     this.key = identity.key;
     this.scope = identity.scope;
     this.principal = identity.principal;
-    this.steps = new OperationSteps(claim, form, warnings);
-    this.ids = new OperationIds(claim);
   }
 
   get attempt(): number {
@@ -68,11 +67,12 @@ export class CurrentOperation implements IdempotentOperation {
   }
 
   id(name?: string): Promise<string> {
-    return this.ids.id(name);
+    return (this.ids ??= new OperationIds(this.claim)).id(name);
   }
 
   step<T>(name: string, fn: () => T | PromiseLike<T>, options?: StepOptions): Promise<T> {
-    return this.steps.run(name, fn, options);
+    const steps = (this.steps ??= new OperationSteps(this.claim, this.form, this.warnings));
+    return steps.run(name, fn, options);
   }
 
   async hold(reason: string): Promise<void> {

@@ -271,11 +271,13 @@ export class HandlerRun {
   /**
    * Runs the interceptors that lead to the handler within this run, even those that continue only
    * when they are subscribed to, or later. Subscribers are notified outside the run.
+   *
+   * @param around the context of the subscribers; without it, the one in which they subscribe
    */
-  lead(on: () => Observable<unknown>): Observable<unknown> {
+  lead(on: () => Observable<unknown>, around?: AsyncResource): Observable<unknown> {
     const { claim } = this;
     return new Observable((subscriber) => {
-      const outside = new AsyncResource('IdempotencyInterceptor');
+      const outside = around ?? new AsyncResource('IdempotencyInterceptor');
       const listener = {
         next: (value: unknown) => outside.runInAsyncScope(() => subscriber.next(value)),
         error: (error: unknown) => outside.runInAsyncScope(() => subscriber.error(error)),

@@ -275,7 +275,10 @@ function recordView(id: string, answer: readonly unknown[]): RecordView {
   }
 }
 
+const NO_STEPS: Steps = new Map();
+
 function stepsOf(flat: readonly Buffer[]): Steps {
+  if (flat.length === 0) return NO_STEPS;
   const steps = new Map<string, Uint8Array>();
   for (let i = 0; i + 1 < flat.length; i += 2) steps.set(flat[i]!.toString(), flat[i + 1]!);
   return steps;

@@ -1,4 +1,5 @@
 import type { CallHandler, ExecutionContext } from '@nestjs/common';
+import type { AsyncResource } from 'node:async_hooks';
 import { EMPTY, type Observable } from 'rxjs';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Awaitable } from '../../engine/awaitable.js';
@@ -38,8 +39,8 @@ export interface HttpOperationContext {
 const EXCHANGE = Symbol.for('nestjs-idempotency:exchange');
 /** The state of a call in the interceptor, shared by every pass through it. */
 export interface Entered {
-  /** Runs the rest of the pipeline, or answers in its place. */
-  pass(next: CallHandler): Observable<unknown>;
+  /** Runs the rest of the pipeline, or answers in its place. Subscribers are in this context. */
+  pass(next: CallHandler, around: AsyncResource): Observable<unknown>;
   /** Called before another pass: true if the call begins again. */
   startsAnew?(): Awaitable<boolean>;
   /** Called when nobody waits for the call any more. */

@@ -1,4 +1,5 @@
 import { type CallHandler, Logger, StreamableFile } from '@nestjs/common';
+import type { AsyncResource } from 'node:async_hooks';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { concatMap, Observable } from 'rxjs';
 import { type Awaitable, chain } from '../../engine/awaitable.js';
@@ -87,7 +88,7 @@ export class HttpOperation implements Entered, RecorderOwner {
   }
 
   /** Runs the pipeline behind the interceptor, and notes how it ends. */
-  pass(next: CallHandler): Observable<unknown> {
+  pass(next: CallHandler, around: AsyncResource): Observable<unknown> {
     const pass: Pass = { error: undefined, hasResult: false, isDone: false, isLeft: false };
     this.passes.push(pass);
     const run = this.passes.length === 1 ? this.run : this.run.again();
@@ -101,6 +102,7 @@ export class HttpOperation implements Entered, RecorderOwner {
       checkWork === undefined
         ? work
         : () => work().pipe(concatMap((value) => this.check(checkWork).then(() => value))),
+      around,
     );
     return new Observable((subscriber) => {
       const inner = source.subscribe({

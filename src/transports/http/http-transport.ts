@@ -104,7 +104,7 @@ export class HttpTransport
     if (exchange.owner?.isAround === true) return next.handle();
     const scope = new AsyncResource('IdempotencyInterceptor');
     return new Observable((subscriber) =>
-      scope.runInAsyncScope(() => this.subscribe(subscriber, exchange, next, handler)),
+      scope.runInAsyncScope(() => this.subscribe(subscriber, exchange, next, handler, scope)),
     );
   }
 
@@ -114,6 +114,7 @@ export class HttpTransport
     exchange: HttpExchange,
     next: CallHandler,
     handler: ProtectedHandler,
+    around: AsyncResource,
   ): void {
     let isOver = false;
     let entered: Entered | undefined;
@@ -124,7 +125,7 @@ export class HttpTransport
         return;
       }
       subscriber.add(
-        now.pass(next).subscribe({
+        now.pass(next, around).subscribe({
           next: (value) => subscriber.next(value),
           error: (error: unknown) => {
             isOver = true;
@@ -260,16 +261,17 @@ export class HttpTransport
   }
 
   private unprotected(exchange: HttpExchange, handler: ProtectedHandler): Entered {
-    return { pass: (next) => this.runUnprotected(next, exchange, handler) };
+    return { pass: (next, around) => this.runUnprotected(next, exchange, handler, around) };
   }
 
   private runUnprotected(
     next: CallHandler,
     exchange: HttpExchange,
     handler: ProtectedHandler,
+    around?: AsyncResource,
   ): Observable<unknown> {
     const operation = new CurrentOperation(exchange, undefined, handler, this.warnings);
     const run = new HandlerRun(handler.method, operation, undefined);
-    return run.lead(() => next.handle());
+    return run.lead(() => next.handle(), around);
   }
 }

@@ -331,4 +331,12 @@ export const ENGINE_FAULTS: readonly Fault[] = [
     put: 'DEFAULTS.onAbandoned',
     tests: ['test/processes/frozen.test.ts'],
   },
+  {
+    name: 'every call sets timers of its own',
+    breaks: ['design 7.9'],
+    file: 'src/engine/clock.ts',
+    find: 'if (delayMs >= WHEEL_FROM_MS) {',
+    put: 'if (delayMs >= WHEEL_FROM_MS * 1_000_000) {',
+    tests: [['test/http/cost.test.ts', 'makes no timer']],
+  },
 ];

@@ -1,7 +1,7 @@
 import { fire, type Load, newKeys, sendOne } from './load.js';
 import { ServerProcess } from './server-process.js';
 import { type Summary, summarize } from './statistics.js';
-import { COMPARISONS, isReplay, type Platform, type Store, type Subject } from './subjects.js';
+import { COMPARISONS, type Platform, repeatedKeys, type Store, type Subject } from './subjects.js';
 
 /** One subject on one platform and store, over all rounds. */
 export interface HttpRow {
@@ -72,7 +72,8 @@ async function check({ url, subject }: ServerProcess): Promise<void> {
   const first = await sendOne(url, key);
   const again = await sendOne(url, key);
   const isAnsweredAgain = first === again;
-  const isProtected = isReplay(subject) || subject === 'first' || subject === 'hand-written';
+  const isProtected =
+    repeatedKeys(subject) !== undefined || subject === 'first' || subject === 'hand-written';
   if (isAnsweredAgain !== isProtected)
     throw new Error(`${subject}: a retry ${isAnsweredAgain ? 'was' : 'was not'} replayed.`);
 }
@@ -82,15 +83,26 @@ async function measure(
   connections: number,
   requests: number,
 ): Promise<Measured> {
-  const keys = newKeys();
-  // The first call of what this slice repeats is no part of it.
-  const kept = keys();
-  await sendOne(server.url, kept);
-  const key = isReplay(server.subject) ? (): string => kept : keys;
+  const key = await keysFor(server, connections);
   const before = await server.cpuMicros();
   const load = await fire(server.url, { connections, requests, key });
   const spent = (await server.cpuMicros()) - before;
   return { ...load, cpuMicros: spent / load.requests };
+}
+
+/** The first calls of what a slice repeats are no part of it. */
+async function keysFor(
+  { url, subject }: ServerProcess,
+  connections: number,
+): Promise<() => string> {
+  const keys = newKeys();
+  const count = repeatedKeys(subject);
+  if (count === undefined) return keys;
+  const kept = Array.from({ length: count }, keys);
+  let sent = 0;
+  const key = (): string => kept[sent++ % count]!;
+  await fire(url, { connections: Math.min(connections, count), requests: count, key });
+  return key;
 }
 
 type Figures = Omit<HttpRow, 'platform' | 'store' | 'subject' | 'baseline'>;

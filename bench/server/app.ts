@@ -24,6 +24,7 @@ function parts(subject: Subject, { store, minimum }: Records): ModuleMetadata {
     }
     case 'first':
     case 'replay':
+    case 'replay-one':
       return {
         imports: [idempotency(store)],
         controllers: [ordersController(Idempotent({ ttl: TTL_MS }))],

@@ -49,7 +49,7 @@ const config: Config = {
   moduleNameMapper: {
     '^(\\.{1,2}/.*)\\.js$': '$1',
     '^nestjs-idempotency$': '<rootDir>/src/index.ts',
-    '^nestjs-idempotency/(redis|sql|typeorm)$': '<rootDir>/src/stores/$1/index.ts',
+    '^nestjs-idempotency/(redis|sharded|sql|typeorm)$': '<rootDir>/src/stores/$1/index.ts',
     '^nestjs-idempotency/(.*)$': '<rootDir>/src/$1/index.ts',
   },
 };

@@ -4,7 +4,16 @@
  */
 exports.FLOORS = [
   ['engine'],
-  ['encryption', 'keys', 'observability', 'replies', 'stores/memory', 'stores/redis', 'stores/sql'],
+  [
+    'encryption',
+    'keys',
+    'observability',
+    'replies',
+    'stores/memory',
+    'stores/redis',
+    'stores/sharded',
+    'stores/sql',
+  ],
   ['stores/typeorm'],
   ['operation'],
   ['options'],

@@ -12,11 +12,13 @@ import {
 import { DiscoveryModule } from '@nestjs/core';
 import { Seal } from './encryption/seal.js';
 import { SealedStore } from './encryption/sealed.store.js';
+import type { CircuitOptions } from './engine/circuit.js';
 import { type Clock, systemClock } from './engine/clock.js';
 import { wrongOption } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
 import { DeferredCompletions } from './engine/deferred.js';
 import { IdempotencyEngine } from './engine/engine.js';
+import { BoundedReplies, ReplayCache } from './engine/replay-cache.js';
 import type { IdempotencyStore } from './engine/store.js';
 import { StoreCalls } from './engine/store-calls.js';
 import { Coverage } from './handlers/coverage.js';
@@ -32,11 +34,8 @@ import {
   MODULE_OPTIONS_TOKEN,
   REPLY_VALUES,
 } from './options/module-definition.js';
-import {
-  type IdempotencyModuleOptions,
-  MODULE_DEFAULTS,
-  type StoreFactory,
-} from './options/idempotency.options.js';
+import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from './options/idempotency.options.js';
+import { CIRCUIT_DEFAULTS, REPLAY_MAX_AGE, type StoreFactory } from './options/store-options.js';
 import { checkModuleOptions, checkStore } from './idempotency.options-check.js';
 import { IdempotencyService } from './idempotency.service.js';
 import { IdempotencyEvents } from './observability/idempotency-events.js';
@@ -85,13 +84,13 @@ import { TokenService } from './tokens/token.service.js';
         );
         const { encryption } = options;
         const records = encryption ? new SealedStore(store, new Seal(encryption)) : store;
-        const calls = new StoreCalls(records, clock, timeoutMs, events);
+        const calls = new StoreCalls(records, clock, timeoutMs, events, circuitOf(options));
         const deferred = new DeferredCompletions({
           maxCompletions: options.maxDeferredCompletions ?? MODULE_DEFAULTS.maxDeferredCompletions,
           maxBytes: options.maxDeferredBytes ?? MODULE_DEFAULTS.maxDeferredBytes,
           tombstone: NOT_KEPT,
         });
-        return new IdempotencyEngine(calls, clock, events, deferred);
+        return new IdempotencyEngine(calls, clock, events, deferred, replaysOf(options, clock));
       },
     },
     {
@@ -204,9 +203,26 @@ export class IdempotencyModule
       const count = left === 1 ? '1 operation was' : `${left} operations were`;
       new Logger('Idempotency').warn(`${count} still running, or not yet recorded, at shutdown.`);
     }
+    this.engine.stop();
     this.events.end();
     await this.store.close?.();
   }
+}
+
+function replaysOf(
+  { replayCache }: IdempotencyModuleOptions,
+  clock: Clock,
+): ReplayCache | undefined {
+  if (replayCache === undefined) return undefined;
+  const { bytes: maxBytes, maxAge = REPLAY_MAX_AGE } = replayCache;
+  const maxAgeMs = parseDuration('replayCache.maxAge', maxAge);
+  return new ReplayCache(new BoundedReplies({ maxBytes, maxAgeMs }), clock);
+}
+
+function circuitOf({ circuitBreaker }: IdempotencyModuleOptions): CircuitOptions | undefined {
+  if (circuitBreaker === false) return undefined;
+  const { failures, pause } = { ...CIRCUIT_DEFAULTS, ...circuitBreaker };
+  return { failures, pauseMs: parseDuration('circuitBreaker.pause', pause) };
 }
 
 function shutdownTimeoutOf({

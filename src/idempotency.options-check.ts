@@ -8,6 +8,7 @@ import {
   type IdempotencyModuleOptions,
   MODULE_DEFAULTS,
 } from './options/idempotency.options.js';
+import { CIRCUIT_DEFAULTS } from './options/store-options.js';
 import { remedyFor, remedyForScope } from './options/moved-options.js';
 import { checkTokenOptions } from './tokens/token-options-check.js';
 
@@ -20,6 +21,8 @@ const KNOWN_OPTIONS = [
   'problemBaseUrl',
   'resources',
   'limits',
+  'circuitBreaker',
+  'replayCache',
   'unrecordedHeaders',
   'tokens',
   'types',
@@ -86,6 +89,8 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   }
   if (options.unrecordedHeaders !== undefined) checkUnrecorded(options.unrecordedHeaders);
   if (options.limits !== undefined) checkLimits(options.limits);
+  if (options.circuitBreaker !== undefined) checkCircuit(options.circuitBreaker);
+  if (options.replayCache !== undefined) checkReplayCache(options.replayCache);
   if (options.shutdownTimeout !== undefined)
     parseDuration('shutdownTimeout', options.shutdownTimeout, { zero: true });
   if (principal !== undefined && typeof principal !== 'function')
@@ -184,6 +189,63 @@ function checkLimits(limits: unknown): void {
         'Leave it out for no limit.',
       );
   }
+}
+
+const LEAST_CACHE_BYTES = 1_024;
+
+function checkReplayCache(given: unknown): void {
+  const off = 'Leave the option out to ask the store for every retry.';
+  if (typeof given !== 'object' || given === null)
+    throw wrongOption('replayCache', given, 'an object with bytes and perhaps maxAge', off);
+  const { bytes, maxAge, ...unknown } = given as Readonly<Record<string, unknown>>;
+  for (const [name, value] of Object.entries(unknown))
+    throw wrongOption(
+      `replayCache.${name}`,
+      value,
+      'bytes, maxAge',
+      'Remove the option, or correct its name.',
+    );
+  if (!(Number.isSafeInteger(bytes) && Number(bytes) >= LEAST_CACHE_BYTES))
+    throw wrongOption(
+      'replayCache.bytes',
+      bytes,
+      `a whole number of bytes, ${LEAST_CACHE_BYTES} or more`,
+      off,
+    );
+  if (maxAge !== undefined) parseDuration('replayCache.maxAge', maxAge as string);
+}
+
+const CIRCUIT_OPTIONS = Object.keys(CIRCUIT_DEFAULTS);
+const MOST_FAILURES = 1_000;
+
+function checkCircuit(given: unknown): void {
+  if (given === false) return;
+  if (typeof given !== 'object' || given === null)
+    throw wrongOption(
+      'circuitBreaker',
+      given,
+      `an object with ${CIRCUIT_OPTIONS.join(', ')} or both, or false`,
+      'Leave the option out to use its defaults.',
+    );
+  const { failures, pause, ...unknown } = given as Readonly<Record<string, unknown>>;
+  for (const [name, value] of Object.entries(unknown))
+    throw wrongOption(
+      `circuitBreaker.${name}`,
+      value,
+      CIRCUIT_OPTIONS.join(', '),
+      'Remove the option, or correct its name.',
+    );
+  if (
+    failures !== undefined &&
+    !(Number.isInteger(failures) && Number(failures) >= 1 && Number(failures) <= MOST_FAILURES)
+  )
+    throw wrongOption(
+      'circuitBreaker.failures',
+      failures,
+      `a whole number from 1 to ${MOST_FAILURES}`,
+      `Leave it out to use ${CIRCUIT_DEFAULTS.failures}.`,
+    );
+  if (pause !== undefined) parseDuration('circuitBreaker.pause', pause as string);
 }
 
 /** @throws {@link IdempotencyConfigurationError} for anything but a store */

@@ -2,6 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import { wrongOption } from './engine/configuration-error.js';
 import { parseDuration } from './engine/duration.js';
+import type { CircuitChange } from './engine/circuit.js';
 import type { IdempotencyEvent } from './engine/events.js';
 import { IdempotencyEngine } from './engine/engine.js';
 import { newOwner } from './engine/owned-record.js';
@@ -98,6 +99,8 @@ export class IdempotencyService {
   readonly events$: Observable<IdempotencyEvent>;
   /** Every call of the store, with its duration. */
   readonly storeCalls$: Observable<StoreCall>;
+  /** When the store has begun or ceased to fail, so that calls are refused at once (`circuitBreaker`). */
+  readonly circuit$: Observable<CircuitChange>;
   /** The record that this process writes in `checkStore()`. */
   private readonly probeId = recordId('nestjs-idempotency:check', undefined, newOwner());
 
@@ -112,6 +115,7 @@ export class IdempotencyService {
   ) {
     this.events$ = events.events$;
     this.storeCalls$ = events.storeCalls$;
+    this.circuit$ = events.circuit$;
   }
 
   /**
@@ -193,7 +197,7 @@ export class IdempotencyService {
   async forget(ref: RecordRef): Promise<boolean> {
     const { id } = this.identify(ref);
     const place = this.hasSources ? (await this.look(ref)).place : undefined;
-    return this.ask('forget', (store) => (place ?? store).forget(id));
+    return this.orRefuse(() => this.engine.forget(id, place));
   }
 
   /**
@@ -266,8 +270,12 @@ export class IdempotencyService {
     verb: StoreCallName,
     run: (store: IdempotencyStore) => Awaitable<T>,
   ): Promise<T> {
+    return this.orRefuse(() => this.engine.calls.call(verb, run));
+  }
+
+  private async orRefuse<T>(ask: () => Awaitable<T>): Promise<T> {
     try {
-      return await this.engine.calls.call(verb, run);
+      return await ask();
     } catch (cause) {
       throw this.refusal('IDEMPOTENCY_STORE_UNAVAILABLE', cause);
     }

@@ -1,6 +1,7 @@
 // What every author needs: time, waiting, refusals, events.
 export type { Awaitable } from '../engine/awaitable.js';
 export { type CancelTimer, type Clock, systemClock } from '../engine/clock.js';
+export type { CircuitChange } from '../engine/circuit.js';
 export type { ConfigurationProblem } from '../engine/configuration-error.js';
 export type { DurationUnit } from '../engine/duration.js';
 export type {
@@ -25,15 +26,20 @@ export type {
 } from '../engine/events.js';
 export { type Refusal, REFUSALS } from '../engine/refusals.js';
 export type { StoreCall, StoreCallName } from '../engine/store-calls.js';
-export { CHANNEL_PREFIX, STORE_CALL_CHANNEL } from '../observability/idempotency-events.js';
+export {
+  CHANNEL_PREFIX,
+  CIRCUIT_CHANNEL,
+  STORE_CALL_CHANNEL,
+} from '../observability/idempotency-events.js';
 export type { IdempotencyExceptionOptions } from '../operation/idempotency.exception.js';
 export type { StepOptions } from '../operation/idempotent-operation.js';
-export {
-  DEFAULTS,
-  type IdempotencyLimits,
-  MODULE_DEFAULTS,
-  type StoreFactory,
-} from '../options/idempotency.options.js';
+export { DEFAULTS, MODULE_DEFAULTS } from '../options/idempotency.options.js';
+export type {
+  CircuitBreakerOptions,
+  IdempotencyLimits,
+  ReplayCacheOptions,
+  StoreFactory,
+} from '../options/store-options.js';
 export { IDEMPOTENCY_CLOCK, type IdempotencyModuleExtras } from '../options/module-definition.js';
 export type { TokenControllerOptions } from '../options/token-options.js';
 export { IdempotencyGuard } from '../transports/idempotency.guard.js';
@@ -67,6 +73,7 @@ export {
   type Steps,
   type StoredOutcome,
   StoreFullError,
+  type StorePart,
   type Unknown,
   type Unreadable,
 } from '../engine/store.js';

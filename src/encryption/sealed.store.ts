@@ -26,6 +26,7 @@ import type { Seal } from './seal.js';
 export class SealedStore implements IdempotencyStore {
   readonly watch: IdempotencyStore['watch'];
   readonly ofCall: IdempotencyStore['ofCall'];
+  readonly partOf?: NonNullable<IdempotencyStore['partOf']>;
   readonly sources: TransactionalStore['sources'];
   readonly recordsOf: TransactionalStore['recordsOf'];
   private readonly places = new WeakMap<IdempotencyStore, SealedStore>();
@@ -35,6 +36,7 @@ export class SealedStore implements IdempotencyStore {
     private readonly seal: Seal,
   ) {
     if (store.watch !== undefined) this.watch = (id, onChange) => store.watch!(id, onChange);
+    if (store.partOf !== undefined) this.partOf = (id) => store.partOf!(id);
     if (store.ofCall !== undefined)
       this.ofCall = () => chain(store.ofCall!(), (place) => this.sealed(place));
     const { sources, recordsOf } = store as Partial<TransactionalStore>;

@@ -1,5 +1,6 @@
 import { Answers } from './answers.js';
-import { type Awaitable, isPending } from './awaitable.js';
+import { type Awaitable, chain, isPending } from './awaitable.js';
+import { BackgroundWork } from './background-work.js';
 import type { Clock } from './clock.js';
 import type { DeferredCompletions } from './deferred.js';
 import { type EventSink, subjectOf } from './events.js';
@@ -9,6 +10,7 @@ import { type Asking, type Claimed, type ClaimSource, LeasedClaims } from './lea
 import { newOwner, wantsInquiry } from './owned-record.js';
 import { Places } from './places.js';
 import { fingerprintsMatch, LocalCall, Rounds } from './waiting.js';
+import type { ReplayCache } from './replay-cache.js';
 import type { AttemptLimit, Beginning, OperationRequest, Refused } from './operation.js';
 import type { IdempotencyErrorCode } from './refusals.js';
 import type { IdempotencyStore, Refusing } from './store.js';
@@ -17,9 +19,6 @@ import { TransactionalClaims } from './transactional-claim.js';
 
 const TOO_MUCH_WAITS =
   'Too many finished operations are already waiting for the idempotency store (maxDeferredCompletions).';
-
-/** Longer than any drain. In milliseconds. */
-const LONG_MS = 2 ** 31 - 1;
 
 /** Tells a duplicate to look again, because something changed. */
 const LOOK_AGAIN = Symbol('look again');
@@ -41,8 +40,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   private readonly answers: Answers;
   private readonly leases: ClaimSource;
   private readonly transactions: ClaimSource;
-  private readonly background = new Set<Promise<void>>();
-  private readonly whenIdle = new Set<() => void>();
+  private readonly background: BackgroundWork;
   private readonly places: Places | undefined;
 
   /** @param rest for the engine of a single place: called whenever it may have become idle */
@@ -51,25 +49,31 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     readonly clock: Clock,
     readonly events: EventSink,
     readonly deferred: DeferredCompletions,
-    private readonly rest?: () => void,
+    readonly replays?: ReplayCache | undefined,
+    rest?: () => void,
   ) {
+    this.background = new BackgroundWork(clock, this.locals, rest);
     this.rounds = new Rounds(calls.store, clock);
     this.answers = new Answers(events);
     this.leases = new LeasedClaims(this);
     this.transactions = new TransactionalClaims(this);
     if (rest === undefined)
       this.places = new Places(
-        (store, atRest) => new IdempotencyEngine(calls.to(store), clock, events, deferred, atRest),
+        (store, atRest) =>
+          new IdempotencyEngine(
+            calls.to(store),
+            clock,
+            events,
+            deferred,
+            replays?.ofPlace(),
+            atRest,
+          ),
       );
   }
 
   /** True when no call of this process owns a record, asks for one, or still has to settle one. */
   get isIdle(): boolean {
-    return this.isIdleHere && this.places?.isIdle !== false;
-  }
-
-  private get isIdleHere(): boolean {
-    return this.locals.size === 0 && this.background.size === 0;
+    return this.background.isIdle && this.places?.isIdle !== false;
   }
 
   /** Decides what happens to a call. Answers without a promise if the store does. */
@@ -119,25 +123,13 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
    */
   async drain(timeoutMs: number): Promise<number> {
     const elsewhere = this.places?.drain(timeoutMs) ?? [];
-    const left = [await this.drainHere(timeoutMs), ...(await elsewhere)];
+    const left = [await this.background.drain(timeoutMs), ...(await elsewhere)];
     return left.reduce((sum, each) => sum + each, 0);
   }
 
-  private async drainHere(timeoutMs: number): Promise<number> {
-    if (this.isIdleHere) return 0;
-    // The engine's timers do not keep the process alive, and the last client may have disconnected.
-    const keepsProcess = setInterval(() => undefined, LONG_MS);
-    await new Promise<void>((resolve) => {
-      const end = (): void => {
-        cancel();
-        this.whenIdle.delete(end);
-        resolve();
-      };
-      const cancel = this.clock.after(timeoutMs, end);
-      this.whenIdle.add(end);
-    });
-    clearInterval(keepsProcess);
-    return this.locals.size + this.background.size;
+  /** Nothing more is asked of the store by itself. */
+  stop(): void {
+    this.calls.stop();
   }
 
   opened(id: string, local: LocalCall): void {
@@ -147,25 +139,11 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   closed(id: string, local: LocalCall): void {
     if (this.locals.get(id) !== local) return;
     this.locals.delete(id);
-    this.lookWhetherIdle();
+    this.background.lookWhetherIdle();
   }
 
   inBackground(work: Promise<void>): void {
     this.background.add(work);
-    void work.finally(() => {
-      this.background.delete(work);
-      this.lookWhetherIdle();
-    });
-  }
-
-  /** An operation that has ended may continue in the background. By now it is counted there. */
-  private lookWhetherIdle(): void {
-    if (this.whenIdle.size === 0 && this.rest === undefined) return;
-    queueMicrotask(() => {
-      if (!this.isIdleHere) return;
-      this.rest?.();
-      for (const end of this.whenIdle) end();
-    });
   }
 
   private async lookAgain(request: OperationRequest, first: Awaitable<Look>): Promise<Beginning> {
@@ -186,10 +164,13 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
 
   /** One look at the operation: joins the call of this process, or asks the store. */
   private look(request: OperationRequest, waiting: Waiting | undefined): Awaitable<Look> {
-    const local = this.locals.get(request.id);
-    return local === undefined
+    const { id, fingerprint } = request;
+    const local = this.locals.get(id);
+    if (local !== undefined) return this.join(request, local, waiting);
+    const reply = this.replays?.get(id, fingerprint);
+    return reply === undefined
       ? this.acquire(request, waiting)
-      : this.join(request, local, waiting);
+      : this.answers.duplicate(request, reply);
   }
 
   private acquire(request: OperationRequest, waiting: Waiting | undefined): Awaitable<Look> {
@@ -215,7 +196,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   }
 
   private answered(
-    { request, local }: Asking,
+    { request, local, askedAtMs }: Asking,
     answer: Claimed | Refusing | undefined,
     waiting: Waiting | undefined,
   ): Awaitable<Look> {
@@ -225,6 +206,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
       return this.answers.refuse(request, 'IDEMPOTENCY_KEY_IN_USE');
     }
     if (answer.outcome !== 'claimed') {
+      if (answer.outcome === 'completed') this.replays?.learn(request, answer, askedAtMs);
       this.closed(request.id, local);
       local.answer(answer);
       return this.consider(request, answer, waiting);
@@ -242,6 +224,23 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     return takenOver !== undefined && wantsInquiry(request)
       ? this.recover(request, takenOver)
       : execute(claim);
+  }
+
+  /**
+   * Deletes a record, and what this process still knows of it.
+   *
+   * @throws {@link StoreUnavailableError}
+   */
+  forget(id: string, store = this.calls.store): Awaitable<boolean> {
+    this.replays?.forget(id);
+    return chain(
+      this.calls.call('forget', () => store.forget(id)),
+      (isGone) => {
+        // A duplicate may have read it in the meantime.
+        this.replays?.forget(id);
+        return isGone;
+      },
+    );
   }
 
   /** The last attempt never ended, or its failure changed nothing. Nothing runs any more. */

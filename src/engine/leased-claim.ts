@@ -7,6 +7,7 @@ import { Lease, type LeaseHolder, outside, settleLater } from './lease.js';
 import type { LocalCall } from './waiting.js';
 import { lastDecision, type OperationRequest } from './operation.js';
 import { OwnedRecord } from './owned-record.js';
+import type { ReplayCache } from './replay-cache.js';
 import { type Acquired, isStoreFull, type Steps } from './store.js';
 import type { StoreCalls } from './store-calls.js';
 
@@ -21,6 +22,8 @@ export interface LeasedClaimSurroundings {
   readonly events: EventSink;
   /** Finished operations that still have to be recorded. */
   readonly deferred: DeferredCompletions;
+  /** Replies that are on record; absent if the store is always asked. */
+  readonly replays?: ReplayCache | undefined;
   /** From now on, duplicates in this process find the call, unless another one has replaced it. */
   opened(id: string, local: LocalCall): void;
   /** From now on, duplicates in this process no longer find the call. */
@@ -238,9 +241,19 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   private recordReply(reply: Uint8Array): Awaitable<Settlement> {
-    return chain(this.record.complete(reply), (written) =>
-      written ? STORED : this.reclaim(reply),
-    );
+    const sinceMs = this.around.clock.now();
+    return chain(this.record.complete(reply), (written) => {
+      if (!written) return this.reclaim(reply);
+      this.remember(reply, sinceMs);
+      return STORED;
+    });
+  }
+
+  /** In place of a tombstone, an earlier try may have recorded the reply itself. */
+  private remember(reply: Uint8Array, sinceMs: number): void {
+    const { replays, deferred } = this.around;
+    if (replays === undefined || reply === deferred.bounds.tombstone) return;
+    replays.add(this.id, this.request.fingerprint, reply, sinceMs, this.record.ttlMs);
   }
 
   private failedAgain(waiting: DeferredReply, cause: unknown): void {

@@ -4,7 +4,7 @@ import { LeasedClaim, type LeasedClaimSurroundings } from './leased-claim.js';
 import type { OperationRequest } from './operation.js';
 import { giveBack } from './owned-record.js';
 import type { Acquired, AcquireResult, Refusing } from './store.js';
-import { StoreUnavailableError } from './store-calls.js';
+import { StoreNotAskedError, StoreUnavailableError } from './store-calls.js';
 import type { LocalCall } from './waiting.js';
 
 /** A call that asks for a record, and the owner's name that it uses. */
@@ -89,7 +89,7 @@ export class LeasedClaims implements ClaimSource {
 
   private failed(asking: Asking, cause: unknown): never {
     // The claim may have been written although the answer was lost.
-    this.giveBack(asking, undefined);
+    if (!(cause instanceof StoreNotAskedError)) this.giveBack(asking, undefined);
     throw cause;
   }
 

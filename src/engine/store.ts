@@ -72,6 +72,11 @@ export interface Acquired {
 export interface Completed {
   readonly outcome: 'completed';
   readonly reply: Uint8Array;
+  /**
+   * How long the reply is still kept, in milliseconds. Without it, the module option `replayCache` keeps
+   * only the replies that its own process has recorded.
+   */
+  readonly ttlRemainingMs?: number;
 }
 
 /** Somebody else owns the record. */
@@ -295,6 +300,12 @@ export interface IdempotencyStore {
   readonly ofCall?: (() => Awaitable<IdempotencyStore>) | undefined;
 
   /**
+   * For a store that is made of several, which fail each by itself: the one that keeps this record,
+   * always the same object. Calls for the others go on while it fails.
+   */
+  partOf?(id: string): StorePart;
+
+  /**
    * The classes of the rows that the store's data source makes. Their instances come back from a
    * record as instances, if they are only data. Called once, after {@link start}.
    */
@@ -302,6 +313,13 @@ export interface IdempotencyStore {
 
   /** Closes what the store itself opened. Called when the application shuts down. */
   close?(): Awaitable<void>;
+}
+
+/** One of the stores that a store is made of. */
+export interface StorePart {
+  /** For events and logs. */
+  readonly name: string;
+  readonly store: IdempotencyStore;
 }
 
 /** A store whose expired records stay there until somebody deletes them. */

@@ -106,11 +106,12 @@ async function acquire(
 
 /** A duplicate must not wait with a connection in its hands: the first call may need one. */
 async function begin(calls: StoreCalls, { request }: Asking): Promise<StoreTransaction> {
-  const { scope, transaction } = request;
+  const { id, scope, transaction } = request;
   const connectWithinMs = calls.timeoutMs;
   const asked = { source: undefined, ...transaction, lockWaitMs: 0, scope, connectWithinMs };
-  return calls.call(
+  return calls.begin(
     'begin',
+    id,
     (store) => (store as TransactionalStore).beginTransaction(asked),
     // Nobody waits for it any more: the caller has been refused.
     { whenLate: (late) => void late.rollback() },

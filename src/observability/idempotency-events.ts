@@ -1,6 +1,7 @@
 import { Injectable, Logger } from '@nestjs/common';
 import { channel, type Channel } from 'node:diagnostics_channel';
 import { type Observable, Subject } from 'rxjs';
+import type { CircuitChange } from '../engine/circuit.js';
 import type { StoreCall, StoreCallSink } from '../engine/store-calls.js';
 import { EVENT_TYPES, type EventSink, type IdempotencyEvent } from '../engine/events.js';
 import { IsolatedObservable, publishIsolated } from './isolated-events.js';
@@ -10,6 +11,9 @@ export const CHANNEL_PREFIX = 'nestjs-idempotency:';
 
 /** The channel for every call of the store, with its duration. */
 export const STORE_CALL_CHANNEL = `${CHANNEL_PREFIX}store-call`;
+
+/** The channel for a store that has begun or ceased to fail. */
+export const CIRCUIT_CHANNEL = `${CHANNEL_PREFIX}circuit`;
 
 /**
  * Publishes events on `events$` and on one diagnostics channel per type. A subscriber that throws
@@ -27,6 +31,9 @@ export class IdempotencyEvents implements EventSink, StoreCallSink {
   private readonly storeCallSubject = new Subject<StoreCall>();
   private readonly storeCallChannel = channel(STORE_CALL_CHANNEL);
 
+  private readonly circuitSubject = new Subject<CircuitChange>();
+  private readonly circuitChannel = channel(CIRCUIT_CHANNEL);
+
   private readonly reported = new WeakSet<object>();
   private readonly failed = (subscriber: object, error: unknown): void => {
     if (this.reported.has(subscriber)) return;
@@ -41,6 +48,11 @@ export class IdempotencyEvents implements EventSink, StoreCallSink {
   );
   readonly storeCalls$: Observable<StoreCall> = new IsolatedObservable(
     this.storeCallSubject,
+    this.failed,
+  );
+
+  readonly circuit$: Observable<CircuitChange> = new IsolatedObservable(
+    this.circuitSubject,
     this.failed,
   );
 
@@ -62,9 +74,28 @@ export class IdempotencyEvents implements EventSink, StoreCallSink {
     publishIsolated(this.storeCallChannel, call, this.failed);
   }
 
-  /** Completes both streams. */
+  emitCircuit(change: CircuitChange): void {
+    logCircuit(change);
+    this.circuitSubject.next(change);
+    publishIsolated(this.circuitChannel, change, this.failed);
+  }
+
+  /** Completes all streams. */
   end(): void {
     this.subject.complete();
     this.storeCallSubject.complete();
+    this.circuitSubject.complete();
   }
+}
+
+/** The cause may have the client's own words for an address, but no key and no reply: nothing was claimed. */
+function logCircuit({ state, part, cause }: CircuitChange): void {
+  const logger = new Logger('Idempotency');
+  const store = part === undefined ? 'The idempotency store' : `The idempotency store (${part})`;
+  if (state === 'closed') return logger.log(`${store} answers again, and calls are let through.`);
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  logger.warn(
+    `${store} keeps failing (${reason}). Until it answers again, calls are refused at once ` +
+      "(or run unprotected, where onStoreFailure is 'proceed').",
+  );
 }

@@ -1,4 +1,3 @@
-import type { InjectionToken, OptionalFactoryDependency } from '@nestjs/common';
 import type { EncryptionOptions } from '../encryption/encryption-options.js';
 import type { Duration } from '../engine/duration.js';
 import type { AbandonedDecision } from '../engine/operation.js';
@@ -12,6 +11,12 @@ import { KEY_HEADER } from '../keys/header-source.js';
 import type { KeyDeclaration } from '../keys/key-source.js';
 import type { PrincipalFunction } from '../keys/principal.js';
 import type { ReplyType, ReturnedClass } from '../replies/known-types.js';
+import type {
+  CircuitBreakerOptions,
+  IdempotencyLimits,
+  ReplayCacheOptions,
+  StoreFactory,
+} from './store-options.js';
 import type { TokenOptions } from './token-options.js';
 import type {
   QueueStrategyOptions,
@@ -208,20 +213,6 @@ export interface IdempotentOptions {
   onRecordFailure?: 'defer' | 'fail';
 }
 
-/** How much one caller may have; a limit that is left out does not exist. */
-export interface IdempotencyLimits {
-  /** How many operations of one caller may run at once; 1 to 1000. */
-  inFlight?: number;
-  /** How many keys a caller may use for the first time within any minute; 1 to 100 000. */
-  newKeysPerMinute?: number;
-}
-
-/** A store that a factory makes, with injected dependencies. */
-export interface StoreFactory {
-  readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
-  readonly useFactory: (...dependencies: never[]) => Awaitable<IdempotencyStore>;
-}
-
 /** What `forRoot()` takes, and what the factory of `forRootAsync()` returns. */
 export interface IdempotencyModuleOptions {
   /**
@@ -257,6 +248,13 @@ export interface IdempotencyModuleOptions {
    */
   storeTimeout?: Duration;
   /**
+   * When calls stop asking a store that fails: after so many failed claims in a row (`failures`), every
+   * call is refused with 503 at once, and nothing waits for the store. Every `pause` it is asked whether
+   * it answers again. `false`: each call asks, and takes up to {@link storeTimeout} to be refused.
+   * @default 5 failures, a pause of '1s'
+   */
+  circuitBreaker?: false | CircuitBreakerOptions;
+  /**
    * The largest reply body that is kept, in bytes. A larger one is sent, but not replayed.
    * @default 1048576
    */
@@ -290,6 +288,13 @@ export interface IdempotencyModuleOptions {
    * @default none
    */
   limits?: IdempotencyLimits;
+  /**
+   * Keeps finished replies in the process, at most so many `bytes`, so that retries are answered without
+   * asking the store. A reply is kept while its record is, and no longer than `maxAge` (`'10s'`): another
+   * process may `forget()` the record, and this one is not told. Kept replies are not encrypted.
+   * @default none
+   */
+  replayCache?: ReplayCacheOptions;
   /**
    * How long a shutdown waits for operations that are still running or not recorded yet.
    * @default '5s'

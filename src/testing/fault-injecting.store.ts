@@ -18,7 +18,7 @@ import type { Fault } from './faults.js';
 /** A verb of {@link IdempotencyStore} that reads or writes records. */
 export type StoreVerb = Exclude<
   keyof (IdempotencyStore & PurgingStore),
-  'watch' | 'isVolatile' | 'start' | 'prepareLimits' | 'entities' | 'close'
+  'watch' | 'isVolatile' | 'start' | 'prepareLimits' | 'partOf' | 'entities' | 'close'
 >;
 
 /** One call, recorded before anything happened to it. */

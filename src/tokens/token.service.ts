@@ -122,7 +122,7 @@ export class TokenService {
   private async store(id: string): Promise<void> {
     const { ttlMs, retryAfterMs, problemBaseUrl } = this;
     try {
-      await this.engine.calls.call('issue', (store) => store.issue({ id, ttlMs }));
+      await this.engine.calls.begin('issue', id, (store) => store.issue({ id, ttlMs }));
     } catch (cause) {
       throw new IdempotencyException('IDEMPOTENCY_STORE_UNAVAILABLE', {
         cause,

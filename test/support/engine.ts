@@ -1,8 +1,14 @@
 import type { Claim } from '../../src/engine/claim.js';
+import type { CircuitChange, CircuitOptions } from '../../src/engine/circuit.js';
 import { IdempotencyEngine } from '../../src/engine/engine.js';
 import type { IdempotencyEvent } from '../../src/engine/events.js';
 import type { Beginning, OperationPolicy, OperationRequest } from '../../src/engine/operation.js';
 import type { Awaitable, IdempotencyStore, RecordView } from '../../src/engine/store.js';
+import {
+  BoundedReplies,
+  ReplayCache,
+  type ReplayCacheOptions,
+} from '../../src/engine/replay-cache.js';
 import { StoreCalls } from '../../src/engine/store-calls.js';
 import type { DeferredBounds } from '../../src/engine/deferred.js';
 import { MemoryStore } from '../../src/stores/memory/index.js';
@@ -44,15 +50,22 @@ export function operation(given: Given = {}): OperationRequest {
 export class Process {
   readonly engine: IdempotencyEngine;
   readonly events: IdempotencyEvent[] = [];
+  readonly circuitChanges: CircuitChange[] = [];
 
   constructor(
     readonly store: IdempotencyStore,
     readonly clock: ManualClock,
-    bounds?: Partial<DeferredBounds>,
+    { bounds, circuit, replays }: ProcessOptions = {},
   ) {
     const sink = { hasListeners: true, emit: (event: IdempotencyEvent) => this.events.push(event) };
-    const calls = new StoreCalls(store, clock, STORE_TIMEOUT_MS);
-    this.engine = new IdempotencyEngine(calls, clock, sink, newDeferred(bounds));
+    const storeSink = {
+      hasStoreListeners: false,
+      emitStoreCall: () => undefined,
+      emitCircuit: (change: CircuitChange) => void this.circuitChanges.push(change),
+    };
+    const calls = new StoreCalls(store, clock, STORE_TIMEOUT_MS, storeSink, circuit);
+    const kept = replays && new ReplayCache(new BoundedReplies(replays), clock);
+    this.engine = new IdempotencyEngine(calls, clock, sink, newDeferred(bounds), kept);
   }
 
   begin(given?: Given): Awaitable<Beginning> {
@@ -81,11 +94,16 @@ export class Process {
   }
 }
 
-interface StartOptions {
-  readonly clock?: ManualClock;
-  readonly store?: IdempotencyStore;
+interface ProcessOptions {
   /** What may wait for the store. */
   readonly bounds?: Partial<DeferredBounds>;
+  readonly circuit?: CircuitOptions;
+  readonly replays?: ReplayCacheOptions;
+}
+
+interface StartOptions extends ProcessOptions {
+  readonly clock?: ManualClock;
+  readonly store?: IdempotencyStore;
 }
 
 /** One store with its clock, and the processes over it. */
@@ -100,9 +118,9 @@ export class World {
   start({
     clock = this.clock,
     store = this.store as IdempotencyStore,
-    bounds,
+    ...options
   }: StartOptions = {}): Process {
-    const process = new Process(store, clock, bounds);
+    const process = new Process(store, clock, options);
     this.processes.push(process);
     return process;
   }

@@ -117,7 +117,11 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
 
     switch (record.state) {
       case 'completed':
-        return { outcome: 'completed', reply: copyToGive(record.reply as Uint8Array) };
+        return {
+          outcome: 'completed',
+          reply: copyToGive(record.reply as Uint8Array),
+          ttlRemainingMs: record.expiresAt - now,
+        };
       case 'held':
         return { outcome: 'held', reason: record.reason as string };
       case 'in-flight':

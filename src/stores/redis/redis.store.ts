@@ -231,7 +231,7 @@ function acquireResult(reply: unknown): AcquireResult {
         steps: stepsOf(answer[4] as readonly Buffer[]),
       };
     case 'completed':
-      return { outcome, reply: answer[1] as Buffer };
+      return { outcome, reply: answer[1] as Buffer, ttlRemainingMs: Number(answer[2]) };
     case 'in-flight':
       return { outcome, leaseRemainingMs: Number(answer[1]) };
     case 'held':

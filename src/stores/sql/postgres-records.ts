@@ -49,7 +49,7 @@ export class PostgresRecords extends SqlRecords {
       case 'in-flight':
         return { outcome, leaseRemainingMs: Number(row.amount) };
       case 'completed':
-        return { outcome, reply: asBytes(row.content) };
+        return { outcome, reply: asBytes(row.content), ttlRemainingMs: Number(row.amount) };
       case 'held':
         return { outcome, reason: textOf(row.content) };
       case 'mismatch':

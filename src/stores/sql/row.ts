@@ -29,7 +29,11 @@ export function standing(row: Row, request: AcquireRequest): Refusing | 'claimab
     return { outcome: 'mismatch', fingerprint: textOf(row.fingerprint) };
   switch (state) {
     case 'completed':
-      return { outcome: 'completed', reply: asBytes(row.reply) };
+      return {
+        outcome: 'completed',
+        reply: asBytes(row.reply),
+        ttlRemainingMs: Number(row.ttl_remaining_ms),
+      };
     case 'held':
       return { outcome: 'held', reason: textOf(row.reason) };
     case 'in-flight': {

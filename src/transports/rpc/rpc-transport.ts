@@ -143,8 +143,7 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
 
   /** A handler that settles messages later, a batch at a time, may still say that one has to be done again. */
   private undoWhenReturned(delivery: Delivery, { id }: Claim): void {
-    const { calls } = this.engine;
-    delivery.whenReturned(() => calls.call('forget', (store) => store.forget(id)));
+    delivery.whenReturned(() => this.engine.forget(id));
   }
 
   /** Nobody waits for a reply: the queue is told what becomes of the event, and so is the log. */

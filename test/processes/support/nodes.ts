@@ -1,4 +1,5 @@
 import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
+import type { CircuitOptions } from '../../../src/engine/circuit.js';
 import { systemClock } from '../../../src/engine/clock.js';
 import { IdempotencyEngine } from '../../../src/engine/engine.js';
 import type { IdempotencyEvent } from '../../../src/engine/events.js';
@@ -26,9 +27,10 @@ export class AppNode<Store extends IdempotencyStore = IdempotencyStore> {
   constructor(
     private readonly client: AppClient<Store>,
     storeTimeoutMs = STORE_TIMEOUT_MS,
+    circuit?: CircuitOptions,
   ) {
     const sink = { hasListeners: true, emit: (event: IdempotencyEvent) => this.events.push(event) };
-    const calls = new StoreCalls(client.store, systemClock, storeTimeoutMs);
+    const calls = new StoreCalls(client.store, systemClock, storeTimeoutMs, undefined, circuit);
     this.engine = new IdempotencyEngine(calls, systemClock, sink, newDeferred());
   }
 
@@ -48,6 +50,7 @@ export class AppNode<Store extends IdempotencyStore = IdempotencyStore> {
   }
 
   async close(): Promise<void> {
+    this.engine.stop();
     await this.client.store.close?.();
     await this.client.close();
   }

@@ -172,7 +172,7 @@ export const PILES_FAULTS: readonly Fault[] = [
   {
     name: 'a shutdown waits on timers that do not keep the process',
     breaks: ['T97'],
-    file: 'src/engine/engine.ts',
+    file: 'src/engine/background-work.ts',
     find: 'setInterval(() => undefined, LONG_MS)',
     put: 'setInterval(() => undefined, LONG_MS).unref()',
     tests: ['test/survival/shutdown.test.ts'],

@@ -101,7 +101,7 @@ export const STORE_FAULTS: readonly Fault[] = [
     name: 'redis: a completed record is claimed again',
     breaks: ['guarantee 3', 'store redis', 'S1', 'S3'],
     file: lua('acquire'),
-    find: "if record.state == 'c' then return { 'completed', record.content } end",
+    find: "if record.state == 'c' then return { 'completed', record.content, redis.call('PTTL', KEYS[1]) } end",
     put: '',
     tests: [inRedis('3: ')],
   },

@@ -11,7 +11,7 @@
 --           where callers are limited: -2 when the record is not new, -1 when there was none, else
 --           for how many more ms the record that was only issued might have been claimed}
 --          {'limited', which limit, ms until there is room}
---          {'completed', reply}    {'in-flight', ms until the lease ends}
+--          {'completed', reply, ms until it is forgotten}    {'in-flight', ms until the lease ends}
 --          {'held', reason}        {'mismatch', the record's fingerprint}        {'unknown'}
 
 local owner, fingerprint = ARGV[1], ARGV[2]
@@ -25,7 +25,7 @@ else
   local matches = fingerprint == '' or record.fingerprint == '' or fingerprint == record.fingerprint
   local is_bound = record.state ~= 'r' or record.steps
   if not matches and is_bound then return { 'mismatch', record.fingerprint } end
-  if record.state == 'c' then return { 'completed', record.content } end
+  if record.state == 'c' then return { 'completed', record.content, redis.call('PTTL', KEYS[1]) } end
   if record.state == 'h' then return { 'held', record.content } end
   if record.state == 'i' then
     local remaining = lease_remaining(record)

@@ -21,7 +21,8 @@
 --              then take-over.sql may claim it; 'limited' when the bucket has no room (in a
 --              transaction this may come after the claim was made, so that all has to be rolled back); 'ahead': in flight since before the clock was set back,
 --              then bound-lease.sql comes next
---   amount     when acquired the fencing token, when in flight the milliseconds until the lease ends
+--   amount     when acquired the fencing token, when in flight the milliseconds until the lease ends,
+--              when completed those until the record expires
 --   content    when completed the reply, when held the reason, with a mismatch the record's fingerprint
 -- returns none when there is no record and it had to be issued; else when someone else's claim
 -- came between, which the caller finds out by asking again.
@@ -108,7 +109,10 @@ SELECT
     WHEN state IN ('issued', 'released') THEN 'claimable'
     ELSE state
   END,
-  least(lease_ends_at - {{now_ms}}, lease_ms),
+  CASE
+    WHEN state = 'completed' THEN expires_at - {{now_ms}}
+    ELSE least(lease_ends_at - {{now_ms}}, lease_ms)
+  END,
   CASE
     WHEN fingerprint <> :fingerprint::bytea
       AND octet_length(fingerprint) > 0 AND octet_length(:fingerprint::bytea) > 0

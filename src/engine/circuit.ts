@@ -1,0 +1,91 @@
+import { attempt, type Awaitable, chain, Failure } from './awaitable.js';
+import type { CancelTimer, Clock } from './clock.js';
+
+/** When calls stop asking a store that fails. */
+export interface CircuitOptions {
+  /** After so many failed claims in a row. */
+  readonly failures: number;
+  /** How long to wait between two probes, in milliseconds. */
+  readonly pauseMs: number;
+}
+
+/** The store, or one part of it, has begun or ceased to refuse calls. */
+export interface CircuitChange {
+  /** `open`: calls are refused at once. `closed`: the store answers again. */
+  readonly state: 'open' | 'closed';
+  /** Which part of a store that is made of several, such as `shard 2 of 3`. */
+  readonly part: string | undefined;
+  /** Why the last claim failed; absent when it is closed. */
+  readonly cause?: unknown;
+}
+
+/** What a circuit needs to know of its store. */
+export interface CircuitSubject {
+  readonly part: string | undefined;
+  /** True once nobody needs to know any more. */
+  isOver(): boolean;
+  /** Reads from the store. */
+  probe(): Awaitable<unknown>;
+  changed(change: CircuitChange): void;
+}
+
+/**
+ * Keeps calls away from a store that fails, so that each is refused at once and nothing queues up for
+ * it. A read of its own asks every now and then whether the store answers. If it does, one call is let
+ * through, because a store may answer reads and still not take writes. If that succeeds, all are.
+ */
+export class Circuit {
+  /** In a row. */
+  private failures = 0;
+  private state: 'closed' | 'open' | 'half-open' = 'closed';
+  private isTrying = false;
+  private cancelProbe: CancelTimer | undefined;
+
+  constructor(
+    private readonly options: CircuitOptions,
+    private readonly clock: Clock,
+    private readonly subject: CircuitSubject,
+  ) {}
+
+  /** True if a call may ask the store. It must report how that went. */
+  admits(): boolean {
+    if (this.state === 'closed') return true;
+    if (this.state === 'open' || this.isTrying) return false;
+    this.isTrying = true;
+    return true;
+  }
+
+  succeeded(): void {
+    this.failures = 0;
+    if (this.state === 'closed') return;
+    this.state = 'closed';
+    this.isTrying = false;
+    this.cancelProbe?.();
+    this.subject.changed({ state: 'closed', part: this.subject.part });
+  }
+
+  failed(cause: unknown): void {
+    this.failures += 1;
+    // Calls that began before the circuit was opened may still fail.
+    if (this.state === 'open' || this.failures < this.options.failures) return;
+    const isNews = this.state === 'closed';
+    this.state = 'open';
+    this.isTrying = false;
+    if (isNews) this.subject.changed({ state: 'open', part: this.subject.part, cause });
+    this.probeLater();
+  }
+
+  private probeLater(): void {
+    this.cancelProbe = this.clock.after(this.options.pauseMs, () => {
+      if (this.subject.isOver()) return;
+      void chain(
+        attempt(() => this.subject.probe()),
+        (answer) => {
+          if (this.state !== 'open') return;
+          if (answer instanceof Failure) this.probeLater();
+          else this.state = 'half-open';
+        },
+      );
+    });
+  }
+}

@@ -1,0 +1,1 @@
+export { ShardedStore, shardedStore, type ShardedStoreOptions } from './sharded.store.js';

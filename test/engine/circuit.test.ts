@@ -279,3 +279,16 @@ describe('replies that the process keeps', () => {
     expect(again.outcome === 'replay' && textOf(again.reply)).toBe('paid');
   });
 });
+
+test('a kept reply of one place answers nobody at another that has the same ids', async () => {
+  const world = newWorld();
+  const tenants = [1, 2].map(() => new MemoryStore({ clock: world.clock }));
+  let tenant = 0;
+  const store = new MemoryStore({ clock: world.clock });
+  Object.assign(store, { ofCall: () => tenants[tenant]! });
+  const process = world.start({ store, replays: { maxBytes: 10_000, maxAgeMs: 10_000 } });
+  await (await process.claim()).complete(bytes('paid by the first'));
+  expect(await told(process)).toBe('replay paid by the first');
+  tenant = 1;
+  expect(await told(process)).toBe('execute');
+});

@@ -59,8 +59,8 @@ export const OUTAGE_FAULTS: readonly Fault[] = [
     name: 'a kept reply answers other content',
     breaks: ['design 3.2'],
     file: REPLAYS,
-    find: 'return kept?.fingerprint === fingerprint ? kept.reply : undefined;',
-    put: 'return kept?.reply;',
+    find: 'kept?.place === this && kept.fingerprint === fingerprint ?',
+    put: 'kept?.place === this ?',
     tests: [OUTAGES],
   },
   {

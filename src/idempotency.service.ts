@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import { wrongOption } from './engine/configuration-error.js';
-import { parseDuration } from './engine/duration.js';
+import { type Duration, parseDuration } from './engine/duration.js';
 import type { CircuitChange } from './engine/circuit.js';
 import type { IdempotencyEvent } from './engine/events.js';
 import { IdempotencyEngine } from './engine/engine.js';
@@ -59,7 +59,6 @@ export interface RunOptions
     OperationRef,
     Pick<
       IdempotentOptions,
-      | 'ttl'
       | 'lease'
       | 'wait'
       | 'retryAfter'
@@ -73,6 +72,11 @@ export interface RunOptions
       | 'secondConnection'
       | 'returns'
     > {
+  /**
+   * How long a finished operation is answered from its record.
+   * @default '24h'
+   */
+  readonly ttl?: Duration;
   /** What a retry must repeat, as a JSON-like value; absent compares nothing. */
   readonly content?: unknown;
 }

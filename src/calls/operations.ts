@@ -219,20 +219,45 @@ export class Operations<Call extends TransportCall> {
         this.orRefuse(call, layer, () => layer.fingerprint(call)),
         (fingerprint) => {
           const request = this.request(call, layer, key, fingerprint);
-          const { sourceOf } = layer.transaction ?? {};
-          if (sourceOf !== undefined) return this.inSource(call, layer, { key, request }, sourceOf);
-          if (layer.begin === undefined) return { key, request };
-          return chain(
-            this.orRefuse(call, layer, () => layer.begin!(call, key)),
-            (own): LayerOperation => ({
-              key,
-              request: withStrategyCall(request, own),
-              own,
-            }),
-          );
+          return layer.ttlOf === undefined
+            ? this.inPlace(call, layer, key, request)
+            : this.keptFor(call, layer, key, request, layer.ttlOf);
         },
       );
     });
+  }
+
+  private inPlace(
+    call: Call,
+    layer: ProtectedLayer,
+    key: string,
+    request: OperationRequest,
+  ): Awaitable<LayerOperation> {
+    const { sourceOf } = layer.transaction ?? {};
+    if (sourceOf !== undefined) return this.inSource(call, layer, { key, request }, sourceOf);
+    if (layer.begin === undefined) return { key, request };
+    return chain(
+      this.orRefuse(call, layer, () => layer.begin!(call, key)),
+      (own) => ({ key, request: withStrategyCall(request, own), own }),
+    );
+  }
+
+  /** What the application says about this call alone. Without an answer, nothing runs. */
+  private async keptFor(
+    call: Call,
+    layer: ProtectedLayer,
+    key: string,
+    request: OperationRequest,
+    ttlOf: (call: Call) => Awaitable<number>,
+  ): Promise<LayerOperation> {
+    let ttlMs: number;
+    try {
+      ttlMs = await ttlOf(call);
+    } catch (cause) {
+      throw this.refuse(call, layer, 'IDEMPOTENCY_NOT_PROTECTED', { cause });
+    }
+    const policy = { ...request.policy, ttlMs };
+    return this.inPlace(call, layer, key, { ...request, policy });
   }
 
   /** The data source of this call alone: another tenant's records are other records. */

@@ -25,6 +25,7 @@ import {
   checkDefaults,
   checkOptions,
   checkRunNames,
+  handlerPolicyOf,
   located,
   policyOf,
   refuseWithoutTransaction,
@@ -280,19 +281,18 @@ export class HandlerResolver {
     const key = resolveKey(plan.key, { ...keys, content: resolveContent(options.content) });
     const content = resolveContent(options.content) ?? contentOfKey(key);
     const fingerprint = this.fingerprintOf(plan, content, options);
-    const policy = policyOf(options, strategy);
-    const required = options.required ?? DEFAULTS.required;
-    const transaction = plan.transaction === 'never' ? undefined : transactionOfAll;
+    const { policy, ttlOf } = handlerPolicyOf(options, strategy);
     const isOutermost = index === 0;
     return {
       key,
-      required,
+      required: options.required ?? DEFAULTS.required,
       // The outermost layer's own scope is the handler's.
       scope: options.scope === undefined ? plan.scope : isOutermost ? undefined : options.scope,
       scopeSuffix: isOutermost ? '' : `#${strategy}`,
       perPrincipal: plan.perPrincipal ?? true,
+      ttlOf,
       policy: plan.keepsReply ? policy : { ...policy, keepsReply: false, ttlMs: policy.leaseMs },
-      transaction,
+      transaction: plan.transaction === 'never' ? undefined : transactionOfAll,
       fingerprint: key.coversContent ? matchesAll : fingerprint,
       refusals: plan.refusals ?? {},
       begin: plan.begin?.bind(plan),

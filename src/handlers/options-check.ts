@@ -1,5 +1,6 @@
 import { IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
-import { parseDuration } from '../engine/duration.js';
+import { type Awaitable, chain } from '../engine/awaitable.js';
+import { type Duration, parseDuration } from '../engine/duration.js';
 import type { OperationPolicy, OperationTransaction } from '../engine/operation.js';
 import type { IdempotencyStore } from '../engine/store.js';
 import { isTransactional } from '../engine/transaction.js';
@@ -253,7 +254,7 @@ export function policyOf(options: IdempotentOptions, strategy: string): Operatio
   return {
     strategy,
     leaseMs: parseDuration('lease', options.lease ?? DEFAULTS.lease),
-    ttlMs: parseDuration('ttl', options.ttl ?? DEFAULTS.ttl),
+    ttlMs: parseDuration('ttl', (options.ttl ?? DEFAULTS.ttl) as Duration),
     waitMs: parseDuration('wait', options.wait ?? DEFAULTS.wait, { zero: true }),
     retryAfterMs: parseDuration('retryAfter', options.retryAfter ?? DEFAULTS.retryAfter, {
       zero: true,
@@ -268,5 +269,22 @@ export function policyOf(options: IdempotentOptions, strategy: string): Operatio
     onRecordFailure,
     keepsReply: true,
     maxAttempts: attemptsOf(options),
+  };
+}
+
+/** The policy of a handler, whose `ttl` may depend on the call: then `ttlOf` says it, in milliseconds. */
+export function handlerPolicyOf(
+  options: IdempotentOptions,
+  strategy: string,
+): {
+  policy: OperationPolicy;
+  ttlOf: ((call: IdempotentCall) => Awaitable<number>) | undefined;
+} {
+  const { ttl, ...others } = options;
+  if (typeof ttl !== 'function') return { policy: policyOf(options, strategy), ttlOf: undefined };
+  return {
+    policy: policyOf(others, strategy),
+    ttlOf: (call) =>
+      chain(ttl(call), (given) => parseDuration('duration that ttl() returns', given)),
   };
 }

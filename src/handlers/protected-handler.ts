@@ -19,6 +19,8 @@ export interface ProtectedLayer {
   /** Whether every caller has a separate namespace of keys. */
   readonly perPrincipal: boolean;
   readonly policy: OperationPolicy;
+  /** How long the record of a call is kept, in milliseconds, if that depends on the call. */
+  readonly ttlOf: ((call: IdempotentCall) => Awaitable<number>) | undefined;
   /** Record and work are one transaction. */
   readonly transaction: ResolvedTransaction | undefined;
   readonly fingerprint: (call: IdempotentCall) => Awaitable<string>;

@@ -73,10 +73,11 @@ export interface IdempotentOptions {
    */
   required?: boolean;
   /**
-   * How long a finished operation is answered from its record.
+   * How long a finished operation is answered from its record. A function is asked for each call, before
+   * anything runs, such as for one caller's own time.
    * @default '24h'
    */
-  ttl?: Duration;
+  ttl?: Duration | ((call: IdempotentCall) => Awaitable<Duration>);
   /**
    * How long a claim lasts after its owner stops renewing it. Renewed every third of it while the
    * handler runs.
@@ -334,7 +335,9 @@ export interface IdempotencyModuleOptions {
    */
   coverage?: 'off' | 'log' | 'error';
   /** Options for every `@Idempotent()`. Those of classes and handlers override them. */
-  defaults?: Omit<IdempotentOptions, 'key' | 'scope' | 'content' | 'returns'>;
+  defaults?: Omit<IdempotentOptions, 'key' | 'scope' | 'content' | 'returns' | 'ttl'> & {
+    ttl?: Duration;
+  };
 }
 
 /** The defaults of `@Idempotent()`. */

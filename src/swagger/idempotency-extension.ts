@@ -30,14 +30,15 @@ export interface IdempotencyExtension {
 export function idempotencyExtension([layer, ...within]: readonly ProtectedLayer[]):
   IdempotencyExtension | undefined {
   if (layer === undefined) return undefined;
-  const { key, required, policy } = layer;
+  const { key, required, policy, ttlOf } = layer;
   const { keepsReply, onDuplicate, waitMs } = policy;
   const inner = idempotencyExtension(within);
   return {
     strategy: policy.strategy,
     key: key.description,
     required,
-    ...(keepsReply && { ttl: durationText(policy.ttlMs), onDuplicate }),
+    ...(keepsReply && ttlOf === undefined && { ttl: durationText(policy.ttlMs) }),
+    ...(keepsReply && { onDuplicate }),
     lease: durationText(policy.leaseMs),
     ...(waitMs > 0 && { wait: durationText(waitMs) }),
     retryAfter: durationText(policy.retryAfterMs),

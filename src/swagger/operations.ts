@@ -46,17 +46,18 @@ function refusalsAt(path: string, layer: ProtectedLayer) {
   return publishedLayer(layer).refusals.filter(({ code }) => !isAlwaysThere || code !== missing);
 }
 
-function sentence({ key, required, policy }: ProtectedLayer): string {
+function sentence({ key, required, policy, ttlOf }: ProtectedLayer): string {
   const { keepsReply, waitMs } = policy;
   const name = `the same key (\`${key.description}\`)`;
-  const ttl = durationText(policy.ttlMs);
+  const after =
+    ttlOf === undefined ? `for ${durationText(policy.ttlMs)} after` : 'for some time after';
   const wait = durationText(waitMs);
   const sentences = [
     !keepsReply
       ? `One call at a time for ${name}${waitMs > 0 ? `; others wait for up to ${wait}` : ''}.`
       : policy.onDuplicate === 'reject'
-        ? `Done once: for ${ttl} after it has finished, ${name} is refused with \`IDEMPOTENCY_DUPLICATE\`.`
-        : `Safe to repeat: for ${ttl} after it has finished, ${name} is answered with the first reply, marked \`${REPLAYED_HEADER}: true\`.`,
+        ? `Done once: ${after} it has finished, ${name} is refused with \`IDEMPOTENCY_DUPLICATE\`.`
+        : `Safe to repeat: ${after} it has finished, ${name} is answered with the first reply, marked \`${REPLAYED_HEADER}: true\`.`,
     keepsReply && waitMs > 0 && `While it is running, a duplicate waits for up to ${wait}.`,
     !required && 'Without a key it runs unprotected.',
   ];

@@ -227,7 +227,7 @@ export class IdempotencyService {
       return this.ask('release', () => place.release({ ...claim, ttlMs }));
     const isHttp = decision.status !== undefined || this.handlers.hasScope('http', ref.scope);
     const reply = isHttp
-      ? encodeRecoveredHttpReply(decision)
+      ? encodeRecoveredHttpReply(decision, this.operations.values)
       : encodeRecoveredValue(decision, this.operations.values);
     return this.ask('complete', () => place.complete({ ...claim, reply, ttlMs }));
   }

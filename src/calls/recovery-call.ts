@@ -5,7 +5,9 @@ import type {
 } from '../engine/operation.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
 import { encodeHttpReply, encodeValueReply } from '../replies/codec.js';
+import { sentAsJson } from '../replies/json-view.js';
 import type { Keeping } from '../replies/kept-value.js';
+import { NotKeepableError } from '../replies/not-keepable.js';
 import type { HeaderField } from '../replies/reply.js';
 import { deriveKey, savedId } from '../operation/current-operation.js';
 import { isResultNotKept, stepResult, valuesOf } from '../operation/steps.js';
@@ -62,11 +64,14 @@ export function recovery(
   };
 }
 
-export function encodeRecoveredHttpReply({
-  value,
-  status = 200,
-  headers,
-}: RecoveredReply): Uint8Array {
+/**
+ * @throws {@link NotKeepableError} for a value that JSON does not have, and for one that
+ *   `class-transformer` would show differently, because no serializer is asked
+ */
+export function encodeRecoveredHttpReply(
+  { value, status = 200, headers }: RecoveredReply,
+  keeping: Keeping,
+): Uint8Array {
   if (value === undefined) return encodeHttpReply(status, headers, new Uint8Array());
   if (value instanceof Uint8Array)
     return encodeHttpReply(status, withType(headers, 'application/octet-stream'), value);
@@ -75,8 +80,15 @@ export function encodeRecoveredHttpReply({
     : encodeHttpReply(
         status,
         withType(headers, 'application/json; charset=utf-8'),
-        Buffer.from(JSON.stringify(value)),
+        Buffer.from(jsonOf(value, keeping)),
       );
+}
+
+function jsonOf(value: unknown, keeping: Keeping): string {
+  const text = JSON.stringify(sentAsJson(value, keeping)) as string | undefined;
+  if (text === undefined)
+    throw new NotKeepableError(undefined, `a ${typeof value}`, 'JSON does not have');
+  return text;
 }
 
 /** @throws {@link NotKeepableError} for a value that cannot be kept */

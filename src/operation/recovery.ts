@@ -1,3 +1,5 @@
+import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { wrongOption } from '../engine/configuration-error.js';
 import type { HeaderField } from '../replies/reply.js';
 import type { StepOptions } from './idempotent-operation.js';
 
@@ -36,16 +38,46 @@ export function isRecoveredReply(value: unknown): value is RecoveredReply {
   return typeof value === 'object' && value !== null && BRAND in value;
 }
 
+const LEAST_STATUS = 200;
+const GREATEST_STATUS = 999;
+
+/** What Node refuses to send would be on record, and every retry would fail. */
+function checkHead(status: number | undefined, headers: Readonly<Record<string, string>>): void {
+  const isStatus =
+    Number.isInteger(status) && status! >= LEAST_STATUS && status! <= GREATEST_STATUS;
+  if (status !== undefined && !isStatus)
+    throw wrongOption(
+      'status of recoveredReply()',
+      status,
+      `a whole number from ${LEAST_STATUS} to ${GREATEST_STATUS}`,
+      'Give the status that the handler would have sent.',
+    );
+  for (const [name, value] of Object.entries(headers))
+    try {
+      validateHeaderName(name);
+      validateHeaderValue(name, value);
+    } catch {
+      throw wrongOption(
+        'headers of recoveredReply()',
+        name,
+        'names and values that HTTP has (RFC 9110, section 5)',
+        'Leave the header out, or encode its value.',
+      );
+    }
+}
+
 /**
  * For `onAbandoned` and `settle()`: records this as the operation's reply. Over HTTP, strings and bytes
  * are sent as they are, and everything else as JSON. Elsewhere the caller gets the value.
  *
  * @param options `status` is 200 by default; there are no `headers` by default
+ * @throws {@link IdempotencyConfigurationError} for a status or a header that HTTP does not have
  */
 export function recoveredReply(
   value: unknown,
   options: { status?: number; headers?: Readonly<Record<string, string>> } = {},
 ): RecoveredReply {
   const { status, headers = {} } = options;
+  checkHead(status, headers);
   return { [BRAND]: true, value, status, headers: Object.entries(headers) };
 }

@@ -22,6 +22,7 @@ import {
   UsePipes,
   ValidationPipe,
 } from '@nestjs/common';
+import { Exclude } from 'class-transformer';
 import { IsInt } from 'class-validator';
 import type { Response } from 'express';
 import type { FastifyReply } from 'fastify';
@@ -66,6 +67,19 @@ let charges = 0;
 let attempts: number[] = [];
 let decision: (byDefault: ErrorDecision) => ErrorDecision | Promise<ErrorDecision>;
 let decided: [error: unknown, status: number, byDefault: ErrorDecision][] = [];
+class Hashed {
+  id = 7;
+
+  @Exclude()
+  hash = 'of a password';
+}
+
+function cyclic(): object {
+  const order: { self?: object } = {};
+  order.self = order;
+  return order;
+}
+
 let onAbandoned: () => ReturnType<typeof recoveredReply> | 'rerun' | 'hold';
 
 class Amount {
@@ -827,6 +841,32 @@ describe.each(PLATFORMS)('abandoned operations on %s', (platform) => {
     onAbandoned = () => 'rerun';
     expect(await send()).toMatchObject({ status: 202, text: '{"found":"out"}' });
     expect(runs).toBe(0);
+  });
+
+  it.each<[string, () => unknown]>([
+    ['JSON does not have', () => ({ amount: 5n })],
+    ['contains itself', cyclic],
+    ['JSON does not have', () => () => 1],
+    ['decorators of class-transformer', () => ({ users: [new Hashed()] })],
+  ])('leave a tombstone of a reply that cannot be sent: %s', async (why, make) => {
+    onAbandoned = () => recoveredReply(make());
+    await abandon();
+    test.complaints.splice(0);
+    expectProblem(await send(), 409, 'IDEMPOTENCY_REPLY_NOT_KEPT');
+    expectProblem(await send(), 409, 'IDEMPOTENCY_REPLY_NOT_KEPT');
+    expect(test.complaints).toEqual([expect.stringContaining(why)]);
+    expect(runs).toBe(0);
+  });
+
+  it.each([
+    ['status', () => recoveredReply('found', { status: 1000 }), /"status of recoveredReply\(\)"/],
+    [
+      'header',
+      () => recoveredReply('found', { headers: { 'X-Name': 'Łukasz' } }),
+      /"headers of recoveredReply\(\)" is "X-Name"/,
+    ],
+  ])('are told of a %s that HTTP does not have', (_, make, problem) => {
+    expect(make).toThrow(problem);
   });
 
   it('are held when nobody knows', async () => {

@@ -18,17 +18,19 @@ import {
   type IdempotencyModuleOptions,
   MODULE_DEFAULTS,
 } from '../../options/idempotency.options.js';
-import { decodeReply, UnreadableReplyError } from '../../replies/codec.js';
+import { decodeReply, NOT_KEPT, UnreadableReplyError } from '../../replies/codec.js';
+import { notKeepable } from '../../replies/not-keepable.js';
 import type { Reply } from '../../replies/reply.js';
 import { CurrentOperation } from '../../operation/current-operation.js';
 import { HandlerRun } from '../../operation/handler-run.js';
+import type { RecoveredReply } from '../../operation/recovery.js';
 import { NotKeptWarnings } from '../../operation/not-kept-warnings.js';
 import { Callers } from '../../calls/callers.js';
 import { logExhausted } from '../../calls/failure.js';
 import { type Begun, type CallForm, Operations } from '../../calls/operations.js';
 import type { Transport } from '../../calls/transport.js';
 import { HandlerResolver } from '../../handlers/handler-resolver.js';
-import type { ProtectedHandler } from '../../handlers/protected-handler.js';
+import type { ProtectedHandler, ProtectedLayer } from '../../handlers/protected-handler.js';
 import { encodeRecoveredHttpReply } from '../../calls/recovery-call.js';
 import {
   ANEW,
@@ -52,7 +54,6 @@ export class HttpTransport
   implements HttpOperationContext, CallForm<HttpExchange>, Transport, OnModuleInit
 {
   readonly kind = 'http';
-  readonly encodeRecovered = encodeRecoveredHttpReply;
   readonly maxResponseBytes: number;
   readonly isUnrecorded: IsUnrecorded;
   private readonly problemBaseUrl: string | undefined;
@@ -183,6 +184,20 @@ export class HttpTransport
       seal(exchange);
       return ANSWERED;
     });
+  }
+
+  /** It says that the work was done, so a value that cannot be kept leaves a tombstone. */
+  encodeRecovered(
+    reply: RecoveredReply,
+    { scope }: HttpExchange,
+    { values }: ProtectedLayer,
+  ): Uint8Array {
+    try {
+      return encodeRecoveredHttpReply(reply, values);
+    } catch (error) {
+      this.warnings.ofReply(scope, notKeepable(error));
+      return NOT_KEPT;
+    }
   }
 
   unknownCaller(exchange: HttpExchange, handler: ProtectedHandler): void {

@@ -62,6 +62,16 @@ export const VALUE_FAULTS: readonly Fault[] = [
     tests: [kind('function')],
   },
   {
+    name: 'values: a reply that was found out shows what @Exclude() hides',
+    breaks: ['design 7.4', 'T29'],
+    file: 'src/calls/recovery-call.ts',
+    find: 'JSON.stringify(sentAsJson(value, keeping))',
+    put: 'JSON.stringify(value)',
+    tests: [
+      ['test/http/failures.test.ts', 'express leave a tombstone of a reply that cannot be sent'],
+    ],
+  },
+  {
     name: 'values: what a scalar would make of an error is replayed instead of the error',
     breaks: ['design 7.4', 'T65'],
     file: 'src/transports/graphql/schema-place.ts',

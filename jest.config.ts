@@ -23,7 +23,8 @@ const config: Config = {
   globalTeardown: './scripts/jest/global-teardown.mjs',
   testSequencer: './scripts/jest/sequencer.mjs',
   reporters: ['default', '<rootDir>/scripts/jest/reporter.mjs'],
-  testTimeout: 55_000,
+  // What hangs is named long before (reporter.mjs).
+  testTimeout: 150_000,
   // Modules stay in memory when their test file has ended.
   workerIdleMemoryLimit: '1GB',
   extensionsToTreatAsEsm: ['.ts'],

@@ -1,3 +1,3 @@
 import { describeStorm } from './support/storm.js';
 
-describeStorm({ messages: 120, kills: 2 });
+describeStorm({ messages: 60, kills: 1 });

@@ -31,12 +31,14 @@ const WORK_MS = 40;
 let runs = 0;
 let running = 0;
 let mostAtOnce = 0;
+/** Holds the work back, if there is one. */
+let gate: Promise<void> | undefined;
 
 async function pay(): Promise<string> {
   const run = ++runs;
   running += 1;
   mostAtOnce = Math.max(mostAtOnce, running);
-  await new Promise((resolve) => setTimeout(resolve, WORK_MS));
+  await (gate ?? new Promise((resolve) => setTimeout(resolve, WORK_MS)));
   running -= 1;
   return `run ${run}`;
 }
@@ -160,9 +162,12 @@ describe.each(TARGETS)('an interceptor around a protected handler: %s', (name) =
 
   it('that tries again is refused again while another call runs', async () => {
     target = await bootTarget(name, { work: pay, outer: AROUND['tries again at once']!() });
+    let open = (): void => undefined;
+    gate = new Promise((resolve) => (open = resolve));
     const first = target.call('k');
     await eventually(() => runs === 1);
     expect(await target.call('k')).toContain('IDEMPOTENCY_KEY_IN_USE');
+    open();
     expect(await first).toBe('ok run 1');
     expect(mostAtOnce).toBe(1);
   });

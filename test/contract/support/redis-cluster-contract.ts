@@ -8,7 +8,7 @@ import { eventually } from '../../support/http.js';
 import { SocketWrites } from '../../support/socket-writes.js';
 import { itKeeps } from './it-keeps.js';
 
-const TICK_MS = 400;
+const TICK_MS = 250;
 
 /** @param casesFor the cases for the client of this name */
 export function describeClusterContract(casesFor: (name: string) => readonly ContractCase[]): void {

@@ -4,7 +4,7 @@ import { REDIS_CLIENTS, type RedisClient } from '../../support/redis-clients.js'
 import { sharedRedis, type SharedServer } from '../../support/servers/shared.js';
 import { itKeeps } from './it-keeps.js';
 
-const TICK_MS = 400;
+const TICK_MS = 250;
 
 /** @param casesFor the cases for the client of this name */
 export function describeRedisContract(casesFor: (name: string) => readonly ContractCase[]): void {

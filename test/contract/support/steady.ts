@@ -1,19 +1,19 @@
 import type { ContractCase, StoreHarness } from 'nestjs-idempotency/testing';
 import { isPromise } from 'node:util/types';
 
-/** Runs on a machine that stood still after which a case has failed. */
-const RUNS = 3;
+/** With ticks that are twice as long each time: the last ones are 16 times as long. */
+const RUNS = 5;
 /** It takes as long as the store has nothing to tell. */
 const WAITS = new Set(['watch']);
 
 /**
- * Runs a case, and runs it again when it fails although it let time pass on a machine that stood still:
- * the lease it looked at may have run out by then. A store that breaks its promise fails each time, and a
- * case that looks at no time is run once.
+ * Runs a case, and runs it again with longer ticks when it fails although it let time pass on a machine
+ * that stood still: the lease it looked at may have run out by then. A store that breaks its promise
+ * fails each time, and a case that looks at no time is run once.
  */
 export async function runSteadily(one: ContractCase, given: StoreHarness): Promise<void> {
   for (let run = 1; ; run += 1) {
-    const steadiness = new Steadiness(given);
+    const steadiness = new Steadiness({ ...given, tickMs: given.tickMs * 2 ** (run - 1) });
     try {
       await one.run(steadiness.harness);
       return;

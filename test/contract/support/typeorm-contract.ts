@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type SqlDatabase, type SqlDatabaseKind } from '../../support/sql-databases.js';
 import { itKeeps } from './it-keeps.js';
 
-const TICK_MS = 600;
+const TICK_MS = 250;
 const POOL = 16;
 
 export function describeTypeOrmContract(

@@ -62,7 +62,7 @@ export async function openTwice({ dialect, open }: Layer, connections: number): 
   };
 }
 
-const TICK_MS = 600;
+const TICK_MS = 250;
 
 /** The contract of stores, or some of its cases. */
 export function describeLayer(layer: Layer, cases: readonly ContractCase[] = storeContract): void {

@@ -1,0 +1,3 @@
+import { describeForms } from './support/forms.js';
+
+describeForms(() => true);

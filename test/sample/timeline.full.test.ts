@@ -1,0 +1,3 @@
+import { describeTimeline } from './timeline.js';
+
+describeTimeline('fastify');

@@ -5,6 +5,7 @@ import {
   shownStep,
   stepNotKeptWarning,
 } from '../replies/not-keepable.js';
+import { UnknownTypeError } from '../replies/restored-value.js';
 
 /** Warnings name classes, of which a program may make any number. */
 const MOST_WARNINGS = 1_000;
@@ -27,7 +28,8 @@ export class NotKeptWarnings {
 
   /** Callers only learn that a record cannot be read, so operators are told why. */
   unreadableStep(name: string, step: string, cause: unknown): void {
-    const because = cause instanceof Error ? cause.message : 'its record is damaged.';
+    // What a type throws may show content.
+    const because = cause instanceof UnknownTypeError ? cause.message : 'The record is damaged.';
     this.logger.error(
       `IDEMPOTENCY_RECORD_UNREADABLE: the result of ${shownStep(step)} of ${name} cannot be read: ${because}`,
     );

@@ -128,6 +128,8 @@ describe('what a step returned', () => {
     toData: String,
     fromData: (text) => new Decimal(text),
   });
+  /** Writes what the registered type refuses, and says so. */
+  const unreadable = { ...decimal, class: Charge, toData: ({ id }: Charge) => id };
   let store: Seen;
   let app: TestApp;
   let work: (operation: IdempotentOperation) => unknown;
@@ -191,7 +193,16 @@ describe('what a step returned', () => {
       () => encodeValue(new Charge('A'), values([{ name: 'charge', class: Charge }])),
       /step "charge" of Routes\.order cannot be read: .*"charge".*Register it/,
     ],
-    ['in no form', () => Buffer.from([9, 9]), /cannot be read: There is no such form/],
+    [
+      'in no form',
+      () => Buffer.from([9, 9]),
+      /^(?!.*4711).*cannot be read: The record is damaged\./,
+    ],
+    [
+      'with data that its type refuses',
+      () => encodeValue(new Charge('A-4711'), values([unreadable])),
+      /^(?!.*4711).*cannot be read: The record is damaged\./,
+    ],
   ])('%s is refused, and the log says why', async (_, bytes, why) => {
     store.instead = bytes();
     work = (operation) => operation.step('charge', () => count());

@@ -5,9 +5,18 @@ const SENDER = 'src/client/sender.ts';
 const INTENTS = 'src/client/intents.ts';
 const FORMS = 'test/browser/forms.test.ts';
 const EVENTS = 'test/engine/events.test.ts';
+const FRONT_DOOR = 'test/package/front-door.test.ts';
 
 /** The client, what operators see, and what others read of the API. */
 export const SURROUNDINGS_FAULTS: readonly Fault[] = [
+  {
+    name: 'the root brings the driver of a store',
+    breaks: ['T53'],
+    file: 'src/index.ts',
+    find: "export { IdempotencyModule } from './idempotency.module.js';\n",
+    put: "import './stores/typeorm/index.js';\nexport { IdempotencyModule } from './idempotency.module.js';\n",
+    tests: [[FRONT_DOOR, 'names each export by itself']],
+  },
   {
     name: 'client: every retry has another key',
     breaks: ['S14', 'S1'],

@@ -56,8 +56,6 @@ interface CallOptions<T> {
   readonly waitMs?: number;
   /** Called with an answer that came too late. */
   readonly whenLate?: (answer: T) => void;
-  /** Is told how it went. */
-  readonly circuit?: Circuit | undefined;
 }
 
 /** Reads nothing that exists: no record has this id. */
@@ -145,7 +143,7 @@ export class StoreCalls {
     if (circuit === undefined) return this.call(verb, run, options);
     if (!circuit.admits())
       throw new StoreNotAskedError('The idempotency store keeps failing, so it was not asked.');
-    return this.call(verb, run, { ...options, circuit });
+    return this.call(verb, run, options, circuit);
   }
 
   /**
@@ -157,10 +155,11 @@ export class StoreCalls {
     verb: StoreCallName,
     run: (store: IdempotencyStore) => Awaitable<T>,
     options: CallOptions<T> = {},
+    circuit?: Circuit,
   ): Awaitable<T> {
     return this.sink?.hasStoreListeners === true
-      ? this.measured(verb, this.sink, () => this.answer(run, options))
-      : this.answer(run, options);
+      ? this.measured(verb, this.sink, () => this.answer(run, options, circuit))
+      : this.answer(run, options, circuit);
   }
 
   private measured<T>(
@@ -181,22 +180,24 @@ export class StoreCalls {
   private answer<T>(
     run: (store: IdempotencyStore) => Awaitable<T>,
     options: CallOptions<T>,
+    circuit: Circuit | undefined,
   ): Awaitable<T> {
     let answer: Awaitable<T>;
     try {
       answer = run(this.store);
     } catch (cause) {
-      failed(options.circuit, cause);
+      failed(circuit, cause);
       throw new StoreUnavailableError('The idempotency store failed.', { cause });
     }
-    if (isPending(answer)) return this.bounded(answer, options);
-    options.circuit?.succeeded();
+    if (isPending(answer)) return this.bounded(answer, options, circuit);
+    circuit?.succeeded();
     return answer;
   }
 
   private bounded<T>(
     answer: PromiseLike<T>,
-    { withinMs = this.timeoutMs, waitMs = 0, whenLate, circuit }: CallOptions<T>,
+    { withinMs = this.timeoutMs, waitMs = 0, whenLate }: CallOptions<T>,
+    circuit?: Circuit,
   ): Promise<T> {
     const timeoutMs = Math.min(withinMs, this.timeoutMs) + waitMs;
     return new Promise<T>((resolve, reject) => {

@@ -76,16 +76,18 @@ export class Circuit {
   }
 
   private probeLater(): void {
-    this.cancelProbe = this.clock.after(this.options.pauseMs, () => {
+    const cancel = this.clock.after(this.options.pauseMs, () => {
       if (this.subject.isOver()) return;
       void chain(
         attempt(() => this.subject.probe()),
         (answer) => {
-          if (this.state !== 'open') return;
+          // A claim from before may have closed the circuit, and others may have opened it again.
+          if (this.state !== 'open' || this.cancelProbe !== cancel) return;
           if (answer instanceof Failure) this.probeLater();
           else this.state = 'half-open';
         },
       );
     });
+    this.cancelProbe = cancel;
   }
 }

@@ -134,6 +134,34 @@ describe.each(APP_CLIENTS)('messages about a change, through $name', ({ open }) 
     expect(await isMarked('again')).toBe(false);
   });
 
+  it('says how many listen, and many are not woken at the same time', async () => {
+    const owner = start(open(server.port));
+    const claim = claimIn(await owner.begin({ id: 'hot' }));
+    const heard: string[] = [];
+    const listener = admin.duplicate();
+    listener.on('message', (_channel, message: string) => heard.push(message));
+    await listener.subscribe('idempotency:hot');
+    const stores = Array.from({ length: 40 }, () => new RedisStore({ client: admin }));
+    const wokenAtMs: number[] = [];
+    let ready = 0;
+    for (const store of stores) {
+      let isReady = false;
+      store.watch('hot', () => {
+        if (isReady) wokenAtMs.push(performance.now());
+        else ready += 1;
+        isReady = true;
+      });
+    }
+    await eventually(() => ready === stores.length);
+    await claim.complete(bytes('reply'));
+    await eventually(() => wokenAtMs.length === stores.length);
+    expect(heard).toEqual([`${stores.length + 1}`]);
+    // All at once would be within one turn; at random over 41 ms they are never this close.
+    expect(Math.max(...wokenAtMs) - Math.min(...wokenAtMs)).toBeGreaterThan(5);
+    for (const store of stores) store.close();
+    listener.disconnect();
+  });
+
   /** The last thing in a record is the mark of those that wait, if there is one. */
   async function isMarked(id: string): Promise<boolean> {
     return (await admin.getBuffer(`idempotency:${id}`))?.at(-1) === 'p'.charCodeAt(0);

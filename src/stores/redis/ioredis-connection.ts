@@ -1,6 +1,6 @@
 import {
   type Argument,
-  asBuffer,
+  asText,
   isUnknownCommand,
   type Mark,
   type RedisConnection,
@@ -79,12 +79,12 @@ export class IoredisConnection implements RedisConnection {
 
   evalsha(sha1: string, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     this.turns.hold();
-    return this.commands.evalshaBuffer(sha1, keys.length, ...keys, ...args.map(asBuffer));
+    return this.commands.evalshaBuffer(sha1, keys.length, ...keys, ...args.map(asText));
   }
 
   eval(script: string, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
     this.turns.hold();
-    return this.commands.evalBuffer(script, keys.length, ...keys, ...args.map(asBuffer));
+    return this.commands.evalBuffer(script, keys.length, ...keys, ...args.map(asText));
   }
 
   info(section: string): Promise<string> {
@@ -100,8 +100,8 @@ export class IoredisConnection implements RedisConnection {
     const { options } = this.client;
     // The client adds its prefix to keys and to sharded channels, but not to other channels.
     const prefix = options?.keyPrefix ?? options?.redisOptions?.keyPrefix ?? '';
-    const listeners = new Map<string, () => void>();
-    const wake = (channel: string): void => listeners.get(channel)?.();
+    const listeners = new Map<string, (message: string) => void>();
+    const wake = (channel: string, message: string): void => listeners.get(channel)?.(message);
     connection.on('message', wake);
     connection.on('smessage', wake);
     // The client reconnects by itself, and duplicates poll in the meantime.

@@ -45,11 +45,11 @@ export interface NodeRedisCluster {
 /** The connection that a store hears of changes on. */
 export interface NodeRedisSubscriber {
   connect(): Promise<unknown>;
-  on(event: 'error', listener: () => void): unknown;
-  subscribe(channel: string, listener: () => void): Promise<unknown>;
+  on(event: 'error', listener: (message: string) => void): unknown;
+  subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
   unsubscribe(channel: string): Promise<unknown>;
   /** Of a cluster: listens on the node that has the key with the channel's name. */
-  sSubscribe?(channel: string, listener: () => void): Promise<unknown>;
+  sSubscribe?(channel: string, listener: (message: string) => void): Promise<unknown>;
   sUnsubscribe?(channel: string): Promise<unknown>;
   destroy(): unknown;
 }

@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+
 /** An argument of a command. */
 export type Argument = string | Uint8Array;
 
@@ -13,7 +15,7 @@ export type Mark = 'p' | 's';
  */
 export interface Subscriber {
   /** Resolves once the server has subscribed, which may be once it can be reached. */
-  subscribe(channel: string, onMessage: () => void): Promise<Mark>;
+  subscribe(channel: string, onMessage: (message: string) => void): Promise<Mark>;
   unsubscribe(channel: string): Promise<void>;
   /** Closes at once, even while it is still connecting. */
   close(): void;
@@ -39,6 +41,20 @@ export interface RedisConnection {
 export function asBuffer(argument: Argument): string | Buffer {
   if (typeof argument === 'string' || Buffer.isBuffer(argument)) return argument;
   return Buffer.from(argument.buffer, argument.byteOffset, argument.byteLength);
+}
+
+/** Longer texts cost a client no less than bytes do. */
+const MOST_AS_TEXT = 4_096;
+
+/**
+ * As text, if that is the same bytes on the wire: clients write a command of texts alone in one piece, and
+ * faster. Records that are encrypted, and some others, are no text.
+ */
+export function asText(argument: Argument): string | Buffer {
+  const bytes = asBuffer(argument);
+  return typeof bytes !== 'string' && bytes.byteLength <= MOST_AS_TEXT && isUtf8(bytes)
+    ? bytes.toString()
+    : bytes;
 }
 
 /** True for a command that the server, or a proxy before it, does not have. */

@@ -60,7 +60,7 @@ export class Watches {
       channel.listeners.forEach((listener) => listener());
     };
     this.tell(async (subscriber) => {
-      const mark = await subscriber.subscribe(name, wake);
+      const mark = await subscriber.subscribe(name, (message) => soon(wake, Number(message)));
       channel.mark = mark;
       // Without it, the next look leaves the mark.
       await this.leaveMark(name, mark).catch(() => undefined);
@@ -107,6 +107,19 @@ export class Watches {
     for (const { lingering } of this.channels.values()) clearTimeout(lingering);
     this.channels.clear();
   }
+}
+
+/** So many processes may ask for one record in the same moment. */
+const AT_ONCE = 16;
+/** How many more milliseconds there are for each process that listens, up to the longest. */
+const SPREAD_MS = 1;
+const LONGEST_SPREAD_MS = 1_000;
+
+/** Each of many processes asks at another time. */
+function soon(wake: () => void, listening: number): void {
+  if (!(listening > AT_ONCE)) return wake();
+  const spreadMs = Math.min(listening * SPREAD_MS, LONGEST_SPREAD_MS);
+  setTimeout(wake, Math.random() * spreadMs).unref();
 }
 
 /** The user may not use the channel or the command, or the client cannot. */

@@ -87,4 +87,12 @@ export const OUTAGE_FAULTS: readonly Fault[] = [
     put: '      ttlMs = await ttlOf(call);\n    } catch {\n      ttlMs = 1;',
     tests: ['test/http/ttl.test.ts'],
   },
+  {
+    name: 'everybody who waits for a hot key asks at the same moment',
+    breaks: ['design 7.9'],
+    file: 'src/stores/redis/watches.ts',
+    find: 'if (!(listening > AT_ONCE)) return wake();',
+    put: 'if (listening >= 0 || true) return wake();',
+    tests: [['test/redis/cost.test.ts', 'many are not woken']],
+  },
 ];

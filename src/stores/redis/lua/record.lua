@@ -126,10 +126,17 @@ end
 
 -- Wakes duplicates that wait in any process, where one has left its mark: in a Cluster, each message
 -- goes to every node. The channel has the name of the key. Users who may not publish have to poll.
+-- The message says how many listen, so that many do not all ask at once; it is empty where the user may
+-- not know.
+local function publish(command, count)
+  local heard = redis.pcall('PUBSUB', count, KEYS[1])
+  redis.pcall(command, KEYS[1], heard[2] and tostring(heard[2]) or '')
+end
+
 local function wake(record)
   local waited = record.waited
-  if waited == 'p' or waited == 'b' then redis.pcall('PUBLISH', KEYS[1], '') end
-  if waited == 's' or waited == 'b' then redis.pcall('SPUBLISH', KEYS[1], '') end
+  if waited == 'p' or waited == 'b' then publish('PUBLISH', 'NUMSUB') end
+  if waited == 's' or waited == 'b' then publish('SPUBLISH', 'SHARDNUMSUB') end
 end
 
 local function flat(steps)

@@ -226,9 +226,10 @@ export class IdempotencyService {
     if (decision === 'release')
       return this.ask('release', () => place.release({ ...claim, ttlMs }));
     const isHttp = decision.status !== undefined || this.handlers.hasScope('http', ref.scope);
+    const values = this.handlers.valuesOf(ref.scope) ?? this.operations.values;
     const reply = isHttp
-      ? encodeRecoveredHttpReply(decision, this.operations.values)
-      : encodeRecoveredValue(decision, this.operations.values);
+      ? encodeRecoveredHttpReply(decision, values)
+      : encodeRecoveredValue(decision, values);
     return this.ask('complete', () => place.complete({ ...claim, reply, ttlMs }));
   }
 

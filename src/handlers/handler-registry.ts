@@ -32,6 +32,7 @@ import {
 import { HandlerResolver } from './handler-resolver.js';
 import { notProtected } from './not-protected.js';
 import type { ProtectedHandler } from './protected-handler.js';
+import type { ReplyValues } from '../replies/values.js';
 import { ScopeOwners } from './scopes.js';
 import { checkSerializer } from './serializer-check.js';
 import { SoleProviders } from './sole-providers.js';
@@ -70,7 +71,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   private readonly safe = new WeakSet<object>();
   private readonly seen = new Set<NewableFunction>();
   private readonly soleProviders = new SoleProviders();
-  private readonly scopes = new Map<CallKind, Set<string>>();
+  private readonly scopes = new Map<CallKind, Map<string, ProtectedHandler>>();
   private readonly owners = new ScopeOwners();
   private readonly endpoints: Endpoints;
   private readonly checks: (() => Promise<void>)[] = [];
@@ -191,6 +192,12 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   /** True if a handler of this kind has the scope. */
   hasScope(kind: CallKind, scope: string): boolean {
     return this.scopes.get(kind)?.has(scope) === true;
+  }
+
+  /** How the handler with this scope keeps its values; `undefined` if no handler here has it. */
+  valuesOf(scope: string): ReplyValues | undefined {
+    const handlers = [...this.scopes.values()].flatMap((ofKind) => ofKind.get(scope) ?? []);
+    return handlers[0]?.values;
   }
 
   private async check(): Promise<void> {
@@ -345,9 +352,9 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
       add(handlers, made, type, handler);
       if (kind === 'http') add(this.routes, method, type, handler);
       const ofStrategies = handler.layers.flatMap(({ scope }) => scope ?? []);
-      const all = this.scopes.get(kind) ?? new Set<string>();
+      const all = this.scopes.get(kind) ?? new Map<string, ProtectedHandler>();
       this.scopes.set(kind, all);
-      for (const scope of [handler.scope, ...scopes, ...ofStrategies]) all.add(scope);
+      for (const scope of [handler.scope, ...scopes, ...ofStrategies]) all.set(scope, handler);
     }
   }
 }

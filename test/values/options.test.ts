@@ -4,10 +4,12 @@ import {
   arg,
   Idempotent,
   type IdempotencyModuleOptions,
+  IdempotencyService,
   isIdempotencyConfigurationError,
+  recoveredReply,
   replyType,
 } from 'nestjs-idempotency';
-import { bootError } from '../support/http.js';
+import { boot, bootError } from '../support/http.js';
 
 class Order {}
 class Secret {
@@ -51,6 +53,39 @@ describe('returns', () => {
     ['a type with one function', [{ name: 'a', class: Decimal, toData: String }], /both functions/],
   ])('refuses %s', async (_, returns, problem) => {
     expect(await problemOf({}, [withReturns(returns)])).toMatch(problem);
+  });
+
+  it('counts for the reply with which an operator settles', async () => {
+    let runs = 0;
+    class Receipt {
+      constructor(readonly no: string) {}
+
+      get isPaid(): boolean {
+        return this.no !== '';
+      }
+    }
+    @Injectable()
+    class Shop {
+      constructor(private readonly idempotency: IdempotencyService) {}
+
+      @Idempotent({ key: arg(0), scope: 'pay', returns: Receipt })
+      async pay(_id: string): Promise<Receipt> {
+        runs += 1;
+        await this.idempotency.current()!.hold('the bank is silent');
+        return new Receipt('');
+      }
+    }
+    const app = await boot('express', { controllers: [], providers: [Shop] });
+    const pay = () => app.app.get(Shop).pay('A');
+    await pay();
+    const settled = recoveredReply(new Receipt('A-1'));
+    const idempotency = app.app.get(IdempotencyService);
+    expect(await idempotency.settle({ scope: 'pay', key: 'A' }, settled)).toBe(true);
+    const receipt = await pay();
+    await app.close();
+    expect(receipt).toBeInstanceOf(Receipt);
+    expect(receipt).toMatchObject({ no: 'A-1', isPaid: true });
+    expect(runs).toBe(1);
   });
 
   it('is nothing for a route', async () => {

@@ -72,6 +72,14 @@ export const VALUE_FAULTS: readonly Fault[] = [
     ],
   },
   {
+    name: 'values: who settles does not know the classes of the handler',
+    breaks: ['design 7.4', 'T65'],
+    file: 'src/idempotency.service.ts',
+    find: 'this.handlers.valuesOf(ref.scope) ?? ',
+    put: '',
+    tests: [['test/values/options.test.ts', 'counts for the reply with which an operator settles']],
+  },
+  {
     name: 'values: what a scalar would make of an error is replayed instead of the error',
     breaks: ['design 7.4', 'T65'],
     file: 'src/transports/graphql/schema-place.ts',

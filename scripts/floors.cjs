@@ -26,5 +26,5 @@ exports.FLOORS = [
   ['decorators'],
   ['.'],
   ['bullmq', 'client', 'contracts', 'opentelemetry', 'swagger', 'terminus', 'testing/contract'],
-  ['testing'],
+  ['cli', 'testing'],
 ];

@@ -61,12 +61,12 @@ export function openDatabase(given: Given, { environment, folder }: Surroundings
     });
     return { executor: fromPg(pool), dialect, close: () => pool.end() };
   }
-  const { createPool } = driver<{ createPool(options: object): Mysql2Pool & Closing }>(
+  const mysql2 = driver<{ createPool(options: object): Mysql2Pool & Closing }>(
     load,
     'mysql2/promise',
   );
   const uri = url.replace(/^mariadb:/, 'mysql:');
-  const pool = createPool({ uri, connectionLimit: 2, connectTimeout: CONNECT_WITHIN_MS });
+  const pool = mysql2.createPool({ uri, connectionLimit: 2, connectTimeout: CONNECT_WITHIN_MS });
   return { executor: fromMysql2(pool), dialect, close: () => pool.end() };
 }
 

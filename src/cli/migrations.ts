@@ -85,14 +85,14 @@ export const sql: Command = {
     'limits-only': { type: 'boolean' },
     down: { type: 'boolean' },
   },
-  run(given, { print }) {
+  run(given, around) {
     const dialect = textOf(given, 'dialect');
     if (dialect === undefined)
       throw new UsageError('Which database? Pass --dialect postgres, mysql or sqlite.');
     const limits = given.options['limits-only'] === true ? 'only' : given.options.limits === true;
     const migration = sqlMigration(dialect as SqlDialect, { ...tableOf(given), limits });
     const statements = given.options.down === true ? migration.down : migration.up;
-    for (const statement of statements) print(`${statement};`);
+    for (const statement of statements) around.print(`${statement};`);
     return Promise.resolve(EXIT.done);
   },
 };

@@ -1,4 +1,5 @@
 import { TRAVELLING } from '../contract/support/it-keeps.js';
+import { describeEscapes } from './support/escapes.js';
 import { describeLayer, describeTransactions } from './support/layer.js';
 import { LAYERS } from './support/layers.js';
 import { describeOperations } from './support/operations.js';
@@ -7,4 +8,5 @@ for (const layer of LAYERS) {
   describeLayer(layer, TRAVELLING);
   describeTransactions(layer);
   describeOperations(layer);
+  describeEscapes(layer);
 }

@@ -1,18 +1,22 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { OperationTransaction } from '../../engine/transaction.js';
 import type { SqlExecutor } from './executor.js';
+import type { TransactionEdge } from './transaction-edge.js';
 
 interface Current {
   readonly executor: SqlExecutor;
   readonly tx: unknown;
   /** False once it has been committed or rolled back. */
   readonly isOpen: () => boolean;
+  readonly edge: Pick<TransactionEdge, 'cross'>;
+  /** The transaction of another executor around this one. */
+  readonly outer?: Current | undefined;
 }
 
 /** Shared by all copies of the package in the process. */
 const STORAGE = Symbol.for('nestjs-idempotency:sql-transaction');
-type Shared = typeof globalThis & { [STORAGE]?: AsyncLocalStorage<Current> };
-const storage = ((globalThis as Shared)[STORAGE] ??= new AsyncLocalStorage<Current>());
+type Shared = typeof globalThis & { [STORAGE]?: AsyncLocalStorage<Current | undefined> };
+const storage = ((globalThis as Shared)[STORAGE] ??= new AsyncLocalStorage<Current | undefined>());
 
 /** What {@link currentTransaction} may be asked about: a store, or its executor. */
 export interface HasTransactions<Tx> {
@@ -31,18 +35,47 @@ export interface HasTransactions<Tx> {
 export function currentTransaction(): OperationTransaction | undefined;
 export function currentTransaction<Tx>(of: SqlExecutor<Tx> | HasTransactions<Tx>): Tx | undefined;
 export function currentTransaction(of?: SqlExecutor | HasTransactions<unknown>): unknown {
-  const current = storage.getStore();
-  if (current === undefined || !current.isOpen()) return undefined;
-  if (of === undefined) return current.tx;
-  const executor = 'executor' in of ? of.executor : of;
-  return current.executor === executor ? current.tx : undefined;
+  if (of === undefined) return open(() => true)?.tx;
+  return currentOf('executor' in of ? of.executor : of)?.tx;
+}
+
+/**
+ * Runs code that is meant to be outside the transaction of the operation, such as a note that has
+ * to stay when the operation is undone. It gets another connection, and `currentTransaction()` is
+ * `undefined`.
+ *
+ * @example
+ * await outsideTransaction(() => db.insert(attempts).values({ account }));
+ */
+export function outsideTransaction<T>(work: () => T): T {
+  return storage.getStore() === undefined ? work() : storage.run(undefined, work);
 }
 
 /** True while the current code runs in a transaction of this executor. */
 export function isInTransaction(executor: SqlExecutor): boolean {
-  return currentTransaction(executor) !== undefined;
+  return currentOf(executor) !== undefined;
+}
+
+/** The edge of the transaction of this executor that the current code runs in. */
+export function currentEdge(executor: SqlExecutor): Current['edge'] | undefined {
+  return currentOf(executor)?.edge;
+}
+
+/** The transaction that the current code runs in, to be passed on as {@link Current.outer}. */
+export function outerTransaction(): Current | undefined {
+  return storage.getStore();
 }
 
 export function runInTransaction<T>(current: Current, work: () => T): T {
   return storage.run(current, work);
+}
+
+function currentOf(executor: SqlExecutor): Current | undefined {
+  return open((current) => current.executor === executor);
+}
+
+function open(isWanted: (current: Current) => boolean): Current | undefined {
+  let current = storage.getStore();
+  while (current !== undefined && !(current.isOpen() && isWanted(current))) current = current.outer;
+  return current;
 }

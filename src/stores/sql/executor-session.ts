@@ -1,20 +1,22 @@
+import { outsideTransaction } from './current-transaction.js';
 import { driverErrorOf } from './errors.js';
 import type { SqlConnection, SqlExecutor, SqlResult, SqlValue } from './executor.js';
 import { type Answer, bound, type Session, type Statement, type Values } from './session.js';
 
-/** Statements on any connection of an executor. */
+/** Statements on any connection of an executor, outside of the transaction that the code runs in. */
 export class ExecutorSession implements Session {
   constructor(private readonly executor: SqlExecutor) {}
 
   query(statement: Statement, values: Values): Promise<Answer> {
-    return ask(this.executor, this.executor, statement, values);
+    const { executor } = this;
+    return outsideTransaction(() => ask(executor, executor, statement, values));
   }
 
   /** In a transaction, because that is how an executor keeps a connection. */
   onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
     const { executor } = this;
-    return executor.transaction((connection) =>
-      work(new ConnectionSession(executor, () => connection)),
+    return outsideTransaction(() =>
+      executor.transaction((connection) => work(new ConnectionSession(executor, () => connection))),
     );
   }
 }
@@ -27,7 +29,10 @@ export class ConnectionSession implements Session {
   ) {}
 
   query(statement: Statement, values: Values): Promise<Answer> {
-    return ask(this.executor, this.current() ?? this.executor, statement, values);
+    const connection = this.current();
+    return connection === undefined
+      ? outsideTransaction(() => ask(this.executor, this.executor, statement, values))
+      : ask(this.executor, connection, statement, values);
   }
 
   onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {

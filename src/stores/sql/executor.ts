@@ -54,6 +54,22 @@ export interface SqlConnection<Tx = unknown> extends SqlQueries {
 }
 
 /**
+ * Decides about connections that code takes from a client while it runs in a transaction of the same
+ * client. See {@link SqlExecutor.watch}.
+ */
+export interface SecondConnections {
+  /** True while the current code runs in a transaction of the executor. Otherwise nothing is to be decided. */
+  areBeside(): boolean;
+  /**
+   * Takes a connection, if it may be taken, within the time that there is for it.
+   *
+   * @param giveBack called with a connection that comes too late
+   * @throws if it may not be taken, or does not come in time; the error says what to do instead
+   */
+  take<C>(take: () => PromiseLike<C>, giveBack: (connection: C) => unknown): Promise<C>;
+}
+
+/**
  * How {@link SqlStore} runs statements and transactions: over whatever the application writes its own
  * rows with. The numbered guarantees that an executor must keep are the contract for transactions in
  * `nestjs-idempotency/testing`, and `SqlStore` over it must keep the contract of stores.
@@ -86,6 +102,13 @@ export interface SqlExecutor<Tx = unknown> extends SqlQueries {
    * store for something else would wait for itself, and gets an error.
    */
   readonly isSingle?: boolean;
+  /**
+   * Called before the first transaction. From then on, whoever takes a connection from the client while
+   * {@link SecondConnections.areBeside} is true gets it through {@link SecondConnections.take}. Absent if the client does
+   * not let anybody see that: then `secondConnection: 'refuse'` is refused, and the store says at boot that
+   * it sees nothing.
+   */
+  watch?(connections: SecondConnections): void;
   /** Called when the application boots, and before the first use. @throws for a client that cannot do it */
   start?(): Awaitable<void>;
 }

@@ -6,10 +6,11 @@ import {
   postgresJsQueries,
   type PostgresJsQueryable,
 } from './driver-queries.js';
-import type { SqlConnection, SqlDialect, SqlExecutor } from './executor.js';
-import { isMysql2Pool } from './from-mysql2.js';
+import type { SecondConnections, SqlConnection, SqlDialect, SqlExecutor } from './executor.js';
+import { connectionLimitOf, isMysql2Pool, watchMysql2 } from './from-mysql2.js';
 import { isPgPool, outliveClients } from './from-pg.js';
 import { refuse } from './own-connection.js';
+import { watchPool, watchPostgresJs } from './second-connections.js';
 
 /** What `drizzle()` of `drizzle-orm/node-postgres`, `/postgres-js` or `/mysql2` returns. */
 export interface DrizzleLike {
@@ -32,6 +33,7 @@ interface Driver {
   /** False if a transaction in which a statement has failed is never committed. */
   readonly forgetsFailures: boolean;
   queries(client: object): Omit<SqlConnection, 'tx'>;
+  watch(connections: SecondConnections): void;
 }
 
 /**
@@ -73,6 +75,7 @@ export function fromDrizzle<Db extends DrizzleLike>(db: Db): SqlExecutor<Drizzle
     client: db,
     isSingle: driver.isSingle,
     query: (query) => driver.queries($client as object).query(query),
+    watch: (connections) => driver.watch(connections),
     transaction: (work) => {
       const within = <T>(inTransaction: (tx: object) => Promise<T>): Promise<T> =>
         begin.call(db, inTransaction) as Promise<T>;
@@ -137,6 +140,7 @@ function driverOf(client: unknown): Driver {
       isSingle: (client as { options?: { max?: number } }).options?.max === 1,
       forgetsFailures: true,
       queries: (queryable) => pgQueries(queryable as PgQueryable, true),
+      watch: (connections) => watchPool(client, 'connect', connections),
     };
   }
   if (isPostgresJs(client)) {
@@ -145,14 +149,16 @@ function driverOf(client: unknown): Driver {
       isSingle: client.options.max === 1,
       forgetsFailures: false,
       queries: (queryable) => postgresJsQueries(queryable as unknown as PostgresJsQueryable),
+      watch: (connections) => watchPostgresJs(client, connections),
     };
   }
   if (isMysql2Pool(client)) {
     return {
       dialect: 'mysql',
-      isSingle: false,
+      isSingle: connectionLimitOf(client) === 1,
       forgetsFailures: true,
       queries: (queryable) => mysql2Queries(queryable as Mysql2Queryable),
+      watch: (connections) => watchMysql2(client, connections),
     };
   }
   return refuse(

@@ -4,8 +4,16 @@ import {
   pgQueries,
   type PgQueryable,
 } from './driver-queries.js';
-import type { SqlDialect, SqlExecutor, SqlQueries, SqlQuery, SqlResult } from './executor.js';
+import type {
+  SecondConnections,
+  SqlDialect,
+  SqlExecutor,
+  SqlQueries,
+  SqlQuery,
+  SqlResult,
+} from './executor.js';
 import { refuse } from './own-connection.js';
+import { watchLender } from './second-connections.js';
 
 /** What Knex and its transactions have in common. */
 interface KnexClient {
@@ -78,11 +86,17 @@ export function fromKnex<Db extends KnexLike>(db: Db): SqlExecutor<KnexTransacti
     client: db,
     isSingle: owner.pool?.max === 1,
     ...knexQueries(owner, dialect),
+    watch: (connections) => watchKnex(owner, connections),
     transaction: (work) =>
       begin.call(db, (trx) =>
         work({ tx: trx as KnexTransactionOf<Db>, ...knexQueries(trx.client, dialect) }),
       ) as ReturnType<typeof work>,
   };
+}
+
+export function watchKnex(client: KnexClient, connections: SecondConnections): void {
+  const giveBack = (connection: object): unknown => client.releaseConnection(connection);
+  watchLender(client, 'acquireConnection', giveBack, connections);
 }
 
 /** Statements on a connection of Knex's pool, or on that of its transaction. */

@@ -1,5 +1,13 @@
-import type { SqlDialect, SqlExecutor, SqlQueries, SqlQuery, SqlResult } from './executor.js';
+import type {
+  SecondConnections,
+  SqlDialect,
+  SqlExecutor,
+  SqlQueries,
+  SqlQuery,
+  SqlResult,
+} from './executor.js';
 import { refuse } from './own-connection.js';
+import { isPrepared, prepareKysely, watchKysely } from './second-connections.js';
 
 /** What Kysely and its transactions have in common. */
 interface KyselyQueryable {
@@ -64,12 +72,17 @@ export function fromKysely<Db extends KyselyLike>(
     );
   }
   const known = dialect ?? dialectOf(db);
+  const queries = kyselyQueries(db as unknown as KyselyQueryable);
+  prepareKysely(db);
   return {
     name: 'fromKysely()',
     ...(known !== undefined && { dialect: known }),
     client: db,
     isSingle: known === 'sqlite',
-    ...kyselyQueries(db as unknown as KyselyQueryable),
+    ...queries,
+    ...(isPrepared(db) && {
+      watch: (connections: SecondConnections) => watchKysely(db, connections),
+    }),
     transaction: (work) =>
       (db.transaction() as KyselyBuilder).execute((tx) =>
         work({ tx: tx as KyselyTransactionOf<Db>, ...kyselyQueries(tx) }),

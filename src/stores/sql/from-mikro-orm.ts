@@ -1,5 +1,5 @@
 import type { SqlDialect, SqlExecutor, SqlQueries } from './executor.js';
-import { knexQueries } from './from-knex.js';
+import { knexQueries, watchKnex } from './from-knex.js';
 import { refuse } from './own-connection.js';
 
 /** A `MikroORM` of `@mikro-orm/postgresql`, `/mysql` or `/mariadb`. */
@@ -74,6 +74,7 @@ export function fromMikroOrm<Orm extends MikroOrmLike>(
     client: orm,
     isSingle: knex().client.pool?.max === 1,
     query: (query) => knexQueries(knex().client, dialect).query(query),
+    watch: (connections) => watchKnex(knex().client, connections),
     transaction: (work) =>
       manager.fork().transactional((tx) =>
         work({

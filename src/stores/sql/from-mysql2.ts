@@ -1,6 +1,7 @@
 import { mysql2Queries, type Mysql2Queryable } from './driver-queries.js';
-import type { SqlExecutor } from './executor.js';
+import type { SecondConnections, SqlExecutor } from './executor.js';
 import { guarded, onOwnConnection, refuse } from './own-connection.js';
+import { watchPool } from './second-connections.js';
 
 /** A pool of `mysql2`, or of `mysql2/promise`. */
 export interface Mysql2Pool {
@@ -50,6 +51,7 @@ export function fromMysql2<Pool extends Mysql2Pool>(
     client: pool,
     isSingle: connectionLimitOf(pool) === 1,
     ...mysql2Queries(promised),
+    watch: (connections) => watchMysql2(pool, connections),
     async transaction(work) {
       const connection = await promised.getConnection();
       let isOpen = true;
@@ -93,11 +95,17 @@ function promisedPool(
   };
 }
 
-/** Pools with promises have the other one in them. */
-function connectionLimitOf(pool: Mysql2Pool): number | undefined {
-  const { config, pool: inner } = pool as unknown as {
-    config?: { connectionLimit?: number };
-    pool?: { config?: { connectionLimit?: number } };
-  };
-  return (config ?? inner?.config)?.connectionLimit;
+export function watchMysql2(pool: Mysql2Pool, connections: SecondConnections): void {
+  watchPool(innerOf(pool), 'getConnection', connections);
+}
+
+/** Pools with promises have the one with callbacks in them, and it has all connections. */
+function innerOf(pool: Mysql2Pool): Mysql2Pool {
+  const { pool: inner } = pool as unknown as { pool?: unknown };
+  return isMysql2Pool(inner) ? inner : pool;
+}
+
+export function connectionLimitOf(pool: Mysql2Pool): number | undefined {
+  const { config } = innerOf(pool) as { config?: { connectionLimit?: number } };
+  return config?.connectionLimit;
 }

@@ -1,6 +1,7 @@
 import { pgQueries, type PgQueryable } from './driver-queries.js';
 import type { SqlExecutor } from './executor.js';
 import { guarded, onOwnConnection, refuse } from './own-connection.js';
+import { watchPool } from './second-connections.js';
 
 /** A `Pool` of `pg`, or one that works like it, such as that of `@neondatabase/serverless`. */
 export interface PgPool {
@@ -61,6 +62,7 @@ export function fromPg<Pool extends PgPool>(
     client: pool,
     isSingle: (pool as { options?: { max?: number } }).options?.max === 1,
     query: (query) => queries.query(query),
+    watch: (connections) => watchPool(pool, 'connect', connections),
     async transaction(work) {
       const client = await (pool.connect as () => Promise<PgClient>).call(pool);
       const run = (text: string): Promise<{ readonly command?: string }> =>

@@ -6,6 +6,7 @@ import {
 } from './driver-queries.js';
 import type { SqlDialect, SqlExecutor, SqlQueries } from './executor.js';
 import { refuse } from './own-connection.js';
+import { watchLender } from './second-connections.js';
 
 /** A `Sequelize` of `sequelize` 6. */
 export interface SequelizeLike {
@@ -70,6 +71,10 @@ export function fromSequelize<Db extends SequelizeLike>(
     dialect,
     client: sequelize,
     isSingle: (sequelize as { options?: { pool?: { max?: number } } }).options?.pool?.max === 1,
+    watch(connections) {
+      const giveBack = (connection: object): void => pool.releaseConnection(connection);
+      watchLender(pool, 'getConnection', giveBack, connections);
+    },
     async query(query) {
       const connection = await pool.getConnection({ type: 'WRITE', useMaster: true });
       try {

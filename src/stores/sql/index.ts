@@ -1,6 +1,11 @@
 export { SqlStore, type SqlStoreOptions } from './sql.store.js';
-export { currentTransaction, type HasTransactions } from './current-transaction.js';
+export {
+  currentTransaction,
+  type HasTransactions,
+  outsideTransaction,
+} from './current-transaction.js';
 export type {
+  SecondConnections,
   SqlConnection,
   SqlDialect,
   SqlExecutor,

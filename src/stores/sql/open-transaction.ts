@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { outsideTransaction } from './current-transaction.js';
 import type { SqlConnection, SqlExecutor } from './executor.js';
 
 /** Makes a transaction fail, so that its work is undone. */
@@ -37,7 +38,7 @@ export function openTransaction<Tx>(executor: SqlExecutor<Tx>): Promise<OpenTran
         }),
       );
     };
-    const whole = executor.transaction(work);
+    const whole = outsideTransaction(() => executor.transaction(work));
     whole.catch(reject);
   });
 }

@@ -19,7 +19,7 @@ import type {
   TransactionRequest,
 } from '../../engine/transaction.js';
 import { checkTable, type Expected } from './check-table.js';
-import { isInTransaction } from './current-transaction.js';
+import { currentEdge, isInTransaction } from './current-transaction.js';
 import { checkName, DEFAULT_TABLE, type TableName } from './dialect.js';
 import type { SqlDialect, SqlExecutor } from './executor.js';
 import { ExecutorSession } from './executor-session.js';
@@ -28,6 +28,12 @@ import { type PurgeOptions, purgeOptions, PurgeTimer } from './purge-timer.js';
 import type { SqlRecords } from './records.js';
 import { RetryingSession, type Session, type Statement } from './session.js';
 import { SqlTransaction } from './sql.transaction.js';
+import {
+  CONNECT_WITHIN_MS,
+  TransactionEdge,
+  waitsForItself,
+  Warnings,
+} from './transaction-edge.js';
 
 /** What {@link SqlStore} is made of. */
 export interface SqlStoreOptions<Tx = unknown> {
@@ -83,6 +89,9 @@ const LIMITS: Expected = {
   remedy: REMEDY,
 };
 
+/** What code is told that would leave its transaction. */
+const WRITE_WITH = 'Write with op.tx or currentTransaction(store).';
+
 const FIND_DEFERRED: Statement = {
   name: 'idempotency_find_deferred',
   text: 'SELECT 1 AS one FROM pg_constraint WHERE condeferrable LIMIT 1',
@@ -108,6 +117,11 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore 
   private readonly name: TableName;
   private readonly records: SqlRecords;
   private purgeTimer: PurgeTimer | undefined;
+  private warn: (warning: string) => void = (warning) => process.emitWarning(warning);
+  private readonly warnings = new Warnings((warning) => this.warn(warning));
+  /** What is to be said as soon as there is a log. */
+  private readonly unwatched = new Set<string>();
+  private hasStarted = false;
   /** Executors whose database has constraints that it may check only at the commit. */
   private readonly deferring = new Set<SqlExecutor>();
 
@@ -127,6 +141,9 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore 
 
   /** @throws {@link IdempotencyConfigurationError} for a database that cannot keep records */
   async start(warn: (warning: string) => void): Promise<void> {
+    this.warn = warn;
+    this.hasStarted = true;
+    this.tellUnwatched();
     for (const executor of this.executors()) {
       await executor.start?.();
       await checkTable(this.openRecords(executor), this.name, warn, TABLE);
@@ -184,11 +201,20 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore 
   }
 
   /** Opens a transaction for a record and the work itself. */
-  async beginTransaction({ source, lockWaitMs }: TransactionRequest): Promise<StoreTransaction> {
+  async beginTransaction(request: TransactionRequest): Promise<StoreTransaction> {
+    const { source, lockWaitMs } = request;
     const executor = source === undefined ? this.executor : this.sourceOf(source);
     const dialect = this.dialectOf(executor);
     const isDeferring = (): boolean => this.deferring.has(executor);
-    return SqlTransaction.begin({ executor, dialect, table: this.name, lockWaitMs, isDeferring });
+    const edge = this.edgeOf(executor, request);
+    return SqlTransaction.begin({
+      executor,
+      dialect,
+      table: this.name,
+      lockWaitMs,
+      edge,
+      isDeferring,
+    });
   }
 
   /**
@@ -196,14 +222,20 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore 
    *   `secondConnection` that would have to be noticed
    */
   checkSource(source: string | undefined, secondConnection?: SecondConnection): void {
-    if (source !== undefined) this.sourceOf(source);
-    if (secondConnection !== 'refuse' && secondConnection !== 'join') return;
-    throw wrongOption(
-      'secondConnection',
-      secondConnection,
-      "with SqlStore 'warn' or 'allow'",
-      'SqlStore does not see what code writes beside the transaction. Write with op.tx or currentTransaction().',
-    );
+    const executor = source === undefined ? this.executor : this.sourceOf(source);
+    if (secondConnection === 'join') {
+      throw wrongOption(
+        'secondConnection',
+        secondConnection,
+        "with SqlStore 'refuse', 'warn' or 'allow'",
+        `What writes with another client cannot become part of the transaction. ${WRITE_WITH}`,
+      );
+    }
+    if (executor.watch !== undefined) return;
+    if (secondConnection === 'refuse') throw this.unseen(executor);
+    if (secondConnection !== 'warn') return;
+    this.unwatched.add(executor.name);
+    if (this.hasStarted) this.tellUnwatched();
   }
 
   /** Names of the executors beside the store's own. */
@@ -221,6 +253,43 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore 
   async close(): Promise<void> {
     await this.purgeTimer?.stop();
     this.purgeTimer = undefined;
+  }
+
+  private tellUnwatched(): void {
+    for (const name of this.unwatched) {
+      this.warnings.once(
+        `${name}, unwatched`,
+        `${name} cannot see what handlers with \`transaction\` write beside their transaction: that stays ` +
+          `when the operation is undone. ${WRITE_WITH} Give the executor watch(), or set ` +
+          "secondConnection: 'allow' to say that it is so.",
+      );
+    }
+    this.unwatched.clear();
+  }
+
+  private unseen(executor: SqlExecutor): Error {
+    return wrongOption(
+      'secondConnection',
+      'refuse',
+      `'warn' or 'allow' with ${executor.name}, which cannot see what code writes beside the transaction`,
+      `${WRITE_WITH} Or give the executor watch(), as docs/sql.md shows.`,
+    );
+  }
+
+  /** @throws {@link IdempotencyConfigurationError} where nothing would be refused */
+  private edgeOf(executor: SqlExecutor, request: TransactionRequest): TransactionEdge {
+    const { secondConnection: policy = 'allow', scope = 'An operation' } = request;
+    const { connectWithinMs = CONNECT_WITHIN_MS } = request;
+    if (policy === 'refuse' && executor.watch === undefined) throw this.unseen(executor);
+    watchOnce(executor);
+    return new TransactionEdge({
+      policy,
+      scope,
+      connectWithinMs,
+      warn: this.warnings.once,
+      remedy: WRITE_WITH,
+      isPoolOfOne: () => executor.isSingle === true,
+    });
   }
 
   private async findDeferred(executor: SqlExecutor): Promise<void> {
@@ -290,6 +359,17 @@ function checkExecutor(option: string, executor: unknown): void {
   );
 }
 
+const watched = new WeakSet<SqlExecutor>();
+
+function watchOnce(executor: SqlExecutor): void {
+  if (watched.has(executor)) return;
+  watched.add(executor);
+  executor.watch?.({
+    areBeside: () => isInTransaction(executor),
+    take: async (take, giveBack) => currentEdge(executor)?.cross(take, giveBack) ?? take(),
+  });
+}
+
 /** The only connection: code in a transaction has it, and would wait for itself. */
 class LoneSession extends ExecutorSession {
   constructor(private readonly lone: SqlExecutor) {
@@ -298,10 +378,6 @@ class LoneSession extends ExecutorSession {
 
   override query(...query: Parameters<Session['query']>): ReturnType<Session['query']> {
     if (!isInTransaction(this.lone)) return super.query(...query);
-    throw new Error(
-      'This code runs in the transaction of an idempotent operation, which has the only ' +
-        'connection, and asks the store for another one. It would wait for itself. Do it after ' +
-        'the operation, or use a pool of more than one connection.',
-    );
+    throw waitsForItself('Do it after the operation.');
   }
 }

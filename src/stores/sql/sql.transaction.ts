@@ -12,7 +12,7 @@ import type {
   OperationManager,
   StoreTransaction,
 } from '../../engine/transaction.js';
-import { runInTransaction } from './current-transaction.js';
+import { outerTransaction, runInTransaction } from './current-transaction.js';
 import type { Dialect, TableName } from './dialect.js';
 import { commitFailureOf, driverErrorOf } from './errors.js';
 import type { SqlExecutor } from './executor.js';
@@ -20,6 +20,7 @@ import { ConnectionSession, ExecutorSession } from './executor-session.js';
 import { recordsOn } from './open-records.js';
 import { type OpenTransaction, openTransaction } from './open-transaction.js';
 import type { Statement } from './session.js';
+import type { TransactionEdge } from './transaction-edge.js';
 import { TransactionRecords } from './transaction-records.js';
 
 /** What a transaction needs of its store. */
@@ -28,6 +29,7 @@ interface SqlTransactionOptions<Tx> {
   readonly dialect: Dialect;
   readonly table: TableName;
   readonly lockWaitMs: number;
+  readonly edge: TransactionEdge;
   /** Whether the database has constraints that it may check only at the commit. */
   readonly isDeferring: () => boolean;
 }
@@ -56,6 +58,7 @@ export class SqlTransaction<Tx> implements StoreTransaction {
         keepsConnection: false,
         begin: async () => {
           this.open = await openTransaction(executor);
+          options.edge.isOpen = true;
         },
         rollback: () => this.end((open) => open.rollback()),
       },
@@ -133,10 +136,11 @@ export class SqlTransaction<Tx> implements StoreTransaction {
 
   run<T>(work: () => T): T {
     const open = this.running;
-    const { executor } = this.options;
+    const { executor, edge } = this.options;
     const { tx } = open.connection;
     const isOpen = (): boolean => this.open === open;
-    return open.run(() => runInTransaction({ executor, tx, isOpen }, work));
+    const outer = outerTransaction();
+    return open.run(() => runInTransaction({ executor, tx, isOpen, edge, outer }, work));
   }
 
   private get running(): OpenTransaction<Tx> {
@@ -147,6 +151,7 @@ export class SqlTransaction<Tx> implements StoreTransaction {
   private async end(how: (open: OpenTransaction<Tx>) => Promise<void>): Promise<void> {
     const { open } = this;
     this.open = undefined;
+    this.options.edge.isOpen = false;
     if (open !== undefined) await how(open);
   }
 

@@ -18,6 +18,7 @@ import type {
 import type { CommitFailure, OperationManager } from '../../engine/transaction.js';
 import { failureOf } from './commits.js';
 import type { Row } from '../sql/session.js';
+import { CONNECT_WITHIN_MS, Warnings } from '../sql/transaction-edge.js';
 import { Connections } from './connections.js';
 import {
   currentDataSource,
@@ -29,7 +30,7 @@ import {
 import { dialectOf } from './dialect.js';
 import { EntityColumn, nested } from './entity-column.js';
 import { SavedRows } from './saved-rows.js';
-import { CONNECT_WITHIN_MS, TransactionEdge, Warnings } from './second-connections.js';
+import { RunnerEdge } from './second-connections.js';
 
 /** Options of {@link TypeOrmResources}. */
 export interface TypeOrmResourcesOptions {
@@ -69,13 +70,13 @@ export class TypeOrmResources implements Resources {
     const letGo = await Connections.of(dataSource).take();
     try {
       return await dataSource.transaction(async (manager) => {
-        const edge = new TransactionEdge(dataSource, manager.queryRunner!, options);
+        const edge = new RunnerEdge(dataSource, manager.queryRunner!, options);
         try {
           return await runWithManager({ dataSource, manager, edge }, () =>
             runWithHosts(hosts, manager, () => work(manager)),
           );
         } finally {
-          edge.isOpen = false;
+          edge.close();
         }
       });
     } finally {

@@ -18,7 +18,7 @@ import type {
 } from '../../engine/transaction.js';
 import type { TableName } from '../sql/dialect.js';
 import type { SqlRecords } from '../sql/records.js';
-import type { Warnings } from './second-connections.js';
+import type { Warnings } from '../sql/transaction-edge.js';
 import { openRecords } from './sessions.js';
 import { TypeOrmTransaction } from './typeorm.transaction.js';
 

@@ -27,11 +27,11 @@ import { outliveConnections } from './connections.js';
 import { checkTable } from '../sql/check-table.js';
 import { checkName, DEFAULT_TABLE, type TableName } from '../sql/dialect.js';
 import { type PurgeOptions, purgeOptions, PurgeTimer } from '../sql/purge-timer.js';
+import { Warnings } from '../sql/transaction-edge.js';
 import { EntityResource } from './entity-resource.js';
 import { transactionHostsOf } from './current-manager.js';
 import { LIMITS, TABLE } from './migrations.js';
 import { Place } from './place.js';
-import { Warnings } from './second-connections.js';
 
 /** What {@link TypeOrmStore} is made of. */
 export interface TypeOrmStoreOptions {

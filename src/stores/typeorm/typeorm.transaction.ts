@@ -16,6 +16,7 @@ import type {
 } from '../../engine/transaction.js';
 import type { TableName } from '../sql/dialect.js';
 import { isCrowded } from '../sql/errors.js';
+import { CONNECT_WITHIN_MS } from '../sql/transaction-edge.js';
 import { TransactionRecords } from '../sql/transaction-records.js';
 import { checkOfWork, commit, failureOf } from './commits.js';
 import { Connections } from './connections.js';
@@ -26,12 +27,7 @@ import {
   transactionHostsOf,
 } from './current-manager.js';
 import { dialectOf } from './dialect.js';
-import {
-  checkReachable,
-  CONNECT_WITHIN_MS,
-  ownRunner,
-  TransactionEdge,
-} from './second-connections.js';
+import { checkReachable, ownRunner, RunnerEdge } from './second-connections.js';
 import { openRecords, QueryRunnerSession } from './sessions.js';
 
 /** Before another try to connect to a server that has no connection left, in milliseconds. */
@@ -41,7 +37,7 @@ const CROWDED_PAUSE_MS = 50;
 export class TypeOrmTransaction implements StoreTransaction {
   private readonly records: TransactionRecords;
   readonly checkWork: (() => Promise<void>) | undefined;
-  private readonly edge: TransactionEdge;
+  private readonly edge: RunnerEdge;
   private readonly warn: (problem: string) => void;
   private isOpen = true;
 
@@ -58,7 +54,7 @@ export class TypeOrmTransaction implements StoreTransaction {
     const { connectWithinMs = CONNECT_WITHIN_MS } = request;
     this.warn = (problem) => warn(`${scope}, commit`, `${scope}: ${problem}.`);
     this.checkWork = checkOfWork(dataSource, runner);
-    this.edge = new TransactionEdge(dataSource, runner, { policy, scope, connectWithinMs, warn });
+    this.edge = new RunnerEdge(dataSource, runner, { policy, scope, connectWithinMs, warn });
     const { database } = dataSource.driver as { database?: string };
     const dialect = dialectOf(dataSource.options.type);
     const transaction = {
@@ -160,7 +156,7 @@ export class TypeOrmTransaction implements StoreTransaction {
   private async close(): Promise<void> {
     if (!this.isOpen) return;
     this.isOpen = false;
-    this.edge.isOpen = false;
+    this.edge.close();
     try {
       await this.records.dropLocks();
     } catch {

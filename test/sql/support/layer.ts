@@ -17,6 +17,8 @@ export interface OpenLayer {
   insert(tx: unknown, table: 'payments' | 'children' | 'effects', id: string): Promise<unknown>;
   /** A statement outside of transactions; answers its rows. */
   query(text: string): Promise<readonly Record<string, unknown>[]>;
+  /** Other ways to run a statement outside of transactions, by their name. */
+  readonly ways?: Readonly<Record<string, (text: string) => Promise<unknown>>>;
   close(): Promise<unknown>;
 }
 

@@ -44,6 +44,7 @@ export const DRIZZLE_PG: Layer = {
           sql`INSERT INTO ${sql.identifier(table)} VALUES (${id})`,
         ),
       query: async (text) => (await db.execute(text)).rows,
+      ways: { 'a transaction': (text) => db.transaction((tx) => tx.execute(text)) },
       close: () => db.$client.end(),
     };
   },
@@ -63,6 +64,7 @@ export const DRIZZLE_POSTGRES_JS: Layer = {
           sql`INSERT INTO ${sql.identifier(table)} VALUES (${id})`,
         ),
       query: async (text) => [...(await db.execute(text))],
+      ways: { 'a transaction': (text) => db.transaction((tx) => tx.execute(text)) },
       close: () => db.$client.end(),
     };
   },
@@ -110,6 +112,10 @@ function openKnex(config: Knex.Config): OpenLayer {
         await db.client.releaseConnection(connection);
       }
     },
+    ways: {
+      'a raw query': (text) => Promise.resolve(db.raw(text)),
+      'a transaction': (text) => db.transaction((trx) => trx.raw(text)),
+    },
     close: () => db.destroy(),
   };
 }
@@ -134,6 +140,17 @@ function openKysely(db: Kysely<object>): OpenLayer {
     executor: fromKysely(db),
     insert: (tx, table, id) => raw(tx as Transaction<object>, insertion(table, id)),
     query: (text) => raw(db, text),
+    ways: {
+      'a copy with plugins': (text) => raw(db.withPlugin(new CamelCasePlugin()), text),
+      'a copy without plugins': (text) => raw(db.withoutPlugins(), text),
+      'a transaction': (text) => db.transaction().execute((tx) => raw(tx, text)),
+      'a transaction that is begun and committed': async (text) => {
+        const tx = await db.startTransaction().execute();
+        await raw(tx, text);
+        await tx.commit().execute();
+      },
+      'a connection': (text) => db.connection().execute((one) => raw(one, text)),
+    },
     close: () => db.destroy(),
   };
 }
@@ -169,6 +186,10 @@ function openSequelize(url: string, max: number, dialect: 'postgres' | 'mysql'):
     insert: (tx, table, id) =>
       sequelize.query(insertion(table, id), { transaction: tx as SequelizeTransaction }),
     query: async (text) => (await sequelize.query(text))[0] as Rows,
+    ways: {
+      'a transaction': (text) =>
+        sequelize.transaction((transaction) => sequelize.query(text, { transaction })),
+    },
     close: () => sequelize.close(),
   };
 }
@@ -210,6 +231,9 @@ function openMikroOrm(orm: { readonly em: SqlEntityManager; close(): Promise<voi
       manager.persist(manager.create(table === 'payments' ? PAYMENT : CHILD, { id }));
     },
     query: (text) => em.fork().getConnection().execute<Record<string, unknown>[]>(text),
+    ways: {
+      'a fork in a transaction': (text) => em.fork().transactional((tx) => tx.execute(text)),
+    },
     close: () => orm.close(),
   };
 }

@@ -99,6 +99,36 @@ describe('a client that cannot begin transactions of its own', () => {
   });
 });
 
+describe('an executor that cannot see what is written beside its transactions', () => {
+  const own: SqlExecutor = {
+    name: 'fromOwn()',
+    dialect: 'postgres',
+    client: {},
+    query: () => Promise.resolve({}),
+    transaction: () => Promise.reject(new Error('not connected')),
+  };
+
+  it('says so at boot, once, unless that is allowed', async () => {
+    const warnings: string[] = [];
+    const store = new SqlStore({ executor: own, purge: false });
+    store.checkSource(undefined, 'allow');
+    store.checkSource(undefined, 'warn');
+    await store.start((warning) => warnings.push(warning));
+    store.checkSource(undefined, 'warn');
+    expect(warnings).toEqual([expect.stringMatching(/fromOwn\(\) cannot see.*op\.tx.*watch\(\)/)]);
+  });
+
+  it('is refused where such work is to be refused, also in a source that a call names', async () => {
+    const store = new SqlStore({ executor: own, sources: { own }, purge: false });
+    for (const source of [undefined, 'own']) {
+      expect(() => store.checkSource(source, 'refuse')).toThrow(IdempotencyConfigurationError);
+      const request = { source, lockWaitMs: 0, secondConnection: 'refuse' } as const;
+      await expect(store.beginTransaction(request)).rejects.toThrow(/watch\(\)/);
+    }
+    expect(() => store.checkSource(undefined, 'join')).toThrow(/op\.tx/);
+  });
+});
+
 describe('the client of a transaction', () => {
   let layers: Layers;
   let store: SqlStore;

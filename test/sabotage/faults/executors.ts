@@ -6,6 +6,30 @@ const CLIENTS = 'test/sql/clients.test.ts';
 /** Records over the application's own data layer. */
 export const EXECUTOR_FAULTS: readonly Fault[] = [
   {
+    name: 'SqlStore: work beside the transaction goes unnoticed',
+    breaks: ['T62', 'design 7.6'],
+    file: 'src/stores/sql/sql.store.ts',
+    find: 'areBeside: () => isInTransaction(executor),',
+    put: 'areBeside: () => !executor,',
+    tests: [[PG, 'stays when the operation is undone']],
+  },
+  {
+    name: 'SqlStore: an executor that sees nothing says nothing',
+    breaks: ['T62', 'design 7.6'],
+    file: 'src/stores/sql/sql.store.ts',
+    find: 'this.unwatched.add(executor.name);',
+    put: 'this.unwatched.delete(executor.name);',
+    tests: [[CLIENTS, 'says so at boot']],
+  },
+  {
+    name: 'SqlStore: operations wait for each other’s second connections',
+    breaks: ['T80', 'design 7.6'],
+    file: 'src/stores/sql/transaction-edge.ts',
+    find: 'reject(notInTime());',
+    put: 'notInTime();',
+    tests: [[PG, 'does not use up the pool']],
+  },
+  {
     name: 'SqlStore: an operation is committed in name only',
     breaks: ['design 3.6', 'S6'],
     file: 'src/stores/sql/sql.transaction.ts',

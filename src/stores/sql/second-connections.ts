@@ -1,3 +1,4 @@
+import { outsideTransaction } from './current-transaction.js';
 import type { SecondConnections } from './executor.js';
 
 /** Shared by all copies of the package in the process. */
@@ -185,7 +186,9 @@ export function watchPostgresJs(client: object, connections: SecondConnections):
       const found = beside();
       if (found === undefined) return begin(...args);
       const use = args.pop() as (tx: object) => Promise<unknown>;
-      return lendBeside<object>(found, (lent) => begin(...args, lent), use);
+      // Its BEGIN goes through `unsafe()`, and has been decided about.
+      const lend: Lend<object> = (lent) => outsideTransaction(() => begin(...args, lent));
+      return lendBeside(found, lend, use);
     };
   });
   enlist(client, connections);

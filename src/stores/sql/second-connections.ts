@@ -82,8 +82,8 @@ export function watchLender<Name extends string>(
 /** A connection, for as long as what it was lent for takes. */
 interface Loan<C> {
   readonly connection: C;
-  done(result?: unknown): void;
-  failed(error: unknown): void;
+  readonly done: (result?: unknown) => void;
+  readonly failed: (error: unknown) => void;
 }
 
 type Lend<C> = (use: (connection: C) => Promise<unknown>) => Promise<unknown>;
@@ -161,7 +161,7 @@ export function watchKysely(db: object, connections: SecondConnections): void {
 
 /** A query of postgres.js. It is sent when somebody waits for it. */
 interface LazyQuery {
-  handler(query: LazyQuery): unknown;
+  handler: (query: LazyQuery) => unknown;
   readonly options: { onexecute?: (connection: unknown) => unknown };
   reject(error: unknown): void;
   cancel(): unknown;
@@ -169,8 +169,8 @@ interface LazyQuery {
 
 /** The part of `postgres()` that Drizzle uses. Its own tags go another way and cannot be seen. */
 interface PostgresJs {
-  unsafe(...args: unknown[]): LazyQuery;
-  begin(...args: unknown[]): Promise<unknown>;
+  unsafe: (...args: unknown[]) => LazyQuery;
+  begin: (...args: unknown[]) => Promise<unknown>;
 }
 
 export function watchPostgresJs(client: object, connections: SecondConnections): void {

@@ -45,7 +45,7 @@ export interface NodeRedisCluster {
 /** The connection that a store hears of changes on. */
 export interface NodeRedisSubscriber {
   connect(): Promise<unknown>;
-  on(event: 'error', listener: (message: string) => void): unknown;
+  on(event: 'error', listener: () => void): unknown;
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
   unsubscribe(channel: string): Promise<unknown>;
   /** Of a cluster: listens on the node that has the key with the channel's name. */

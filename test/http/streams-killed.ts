@@ -2,10 +2,14 @@ import { request } from 'node:http';
 import { openStore, type OpenStore } from '../processes/support/open-store.js';
 import type { Share, SharedServer } from '../processes/support/servers.js';
 import { type Child, ChildProgram, end, nextMessage } from '../support/child-program.js';
-import { eventually, expectProblem, type Platform, type Reply, sendTo } from '../support/http.js';
-
-/** Where the process that streams stands still, to be killed. */
-export type StandsAt = 'in the stream' | 'on record';
+import {
+  eventually,
+  expectProblem,
+  type Platform,
+  type Reply,
+  type TestApp,
+} from '../support/http.js';
+import { bootStreams, STANDS_AT_HEADER, type StandsAt } from './streams-killed.app.js';
 
 /** The first message of the program. */
 export interface StreamsReady {
@@ -28,7 +32,7 @@ function receive(
 ): Promise<Received> {
   return new Promise((resolve) => {
     let text = '';
-    const headers = { 'idempotency-key': key, 'content-length': '0', 'x-stands-at': standsAt };
+    const headers = { 'idempotency-key': key, 'content-length': '0', [STANDS_AT_HEADER]: standsAt };
     const over = (how: Received['how']): void => resolve({ text, how });
     const sent = request({ port: ready.port, path, method: 'POST', headers }, (response) => {
       response.on('data', (piece: Buffer) => (text += piece.toString()));
@@ -52,7 +56,7 @@ export function describeKilledStreams(
     let server: Share;
     let books: OpenStore;
     let program: ChildProgram;
-    let other: Streamer;
+    let other: TestApp;
     /** What the clients had when the process was killed that answered them. */
     let received: readonly Received[];
 
@@ -60,8 +64,15 @@ export function describeKilledStreams(
       server = await of.share();
       books = await openStore(of.name, server.url);
       program = await ChildProgram.compile('test/http/programs/streams.ts');
-      const [victim, survivor] = await Promise.all([open('1000'), open('30000')]);
-      other = survivor;
+      const [victim] = await Promise.all([
+        program.start<StreamsReady>({
+          SERVER: of.name,
+          PLACE: server.url,
+          PLATFORM: platform,
+          LEASE_MS: '1000',
+        }),
+        bootStreams(platform, books, 30_000).then((app) => (other = app)),
+      ]);
       const replies: Promise<Received>[] = [];
       for (const [path, key, standsAt] of [
         ['/rerun', 'a', 'in the stream'],
@@ -77,23 +88,16 @@ export function describeKilledStreams(
     }, 60_000);
 
     afterAll(async () => {
+      await other?.close();
       await program?.stop();
       await books?.close();
       await server?.stop();
     });
 
-    const open = (leaseMs: string): Promise<Streamer> =>
-      program.start<StreamsReady>({
-        SERVER: of.name,
-        PLACE: server.url,
-        PLATFORM: platform,
-        LEASE_MS: leaseMs,
-      });
-
     async function answerOfOther(path: string, key: string): Promise<Reply> {
       let reply: Reply | undefined;
       await eventually(async () => {
-        reply = await sendTo(other.ready.port, path, { key });
+        reply = await other.send(path, { key });
         return reply.headers['idempotency-error'] !== 'IDEMPOTENCY_KEY_IN_USE';
       });
       return reply!;

@@ -183,12 +183,18 @@ describe.each(APP_CLIENTS)('a user without rights to channels, through $name', (
 
       for (const id of ['first', 'second']) {
         const running = claimIn(await owner.begin({ id }));
+        const { evalsha: before = 0 } = await commands();
         const waiting = other.ask({ id, waitMs: 10_000 });
         await eventually(async () => warnings.length === 1);
+        // It has begun to wait, and has asked again.
+        await eventually(async () => ((await commands())['evalsha'] ?? 0) >= before + 3);
         expect(await running.complete(bytes('reply'))).toEqual({ outcome: 'stored' });
         expect((await waiting).told).toBe('replay reply');
       }
       expect(warnings).toEqual([expect.stringMatching(/NOPERM.*Allow SUBSCRIBE and PUBLISH/s)]);
+      // Each refusal is a connection: it is not asked again for the second.
+      const stats = await admin.info('commandstats');
+      expect(/^cmdstat_subscribe:.*rejected_calls=(\d+)/m.exec(stats)?.[1]).toBe('1');
       // Somebody else may listen: the owner ends as well, although it cannot tell.
       await admin.acl('SETUSER', 'listener', 'on', 'nopass', '~*', '&*', '+@all');
       const client = new Redis(server.port, { username: 'listener', password: 'any' });

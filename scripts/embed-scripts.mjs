@@ -64,6 +64,7 @@ function migrationFiles() {
     [
       ['create-table', `${dialect}.sql`],
       ['add-limits', `${dialect}.limits.sql`],
+      ['add-story', `${dialect}.story.sql`],
     ].map(([source, file]) => {
       const quote = dialect === 'mysql' ? '`' : '"';
       const named = (name) => `${quote}${name}${quote}`;

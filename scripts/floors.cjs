@@ -21,6 +21,7 @@ exports.FLOORS = [
   ['strategies'],
   ['handlers'],
   ['calls'],
+  ['operators'],
   ['transports/graphql', 'transports/http', 'transports/method', 'transports/rpc', 'transports/ws'],
   ['transports'],
   ['decorators'],

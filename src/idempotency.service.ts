@@ -8,8 +8,8 @@ import { IdempotencyEngine } from './engine/engine.js';
 import { newOwner } from './engine/owned-record.js';
 import type { IdempotencyErrorCode } from './engine/refusals.js';
 import type { StoreCall, StoreCallName } from './engine/store-calls.js';
-import type { TransactionalStore } from './engine/transaction.js';
-import type { Awaitable, IdempotencyStore, RecordState, RecordView } from './engine/store.js';
+import type { Awaitable, IdempotencyStore } from './engine/store.js';
+import { cut, MAX_LABEL_LENGTH, type SettledBy } from './engine/story.js';
 import { ValueOperations } from './calls/value-operations.js';
 import { type DirectCall } from './calls/value-call.js';
 import { Coverage, type CoverageEntry } from './handlers/coverage.js';
@@ -33,6 +33,14 @@ import { directPrincipal } from './keys/principal.js';
 import { recordId } from './keys/record-id.js';
 import type { Reply } from './replies/reply.js';
 import { IdempotencyEvents } from './observability/idempotency-events.js';
+import {
+  type ListQuery,
+  type OperationList,
+  type OperationView,
+  type OperatorDecision,
+  OperatorRecords,
+  type RecordById,
+} from './operators/operator-records.js';
 
 /** Names one operation. */
 export interface OperationRef {
@@ -44,14 +52,8 @@ export interface OperationRef {
   readonly principal?: Identifier;
 }
 
-/** Names one operation for operators. */
-export interface RecordRef extends OperationRef {
-  /**
-   * The store's data source that has the record, one of its `sources`. If absent, the record is
-   * looked for in the store's own and then in all others; found in two, it is an error.
-   */
-  readonly source?: string;
-}
+/** Names one operation for operators: by its key, or by the record's id. */
+export type RecordRef = (OperationRef & Pick<RecordById, 'source'>) | RecordById;
 
 /** The options of `IdempotencyService.run()`. */
 export interface RunOptions
@@ -79,21 +81,8 @@ export interface RunOptions
   readonly ttl?: Duration;
   /** What a retry must repeat, as a JSON-like value; absent compares nothing. */
   readonly content?: unknown;
-}
-
-/** An operation as operators see it. */
-export interface OperationView {
-  readonly state: RecordState;
-  readonly attempt: number;
-  readonly fencingToken: number;
-  /** Names of the steps that have finished. */
-  readonly steps: readonly string[];
-  /** Why it is held. */
-  readonly reason: string | undefined;
-  /** Milliseconds until the current owner's lease ends; zero or less once it has expired. */
-  readonly leaseRemainingMs: number | undefined;
-  /** Milliseconds until the record is forgotten; `undefined` if it is kept until it is settled. */
-  readonly ttlRemainingMs: number | undefined;
+  /** What operators know the operation by, such as an order number; never the key. */
+  readonly label?: string;
 }
 
 /** Protects any code, and lets operators inspect and settle single operations. */
@@ -105,6 +94,7 @@ export class IdempotencyService {
   readonly storeCalls$: Observable<StoreCall>;
   /** When the store has begun or ceased to fail, so that calls are refused at once (`circuitBreaker`). */
   readonly circuit$: Observable<CircuitChange>;
+  private readonly records: OperatorRecords;
   /** The record that this process writes in `checkStore()`. */
   private readonly probeId = recordId('nestjs-idempotency:check', undefined, newOwner());
 
@@ -117,6 +107,14 @@ export class IdempotencyService {
     private readonly covered: Coverage,
     events: IdempotencyEvents,
   ) {
+    this.records = new OperatorRecords({
+      store: engine.calls.store,
+      ask: (verb, run) => this.ask(verb, run),
+      forget: (id, place) => this.orRefuse(() => engine.forget(id, place)),
+      encode: (reply, scope) => this.encode(reply, scope),
+      defaultTtlMs: parseDuration('ttl', options.defaults?.ttl ?? DEFAULTS.ttl),
+      events,
+    });
     this.events$ = events.events$;
     this.storeCalls$ = events.storeCalls$;
     this.circuit$ = events.circuit$;
@@ -149,6 +147,7 @@ export class IdempotencyService {
       scope,
       principal: identity.principal,
       fingerprint: content === undefined ? '' : contentFingerprint(content),
+      label: options.label === undefined ? undefined : cut(options.label, MAX_LABEL_LENGTH),
       policy,
       transaction,
       onError: onError ?? defaults?.onError,
@@ -176,8 +175,24 @@ export class IdempotencyService {
    * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`, like the methods below
    */
   async find(ref: RecordRef): Promise<OperationView | undefined> {
-    const { record } = await this.look(ref);
-    return record && view(record);
+    return this.records.find(this.byId(ref));
+  }
+
+  /**
+   * The operations in one state, a page at a time: what is held, for how long, and why. Held operations
+   * come in the order in which they were held. A page takes about the same time however many records
+   * there are; with another state, or with `scope`, `label` or `olderThan`, it may be short or empty and
+   * still have a `cursor`.
+   *
+   * @throws {@link IdempotencyConfigurationError} for a wrong query, or a store that lists nothing
+   *
+   * @example
+   * ```ts
+   * const { records, cursor } = await idempotency.list({ state: 'held', olderThan: '1h' });
+   * ```
+   */
+  async list(query: ListQuery): Promise<OperationList> {
+    return this.records.list(query);
   }
 
   /**
@@ -187,7 +202,7 @@ export class IdempotencyService {
    * @throws {@link IdempotencyException} `IDEMPOTENCY_RECORD_UNREADABLE` too
    */
   async reply(ref: RecordRef): Promise<Reply | undefined> {
-    const { record } = await this.look(ref);
+    const { record } = await this.records.look(this.byId(ref));
     if (record?.state !== 'completed') return undefined;
     const { unreadable: cause, reply } = record;
     if (cause !== undefined) throw this.refusal('IDEMPOTENCY_RECORD_UNREADABLE', cause);
@@ -196,12 +211,10 @@ export class IdempotencyService {
 
   /**
    * Deletes the record, so that the next call runs as if it were the first. `false` if there is
-   * nothing to delete, or if an owner is running.
+   * nothing to delete, or if an owner is running. The event `forgotten` says who did it, and why.
    */
-  async forget(ref: RecordRef): Promise<boolean> {
-    const { id } = this.identify(ref);
-    const place = this.hasSources ? (await this.look(ref)).place : undefined;
-    return this.orRefuse(() => this.engine.forget(id, place));
+  async forget(ref: RecordRef, forgottenBy?: SettledBy): Promise<boolean> {
+    return this.records.forget(this.byId(ref), forgottenBy, scopeIn(ref));
   }
 
   /**
@@ -214,61 +227,44 @@ export class IdempotencyService {
   }
 
   /**
-   * Settles an operation that is held. `'release'` lets the next call run as another attempt; a
-   * reply ({@link recoveredReply}) is recorded and replayed. `false` if it is not held.
+   * Settles an operation that is held or abandoned. `'release'` lets the next call run as another
+   * attempt; a reply ({@link recoveredReply}) is recorded and replayed, for as long as the handler's own
+   * would have been; `'hold'` holds an abandoned one. `false` if it is neither held nor abandoned. The
+   * record keeps who settled it and why, and the event `settled` says so.
+   *
+   * @example
+   * ```ts
+   * await idempotency.settle({ id }, recoveredReply({ id: 'ch_1' }, { status: 201 }), {
+   *   by: 'anna',
+   *   reason: 'the provider says: paid',
+   * });
+   * ```
    */
-  async settle(ref: RecordRef, decision: 'release' | RecoveredReply): Promise<boolean> {
-    const { id } = this.identify(ref);
-    const { place, record } = await this.look(ref);
-    if (record?.state !== 'held') return false;
-    const claim = { id, owner: record.owner, from: 'held' as const };
-    const ttlMs = parseDuration('ttl', this.options.defaults?.ttl ?? DEFAULTS.ttl);
-    if (decision === 'release')
-      return this.ask('release', () => place.release({ ...claim, ttlMs }));
-    const isHttp = decision.status !== undefined || this.handlers.hasScope('http', ref.scope);
-    const values = this.handlers.valuesOf(ref.scope) ?? this.operations.values;
-    const reply = isHttp
-      ? encodeRecoveredHttpReply(decision, values)
-      : encodeRecoveredValue(decision, values);
-    return this.ask('complete', () => place.complete({ ...claim, reply, ttlMs }));
+  async settle(
+    ref: RecordRef,
+    decision: OperatorDecision,
+    settledBy?: SettledBy,
+  ): Promise<boolean> {
+    return this.records.settle(this.byId(ref), decision, settledBy, scopeIn(ref));
   }
 
-  private get hasSources(): boolean {
-    const { sources } = this.engine.calls.store as Partial<TransactionalStore>;
-    return sources !== undefined && sources.length > 0;
+  private encode(reply: RecoveredReply, scope: string | undefined): Uint8Array {
+    const isHttp =
+      reply.status !== undefined || (scope !== undefined && this.handlers.hasScope('http', scope));
+    const ofHandler = scope === undefined ? undefined : this.handlers.valuesOf(scope);
+    const values = ofHandler ?? this.operations.values;
+    return isHttp ? encodeRecoveredHttpReply(reply, values) : encodeRecoveredValue(reply, values);
   }
 
-  /** The record, and the store that has it; the store's own if there is none. */
-  private async look(ref: RecordRef): Promise<Found> {
-    const { id } = this.identify(ref);
-    const own = this.engine.calls.store as IdempotencyStore & Partial<TransactionalStore>;
-    const { source } = ref;
-    const names = source === undefined ? [undefined, ...(own.sources ?? [])] : [source];
-    const places: [string | undefined, IdempotencyStore][] = [];
-    for (const name of names) {
-      if (name !== undefined && own.recordsOf === undefined)
-        throw wrongOption(
-          'source',
-          source,
-          'nothing with a store that has no further data sources',
-        );
-      places.push([name, name === undefined ? own : await own.recordsOf!(name)]);
-    }
-    const found: Found[] = [];
-    for (const [name, place] of places) {
-      const record = await this.ask('find', () => place.find(id));
-      if (record !== undefined) found.push({ place, record, name });
-    }
-    if (found.length > 1) {
-      const where = found.map(({ name }) => name ?? "the store's own").join(', ');
-      throw wrongOption(
-        'source',
-        source,
-        `the name of a data source, because several have this record: ${where}`,
-        'Name the one that you mean.',
-      );
-    }
-    return found[0] ?? { place: places[0]![1], record: undefined };
+  private byId(ref: RecordRef): RecordById {
+    if (!('id' in ref)) return { id: this.identify(ref).id, source: ref.source };
+    if (typeof ref.id === 'string' && /^[0-9a-f]{64}$/.test(ref.id)) return ref;
+    throw wrongOption(
+      'id',
+      ref.id,
+      'the id of a record: 64 hexadecimal digits',
+      'Take it from an event, a list, or the log line of the alarm.',
+    );
   }
 
   private async ask<T>(
@@ -310,22 +306,6 @@ export class IdempotencyService {
   }
 }
 
-/** Where a record is. */
-interface Found {
-  readonly place: IdempotencyStore;
-  readonly record: RecordView | undefined;
-  readonly name?: string | undefined;
-}
-
-function view(record: RecordView): OperationView {
-  const { state, attempt, fencingToken, reason, leaseRemainingMs, ttlRemainingMs } = record;
-  return {
-    state,
-    attempt,
-    fencingToken,
-    steps: [...record.steps.keys()],
-    reason,
-    leaseRemainingMs,
-    ttlRemainingMs,
-  };
+function scopeIn(ref: RecordRef): string | undefined {
+  return 'id' in ref ? undefined : ref.scope;
 }

@@ -3,7 +3,6 @@ export { CORS_ALLOWED_HEADERS, CORS_EXPOSED_HEADERS } from './idempotency.cors.j
 export {
   IdempotencyService,
   type OperationRef,
-  type OperationView,
   type RecordRef,
   type RunOptions,
 } from './idempotency.service.js';
@@ -51,6 +50,7 @@ export type {
   IdempotentDeclaration,
   IdempotentOptions,
 } from './options/idempotency.options.js';
+export type { OperationView } from './operators/operator-records.js';
 export { IDEMPOTENCY_STORE } from './options/module-definition.js';
 export type {
   QueueStrategyOptions,

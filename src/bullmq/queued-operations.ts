@@ -1,7 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import type { Job } from 'bullmq';
-import { IdempotencyService, type OperationView } from '../idempotency.service.js';
+import { IdempotencyService } from '../idempotency.service.js';
 import { isCounted, keyOfJob } from '../keys/jobs.js';
+import type { OperationView } from '../operators/operator-records.js';
 import { Queues, scopeOfJobs } from './queues.js';
 
 export type QueuedOperationStatus = 'queued' | 'running' | 'done' | 'failed';

@@ -219,9 +219,10 @@ export class Operations<Call extends TransportCall> {
         this.orRefuse(call, layer, () => layer.fingerprint(call)),
         (fingerprint) => {
           const request = this.request(call, layer, key, fingerprint);
-          return layer.ttlOf === undefined
+          const isPlain = layer.ttlOf === undefined && layer.label === undefined;
+          return isPlain
             ? this.inPlace(call, layer, key, request)
-            : this.keptFor(call, layer, key, request, layer.ttlOf);
+            : this.declared(call, layer, key, request);
         },
       );
     });
@@ -242,22 +243,22 @@ export class Operations<Call extends TransportCall> {
     );
   }
 
-  /** What the application says about this call alone. Without an answer, nothing runs. */
-  private async keptFor(
+  /** What the application says about this call alone. Without its ttl, nothing runs. */
+  private async declared(
     call: Call,
     layer: ProtectedLayer,
     key: string,
     request: OperationRequest,
-    ttlOf: (call: Call) => Awaitable<number>,
   ): Promise<LayerOperation> {
-    let ttlMs: number;
+    let { ttlMs } = request.policy;
     try {
-      ttlMs = await ttlOf(call);
+      ttlMs = (await layer.ttlOf?.(call)) ?? ttlMs;
     } catch (cause) {
       throw this.refuse(call, layer, 'IDEMPOTENCY_NOT_PROTECTED', { cause });
     }
     const policy = { ...request.policy, ttlMs };
-    return this.inPlace(call, layer, key, { ...request, policy });
+    const label = await layer.label?.(call);
+    return this.inPlace(call, layer, key, { ...request, policy, label });
   }
 
   /** The data source of this call alone: another tenant's records are other records. */

@@ -54,6 +54,7 @@ export interface DirectCall extends ValueCall {
   readonly id: string;
   readonly key: string;
   readonly fingerprint: string;
+  readonly label: string | undefined;
   readonly transaction: OperationRequest['transaction'];
   readonly onAbandoned: IdempotentOptions['onAbandoned'];
 }

@@ -54,12 +54,12 @@ export class ValueOperations {
 
   /** @throws {@link IdempotencyException} for every refusal, and what `fn` throws */
   async run<T>(call: DirectCall, fn: Work<T>): Promise<T> {
-    const { id, scope, fingerprint, policy, transaction, onAbandoned } = call;
+    const { id, scope, label, fingerprint, policy, transaction, onAbandoned } = call;
     const recover = recovery(onAbandoned, call, id, call.values, (reply) =>
       this.recovered(reply, call),
     );
     const caller = policy.keepsReply ? this.callers.known(call.principal) : undefined;
-    const request = { id, scope, fingerprint, policy, transaction, recover, caller };
+    const request = { id, scope, label, fingerprint, policy, transaction, recover, caller };
     return this.goOn(await this.engine.begin(request), call, fn);
   }
 
@@ -225,7 +225,7 @@ export class ValueOperations {
         await claim.fail(this.encodedError(error, call));
         return;
       case 'hold':
-        await claim.hold(reasonOf(decided, claim, status));
+        await claim.hold(reasonOf(decided, claim, status), error);
         return;
       case 'reject':
         return claim.release();

@@ -11,6 +11,7 @@ export type {
   EventBase,
   ExecutedEvent,
   ExhaustedEvent,
+  ForgottenEvent,
   HeldEvent,
   LeaseLostEvent,
   MessageCode,
@@ -18,6 +19,7 @@ export type {
   ReleasedEvent,
   ReplayedEvent,
   ReturnedEvent,
+  SettledEvent,
   StepNotSavedEvent,
   StoredEvent,
   TakenOverEvent,
@@ -63,8 +65,12 @@ export {
   isStoreFull,
   type IssueRequest,
   type Limited,
+  type ListedRecord,
+  type ListedState,
+  type ListRequest,
   type Mismatch,
   type PurgingStore,
+  type RecordPage,
   type RecordState,
   type RecordView,
   type Refusing,
@@ -77,6 +83,7 @@ export {
   type Unknown,
   type Unreadable,
 } from '../engine/store.js';
+export type { RecordedFailure, RecordStory, SettledBy } from '../engine/story.js';
 export type {
   CommitFailure,
   OperationManager,
@@ -119,6 +126,12 @@ export {
 } from '../options/strategy-options.js';
 
 // Strategies.
+export type {
+  ListQuery,
+  OperationList,
+  OperatorDecision,
+  RecordById,
+} from '../operators/operator-records.js';
 export type { AbandonedDecision } from '../engine/operation.js';
 export type { RecoveredReply } from '../operation/recovery.js';
 export type {
@@ -154,6 +167,7 @@ export {
   type KeySource,
   type Schedule,
 } from '../keys/key-source.js';
+export type { LabelDeclaration, LabelFunction } from '../keys/label.js';
 export type { ContentDeclaration, ContentFunction } from '../keys/content.js';
 export type { PrincipalFunction } from '../keys/principal.js';
 export type {

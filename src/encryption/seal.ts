@@ -13,7 +13,8 @@ const HEAD_BYTES = 2 + KEY_ID_BYTES;
 
 /** What sealed bytes belong to. They cannot be opened as anything else. */
 export type Binding =
-  readonly [id: string, part: 'reply'] | readonly [id: string, part: 'step', name: string];
+  | readonly [id: string, part: 'reply' | 'failure']
+  | readonly [id: string, part: 'step', name: string];
 
 /** The content of a record cannot be decrypted. */
 export class UnreadableContentError extends Error {

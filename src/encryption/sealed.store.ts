@@ -27,6 +27,7 @@ export class SealedStore implements IdempotencyStore {
   readonly watch: IdempotencyStore['watch'];
   readonly ofCall: IdempotencyStore['ofCall'];
   readonly partOf?: NonNullable<IdempotencyStore['partOf']>;
+  readonly list: IdempotencyStore['list'];
   readonly sources: TransactionalStore['sources'];
   readonly recordsOf: TransactionalStore['recordsOf'];
   private readonly places = new WeakMap<IdempotencyStore, SealedStore>();
@@ -39,6 +40,12 @@ export class SealedStore implements IdempotencyStore {
     if (store.partOf !== undefined) this.partOf = (id) => store.partOf!(id);
     if (store.ofCall !== undefined)
       this.ofCall = () => chain(store.ofCall!(), (place) => this.sealed(place));
+    if (store.list !== undefined)
+      this.list = (request) =>
+        chain(store.list!(request), ({ records, next }) => ({
+          records: records.map((record) => openedFailure(seal, record)),
+          next,
+        }));
     const { sources, recordsOf } = store as Partial<TransactionalStore>;
     if (sources !== undefined) this.sources = sources;
     if (recordsOf !== undefined)
@@ -65,7 +72,7 @@ export class SealedStore implements IdempotencyStore {
   }
 
   hold(request: HoldRequest): Awaitable<boolean> {
-    return this.store.hold(request);
+    return this.store.hold(sealedFailure(this.seal, request));
   }
 
   saveStep(request: SaveStepRequest): Awaitable<boolean> {
@@ -126,7 +133,7 @@ class SealedTransaction implements StoreTransaction {
   }
 
   hold(request: HoldRequest): Promise<boolean> {
-    return this.transaction.hold(request);
+    return this.transaction.hold(sealedFailure(this.seal, request));
   }
 
   release(request: ReleaseRequest): Promise<boolean> {
@@ -166,6 +173,32 @@ function sealedStep(seal: Seal, request: SaveStepRequest): SaveStepRequest {
   return { ...request, value: seal.seal(request.value, [request.id, 'step', request.name]) };
 }
 
+/** What an application's error says may be as private as a reply. */
+function sealedFailure(seal: Seal, request: HoldRequest): HoldRequest {
+  const { id, failure } = request;
+  if (failure === undefined) return request;
+  const sealed = seal.seal(Buffer.from(failure.message), [id, 'failure']);
+  const message = SEALED_MESSAGE + Buffer.from(sealed).toString('base64url');
+  return { ...request, failure: { ...failure, message } };
+}
+
+/** A message that cannot be opened is empty. */
+function openedFailure<R extends Pick<RecordView, 'id' | 'story'>>(seal: Seal, record: R): R {
+  const { id, story } = record;
+  const { failure } = story ?? {};
+  if (failure?.message.startsWith(SEALED_MESSAGE) !== true) return record;
+  const sealed = Buffer.from(failure.message.slice(SEALED_MESSAGE.length), 'base64url');
+  let message = '';
+  try {
+    message = Buffer.from(seal.open(sealed, [id, 'failure'])).toString();
+  } catch {
+    // The name of the error is left.
+  }
+  return { ...record, story: { ...story, failure: { ...failure, message } } };
+}
+
+const SEALED_MESSAGE = 'sealed:';
+
 function openedResult(seal: Seal, id: string, result: AcquireResult): AcquireResult {
   try {
     if (result.outcome === 'completed')
@@ -181,7 +214,8 @@ function openedResult(seal: Seal, id: string, result: AcquireResult): AcquireRes
 }
 
 /** Operators also see a record that cannot be opened, but not its content. */
-function openedView(seal: Seal, { reply, ...record }: RecordView): RecordView {
+function openedView(seal: Seal, view: RecordView): RecordView {
+  const { reply, ...record } = openedFailure(seal, view);
   const { id } = record;
   try {
     const steps = openedSteps(seal, id, record.steps);

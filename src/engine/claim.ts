@@ -88,8 +88,10 @@ export interface Claim {
   giveBack(): Awaitable<void>;
   /**
    * Holds the operation until an operator settles it. `lost`: this owner no longer had the claim.
+   *
+   * @param error what it is held for; the record keeps its name and its message, without values
    */
-  hold(reason: string): Awaitable<Settlement>;
+  hold(reason: string, error?: unknown): Awaitable<Settlement>;
   /**
    * Remembers the result of a finished step. `false`: the claim is lost. If the store fails, saving
    * is retried before the claim is released, because the step must not run twice.

@@ -144,6 +144,24 @@ export interface StepNotSavedEvent extends EventBase {
   readonly cause: unknown;
 }
 
+/** Somebody settled an operation whose outcome was unknown. Its strategy is `operator`. */
+export interface SettledEvent extends EventBase {
+  readonly type: 'settled';
+  /** A reply was recorded, the next call runs, or the operation waits for another decision. */
+  readonly decision: 'replied' | 'released' | 'held';
+  /** Who settled it; absent if nobody was named. */
+  readonly by?: string | undefined;
+  readonly reason?: string | undefined;
+}
+
+/** Somebody deleted a record, so that the next call runs as if it were the first. */
+export interface ForgottenEvent extends EventBase {
+  readonly type: 'forgotten';
+  /** As in {@link SettledEvent}. */
+  readonly by?: string | undefined;
+  readonly reason?: string | undefined;
+}
+
 /** Everything that happens to operations. */
 export type IdempotencyEvent =
   | ClaimedEvent
@@ -161,7 +179,9 @@ export type IdempotencyEvent =
   | StepNotSavedEvent
   | ExhaustedEvent
   | DroppedEvent
-  | ReturnedEvent;
+  | ReturnedEvent
+  | SettledEvent
+  | ForgottenEvent;
 
 /** What an owner reports, before its operation is named. */
 export type OwnersEvent =
@@ -191,6 +211,8 @@ export const EVENT_TYPES = [
   'exhausted',
   'dropped',
   'returned',
+  'settled',
+  'forgotten',
 ] as const satisfies readonly IdempotencyEvent['type'][];
 
 /** Where the engine reports to. Must not throw. */

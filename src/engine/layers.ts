@@ -242,10 +242,10 @@ class LayeredClaim implements Claim {
     for (const claim of this.innermostFirst) await claim.giveBack();
   }
 
-  async hold(reason: string): Promise<Settlement> {
+  async hold(reason: string, error?: unknown): Promise<Settlement> {
     await this.work?.rollback();
     let settlement: Settlement = { outcome: 'stored' };
-    for (const claim of this.innermostFirst) settlement = await claim.hold(reason);
+    for (const claim of this.innermostFirst) settlement = await claim.hold(reason, error);
     return settlement;
   }
 

@@ -10,6 +10,7 @@ import { OwnedRecord } from './owned-record.js';
 import type { ReplayCache } from './replay-cache.js';
 import { type Acquired, isStoreFull, type Steps } from './store.js';
 import type { StoreCalls } from './store-calls.js';
+import { failureOf } from './story.js';
 
 const STORED: Settlement = { outcome: 'stored' };
 const DEFERRED: Settlement = { outcome: 'deferred' };
@@ -131,11 +132,12 @@ export class LeasedClaim implements Claim, LeaseHolder {
     return this.release();
   }
 
-  hold(reason: string): Awaitable<Settlement> {
+  hold(reason: string, error?: unknown): Awaitable<Settlement> {
     if (!this.keepsReply) return this.unlock();
     this.startSettling();
+    const failure = failureOf(error);
     const hold = (): Awaitable<boolean | Failure> =>
-      this.try('hold', () => this.record.hold(reason));
+      this.try('hold', () => this.record.hold(reason, failure));
     return chain(hold(), (held) => {
       this.leave();
       if (held instanceof Failure) {

@@ -42,13 +42,13 @@ export class LeasedClaims implements ClaimSource {
 
   claim(asking: Asking): Awaitable<Claimed | Refusing> {
     const { request, owner } = asking;
-    const { id, fingerprint, policy } = request;
+    const { id, fingerprint, policy, scope, label } = request;
     const { leaseMs, ttlMs } = policy;
     const mustBeIssued = request.refuseUnknown !== undefined;
     let result: Awaitable<AcquireResult>;
     try {
       result = this.around.calls.acquire(
-        { id, owner, fingerprint, leaseMs, ttlMs, mustBeIssued, ...request.caller },
+        { id, owner, fingerprint, leaseMs, ttlMs, scope, label, mustBeIssued, ...request.caller },
         {
           // An answer that comes later is useless: the lease may have expired before anything
           // began.

@@ -73,6 +73,8 @@ export interface OperationRequest {
   /** See {@link ClaimRef.id}. */
   readonly id: string;
   readonly scope: string;
+  /** What the application calls the operation, for operators. */
+  readonly label?: string | undefined;
   readonly fingerprint: string;
   /**
    * True if a record with another fingerprint is still that of this operation. Then the record's

@@ -3,6 +3,7 @@ import type { Awaitable } from './awaitable.js';
 import type { OperationRequest } from './operation.js';
 import type { StoreCalls } from './store-calls.js';
 import type { Acquired, AcquireResult } from './store.js';
+import type { RecordedFailure } from './story.js';
 
 /**
  * A record as its owner writes it: every verb uses the owner's name. `false`: the record is not
@@ -66,10 +67,10 @@ export class OwnedRecord {
     );
   }
 
-  hold(reason: string): Awaitable<boolean> {
-    const { id, owner, bucket } = this;
+  hold(reason: string, failure: RecordedFailure | undefined): Awaitable<boolean> {
+    const { id, owner, bucket, ttlMs } = this;
     return this.withStepsSaved(() =>
-      this.calls.call('hold', (store) => store.hold({ id, owner, bucket, reason })),
+      this.calls.call('hold', (store) => store.hold({ id, owner, bucket, reason, failure, ttlMs })),
     );
   }
 
@@ -89,12 +90,12 @@ export class OwnedRecord {
    * recorded whatever else its caller does, so no limit applies.
    */
   reclaim(): Awaitable<AcquireResult> {
-    const { fingerprint, policy } = this.request;
+    const { fingerprint, policy, scope, label } = this.request;
     const { leaseMs } = policy;
     const { id, bucket, ttlMs } = this;
     const owner = (this.owner = this.successor ??= newOwner());
     return this.calls.acquire(
-      { id, owner, bucket, fingerprint, leaseMs, ttlMs },
+      { id, owner, bucket, fingerprint, leaseMs, ttlMs, scope, label },
       { withinMs: leaseMs },
     );
   }

@@ -28,6 +28,7 @@ export type StoreCallName =
   | 'issue'
   | 'find'
   | 'forget'
+  | 'list'
   | 'begin'
   | 'commit'
   | 'rollback';

@@ -1,4 +1,5 @@
 import type { Awaitable } from './awaitable.js';
+import type { RecordedFailure, RecordStory, SettledBy } from './story.js';
 
 export type { Awaitable };
 
@@ -42,6 +43,9 @@ export interface AcquireRequest extends ClaimRef {
   readonly leaseMs: number;
   /** How long attempt number, fingerprint and steps outlive the lease, in milliseconds. */
   readonly ttlMs: number;
+  /** What operators see of the operation: its scope, and what the application calls it. */
+  readonly scope?: string;
+  readonly label?: string | undefined;
   /** Claim only a record that was issued before (a token); absent counts as `unknown`. */
   readonly mustBeIssued?: boolean;
   /**
@@ -150,6 +154,8 @@ export interface CompleteRequest extends ClaimRef {
   readonly ttlMs: number;
   /** `held` settles a held record (its `owner` comes from `find`); absent means `in-flight`. */
   readonly from?: 'in-flight' | 'held';
+  /** Who settles a held record, and why. It stays with the record. */
+  readonly settledBy?: SettledBy | undefined;
 }
 
 /** Releases a claim. */
@@ -158,12 +164,18 @@ export interface ReleaseRequest extends ClaimRef {
   readonly ttlMs: number;
   /** As in {@link CompleteRequest.from}. */
   readonly from?: 'in-flight' | 'held';
+  /** As in {@link CompleteRequest.settledBy}. */
+  readonly settledBy?: SettledBy | undefined;
 }
 
 /** Holds an operation until an operator settles it. */
 export interface HoldRequest extends ClaimRef {
   /** Shown to operators. Never to clients. */
   readonly reason: string;
+  /** The error that it is held for, if that is why. */
+  readonly failure?: RecordedFailure | undefined;
+  /** How long the reply would have been kept, in milliseconds. A settlement keeps to it. */
+  readonly ttlMs?: number;
 }
 
 /** Saves the result of a finished step. */
@@ -201,6 +213,30 @@ export interface RecordView {
   readonly unreadable?: unknown;
   /** Milliseconds until the record is forgotten; absent if it is kept until someone settles it. */
   readonly ttlRemainingMs?: number;
+  /** What the record tells operators; absent in a store that does not keep it. */
+  readonly story?: RecordStory;
+}
+
+/** A state by which records are listed. `abandoned`: in flight, and the lease has run out. */
+export type ListedState = RecordState | 'abandoned';
+
+/** Asks for some of the records in one state. */
+export interface ListRequest {
+  readonly state: ListedState;
+  /** {@link RecordPage.next} of the page before; absent for the first page. */
+  readonly after?: string | undefined;
+  /** The most records that a page has. */
+  readonly limit: number;
+}
+
+/** A record in a list, which leaves out its content. */
+export type ListedRecord = Omit<RecordView, 'reply' | 'steps' | 'unreadable'>;
+
+/** Some records. */
+export interface RecordPage {
+  readonly records: readonly ListedRecord[];
+  /** Where the next page begins; absent after the last one. */
+  readonly next?: string | undefined;
 }
 
 /**
@@ -262,6 +298,16 @@ export interface IdempotencyStore {
 
   /** Deletes the record, unless its lease is alive. `true` if there was one to delete. */
   forget(id: string): Awaitable<boolean>;
+
+  /**
+   * The records in one state, for operators. Optional.
+   *
+   * A page takes about the same time however many records there are. Held records come in the order in
+   * which they were held. For any other state a page may have few records, or none, and still not be the
+   * last, because a store has an index of held records only. A record that changes meanwhile may be
+   * left out or come twice.
+   */
+  list?(request: ListRequest): Awaitable<RecordPage>;
 
   /**
    * Calls `onChange` when the record may have left `in-flight`. Optional: without it, waiting

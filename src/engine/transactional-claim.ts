@@ -6,8 +6,9 @@ import type { Clock } from './clock.js';
 import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
 import { lastDecision, type OperationPolicy } from './operation.js';
 import type { StoreCalls } from './store-calls.js';
-import type { Acquired, AcquireRequest, AcquireResult } from './store.js';
-import type { ClaimRef, Refusing, Steps } from './store.js';
+import type { Acquired, AcquireRequest, AcquireResult, ClaimRef } from './store.js';
+import type { Refusing, Steps } from './store.js';
+import { failureOf } from './story.js';
 import type { OperationManager, StoreTransaction, TransactionalStore } from './transaction.js';
 import type { LocalCall } from './waiting.js';
 
@@ -136,10 +137,9 @@ interface TransactionalClaimSurroundings {
 
 /** The request that a transaction gets for a record. */
 function acquireOf({ request, owner }: Asking): AcquireRequest {
-  const { id, fingerprint, policy, refuseUnknown, caller } = request;
-  const { ttlMs } = policy;
-  const mustBeIssued = refuseUnknown !== undefined;
-  return { id, owner, fingerprint, leaseMs: LEASE_MS, ttlMs, mustBeIssued, ...caller };
+  const { id, fingerprint, policy, refuseUnknown, caller, scope, label } = request;
+  const told = { scope, label, mustBeIssued: refuseUnknown !== undefined };
+  return { id, owner, fingerprint, leaseMs: LEASE_MS, ttlMs: policy.ttlMs, ...told, ...caller };
 }
 
 /**
@@ -239,9 +239,10 @@ export class TransactionalClaim implements Claim {
     if (settlement.outcome === 'failed') throw settlement.error;
   }
 
-  hold(reason: string): Promise<Settlement> {
+  hold(reason: string, error?: unknown): Promise<Settlement> {
+    const told = { reason, failure: failureOf(error) };
     return this.keep({ type: 'held', reason }, () =>
-      this.inAll((asking) => this.transaction.hold({ ...refOf(asking), reason })),
+      this.inAll((on) => this.transaction.hold({ ...refOf(on), ...told, ttlMs: this.ttlOf(on) })),
     );
   }
 
@@ -251,11 +252,13 @@ export class TransactionalClaim implements Claim {
 
   private writeReply(reply: Uint8Array): Promise<boolean> {
     return this.inAll((asking) => {
-      const { policy, leastTtlMs = 0 } = asking.request;
-      const ttlMs = Math.max(this.ttlMs ?? policy.ttlMs, leastTtlMs);
-      const keptMs = asking.request.policy.keepsReply ? ttlMs : 0;
+      const keptMs = asking.request.policy.keepsReply ? this.ttlOf(asking) : 0;
       return this.transaction.complete({ ...refOf(asking), reply, ttlMs: keptMs });
     });
+  }
+
+  private ttlOf({ request: { policy, leastTtlMs = 0 } }: Asking): number {
+    return Math.max(this.ttlMs ?? policy.ttlMs, leastTtlMs);
   }
 
   private async inAll(write: (asking: Asking) => Promise<boolean>): Promise<boolean> {

@@ -1,5 +1,5 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
+import { Inject, Injectable, Logger } from '@nestjs/common';
+import { wrongOption } from '../engine/configuration-error.js';
 import type { IdempotencyStore } from '../engine/store.js';
 import {
   IDEMPOTENCY_STORE,
@@ -18,6 +18,7 @@ import type { KeyContext } from '../keys/key-source.js';
 import { resolvePrincipal } from '../keys/principal.js';
 import { contentOfKey, resolveContent } from '../keys/content.js';
 import { resolveKey } from '../keys/key-sources.js';
+import { resolveLabel } from '../keys/label.js';
 import type { ReplyValues } from '../replies/values.js';
 import type { StrategyPlan } from '../strategies/strategy.js';
 import { StrategyRegistry } from '../strategies/strategy-registry.js';
@@ -27,6 +28,7 @@ import {
   checkRunNames,
   handlerPolicyOf,
   located,
+  meaningless,
   policyOf,
   refuseWithoutTransaction,
   type ResolvedTransaction,
@@ -219,11 +221,12 @@ export class HandlerResolver {
       for (const own of declaration.layers) refuseWithoutTransaction(own);
     const returns = layers.find(({ options }) => options.returns)?.options.returns;
     const values = withReturned(this.values, returns);
-    const keys: KeyContext = {
+    const keys: KeyContext & { readonly handler: string } = {
       headerName: this.moduleOptions.header ?? MODULE_DEFAULTS.header,
       kind: declaration.kind,
       credentials: this.credentials,
       schedule: declaration.schedule,
+      handler: declaration.name,
     };
     const resolved = layers.map((layer, index) =>
       this.protectedLayer(layer, index, keys, transaction, values),
@@ -273,7 +276,7 @@ export class HandlerResolver {
   private protectedLayer(
     layer: Layer,
     index: number,
-    keys: KeyContext,
+    keys: KeyContext & { readonly handler: string },
     transactionOfAll: ResolvedTransaction | undefined,
     values: ReplyValues,
   ): ProtectedLayer {
@@ -294,6 +297,7 @@ export class HandlerResolver {
       policy: plan.keepsReply ? policy : { ...policy, keepsReply: false, ttlMs: policy.leaseMs },
       transaction: plan.transaction === 'never' ? undefined : transactionOfAll,
       fingerprint: key.coversContent ? matchesAll : fingerprint,
+      label: resolveLabel(options.label, keys.handler, warn),
       refusals: plan.refusals ?? {},
       begin: plan.begin?.bind(plan),
       values,
@@ -381,20 +385,10 @@ function namesContent({ plan, options }: Layer): boolean {
 
 const matchesAll = (): string => '';
 
+const logger = new Logger('Idempotency');
+const warn = (warning: string): void => logger.warn(warning);
+
 /** An option that is present but `undefined` must not hide the one below it. */
 function withoutUndefined(options: IdempotentOptions): IdempotentOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-}
-
-function meaningless(
-  option: string,
-  given: unknown,
-  strategy: string,
-): IdempotencyConfigurationError {
-  return wrongOption(
-    option,
-    given,
-    'nothing',
-    `Strategy '${strategy}' does not take this option. Remove it, or choose another strategy.`,
-  );
 }

@@ -28,6 +28,7 @@ const KNOWN_OPTIONS = [
   'key',
   'fingerprint',
   'content',
+  'label',
   'onError',
   'maxAttempts',
   'scope',
@@ -36,7 +37,7 @@ const KNOWN_OPTIONS = [
 ];
 
 /** Options that belong to one handler and cannot be defaults. */
-const OWN_OPTIONS = ['key', 'scope', 'content', 'returns'];
+const OWN_OPTIONS = ['key', 'scope', 'content', 'label', 'returns'];
 
 /**
  * Checks everything except durations, keys, fingerprints and the options of strategies, which are
@@ -125,6 +126,7 @@ const RUN_NAMES: ReadonlySet<string> = new Set([
   'key',
   'principal',
   'content',
+  'label',
   'returns',
 ]);
 
@@ -287,4 +289,18 @@ export function handlerPolicyOf(
     ttlOf: (call) =>
       chain(ttl(call), (given) => parseDuration('duration that ttl() returns', given)),
   };
+}
+
+/** The error for an option that a strategy does not take. */
+export function meaningless(
+  option: string,
+  given: unknown,
+  strategy: string,
+): IdempotencyConfigurationError {
+  return wrongOption(
+    option,
+    given,
+    'nothing',
+    `Strategy '${strategy}' does not take this option. Remove it, or choose another strategy.`,
+  );
 }

@@ -24,6 +24,8 @@ export interface ProtectedLayer {
   /** Record and work are one transaction. */
   readonly transaction: ResolvedTransaction | undefined;
   readonly fingerprint: (call: IdempotentCall) => Awaitable<string>;
+  /** What operators know the operation by; absent without the option. */
+  readonly label: ((call: IdempotentCall) => Awaitable<string | undefined>) | undefined;
   readonly refusals: NonNullable<StrategyPlan['refusals']>;
   /** Called by the engine for every call; see {@link StrategyPlan.begin}. */
   readonly begin: StrategyPlan['begin'];

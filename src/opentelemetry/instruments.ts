@@ -20,6 +20,7 @@ export class Instruments {
   private readonly failedCompletions: Counter;
   private readonly unsavedSteps: Counter;
   private readonly exhausted: Counter;
+  private readonly operators: Counter;
   private readonly messages: Counter;
   private readonly handling: Histogram;
   private readonly waiting: Histogram;
@@ -64,6 +65,11 @@ export class Instruments {
       'idempotency.exhausted',
       '{operation}',
       'Operations that used up their attempts.',
+    );
+    this.operators = counter(
+      'idempotency.operator_decisions',
+      '{operation}',
+      'Operations that an operator settled or forgot.',
     );
     this.messages = counter(
       'idempotency.unprocessed_messages',
@@ -122,6 +128,12 @@ export class Instruments {
         break;
       case 'exhausted':
         this.exhausted.add(1, attributes);
+        break;
+      case 'settled':
+        this.operators.add(1, { [ATTRIBUTES.settlement]: event.decision });
+        break;
+      case 'forgotten':
+        this.operators.add(1, { [ATTRIBUTES.settlement]: event.type });
         break;
       case 'claimed':
         // Counted when the operation has ended.

@@ -35,6 +35,10 @@ export function annotate(span: Span, event: IdempotencyEvent): void {
     case 'step-not-saved':
       span.addEvent(`idempotency.${event.type}`);
       break;
+    case 'settled':
+    case 'forgotten':
+      span.addEvent(`idempotency.operator-${event.type}`);
+      break;
     case 'exhausted':
       span.addEvent('idempotency.attempts-exhausted');
       break;

@@ -9,6 +9,7 @@ import type { IdempotentCall } from '../keys/call.js';
 import type { ContentDeclaration } from '../keys/content.js';
 import { KEY_HEADER } from '../keys/header-source.js';
 import type { KeyDeclaration } from '../keys/key-source.js';
+import type { LabelDeclaration } from '../keys/label.js';
 import type { PrincipalFunction } from '../keys/principal.js';
 import type { ReplyType, ReturnedClass } from '../replies/known-types.js';
 import type {
@@ -114,6 +115,13 @@ export interface IdempotentOptions {
    * @default the body, or the arguments
    */
   content?: ContentDeclaration;
+  /**
+   * What operators know the operation by, such as an order number: a function of the call, or a source
+   * such as `body('orderNo')`. It stands in the record as it is, so keep keys and personal data out of it.
+   * At most 200 characters; the rest is cut. A call whose label cannot be read runs without one.
+   * @default none
+   */
+  label?: LabelDeclaration;
   /**
    * What happens to an operation that failed after its handler began: `release` lets a retry run,
    * `store` replays the failure, `hold` waits until someone settles it. A function decides about

@@ -46,6 +46,8 @@ export class FaultInjectingStore implements IdempotencyStore, PurgingStore {
   readonly watch?: IdempotencyStore['watch'];
   /** Present when the other store has it. */
   readonly prepareLimits?: IdempotencyStore['prepareLimits'];
+  /** Present when the other store has it. */
+  readonly list?: IdempotencyStore['list'];
   private readonly queued = new Map<StoreVerb, Fault[]>();
   private readonly permanent = new Map<StoreVerb, Fault>();
 
@@ -53,6 +55,8 @@ export class FaultInjectingStore implements IdempotencyStore, PurgingStore {
     if (inner.isVolatile !== undefined) this.isVolatile = inner.isVolatile;
     if (inner.watch !== undefined) this.watch = inner.watch.bind(inner);
     if (inner.prepareLimits !== undefined) this.prepareLimits = inner.prepareLimits.bind(inner);
+    if (inner.list !== undefined)
+      this.list = (request) => this.run('list', request, () => inner.list!(request));
   }
 
   /** One fault for each of the next calls of the verb, after those that are already queued. */

@@ -13,7 +13,7 @@ describe('MemoryStore keeps the contract', () => {
 
   test('with cases for every guarantee, each with a name of its own', () => {
     const numbers = new Set(storeContract.map(({ guarantee }) => String(guarantee)));
-    expect([...numbers].sort()).toEqual(Object.keys(GUARANTEES));
+    expect([...numbers].sort()).toEqual(Object.keys(GUARANTEES).sort());
     expect(new Set(storeContract.map(({ name }) => name)).size).toBe(storeContract.length);
   });
 });

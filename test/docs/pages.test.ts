@@ -73,7 +73,7 @@ describe('the page on the contract of stores', () => {
     ]);
     expect(Object.fromEntries(stated)).toEqual(GUARANTEES);
     const proven = new Set(testing.storeContract.map(({ guarantee }) => String(guarantee)));
-    expect([...proven].sort()).toEqual(Object.keys(GUARANTEES));
+    expect([...proven].sort()).toEqual(Object.keys(GUARANTEES).sort());
   });
 
   it('has every verb, and no other', () => {
@@ -162,7 +162,7 @@ describe('the page on observability', () => {
       ]),
       ...groups(instruments, /seconds\(\s*'(\S+)'/g).map(([name]) => [name, 'histogram', 's']),
     ];
-    expect(made).toHaveLength(11);
+    expect(made).toHaveLength(12);
     const inOrder = (rows: string[][]): string[] => rows.map((row) => row.join(' ')).toSorted();
     expect(inOrder(documented)).toEqual(inOrder(made as string[][]));
   });

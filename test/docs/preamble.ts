@@ -49,6 +49,8 @@ interface Provider {
 }
 
 declare const idempotency: IdempotencyService;
+/** From an alarm. */
+declare const recordId: string;
 declare const provider: Provider;
 declare const order: { readonly no: string };
 declare function alertOperators(scope: string, id: string, reason: string): void;

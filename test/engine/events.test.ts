@@ -26,11 +26,11 @@ interface Story {
   readonly event: Record<string, unknown>;
 }
 
-/** Transports tell of messages, not the engine. */
-const OF_MESSAGES = new Set<IdempotencyEvent['type']>(['dropped', 'returned']);
-const TOLD = EVENT_TYPES.filter((type) => !OF_MESSAGES.has(type));
+/** Transports tell of messages, and the service of what operators do. */
+const OF_OTHERS = ['dropped', 'returned', 'settled', 'forgotten'] as const;
+const TOLD = EVENT_TYPES.filter((type) => !(OF_OTHERS as readonly string[]).includes(type));
 
-const STORIES: Record<Exclude<IdempotencyEvent['type'], 'dropped' | 'returned'>, Story> = {
+const STORIES: Record<Exclude<IdempotencyEvent['type'], (typeof OF_OTHERS)[number]>, Story> = {
   claimed: {
     tell: async (_world, process) => (await process.claim()).release(),
     event: { attempt: 1, fencingToken: expect.any(Number) },

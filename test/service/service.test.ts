@@ -67,6 +67,8 @@ const EVENT_TYPES = [
   'exhausted',
   'dropped',
   'returned',
+  'settled',
+  'forgotten',
 ] as const satisfies readonly IdempotencyEvent['type'][];
 
 let clock: ManualClock;
@@ -638,7 +640,7 @@ describe('find() and forget()', () => {
     expect(await service.find(INVOICE)).toBeUndefined();
     await invoice(async (operation) => {
       await operation.step('charge', () => 1);
-      expect(await service.find(INVOICE)).toEqual({
+      expect(await service.find(INVOICE)).toMatchObject({
         state: 'in-flight',
         attempt: 1,
         fencingToken: operation.fencingToken,
@@ -854,6 +856,7 @@ describe('what is reported', () => {
       'claimed',
       'executed',
       'held',
+      'settled',
     ]);
     expect(published).toEqual(heard);
     for (const [at, event] of heard.entries()) expect(published[at]).toBe(event);

@@ -28,6 +28,11 @@ export class BoundedRecords {
     return this.usedBytes;
   }
 
+  /** All records, even those whose ttl has passed, in the order in which they were inserted. */
+  all(): IterableIterator<MemoryRecord> {
+    return this.byId.values();
+  }
+
   /** The record, even if its ttl has passed. */
   get(id: string): MemoryRecord | undefined {
     return this.byId.get(id);

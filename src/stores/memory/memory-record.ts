@@ -1,15 +1,19 @@
 import type { RecordState, RecordView, Steps } from '../../engine/store.js';
+import type { RecordStory } from '../../engine/story.js';
 import type { Queued } from './expiry-queue.js';
 
 /**
  * The size of a record without its texts and bytes: the object, its entries in map and queue, the
  * headers of its strings. Measured on Node 20 and rounded up.
  */
-const RECORD_BYTES = 400;
+const RECORD_BYTES = 500;
 /** The size of an array of bytes without its content. */
 const ARRAY_BYTES = 200;
 
 const NO_STEPS: Steps = new Map();
+
+/** The story of a record that was just made. */
+export const NO_STORY: RecordStory = {};
 
 /** One record. It has the same fields in the same order in every state. */
 export class MemoryRecord implements Queued {
@@ -23,6 +27,8 @@ export class MemoryRecord implements Queued {
   reason: string | undefined = undefined;
   /** Only meaningful if `in-flight`. */
   leaseEndsAt = 0;
+  /** What operators see. Its parts are never changed: each change makes a new one. */
+  story: RecordStory = NO_STORY;
   /** Whose claim it is, while it counts. */
   bucket: string | undefined = undefined;
   /** The bytes that the store counts for this record. */
@@ -65,6 +71,7 @@ export class MemoryRecord implements Queued {
       fencingToken: this.fencingToken,
       fingerprint: this.fingerprint,
       steps: this.copyOfSteps(),
+      story: this.story,
       ...(this.reply && { reply: copyToGive(this.reply) }),
       ...(this.reason !== undefined && { reason: this.reason }),
       ...(this.state === 'in-flight' && { leaseRemainingMs: this.leaseEndsAt - now }),

@@ -8,7 +8,9 @@ import {
   type HoldRequest,
   type IdempotencyStore,
   type IssueRequest,
+  type ListRequest,
   type PurgingStore,
+  type RecordPage,
   type RecordView,
   type ReleaseRequest,
   type SaveStepRequest,
@@ -23,6 +25,7 @@ import {
   copyToGive,
   copyToKeep,
   MemoryRecord,
+  NO_STORY,
 } from './memory-record.js';
 
 /** More expired records are dropped than a call adds, so a backlog shrinks with every call. */
@@ -75,6 +78,8 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
    * the wall clock's microseconds, so the next process continues above where this one ended.
    */
   private lastFencingToken = Date.now() * 1000;
+  /** From the store's clock to the time of day, in milliseconds. */
+  private readonly epochMs: number;
 
   /** @throws RangeError when a bound is not a whole number in its range. */
   constructor({
@@ -84,6 +89,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
   }: MemoryStoreOptions = {}) {
     this.records = new BoundedRecords(maxRecords, maxBytes);
     this.clock = clock;
+    this.epochMs = Date.now() - clock.now();
   }
 
   /** How many records are in memory, including expired ones that have not been dropped yet. */
@@ -155,6 +161,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
       bytesOfRecord(record.id, record.owner, record.fingerprint) + bytesOfArray(request.reply);
     this.records.makeRoom(0, bytes - record.bytes, now);
     this.buckets.leave(record);
+    this.settled(record, request, now);
     record.state = 'completed';
     record.reply = copyToKeep(request.reply);
     record.steps = undefined;
@@ -171,6 +178,7 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     if (!record?.isOwnedBy(request.owner, request.from, now)) return false;
     this.records.book(record, record.bytes - bytesOfText(record.reason ?? ''));
     this.buckets.leave(record);
+    this.settled(record, request, now);
     record.state = 'released';
     record.reason = undefined;
     this.records.keepUntil(record, now + request.ttlMs);
@@ -182,10 +190,18 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
   hold(request: HoldRequest): boolean {
     const record = this.records.get(request.id);
     if (record?.state === 'held' && record.owner === request.owner) return true;
-    if (!record?.isOwnedBy(request.owner, 'in-flight', this.clock.now())) return false;
+    const now = this.clock.now();
+    if (!record?.isOwnedBy(request.owner, 'in-flight', now)) return false;
+    const { failure, ttlMs: keepsForMs } = request;
     this.buckets.leave(record);
     record.state = 'held';
     record.reason = request.reason;
+    record.story = {
+      ...record.story,
+      heldAt: this.timeOf(now),
+      keepsForMs,
+      ...(failure && { failure }),
+    };
     this.records.book(record, record.bytes + bytesOfText(request.reason));
     this.records.keepUntil(record, Infinity);
     this.watchers.wake(record.id);
@@ -210,7 +226,9 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     const now = this.clock.now();
     this.records.dropExpired(EXPIRED_PER_CALL, now);
     if (this.records.look(request.id, now) !== undefined) return false;
-    this.records.insert(new MemoryRecord(request.id, '', '', now + request.ttlMs), now);
+    const record = new MemoryRecord(request.id, '', '', now + request.ttlMs);
+    record.story = { createdAt: this.timeOf(now) };
+    this.records.insert(record, now);
     return true;
   }
 
@@ -226,6 +244,33 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     this.records.drop(record);
     this.watchers.wake(id);
     return true;
+  }
+
+  /** Looks at all records for each page. */
+  list({ state, after, limit }: ListRequest): RecordPage {
+    const now = this.clock.now();
+    if (after !== undefined && !/^\d+\./.test(after))
+      throw new Error('The cursor does not come from a list of this store.');
+    const found: (readonly [place: string, record: MemoryRecord])[] = [];
+    for (const record of this.records.all()) {
+      const isAbandoned = record.state === 'in-flight' && !record.isLeased(now);
+      const isListed = state === 'abandoned' ? isAbandoned : record.state === state;
+      if (!isListed || now >= record.expiresAt) continue;
+      const place = `${this.begunAt(record)}.${record.id}`;
+      if (after === undefined || place > after) found.push([place, record]);
+    }
+    found.sort(([a], [b]) => (a < b ? -1 : 1));
+    const page = found.slice(0, limit);
+    const records = page.map(([, record]) => {
+      const { reply: _, steps: __, ...listed } = record.view(now);
+      return listed;
+    });
+    return { records, next: found.length > limit ? page.at(-1)?.[0] : undefined };
+  }
+
+  /** Since when the record is what it is, for a list. All times have the same number of digits. */
+  private begunAt({ state, story }: MemoryRecord): number {
+    return (state === 'held' ? story.heldAt : story.createdAt) ?? this.timeOf(0);
   }
 
   purgeExpired(limit: number): number {
@@ -260,6 +305,12 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     this.records.book(record, record.bytes + growth);
     const abandoned = record.state === 'in-flight';
     const isNew = record.state === 'issued';
+    const claimedAt = this.timeOf(now);
+    const { scope, label } = request;
+    record.story =
+      record.story === NO_STORY
+        ? { scope, label, createdAt: claimedAt, claimedAt }
+        : { ...record.story, scope, label, claimedAt };
     record.state = 'in-flight';
     record.owner = request.owner;
     record.attempt = attempt;
@@ -275,6 +326,24 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
       abandoned,
       steps: record.copyOfSteps(),
     };
+  }
+
+  /** Remembers who has settled a held record. */
+  private settled(
+    record: MemoryRecord,
+    { settledBy }: Pick<ReleaseRequest, 'settledBy'>,
+    now: number,
+  ): void {
+    if (record.state !== 'held') return;
+    record.story = {
+      ...record.story,
+      settledAt: this.timeOf(now),
+      ...(settledBy && { settledBy }),
+    };
+  }
+
+  private timeOf(now: number): number {
+    return Math.floor(this.epochMs + now);
   }
 
   private lease(record: MemoryRecord, request: ExtendRequest, now: number): void {

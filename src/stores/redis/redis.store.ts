@@ -7,6 +7,9 @@ import {
   type IdempotencyStore,
   type IssueRequest,
   type Limited,
+  type ListedRecord,
+  type ListRequest,
+  type RecordPage,
   type RecordState,
   type RecordView,
   type ReleaseRequest,
@@ -15,7 +18,9 @@ import {
   type Steps,
   StoreFullError,
 } from '../../engine/store.js';
+import { heldNote, settledNote, storyOf } from '../../engine/story.js';
 import { checkServer } from './check-server.js';
+import { HeldIndex, listedRecord } from './held-index.js';
 import { RedisBuckets, type Script } from './redis-buckets.js';
 import { type IoredisClient, IoredisConnection, isIoredis } from './ioredis-connection.js';
 import { isNodeRedis, type NodeRedisClient, NodeRedisConnection } from './node-redis-connection.js';
@@ -49,6 +54,7 @@ export class RedisStore implements IdempotencyStore {
   private readonly prefix: string;
   private readonly watches: Watches;
   private readonly buckets: RedisBuckets;
+  private readonly held: HeldIndex;
   /** Records and buckets are on different nodes, so that no script has both. */
   private isSplit: boolean;
 
@@ -61,6 +67,10 @@ export class RedisStore implements IdempotencyStore {
     );
     this.isSplit = this.connection.isCluster;
     this.buckets = new RedisBuckets(prefix, (...call) => this.run(...call));
+    this.held = new HeldIndex(prefix, {
+      run: (...call) => this.run(...call),
+      find: (id) => this.find(id),
+    });
   }
 
   /** @throws {@link IdempotencyConfigurationError} for a server that cannot keep records */
@@ -74,7 +84,9 @@ export class RedisStore implements IdempotencyStore {
     const issued = mustBeIssued === true ? '1' : '0';
     const key = this.prefix + id;
     const mark = this.watches.markOf(key) ?? '';
-    const args = [owner, fingerprint, `${leaseMs}`, `${ttlMs}`, issued, `${aboveToken}`, mark];
+    const { scope = '', label = '' } = request;
+    const claim = [owner, fingerprint, `${leaseMs}`, `${ttlMs}`, issued, `${aboveToken}`, mark];
+    const args = [...claim, scope, label];
     if (request.bucket !== undefined) return this.acquireCounted(request, request.bucket, args);
     return acquireResult(await this.run(SCRIPTS.acquire, [key], args));
   }
@@ -83,23 +95,36 @@ export class RedisStore implements IdempotencyStore {
     return this.askCounted(SCRIPTS.extend, id, bucket, [owner, `${leaseMs}`, `${ttlMs}`], leaseMs);
   }
 
-  complete({
-    id,
-    owner,
-    bucket,
-    reply,
-    ttlMs,
-    from = 'in-flight',
-  }: CompleteRequest): Promise<boolean> {
+  complete(request: CompleteRequest): Promise<boolean> {
+    const { id, owner, bucket, reply, ttlMs, from = 'in-flight' } = request;
+    if (from === 'held') return this.settle(SCRIPTS.complete, request, [owner, reply, `${ttlMs}`]);
     return this.askCounted(SCRIPTS.complete, id, bucket, [owner, reply, `${ttlMs}`, from]);
   }
 
-  release({ id, owner, bucket, ttlMs, from = 'in-flight' }: ReleaseRequest): Promise<boolean> {
+  release(request: ReleaseRequest): Promise<boolean> {
+    const { id, owner, bucket, ttlMs, from = 'in-flight' } = request;
+    if (from === 'held') return this.settle(SCRIPTS.release, request, [owner, `${ttlMs}`]);
     return this.askCounted(SCRIPTS.release, id, bucket, [owner, `${ttlMs}`, from]);
   }
 
-  hold({ id, owner, bucket, reason }: HoldRequest): Promise<boolean> {
-    return this.askCounted(SCRIPTS.hold, id, bucket, [owner, reason]);
+  /** In a Cluster, the index comes first, so that no held record is missing in it. */
+  async hold(request: HoldRequest): Promise<boolean> {
+    const { id, owner, bucket, reason } = request;
+    const key = this.prefix + id;
+    const args = [owner, reason, heldNote(request), id];
+    if (!this.isSplit) {
+      try {
+        const counted = bucket === undefined ? [] : [this.buckets.nameOf(bucket)];
+        return await this.ask(SCRIPTS.hold, [key, this.held.name, ...counted], args);
+      } catch (error) {
+        if (!isOfCluster(error)) throw error;
+        this.isSplit = true;
+      }
+    }
+    await this.held.enter(id);
+    const isHeld = await this.ask(SCRIPTS.hold, [key], args);
+    if (isHeld && bucket !== undefined) this.buckets.leave(bucket, key);
+    return isHeld;
   }
 
   saveStep({ id, owner, name, value }: SaveStepRequest): Promise<boolean> {
@@ -117,6 +142,14 @@ export class RedisStore implements IdempotencyStore {
 
   forget(id: string): Promise<boolean> {
     return this.ask(SCRIPTS.forget, [this.prefix + id], []);
+  }
+
+  /**
+   * Held records come from an index. For any other state all keys are looked at, some for each page; not
+   * in a Cluster.
+   */
+  list(request: ListRequest): Promise<RecordPage> {
+    return request.state === 'held' ? this.held.list(request) : this.scan(request);
   }
 
   watch(id: string, onChange: () => void): () => void {
@@ -149,11 +182,39 @@ export class RedisStore implements IdempotencyStore {
       const keys = [key, this.buckets.nameOf(bucket)];
       return acquireResult(await this.run(SCRIPTS.acquire, keys, counted));
     } catch (error) {
-      // A client of one node, connected to a Cluster, or to a proxy before it.
-      if (!(error instanceof Error) || !/\bCROSSSLOT\b/.test(error.message)) throw error;
+      if (!isOfCluster(error)) throw error;
       this.isSplit = true;
       return this.acquireCounted(request, bucket, args);
     }
+  }
+
+  /** An operator's decision about a held record, which no caller's share has to do with. */
+  private async settle(
+    script: Script,
+    { id, settledBy }: Pick<CompleteRequest, 'id' | 'settledBy'>,
+    args: readonly Argument[],
+  ): Promise<boolean> {
+    const how = [...args, 'held', settledNote(settledBy)];
+    const isSettled = await this.ask(script, [this.prefix + id], how);
+    if (isSettled) this.held.leave([id], 0);
+    return isSettled;
+  }
+
+  private async scan({ state, after = '0', limit }: ListRequest): Promise<RecordPage> {
+    if (this.isSplit)
+      throw new Error(
+        `In a Redis Cluster only held records can be listed, not those that are ${state}.`,
+      );
+    const args = [after, `${limit}`, state];
+    const [cursor, found] = (await this.run(SCRIPTS.scan, [this.prefix], args)) as [
+      unknown,
+      readonly unknown[],
+    ];
+    const records: ListedRecord[] = [];
+    for (let i = 0; i + 1 < found.length; i += 2)
+      records.push(listedRecord(recordView(String(found[i]), found[i + 1] as unknown[])));
+    const next = String(cursor);
+    return { records, next: next === '0' ? undefined : next };
   }
 
   /** A verb after which the claim counts for another lease, or not at all. */
@@ -249,9 +310,15 @@ function acquireResult(reply: unknown): AcquireResult {
   }
 }
 
+/** A client of one node may be connected to a Cluster, or to a proxy before it. */
+function isOfCluster(error: unknown): boolean {
+  return error instanceof Error && /\bCROSSSLOT\b/.test(error.message);
+}
+
 function recordView(id: string, answer: readonly unknown[]): RecordView {
   const [state, owner, attempt, token, fingerprint, leaseRemaining, ttlRemaining, content, steps] =
     answer;
+  const [scope, label, createdAt, claimedAt, heldAt, held, settledAt, settled] = answer.slice(9);
   const view = {
     id,
     state: String(state) as RecordState,
@@ -261,6 +328,16 @@ function recordView(id: string, answer: readonly unknown[]): RecordView {
     fingerprint: String(fingerprint),
     steps: stepsOf(steps as readonly Buffer[]),
     ttlRemainingMs: Number(ttlRemaining) < 0 ? undefined : Number(ttlRemaining),
+    story: storyOf({
+      scope: String(scope),
+      label: String(label),
+      createdAt,
+      claimedAt,
+      heldAt,
+      heldNote: String(held),
+      settledAt,
+      settledNote: String(settled),
+    }),
   };
   switch (view.state) {
     case 'completed':

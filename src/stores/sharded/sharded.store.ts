@@ -10,6 +10,8 @@ import {
   type IdempotencyStore,
   isPurging,
   type IssueRequest,
+  type ListRequest,
+  type RecordPage,
   type RecordView,
   type ReleaseRequest,
   type SaveStepRequest,
@@ -62,6 +64,8 @@ export class ShardedStore implements IdempotencyStore {
   readonly isVolatile: boolean;
   /** Present if every shard has it. */
   readonly watch?: NonNullable<IdempotencyStore['watch']>;
+  /** One shard after the other. Present if every shard has it. */
+  readonly list?: (request: ListRequest) => Promise<RecordPage>;
   /** Present if one of the shards has it. */
   readonly purgeExpired?: (limit: number) => Promise<number>;
   private readonly parts: readonly StorePart[];
@@ -78,6 +82,8 @@ export class ShardedStore implements IdempotencyStore {
     this.isVolatile = shards.some(({ isVolatile }) => isVolatile === true);
     if (shards.every((shard) => 'watch' in shard && typeof shard.watch === 'function'))
       this.watch = (id, onChange) => this.of(id).watch!(id, onChange);
+    if (shards.every((shard) => 'list' in shard && typeof shard.list === 'function'))
+      this.list = (request) => this.page(request);
     if (shards.some(isPurging)) this.purgeExpired = (limit) => this.purge(limit);
   }
 
@@ -146,6 +152,20 @@ export class ShardedStore implements IdempotencyStore {
 
   private of(id: string): IdempotencyStore {
     return this.partOf(id).store;
+  }
+
+  /** A page is of one shard. The cursor names it. */
+  private async page({ after = '0:', ...request }: ListRequest): Promise<RecordPage> {
+    const [, number, within] = /^(\d{1,4}):(.*)$/s.exec(after) ?? [];
+    const part = this.parts[Number(number)];
+    if (part === undefined) throw new Error('The cursor does not come from a list of this store.');
+    const page = await part.store.list!({ ...request, after: within || undefined });
+    const at = Number(number) + 1;
+    const next = at < this.parts.length ? `${at}:` : undefined;
+    return {
+      records: page.records,
+      next: page.next === undefined ? next : `${number}:${page.next}`,
+    };
   }
 
   /** One shard that fails does not keep the others from it. */

@@ -10,6 +10,11 @@ export interface SqlMigrationOptions extends Partial<TableName> {
    * @default false
    */
   readonly limits?: boolean | 'only';
+  /**
+   * `'only'`: nothing but the columns of the records' story, for a table that an earlier release has
+   * made without them. A new table has them.
+   */
+  readonly story?: 'only';
 }
 
 /** The statements of a migration, one by one. */
@@ -22,7 +27,7 @@ export interface SqlMigration {
  * The statements that create the table of the records, and those that drop it, for the migrations that the
  * application runs its own with. The same for the default names are files in the package:
  * `nestjs-idempotency/migrations/postgres.sql`, `mysql.sql`, `sqlite.sql`, and `limits` before the
- * ending for the columns of the limits.
+ * ending for the columns of the limits, or `story` for those of a table that an earlier release has made.
  *
  * @throws {@link IdempotencyConfigurationError} for an unknown dialect, or a name that needs more than
  *   quoting
@@ -33,7 +38,7 @@ export interface SqlMigration {
  */
 export function sqlMigration(
   dialect: SqlDialect,
-  { table = DEFAULT_TABLE, schema, limits = false }: SqlMigrationOptions = {},
+  { table = DEFAULT_TABLE, schema, limits = false, story }: SqlMigrationOptions = {},
 ): SqlMigration {
   if (!['postgres', 'mysql', 'sqlite'].includes(dialect)) {
     throw wrongOption(
@@ -46,7 +51,8 @@ export function sqlMigration(
   checkName('table of sqlMigration()', table);
   if (schema !== undefined) checkName('schema of sqlMigration()', schema);
   const name = { table, ...(schema !== undefined && { schema }) };
-  const { createTable, addLimits, dropLimits, dropTable } = statementsOf(dialect, name);
+  const { createTable, addLimits, dropLimits, dropTable, ...more } = statementsOf(dialect, name);
+  if (story === 'only') return { up: split(more.addStory.text), down: split(more.dropStory.text) };
   const isWhole = limits !== 'only';
   return {
     up: [...(isWhole ? split(createTable.text) : []), ...(limits ? split(addLimits.text) : [])],

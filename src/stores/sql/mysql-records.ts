@@ -26,6 +26,7 @@ import {
   limitedBy,
   roomValues,
   SqlRecords,
+  storyValues,
 } from './records.js';
 import type { Row, Session } from './session.js';
 
@@ -176,6 +177,7 @@ export class MysqlRecords extends SqlRecords {
     const takeOver = bucket === undefined ? this.mysql.takeOver : this.mysql.takeOverLimited;
     const { changed, insertId } = await this.run(takeOver, {
       ...claimValues(request),
+      ...storyValues(request),
       ...(bucket !== undefined && { bucket: bytesOfId(bucket), is_new: isNew(row) ? 1 : 0 }),
       attempt,
       abandoned: abandoned ? 1 : 0,

@@ -6,17 +6,22 @@ import {
   type HoldRequest,
   type IssueRequest,
   type Limited,
+  type ListRequest,
+  type RecordPage,
   type RecordView,
   type ReleaseRequest,
   type SaveStepRequest,
   StoreFullError,
 } from '../../engine/store.js';
+import { heldNote, settledNote } from '../../engine/story.js';
 import {
   acquired,
+  asBytes,
   bytesOfId,
   bytesOfText,
   isExpired,
   isTrue,
+  listedOf,
   standing,
   stepFrame,
   viewOf,
@@ -55,8 +60,7 @@ export class SqlRecords {
     const isCompleted = await this.change(this.sql.complete, {
       ...claimValues(request),
       reply: request.reply,
-      ttl_ms: request.ttlMs,
-      from: request.from ?? 'in-flight',
+      ...settlementValues(request),
     });
     return isCompleted || this.isSettled(request, 'completed');
   }
@@ -64,8 +68,7 @@ export class SqlRecords {
   release(request: ReleaseRequest): Promise<boolean> {
     return this.change(this.sql.release, {
       ...claimValues(request),
-      ttl_ms: request.ttlMs,
-      from: request.from ?? 'in-flight',
+      ...settlementValues(request),
     });
   }
 
@@ -73,6 +76,7 @@ export class SqlRecords {
     const isHeld = await this.change(this.sql.hold, {
       ...claimValues(request),
       reason: bytesOfText(request.reason),
+      note: bytesOfText(heldNote(request)),
     });
     return isHeld || this.isSettled(request, 'held');
   }
@@ -96,6 +100,22 @@ export class SqlRecords {
     if (await this.change(this.sql.forget, values)) return true;
     await this.boundLease(id);
     return false;
+  }
+
+  async list({ state, after, limit }: ListRequest): Promise<RecordPage> {
+    const isHeld = state === 'held';
+    const begin = after === undefined ? { at: isHeld ? HELD_FROM : 0, id: NO_ID } : placeOf(after);
+    const most = isHeld ? limit : Math.max(limit, LEAST_LOOKED_AT);
+    const values = { after_at: begin.at, after_id: begin.id, limit: most };
+    const until_at = isHeld ? HELD_UNTIL : HELD_FROM;
+    const { rows } = await this.run(this.sql.list, { ...values, until_at });
+    const found = rows.filter((row) => isListed(row, state));
+    // A page that is full begins again at the record after its last one.
+    const last = found.length > limit ? found[limit - 1] : rows[most - 1];
+    return {
+      records: found.slice(0, limit).map(listedOf),
+      next: last && nameOf(Number(last.purge_at), asBytes(last.id)),
+    };
   }
 
   async purgeExpired(limit: number): Promise<number> {
@@ -168,6 +188,35 @@ export class SqlRecords {
   }
 }
 
+/** A held record's `purge_at` is this and the time at which it was held. See create-table.sql. */
+const HELD_FROM = 10 ** 15;
+const HELD_UNTIL = 2 * HELD_FROM;
+/** Without an index by state, a page looks at no fewer records than this. */
+const LEAST_LOOKED_AT = 500;
+const NO_ID = Buffer.alloc(0);
+
+function isListed(row: Row, state: ListRequest['state']): boolean {
+  if (isExpired(row)) return false;
+  return state === 'abandoned'
+    ? row.state === 'in-flight' && Number(row.lease_remaining_ms) <= 0
+    : row.state === state;
+}
+
+function nameOf(purgeAt: number, id: Buffer): string {
+  return `${purgeAt}.${id.toString('hex')}`;
+}
+
+/** @throws Error for what {@link nameOf} has not made */
+function placeOf(name: string): { readonly at: number; readonly id: Buffer } {
+  const [, at, id] = /^(\d{1,16})\.([0-9a-f]{64})$/.exec(name) ?? [];
+  if (id === undefined) throw new Error('The cursor does not come from a list of this store.');
+  return { at: Number(at), id: Buffer.from(id, 'hex') };
+}
+
+function settlementValues({ ttlMs, from = 'in-flight', settledBy }: ReleaseRequest) {
+  return { ttl_ms: ttlMs, from, note: bytesOfText(settledNote(settledBy)) };
+}
+
 /** What an answer of room.sql says; perhaps there is room again. */
 export function limitedBy(row: Row | undefined, { limits }: AcquireRequest): Limited {
   const { inFlight = Infinity } = limits ?? {};
@@ -190,6 +239,14 @@ export function acquireValues(request: AcquireRequest) {
     ttl_ms: request.ttlMs,
     above_token: request.aboveToken ?? 0,
     must_be_issued: request.mustBeIssued ? 1 : 0,
+    ...storyValues(request),
+  };
+}
+
+export function storyValues({ scope, label }: AcquireRequest) {
+  return {
+    scope: scope === undefined ? null : bytesOfText(scope),
+    label: label === undefined ? null : bytesOfText(label),
   };
 }
 

@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto';
 import type {
   Acquired,
   AcquireRequest,
+  ListedRecord,
   RecordState,
   RecordView,
   Refusing,
   Steps,
 } from '../../engine/store.js';
+import { type RecordStory, storyOf } from '../../engine/story.js';
 import type { Row } from './session.js';
 
 /** The record that a claim has won. */
@@ -66,6 +68,7 @@ export function viewOf(id: string, row: Row): RecordView {
     fencingToken: Number(row.fencing_token),
     fingerprint: textOf(row.fingerprint),
     steps: stepsOf(asBytes(row.steps)),
+    story: storyOfRow(row),
     ...(row.ttl_remaining_ms !== null && {
       ttlRemainingMs: Number(row.ttl_remaining_ms),
     }),
@@ -81,6 +84,25 @@ export function viewOf(id: string, row: Row): RecordView {
     case 'released':
       return view;
   }
+}
+
+function storyOfRow(row: Row): RecordStory {
+  return storyOf({
+    scope: textOf(row.scope),
+    label: textOf(row.label),
+    createdAt: row.created_at,
+    claimedAt: row.claimed_at,
+    heldAt: row.held_at,
+    heldNote: textOf(row.held_note),
+    settledAt: row.settled_at,
+    settledNote: textOf(row.settled_note),
+  });
+}
+
+/** What a list tells of a record. */
+export function listedOf(row: Row): ListedRecord {
+  const { steps: _, reply: __, ...listed } = viewOf(asBytes(row.id).toString('hex'), row);
+  return listed;
 }
 
 /** Drivers return booleans or numbers. */

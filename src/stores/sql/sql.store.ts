@@ -7,7 +7,9 @@ import type {
   HoldRequest,
   IdempotencyStore,
   IssueRequest,
+  ListRequest,
   PurgingStore,
+  RecordPage,
   RecordView,
   ReleaseRequest,
   SaveStepRequest,
@@ -75,11 +77,13 @@ const REMEDY =
   "Create it with the statements that sqlMigration('postgres' | 'mysql' | 'sqlite') gives, or from the " +
   'files in nestjs-idempotency/sql/migrations.';
 
+const OLDER_TABLE = ` A table of an earlier release gets its columns from sqlMigration(…, { story: 'only' }).`;
+
 const TABLE: Expected = {
   check: (records) => records.checkTable(),
   option: 'table of SqlStore',
   accepted: 'a table that the migration of the records has created',
-  remedy: REMEDY,
+  remedy: REMEDY + OLDER_TABLE,
 };
 
 const LIMITS: Expected = {
@@ -193,6 +197,10 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore 
 
   async forget(id: string): Promise<boolean> {
     return this.records.forget(id);
+  }
+
+  async list(request: ListRequest): Promise<RecordPage> {
+    return this.records.list(request);
   }
 
   /** Deletes records whose ttl has passed, in one small statement. */

@@ -67,7 +67,7 @@ export class IdempotencyRecord {
   @Column({ name: 'expires_at', type: 'bigint', nullable: true, transformer: AS_NUMBER })
   expiresAt!: number | null;
 
-  /** When the purge may first look at the record, in milliseconds since 1970. */
+  /** When the purge may first look at the record, in milliseconds since 1970; held: 10^15 and more. */
   @Column({ name: 'purge_at', type: 'bigint', nullable: true, transformer: AS_NUMBER })
   purgeAt!: number | null;
 
@@ -82,4 +82,27 @@ export class IdempotencyRecord {
   /** Only when held. */
   @Column({ type: BYTES, nullable: true, transformer: AS_TEXT })
   reason!: string | null;
+
+  @Column({ type: BYTES, nullable: true, transformer: AS_TEXT })
+  scope!: string | null;
+
+  /** What the application calls the operation. */
+  @Column({ type: BYTES, nullable: true, transformer: AS_TEXT })
+  label!: string | null;
+
+  /** When the record was made, in milliseconds since 1970, like the times below. */
+  @Column({ name: 'created_at', type: 'bigint', nullable: true, transformer: AS_NUMBER })
+  createdAt!: number | null;
+
+  /** When the last attempt began. */
+  @Column({ name: 'claimed_at', type: 'bigint', nullable: true, transformer: AS_NUMBER })
+  claimedAt!: number | null;
+
+  /** When the operation was held the last time. */
+  @Column({ name: 'held_at', type: 'bigint', nullable: true, transformer: AS_NUMBER })
+  heldAt!: number | null;
+
+  /** When somebody settled it. Use `store.find()` to read who and why. */
+  @Column({ name: 'settled_at', type: 'bigint', nullable: true, transformer: AS_NUMBER })
+  settledAt!: number | null;
 }

@@ -5,6 +5,7 @@ export type { PurgeOptions } from '../sql/purge-timer.js';
 export { IdempotencyRecord } from './idempotency-record.entity.js';
 export {
   AddIdempotencyLimits1764500000000,
+  AddIdempotencyStory1764700000000,
   CreateIdempotencyRecords1763700000000,
 } from './migrations.js';
 export type { TableName } from '../sql/dialect.js';

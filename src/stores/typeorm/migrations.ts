@@ -9,15 +9,20 @@ function checkNames({ table, schema }: Partial<TableName>): void {
   if (schema !== undefined) checkName('schema of TypeOrmStore', schema);
 }
 
+function tableOf({ connection }: QueryRunner, names: Partial<TableName>): TableName {
+  const { schema: own } = connection.options as { schema?: string };
+  const { table = DEFAULT_TABLE, schema = own } = names;
+  return { table, ...(schema !== undefined && { schema }) };
+}
+
 /** Runs the statements of a migration for the current database. */
 async function run(
   queryRunner: QueryRunner,
   names: Partial<TableName>,
-  verb: 'createTable' | 'dropTable' | 'addLimits' | 'dropLimits',
+  verb: 'createTable' | 'dropTable' | 'addLimits' | 'dropLimits' | 'addStory' | 'dropStory',
 ): Promise<void> {
   const { options } = queryRunner.connection;
-  const { table = DEFAULT_TABLE, schema = (options as { schema?: string }).schema } = names;
-  const { text } = statementsOf(dialectOf(options.type), { table, schema })[verb];
+  const { text } = statementsOf(dialectOf(options.type), tableOf(queryRunner, names))[verb];
   for (const statement of text.split(';')) {
     if (statement.trim() !== '') await queryRunner.query(statement);
   }
@@ -71,6 +76,30 @@ export class AddIdempotencyLimits1764500000000 implements MigrationInterface {
   }
 }
 
+/**
+ * Adds the columns of a record's story (scope, label, times, failure, settlement) to a table that an
+ * earlier release has made. A table that has them is left as it is. It takes the same options as
+ * {@link CreateIdempotencyRecords1763700000000}, which must run first.
+ */
+export class AddIdempotencyStory1764700000000 implements MigrationInterface {
+  readonly name = 'AddIdempotencyStory1764700000000';
+
+  constructor(private readonly names: Partial<TableName> = {}) {
+    checkNames(names);
+  }
+
+  async up(queryRunner: QueryRunner): Promise<void> {
+    const { schema, table } = tableOf(queryRunner, this.names);
+    const path = schema === undefined ? table : `${schema}.${table}`;
+    if (!(await queryRunner.hasColumn(path, 'settled_note')))
+      await run(queryRunner, this.names, 'addStory');
+  }
+
+  async down(queryRunner: QueryRunner): Promise<void> {
+    await run(queryRunner, this.names, 'dropStory');
+  }
+}
+
 const remedyOf = (migration: string): string =>
   `Add ${migration} to the migrations of the data source and run them, such as with ` +
   '`migrationsRun: true` or `dataSource.runMigrations()`.';
@@ -80,7 +109,9 @@ export const TABLE: Expected = {
   check: (records) => records.checkTable(),
   option: 'table of TypeOrmStore',
   accepted: 'a table that the migration of the records has created',
-  remedy: remedyOf('CreateIdempotencyRecords1763700000000'),
+  remedy:
+    remedyOf('CreateIdempotencyRecords1763700000000') +
+    ' A table of an earlier release gets its columns from AddIdempotencyStory1764700000000.',
 };
 
 /** What the limits of callers need beside. */

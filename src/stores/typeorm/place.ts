@@ -6,7 +6,9 @@ import type {
   ExtendRequest,
   HoldRequest,
   IssueRequest,
+  ListRequest,
   PurgingStore,
+  RecordPage,
   RecordView,
   ReleaseRequest,
   SaveStepRequest,
@@ -74,6 +76,10 @@ export class Place implements TransactionalStore, PurgingStore {
 
   forget(id: string): Promise<boolean> {
     return this.records.forget(id);
+  }
+
+  list(request: ListRequest): Promise<RecordPage> {
+    return this.records.list(request);
   }
 
   purgeExpired(limit: number): Promise<number> {

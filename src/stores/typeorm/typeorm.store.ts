@@ -12,7 +12,9 @@ import type {
   HoldRequest,
   IdempotencyStore,
   IssueRequest,
+  ListRequest,
   PurgingStore,
+  RecordPage,
   RecordView,
   ReleaseRequest,
   SaveStepRequest,
@@ -174,6 +176,10 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
 
   async forget(id: string): Promise<boolean> {
     return (this.fixed ?? (await this.place())).forget(id);
+  }
+
+  async list(request: ListRequest): Promise<RecordPage> {
+    return (this.fixed ?? (await this.place())).list(request);
   }
 
   /**

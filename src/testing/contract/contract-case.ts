@@ -11,6 +11,7 @@ export const GUARANTEES = {
   7: 'Replies are opaque bytes, equal on return.',
   8: 'Ids, owners and names are exact and arbitrary.',
   9: 'Limits refuse new records and nothing else; what an owner that died has claimed counts no longer than its lease.',
+  10: 'A store that lists records tells what each is about, and finds what is held.',
 } as const;
 
 /** Number of a guarantee. */

@@ -7,6 +7,7 @@ import { outlivesTheLease } from './6-outlives-the-lease.js';
 import { opaqueReplies } from './7-opaque-replies.js';
 import { exactKeys } from './8-exact-keys.js';
 import { limits } from './9-limits.js';
+import { stories } from './10-stories.js';
 import type { ContractCase } from './contract-case.js';
 import { watching } from './watching.js';
 
@@ -30,4 +31,5 @@ export const storeContract: readonly ContractCase[] = [
   ...opaqueReplies,
   ...exactKeys,
   ...limits,
+  ...stories,
 ];

@@ -324,7 +324,7 @@ export class HttpOperation implements Entered, RecorderOwner {
         case 'store':
           return chain(this.claim.fail(reply), (settlement) => this.ended(settlement));
         case 'hold':
-          return chain(claim.hold(reasonOf(decided, claim, status)), () => 'send' as const);
+          return chain(claim.hold(reasonOf(decided, claim, status), error), () => 'send' as const);
         case 'reject':
           return this.release();
         case 'release':

@@ -96,7 +96,7 @@ export function failedCommit(
       return chain(claim.fail(reply), () => send);
     }
     case 'hold':
-      return chain(claim.hold(`failed with status ${status}`), () => send);
+      return chain(claim.hold(`failed with status ${status}`, error), () => send);
     case 'release':
       return chain(claim.release(), () => send);
   }

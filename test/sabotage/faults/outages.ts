@@ -83,8 +83,8 @@ export const OUTAGE_FAULTS: readonly Fault[] = [
     name: 'a call runs although nobody can say how long its record is kept',
     breaks: ['design 7.1'],
     file: 'src/calls/operations.ts',
-    find: "      ttlMs = await ttlOf(call);\n    } catch (cause) {\n      throw this.refuse(call, layer, 'IDEMPOTENCY_NOT_PROTECTED', { cause });",
-    put: '      ttlMs = await ttlOf(call);\n    } catch {\n      ttlMs = 1;',
+    find: "      ttlMs = (await layer.ttlOf?.(call)) ?? ttlMs;\n    } catch (cause) {\n      throw this.refuse(call, layer, 'IDEMPOTENCY_NOT_PROTECTED', { cause });",
+    put: '      ttlMs = (await layer.ttlOf?.(call)) ?? ttlMs;\n    } catch {\n      ttlMs = 1;',
     tests: ['test/http/ttl.test.ts'],
   },
   {

@@ -81,7 +81,7 @@ export const SQL_FAULTS: readonly Fault[] = [
     name: 'postgres: a purge takes what is held',
     breaks: ['guarantee 3', 'store postgres'],
     file: file('postgres', 'hold'),
-    find: '  expires_at = NULL,\n  purge_at = NULL\n',
+    find: '  expires_at = NULL,\n  purge_at = 1000000000000000 + {{now_ms}}\n',
     put: '  purge_at = 0\n',
     tests: [inPostgres('3: ')],
   },

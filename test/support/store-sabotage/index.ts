@@ -6,6 +6,7 @@ import { SABOTAGES_OF_OWNERS } from './owners.js';
 import { SABOTAGES_OF_RETRIES } from './retries.js';
 import type { NamedSabotage } from './sabotage.js';
 import { SABOTAGES_OF_SETTLED_RECORDS } from './settled-records.js';
+import { SABOTAGES_OF_STORIES } from './stories.js';
 
 export { type Sabotage, verbsOf } from './sabotage.js';
 
@@ -18,4 +19,5 @@ export const SABOTAGES: readonly NamedSabotage[] = [
   ...SABOTAGES_OF_RETRIES,
   ...SABOTAGES_OF_CONTENTS,
   ...SABOTAGES_OF_LIMITS,
+  ...SABOTAGES_OF_STORIES,
 ];

@@ -6,6 +6,7 @@ import type {
   HoldRequest,
   IdempotencyStore,
   IssueRequest,
+  ListRequest,
   PurgingStore,
   ReleaseRequest,
   SaveStepRequest,
@@ -35,6 +36,7 @@ export function verbsOf(store: MemoryStore) {
     purgeExpired: (limit: number) => store.purgeExpired(limit),
     watch: (id: string, onChange: () => void) => store.watch(id, onChange),
     prepareLimits: () => store.prepareLimits(),
+    list: (request: ListRequest) => store.list(request),
   } satisfies IdempotencyStore & PurgingStore;
 }
 

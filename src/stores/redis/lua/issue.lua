@@ -8,6 +8,6 @@ local record, last_token = read()
 if record then return 0 end
 write({
   state = 's', owner = '', attempt = 0, token = last_token, fingerprint = '', lease = 0,
-  lease_ms = 0, steps = false, content = '',
+  lease_ms = 0, steps = false, content = '', created = now_ms(),
 }, 'PX', ARGV[1])
 return 1

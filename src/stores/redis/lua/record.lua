@@ -13,7 +13,15 @@
 --   content     the reply when completed, the reason when held, 'a' in flight when the owner before
 --               ran out of its lease, else ''
 --   waited      how duplicates listen that wait for the record in flight: 'p' on a channel, 's' on a
---               sharded one, 'b' on both; absent when nobody waits
+--               sharded one, 'b' on both; false or absent when nobody waits
+--   scope       for operators, as all that follow: a text or false; absent in an older record
+--   label       a text or false
+--   created     when the record was made, in milliseconds
+--   claimed     when the last attempt began, or false for the first one, which began when it was made
+--   held        when it was held the last time
+--   held_note   why, as text
+--   settled     when somebody settled it
+--   settled_note who and why, as text
 --
 -- Time is always the server's. The ttl is the key's expiry; a held record has none.
 
@@ -42,18 +50,29 @@ local function now_ms()
   return math.floor(now_us() / 1000)
 end
 
--- Returns the record or nil, and the last fencing token of the id or 0.
-local function read()
-  local packed = redis.call('GET', KEYS[1])
-  if not packed then return nil, 0 end
-  local state, owner, attempt, token, fingerprint, lease, lease_ms, steps, content, waited =
-    cmsgpack.unpack(packed)
+-- A score of the index of held records, in microseconds. As text, which else has fewer digits.
+local function score_of(us)
+  return string.format('%.0f', us)
+end
+
+-- Returns the record or nil, and the last fencing token of the id.
+local function unpacked(packed)
+  local state, owner, attempt, token, fingerprint, lease, lease_ms, steps, content, waited,
+    scope, label, created, claimed, held, held_note, settled, settled_note = cmsgpack.unpack(packed)
   if state == 'f' then return nil, token end
   return {
     state = state, owner = owner, attempt = attempt, token = token, fingerprint = fingerprint,
     lease = lease, lease_ms = lease_ms, steps = steps, content = content, waited = waited,
-    size = #packed,
+    scope = scope, label = label, created = created, claimed = claimed, held = held,
+    held_note = held_note, settled = settled, settled_note = settled_note, size = #packed,
   }, token
+end
+
+-- Returns the record or nil, and the last fencing token of the id or 0.
+local function read()
+  local packed = redis.call('GET', KEYS[1])
+  if not packed then return nil, 0 end
+  return unpacked(packed)
 end
 
 -- A server at its limit refuses what may need memory, but not in a script that has written already.
@@ -77,14 +96,45 @@ end
 -- A record that is finished is not waited for. Of those that wait for a released one, all but one wait
 -- for the next owner.
 local function pack(record)
-  if record.waited and (record.state == 'i' or record.state == 'r') then
+  local waited = (record.state == 'i' or record.state == 'r') and record.waited or false
+  if record.held or record.settled then
     return cmsgpack.pack(
       record.state, record.owner, record.attempt, record.token, record.fingerprint, record.lease,
-      record.lease_ms, record.steps, record.content, record.waited)
+      record.lease_ms, record.steps, record.content, waited, record.scope or false,
+      record.label or false, record.created or false, record.claimed or false, record.held or false,
+      record.held_note or false, record.settled or false, record.settled_note or false)
+  end
+  if record.created then
+    return cmsgpack.pack(
+      record.state, record.owner, record.attempt, record.token, record.fingerprint, record.lease,
+      record.lease_ms, record.steps, record.content, waited, record.scope or false,
+      record.label or false, record.created, record.claimed or false)
+  end
+  if waited then
+    return cmsgpack.pack(
+      record.state, record.owner, record.attempt, record.token, record.fingerprint, record.lease,
+      record.lease_ms, record.steps, record.content, waited)
   end
   return cmsgpack.pack(
     record.state, record.owner, record.attempt, record.token,
     record.fingerprint, record.lease, record.lease_ms, record.steps, record.content)
+end
+
+-- What find.lua and scan.lua return about a record.
+local function view(record, ttl_ms, with_content)
+  local is_short = record.state == 'h' or with_content
+  return {
+    STATES[record.state], record.owner, record.attempt, record.token, record.fingerprint,
+    math.min(record.lease - now_ms(), record.lease_ms), ttl_ms, is_short and record.content or '',
+    {}, record.scope or '', record.label or '', record.created or 0,
+    record.claimed or record.created or 0, record.held or 0, record.held_note or '',
+    record.settled or 0, record.settled_note or '',
+  }
+end
+
+-- Remembers who settles a held record.
+local function settled_by(record, note)
+  record.settled, record.settled_note = now_ms(), note
 end
 
 -- how: 'PX' with milliseconds from now, 'KEEPTTL', or nothing if the record never expires

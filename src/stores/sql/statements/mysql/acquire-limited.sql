@@ -11,7 +11,8 @@
 -- one caller may be a deadlock: one of them is repeated.
 INSERT INTO {{table}} (
   id, state, owner, attempt, fencing_token, abandoned, fingerprint,
-  lease_ends_at, lease_ms, expires_at, purge_at, steps, bucket, counted_at
+  lease_ends_at, lease_ms, expires_at, purge_at, steps, bucket, counted_at,
+  scope, label, created_at, claimed_at
 )
 SELECT
   :id, 'in-flight', :owner, 1,
@@ -20,7 +21,8 @@ SELECT
   :lease_ms,
   {{now_ms}} + :lease_ms + :ttl_ms,
   {{now_ms}} + :ttl_ms,
-  '', :bucket, {{now_ms}}
+  '', :bucket, {{now_ms}},
+  :scope, :label, {{now_ms}}, {{now_ms}}
 FROM (SELECT 1) AS one
 WHERE (:in_flight = 0 OR :in_flight > (
     SELECT count(*) FROM {{table}} AS alive

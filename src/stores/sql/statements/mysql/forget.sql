@@ -14,7 +14,15 @@ UPDATE {{table}} SET
   purge_at = {{now_ms}} + 86400000,
   steps = '',
   reply = NULL,
-  reason = NULL
+  reason = NULL,
+  scope = NULL,
+  label = NULL,
+  created_at = NULL,
+  claimed_at = NULL,
+  held_at = NULL,
+  held_note = NULL,
+  settled_at = NULL,
+  settled_note = NULL
 WHERE id = :id
   AND NOT (state = 'in-flight' AND lease_ends_at > {{now_ms}})
   AND (expires_at IS NULL OR expires_at > {{now_ms}})

@@ -8,10 +8,10 @@
 -- the one that the condition reads comes last.
 INSERT INTO {{table}} (
   id, state, owner, attempt, fencing_token, abandoned, fingerprint,
-  lease_ends_at, lease_ms, expires_at, purge_at, steps
+  lease_ends_at, lease_ms, expires_at, purge_at, steps, created_at
 ) VALUES (
   :id, 'issued', '', 0, last_insert_id(1) - 1, false, '',
-  0, 0, {{now_ms}} + :ttl_ms, {{now_ms}} + :ttl_ms, ''
+  0, 0, {{now_ms}} + :ttl_ms, {{now_ms}} + :ttl_ms, '', {{now_ms}}
 )
 ON DUPLICATE KEY UPDATE
   state = if(expires_at <= {{now_ms}}, 'issued', state),
@@ -24,6 +24,14 @@ ON DUPLICATE KEY UPDATE
   steps = if(expires_at <= {{now_ms}}, '', steps),
   reply = if(expires_at <= {{now_ms}}, NULL, reply),
   reason = if(expires_at <= {{now_ms}}, NULL, reason),
+  scope = if(expires_at <= {{now_ms}}, NULL, scope),
+  label = if(expires_at <= {{now_ms}}, NULL, label),
+  created_at = if(expires_at <= {{now_ms}}, {{now_ms}}, created_at),
+  claimed_at = if(expires_at <= {{now_ms}}, NULL, claimed_at),
+  held_at = if(expires_at <= {{now_ms}}, NULL, held_at),
+  held_note = if(expires_at <= {{now_ms}}, NULL, held_note),
+  settled_at = if(expires_at <= {{now_ms}}, NULL, settled_at),
+  settled_note = if(expires_at <= {{now_ms}}, NULL, settled_note),
   expires_at = if(
     expires_at <= {{now_ms}},
     last_insert_id(1) - 1 + {{now_ms}} + :ttl_ms,

@@ -3,6 +3,7 @@
 -- :id, :owner, :attempt, :abandoned, :fingerprint, :keeps_steps (1 or 0)
 -- :lease_ms, :ttl_ms  in milliseconds
 -- :above_token              the new fencing token has to exceed it
+-- :scope, :label            what operators see; NULL without
 -- :seen_state, :seen_token, :seen_lease  what was read
 -- where callers are limited also
 -- :bucket  whose claim it is
@@ -20,7 +21,15 @@ UPDATE {{table}} SET
   expires_at = {{now_ms}} + :lease_ms + :ttl_ms,
   steps = if(:keeps_steps, steps, ''),
   reply = NULL,
-  reason = NULL
+  reason = NULL,
+  scope = :scope,
+  label = :label,
+  created_at = if(:keeps_steps, created_at, {{now_ms}}),
+  claimed_at = {{now_ms}},
+  held_at = if(:keeps_steps, held_at, NULL),
+  held_note = if(:keeps_steps, held_note, NULL),
+  settled_at = if(:keeps_steps, settled_at, NULL),
+  settled_note = if(:keeps_steps, settled_note, NULL)
 -- limited:
   , bucket = :bucket
   , counted_at = if(:is_new, {{now_ms}}, counted_at)

@@ -5,6 +5,7 @@
 -- :lease_ms, :ttl_ms  in milliseconds
 -- :above_token               the new fencing token has to exceed it
 -- :must_be_issued           1: only a record that is there; else 0
+-- :scope, :label            what operators see; NULL without
 --
 -- where callers are limited also
 -- :bucket      whose claim it is
@@ -52,7 +53,7 @@ room AS MATERIALIZED (
 claimed AS (
   INSERT INTO {{table}} (
     id, state, owner, attempt, fencing_token, abandoned, fingerprint,
-    lease_ends_at, lease_ms, expires_at, purge_at, steps
+    lease_ends_at, lease_ms, expires_at, purge_at, steps, scope, label, created_at, claimed_at
 -- limited:
     , bucket, counted_at
 -- end
@@ -63,7 +64,8 @@ claimed AS (
     :lease_ms::bigint,
     {{now_ms}} + :lease_ms::bigint + :ttl_ms::bigint,
     {{now_ms}} + :ttl_ms::bigint,
-    ''::bytea
+    ''::bytea,
+    :scope::bytea, :label::bytea, {{now_ms}}, {{now_ms}}
 -- limited:
     , :bucket::bytea, {{now_ms}}
   WHERE CASE

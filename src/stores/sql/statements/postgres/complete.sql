@@ -3,11 +3,14 @@
 -- :id, :owner, :reply
 -- :ttl_ms  in milliseconds
 -- :from          the state it is settled from, 'in-flight' or 'held'
+-- :note          who settles a held record, and why; see `story.ts`
 -- changes one row, or none if the claim is no longer alive
 UPDATE {{table}} SET
   state = 'completed',
   reply = :reply::bytea,
   reason = NULL,
+  settled_at = CASE WHEN :from::text = 'held' THEN {{now_ms}} ELSE settled_at END,
+  settled_note = CASE WHEN :from::text = 'held' THEN :note::bytea ELSE settled_note END,
   steps = ''::bytea,
   lease_ends_at = 0,
   expires_at = {{now_ms}} + :ttl_ms::bigint,

@@ -5,10 +5,10 @@
 -- changes one row, or none when there is a record already
 INSERT INTO {{table}} AS record (
   id, state, owner, attempt, fencing_token, abandoned, fingerprint,
-  lease_ends_at, lease_ms, expires_at, purge_at, steps
+  lease_ends_at, lease_ms, expires_at, purge_at, steps, created_at
 )
 SELECT :id::bytea, 'issued', ''::bytea, 0, 0, false, ''::bytea,
-  0, 0, ms + :ttl_ms::bigint, ms + :ttl_ms::bigint, ''::bytea
+  0, 0, ms + :ttl_ms::bigint, ms + :ttl_ms::bigint, ''::bytea, ms
 FROM (SELECT {{now_ms}} AS ms) AS clock
 ON CONFLICT (id) DO UPDATE SET
   state = excluded.state,
@@ -21,5 +21,13 @@ ON CONFLICT (id) DO UPDATE SET
   purge_at = excluded.purge_at,
   steps = excluded.steps,
   reply = NULL,
-  reason = NULL
+  reason = NULL,
+  scope = NULL,
+  label = NULL,
+  created_at = excluded.created_at,
+  claimed_at = NULL,
+  held_at = NULL,
+  held_note = NULL,
+  settled_at = NULL,
+  settled_note = NULL
 WHERE record.expires_at <= {{now_ms}}

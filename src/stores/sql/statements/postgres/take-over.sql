@@ -4,6 +4,7 @@
 -- :lease_ms, :ttl_ms  in milliseconds
 -- :above_token               the new fencing token has to exceed it
 -- :must_be_issued           1: not one that has expired; else 0
+-- :scope, :label            what operators see; NULL without
 -- where callers are limited also
 -- :bucket, :slots, :slot_key  as in acquire.sql, which has found out whether there is room
 -- returns one row, or none when the record is not free to claim; where callers are limited, `has_room`
@@ -29,7 +30,15 @@ UPDATE {{table}} AS record SET
   expires_at = clock.us / 1000 + :lease_ms::bigint + :ttl_ms::bigint,
   steps = CASE WHEN record.expires_at > clock.us / 1000 THEN record.steps ELSE ''::bytea END,
   reply = NULL,
-  reason = NULL
+  reason = NULL,
+  scope = :scope::bytea,
+  label = :label::bytea,
+  created_at = CASE WHEN record.expires_at > clock.us / 1000 THEN record.created_at ELSE clock.us / 1000 END,
+  claimed_at = clock.us / 1000,
+  held_at = CASE WHEN record.expires_at > clock.us / 1000 THEN record.held_at END,
+  held_note = CASE WHEN record.expires_at > clock.us / 1000 THEN record.held_note END,
+  settled_at = CASE WHEN record.expires_at > clock.us / 1000 THEN record.settled_at END,
+  settled_note = CASE WHEN record.expires_at > clock.us / 1000 THEN record.settled_note END
 -- limited:
   , bucket = :bucket::bytea
   , counted_at = CASE

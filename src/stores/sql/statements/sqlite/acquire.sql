@@ -5,6 +5,7 @@
 -- :lease_ms, :ttl_ms  in milliseconds
 -- :above_token             the new fencing token has to exceed it
 -- :must_be_issued           1: only a record that is there; else 0
+-- :scope, :label            what operators see; NULL without
 --
 -- where callers are limited also
 -- :bucket      whose claim it is
@@ -60,7 +61,8 @@ WITH clock AS (
 )
 INSERT INTO {{table}} (
   id, state, owner, attempt, fencing_token, abandoned, fingerprint,
-  lease_ends_at, lease_ms, expires_at, purge_at, steps, reply, reason
+  lease_ends_at, lease_ms, expires_at, purge_at, steps, reply, reason,
+  scope, label, created_at, claimed_at, held_at, held_note, settled_at, settled_note
 -- limited:
   , bucket, counted_at
 -- end
@@ -81,7 +83,15 @@ SELECT :id,
   ms + :ttl_ms,
   CASE WHEN is_claimable AND is_new THEN x'' ELSE steps END,
   CASE WHEN is_claimable THEN NULL ELSE reply END,
-  CASE WHEN is_claimable THEN NULL ELSE reason END
+  CASE WHEN is_claimable THEN NULL ELSE reason END,
+  CASE WHEN is_claimable THEN :scope ELSE scope END,
+  CASE WHEN is_claimable THEN :label ELSE label END,
+  CASE WHEN is_claimable AND is_new THEN ms ELSE created_at END,
+  CASE WHEN is_claimable THEN ms ELSE claimed_at END,
+  CASE WHEN is_claimable AND is_new THEN NULL ELSE held_at END,
+  CASE WHEN is_claimable AND is_new THEN NULL ELSE held_note END,
+  CASE WHEN is_claimable AND is_new THEN NULL ELSE settled_at END,
+  CASE WHEN is_claimable AND is_new THEN NULL ELSE settled_note END
 -- limited:
   , CASE WHEN is_claimable THEN :bucket ELSE bucket END
   , CASE WHEN is_claimable AND (is_new OR state = 'issued') THEN ms ELSE counted_at END
@@ -101,7 +111,15 @@ ON CONFLICT (id) DO UPDATE SET
   expires_at = excluded.expires_at,
   steps = excluded.steps,
   reply = excluded.reply,
-  reason = excluded.reason
+  reason = excluded.reason,
+  scope = excluded.scope,
+  label = excluded.label,
+  created_at = excluded.created_at,
+  claimed_at = excluded.claimed_at,
+  held_at = excluded.held_at,
+  held_note = excluded.held_note,
+  settled_at = excluded.settled_at,
+  settled_note = excluded.settled_note
 -- limited:
   , bucket = excluded.bucket
   , counted_at = excluded.counted_at

@@ -11,6 +11,13 @@
 --   abandoned      the last claim took over after the previous lease had expired
 --   steps          see `steps.ts`; empty without steps
 --   reply, reason  only when completed, only when held
+--   scope, label   what operators see of the operation; NULL without
+--   created_at     when the record was made, in milliseconds since 1970
+--   claimed_at     when the last attempt began
+--   held_at, held_note        when it was held the last time, with the failure; see `story.ts`
+--   settled_at, settled_note  when somebody settled it, who and why
+--
+-- A held record's purge_at is 10^15 and the time at which it was held, so that the index finds it.
 CREATE TABLE {{table}} (
   id blob NOT NULL PRIMARY KEY,
   state varchar(9) NOT NULL,
@@ -25,6 +32,14 @@ CREATE TABLE {{table}} (
   purge_at bigint,
   steps blob NOT NULL,
   reply blob,
-  reason blob
+  reason blob,
+  scope blob,
+  label blob,
+  created_at bigint,
+  claimed_at bigint,
+  held_at bigint,
+  held_note blob,
+  settled_at bigint,
+  settled_note blob
 );
 CREATE INDEX {{index}} ON {{table}} (purge_at);

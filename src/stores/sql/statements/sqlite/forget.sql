@@ -16,7 +16,15 @@ UPDATE {{table}} SET
   purge_at = (SELECT ms FROM clock) + 86400000,
   steps = x'',
   reply = NULL,
-  reason = NULL
+  reason = NULL,
+  scope = NULL,
+  label = NULL,
+  created_at = NULL,
+  claimed_at = NULL,
+  held_at = NULL,
+  held_note = NULL,
+  settled_at = NULL,
+  settled_note = NULL
 WHERE id = :id
   AND NOT (state = 'in-flight' AND lease_ends_at > (SELECT ms FROM clock))
   AND (expires_at IS NULL OR expires_at > (SELECT ms FROM clock))

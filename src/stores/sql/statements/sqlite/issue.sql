@@ -6,9 +6,9 @@
 WITH clock AS (SELECT {{now_ms}} AS ms)
 INSERT INTO {{table}} (
   id, state, owner, attempt, fencing_token, abandoned, fingerprint,
-  lease_ends_at, lease_ms, expires_at, purge_at, steps
+  lease_ends_at, lease_ms, expires_at, purge_at, steps, created_at
 )
-SELECT :id, 'issued', x'', 0, 0, 0, x'', 0, 0, ms + :ttl_ms, ms + :ttl_ms, x''
+SELECT :id, 'issued', x'', 0, 0, 0, x'', 0, 0, ms + :ttl_ms, ms + :ttl_ms, x'', ms
 FROM clock
 WHERE true
 ON CONFLICT (id) DO UPDATE SET
@@ -22,6 +22,14 @@ ON CONFLICT (id) DO UPDATE SET
   purge_at = excluded.purge_at,
   steps = excluded.steps,
   reply = NULL,
-  reason = NULL
+  reason = NULL,
+  scope = NULL,
+  label = NULL,
+  created_at = excluded.created_at,
+  claimed_at = NULL,
+  held_at = NULL,
+  held_note = NULL,
+  settled_at = NULL,
+  settled_note = NULL
 WHERE expires_at <= {{now_ms}}
 RETURNING 1 AS changed

@@ -3,11 +3,14 @@
 -- :id, :owner
 -- :ttl_ms  in milliseconds
 -- :from          the state it is settled from, 'in-flight' or 'held'
+-- :note          who settles a held record, and why; see `story.ts`
 -- returns one row, or none if the claim is no longer alive
 WITH clock AS (SELECT {{now_ms}} AS ms)
 UPDATE {{table}} SET
   state = 'released',
   reason = NULL,
+  settled_at = CASE WHEN :from = 'held' THEN {{now_ms}} ELSE settled_at END,
+  settled_note = CASE WHEN :from = 'held' THEN :note ELSE settled_note END,
   lease_ends_at = 0,
   expires_at = (SELECT ms FROM clock) + :ttl_ms,
   purge_at = (SELECT ms FROM clock) + :ttl_ms

@@ -1,0 +1,249 @@
+import { Controller, Module, Post } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import {
+  body,
+  type IdempotencyEvent,
+  type IdempotencyModuleOptions,
+  IdempotencyService,
+  Idempotent,
+  MemoryStore,
+  recoveredReply,
+} from 'nestjs-idempotency';
+import { IDEMPOTENCY_CLOCK } from 'nestjs-idempotency/contracts';
+import { ManualClock } from 'nestjs-idempotency/testing';
+import { IdempotencyModule } from 'nestjs-idempotency';
+import { failureOf as recordedFailureOf } from '../../src/engine/story.js';
+import { boot, type TestApp } from '../support/http.js';
+
+const BY = { by: 'anna', reason: 'the provider says: paid' };
+const HOUR_MS = 3_600_000;
+
+describe('operations that an operator settles', () => {
+  let clock: ManualClock;
+  let store: MemoryStore;
+  let service: IdempotencyService;
+  let close: () => Promise<void>;
+  let events: IdempotencyEvent[];
+
+  async function start(options: IdempotencyModuleOptions = {}): Promise<void> {
+    clock = new ManualClock();
+    store = new MemoryStore({ clock });
+    const module = IdempotencyModule.forRoot({ store, ...options });
+    module.providers = [
+      ...(module.providers ?? []),
+      { provide: IDEMPOTENCY_CLOCK, useValue: clock },
+    ];
+    @Module({ imports: [module] })
+    class TestModule {}
+    const app = await NestFactory.createApplicationContext(TestModule, { logger: false });
+    service = app.get(IdempotencyService);
+    close = () => app.close();
+    events = [];
+    service.events$.subscribe((event) => events.push(event));
+  }
+
+  beforeEach(() => start());
+  afterEach(() => close());
+
+  const hold = (key: string, label?: string): Promise<unknown> =>
+    service
+      .run({ scope: 'charge', key, ttl: '7d', onError: 'hold', ...(label && { label }) }, () => {
+        throw new TypeError(`card '4242424242424242' of (eve@example.com) was declined, 1234567`);
+      })
+      .catch(() => undefined);
+
+  it('are listed with what they are about, and settled by their ids', async () => {
+    await hold('k1', 'order 7');
+    await clock.advance(1_000);
+    await hold('k2');
+    const { records, cursor } = await service.list({ state: 'held' });
+    expect(cursor).toBeUndefined();
+    expect(records).toMatchObject([
+      {
+        state: 'held',
+        scope: 'charge',
+        label: 'order 7',
+        attempt: 1,
+        reason: 'failed with status 500',
+        failure: { name: 'TypeError', message: 'card … of … was declined, …' },
+        createdAt: expect.any(Date),
+        heldAt: expect.any(Date),
+        isAbandoned: false,
+      },
+      { label: undefined },
+    ]);
+    const { id } = records[0]!;
+    expect(await service.settle({ id }, recoveredReply('paid'), BY)).toBe(true);
+    const settled = await service.find({ id });
+    expect(settled).toMatchObject({
+      state: 'completed',
+      settledBy: BY,
+      ttlRemainingMs: 168 * HOUR_MS,
+    });
+    expect(settled?.settledAt).toBeInstanceOf(Date);
+    const replay = service.run({ scope: 'charge', key: 'k1', ttl: '7d' }, () => 'again');
+    expect(await replay).toBe('paid');
+    expect(events).toContainEqual({
+      type: 'settled',
+      scope: 'charge',
+      strategy: 'operator',
+      id,
+      decision: 'replied',
+      ...BY,
+    });
+    expect((await service.list({ state: 'held' })).records).toHaveLength(1);
+  });
+
+  it('are found by scope, label and age', async () => {
+    await hold('k1', 'order 7');
+    await hold('k2', 'order 8');
+    const found = async (query: object): Promise<number> =>
+      (await service.list({ state: 'held', ...query })).records.length;
+    expect(await found({ label: 'order 8' })).toBe(1);
+    expect(await found({ scope: 'refund' })).toBe(0);
+    expect(await found({ scope: 'charge', olderThan: '1h' })).toBe(0);
+    expect(await found({ scope: 'charge' })).toBe(2);
+  });
+
+  it('come a page at a time', async () => {
+    for (let i = 0; i < 5; i += 1) await hold(`k${i}`);
+    const sizes: number[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await service.list({ state: 'held', limit: 2, cursor });
+      sizes.push(page.records.length);
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+    expect(sizes).toEqual([2, 2, 1]);
+  });
+
+  it('are deleted with a trail', async () => {
+    await hold('k1');
+    const { id } = (await service.list({ state: 'held' })).records[0]!;
+    expect(await service.forget({ id }, BY)).toBe(true);
+    expect(await service.forget({ id }, BY)).toBe(false);
+    const forgotten = events.filter(({ type }) => type === 'forgotten');
+    expect(forgotten).toEqual([
+      { type: 'forgotten', scope: 'charge', strategy: 'operator', id, ...BY },
+    ]);
+  });
+
+  describe('that are abandoned', () => {
+    const id = 'a'.repeat(64);
+    const claim = { id, owner: 'dead', fingerprint: 'f', leaseMs: 1_000, ttlMs: HOUR_MS };
+
+    beforeEach(async () => {
+      store.acquire({ ...claim, scope: 'charge', label: 'order 7' });
+      await clock.advance(999);
+    });
+
+    it('are not settled while their owner is alive', async () => {
+      expect(await service.settle({ id }, 'release', BY)).toBe(false);
+      expect((await service.list({ state: 'abandoned' })).records).toEqual([]);
+      expect(store.extend(claim)).toBe(true);
+    });
+
+    it('are held, so that nobody runs them', async () => {
+      await clock.advance(1);
+      const { records } = await service.list({ state: 'abandoned' });
+      expect(records).toMatchObject([{ id, isAbandoned: true, label: 'order 7' }]);
+      expect(await service.settle({ id }, 'hold', BY)).toBe(true);
+      expect(await service.find({ id })).toMatchObject({
+        state: 'held',
+        reason: `abandoned; ${BY.reason}`,
+        label: 'order 7',
+      });
+      expect(await service.settle({ id }, 'hold', BY)).toBe(false);
+      expect(store.complete({ ...claim, reply: Buffer.from('late') })).toBe(false);
+    });
+
+    it.each([
+      ['a reply', recoveredReply('paid'), 'completed'],
+      ['a release', 'release', 'released'],
+    ] as const)('are settled with %s', async (_what, decision, state) => {
+      await clock.advance(1);
+      expect(await service.settle({ id }, decision, BY)).toBe(true);
+      expect(await service.find({ id })).toMatchObject({ state, settledBy: BY });
+    });
+  });
+
+  it.each([
+    ['by', { by: '', reason: 'why' }],
+    ['reason', { by: 'anna', reason: ' ' }],
+  ])('are not settled without %s', async (option, settledBy) => {
+    await hold('k1');
+    const { id } = (await service.list({ state: 'held' })).records[0]!;
+    await expect(service.settle({ id }, 'release', settledBy)).rejects.toThrow(`"${option}"`);
+    expect(await service.find({ id })).toMatchObject({ state: 'held' });
+  });
+
+  it.each([
+    ['state of list()', () => service.list({ state: 'gone' as 'held' })],
+    ['limit of list()', () => service.list({ state: 'held', limit: 0 })],
+    ['olderThan of list()', () => service.list({ state: 'held', olderThan: 'long' as '1h' })],
+    ['id', () => service.find({ id: 'k1' })],
+    ['source', () => service.list({ state: 'held', source: 'other' })],
+  ])('are not looked for with a wrong %s', async (option, ask) => {
+    await expect(ask()).rejects.toThrow(`"${option}"`);
+  });
+
+  it('keep the message of their failure sealed where replies are', async () => {
+    await close();
+    await start({ encryption: { keys: [Buffer.alloc(32, 7)] } });
+    await hold('k1');
+    const [record] = (await service.list({ state: 'held' })).records;
+    expect(record?.failure?.message).toBe('card … of … was declined, …');
+    const [sealed] = store.list({ state: 'held', limit: 1 }).records;
+    expect(sealed?.story?.failure?.message).toMatch(/^sealed:[\w-]+$/);
+  });
+});
+
+describe('what a record keeps of an error', () => {
+  it.each([
+    ["duplicate key (email)=('a b') exists", 'duplicate key …=… exists'],
+    ['first line\nDETAIL: secret', 'first line'],
+    ['x'.repeat(300), `${'x'.repeat(199)}…`],
+    ['Entry "abc" for a@b.example, no 4242 4242 4242 4242', 'Entry … for … no …'],
+  ])('is its message without values: %s', (message, kept) => {
+    expect(recordedFailureOf(new Error(message))).toEqual({ name: 'Error', message: kept });
+  });
+});
+
+describe('the option label', () => {
+  let test: TestApp;
+  afterEach(() => test.close());
+
+  @Controller()
+  class Orders {
+    @Idempotent({ label: body('orderNo'), onError: 'hold' })
+    @Post('orders')
+    order(): never {
+      throw new Error('the provider did not answer');
+    }
+
+    @Idempotent({
+      label: () => {
+        throw new Error('no label');
+      },
+    })
+    @Post('unnamed')
+    unnamed(): string {
+      return 'ran';
+    }
+  }
+
+  it('names the operation for operators, and a call without one runs', async () => {
+    test = await boot('express', { controllers: [Orders] });
+    const service = test.app.get(IdempotencyService);
+    const order = { key: 'k', body: { orderNo: 'A-7' } };
+    await test.send('/orders', order);
+    const { records } = await service.list({ state: 'held' });
+    expect(records).toMatchObject([{ label: 'A-7', scope: 'POST /orders' }]);
+    const reply = recoveredReply({ id: 7 }, { status: 201 });
+    expect(await service.settle({ id: records[0]!.id }, reply, BY)).toBe(true);
+    const again = await test.send('/orders', order);
+    expect(again.headers).toHaveProperty('idempotent-replayed', 'true');
+    expect([again.status, again.json()]).toEqual([201, { id: 7 }]);
+    expect((await test.send('/unnamed', { key: 'k' })).status).toBe(201);
+  });
+});

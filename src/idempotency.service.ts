@@ -112,7 +112,7 @@ export class IdempotencyService {
       ask: (verb, run) => this.ask(verb, run),
       forget: (id, place) => this.orRefuse(() => engine.forget(id, place)),
       encode: (reply, scope) => this.encode(reply, scope),
-      defaultTtlMs: parseDuration('ttl', options.defaults?.ttl ?? DEFAULTS.ttl),
+      defaultTtlMs: () => parseDuration('ttl', options.defaults?.ttl ?? DEFAULTS.ttl),
       events,
     });
     this.events$ = events.events$;

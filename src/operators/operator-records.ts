@@ -100,7 +100,7 @@ export interface OperatorSurroundings {
   /** The bytes that a record keeps of a reply. */
   encode(reply: RecoveredReply, scope: string | undefined): Uint8Array;
   /** How long a reply is kept of whose handler nothing is known, in milliseconds. */
-  readonly defaultTtlMs: number;
+  defaultTtlMs(): number;
   readonly events: EventSink;
 }
 
@@ -167,7 +167,7 @@ export class OperatorRecords {
     const { place, record } = await this.look(ref);
     if (record === undefined) return false;
     const { id, story = {} } = record;
-    const { scope = fallbackScope, keepsForMs: ttlMs = this.around.defaultTtlMs } = story;
+    const { scope = fallbackScope, keepsForMs: ttlMs = this.around.defaultTtlMs() } = story;
     // Before anything changes: a value that cannot be kept leaves the record as it is.
     const reply = typeof decision === 'string' ? undefined : this.around.encode(decision, scope);
     const owner = await this.ownerOf(place, record, decision, settledBy);
@@ -238,7 +238,7 @@ export class OperatorRecords {
     if (!isAbandoned(record)) return undefined;
     const { id, fingerprint, story } = record;
     const { scope, label } = story ?? {};
-    const ttlMs = this.around.defaultTtlMs;
+    const ttlMs = this.around.defaultTtlMs();
     const owner = newOwner();
     const claim = { id, owner, fingerprint, leaseMs: TAKE_OVER_MS, ttlMs, scope, label };
     const result = await this.around.ask('acquire', () => place.acquire(claim));

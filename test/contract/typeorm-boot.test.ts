@@ -59,7 +59,7 @@ describe.each([POSTGRES, MARIADB, SQLITE])('TypeOrmStore at boot on $name', ({ s
   });
 
   it('shows the rows through the entity', async () => {
-    const claim = claimOf({ owner: 'owner 👩‍👧', fingerprint: 'é' });
+    const claim = claimOf({ owner: 'owner 👩‍👧', fingerprint: 'é', scope: 'charge' });
     await store.acquire(claim);
     await store.hold({ ...claim, reason: 'the bank did not answer' });
     const rows = dataSource.getRepository(IdempotencyRecord);
@@ -74,10 +74,13 @@ describe.each([POSTGRES, MARIADB, SQLITE])('TypeOrmStore at boot on $name', ({ s
       fingerprint: 'é',
       leaseEndsAt: 0,
       expiresAt: null,
-      purgeAt: null,
       reply: null,
       reason: 'the bank did not answer',
+      scope: 'charge',
+      label: null,
+      settledAt: null,
     });
+    expect(row.purgeAt).toBe(10 ** 15 + row.heldAt!);
     expect(row.fencingToken).toBe((await store.find(claim.id))?.fencingToken);
   });
 

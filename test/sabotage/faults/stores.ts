@@ -311,8 +311,8 @@ export const STORE_FAULTS: readonly Fault[] = [
     name: 'a settlement keeps the reply for no longer than the default',
     breaks: ['S25'],
     file: 'src/operators/operator-records.ts',
-    find: 'keepsForMs: ttlMs = this.around.defaultTtlMs } = story',
-    put: 'keepsForMs: _ = 0 } = story, ttlMs = this.around.defaultTtlMs',
+    find: 'keepsForMs: ttlMs = this.around.defaultTtlMs() } = story',
+    put: 'keepsForMs: _ = 0 } = story, ttlMs = this.around.defaultTtlMs()',
     tests: ['test/service/operators.test.ts'],
   },
   {

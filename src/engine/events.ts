@@ -60,6 +60,8 @@ export interface HeldEvent extends EventBase {
   readonly type: 'held';
   readonly attempt: number;
   readonly reason: string;
+  /** What the database said, if the handler has ended the transaction of its operation itself. */
+  readonly cause?: unknown;
 }
 
 /** A duplicate was answered with the recorded reply. */
@@ -189,7 +191,7 @@ export type OwnersEvent =
   | Pick<ReleasedEvent, 'type' | 'cause'>
   | Pick<LeaseLostEvent, 'type'>
   | Pick<ExecutedEvent, 'type' | 'durationMs'>
-  | Pick<HeldEvent, 'type' | 'reason'>
+  | Pick<HeldEvent, 'type' | 'reason' | 'cause'>
   | Pick<CompletionFailedEvent, 'type' | 'verb' | 'cause' | 'keeps'>
   | Pick<StepNotSavedEvent, 'type' | 'cause'>;
 

@@ -75,6 +75,11 @@ export interface StoreTransaction {
    * must have been committed. Asked after a commit whose answer was lost.
    */
   isCommitted?(claim: ClaimRef): Promise<boolean>;
+  /**
+   * Holds this owner's record from another connection if it is in flight there, so that somebody must have
+   * committed the claim before the transaction has failed. `false`: it is not. Asked when the work could not be undone.
+   */
+  holdCommitted?(request: HoldRequest): Promise<boolean>;
   /** Undoes everything and gives the connection back to its pool. Never throws. */
   rollback(): Promise<void>;
   /** Runs code within the transaction: code that asks for the current manager gets this one. */

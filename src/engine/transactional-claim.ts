@@ -10,6 +10,7 @@ import type { Acquired, AcquireRequest, AcquireResult, ClaimRef } from './store.
 import type { Refusing, Steps } from './store.js';
 import { failureOf } from './story.js';
 import type { OperationManager, StoreTransaction, TransactionalStore } from './transaction.js';
+import { heldFor, holdCommitted, rollBack, undoOrHold } from './undoing.js';
 import type { LocalCall } from './waiting.js';
 
 /**
@@ -124,8 +125,11 @@ const IN_FLIGHT: Refusing = { outcome: 'in-flight', leaseRemainingMs: 0 };
 
 const NEVER_ABORTED = new AbortController().signal;
 
-/** Claims end with the transaction, so their lease never matters: ten years. */
-const LEASE_MS = 10 * 365 * 24 * 60 * 60 * 1000;
+/**
+ * Claims end with the transaction, which renews their lease if it lasts longer. It only matters if a
+ * handler ends the transaction itself and its process dies. In milliseconds.
+ */
+const LEASE_MS = 5 * 60 * 1000;
 
 /** What a claim needs of the engine. */
 interface TransactionalClaimSurroundings {
@@ -222,8 +226,8 @@ export class TransactionalClaim implements Claim {
       return;
     }
     this.startSettling();
-    await rollBack(this.around.calls, this.transaction);
-    this.emit({ type: 'released' });
+    const cause = await undoOrHold(this.around.calls, this.transaction, this.claims);
+    this.emit(cause === undefined ? { type: 'released' } : heldFor(cause));
     await this.counter?.keep();
     this.end();
   }
@@ -296,14 +300,22 @@ export class TransactionalClaim implements Claim {
     // Absent if the database did not answer in time.
     const { cause } = failure as { readonly cause?: unknown };
     const meaning = cause === undefined ? 'unknown' : this.transaction.failureOf?.(cause);
-    if (meaning !== 'work' && meaning !== 'conflict' && cause !== undefined)
+    let isHeld = false;
+    if (meaning !== 'work' && meaning !== 'conflict' && cause !== undefined) {
       if (await this.isCommitted()) return undefined;
-    this.emit({ type: 'released', cause: meaning === 'work' ? cause : failure });
+      isHeld = await holdCommitted(this.around.calls, this.transaction, this.claims);
+    }
+    const released = { type: 'released', cause: meaning === 'work' ? cause : failure } as const;
+    this.emit(isHeld ? heldFor(failure) : released);
     await this.counter?.keep();
     this.end();
     if (meaning !== 'work') return { outcome: 'undone', cause: failure };
     this.phase = 'failed';
     return { outcome: 'failed', error: cause };
+  }
+
+  private get claims(): ClaimRef[] {
+    return this.records.map(refOf);
   }
 
   private async isCommitted(): Promise<boolean> {
@@ -388,12 +400,4 @@ export class TransactionalClaim implements Claim {
 
 function refOf({ request, owner }: Asking): ClaimRef {
   return { id: request.id, owner };
-}
-
-/**
- * Undoes a transaction, so that a client that retries at once finds the key free. If the database
- * does not answer in time, nobody waits for it: it rolls back once it answers again.
- */
-async function rollBack(calls: StoreCalls, transaction: StoreTransaction): Promise<void> {
-  await attempt(() => calls.call('rollback', () => transaction.rollback()));
 }

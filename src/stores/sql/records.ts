@@ -56,6 +56,22 @@ export class SqlRecords {
     });
   }
 
+  /** As {@link extend}, in the claim's own transaction: also when the lease has run out. */
+  keepClaim(request: ExtendRequest): Promise<boolean> {
+    return this.change(this.sql.keepClaim, {
+      ...claimValues(request),
+      lease_ms: request.leaseMs,
+      ttl_ms: request.ttlMs,
+    });
+  }
+
+  /** Holds the record if this owner has it in flight. */
+  async holdInFlight(request: HoldRequest): Promise<boolean> {
+    const record = await this.find(request.id);
+    const isOurs = record?.state === 'in-flight' && record.owner === request.owner;
+    return isOurs && this.hold(request);
+  }
+
   async complete(request: CompleteRequest): Promise<boolean> {
     const isCompleted = await this.change(this.sql.complete, {
       ...claimValues(request),

@@ -118,6 +118,11 @@ export class SqlTransaction<Tx> implements StoreTransaction {
     return isSettled && record.owner === owner;
   }
 
+  async holdCommitted(request: HoldRequest): Promise<boolean> {
+    const { executor, dialect, table } = this.options;
+    return recordsOn(new ExecutorSession(executor), dialect, table).holdInFlight(request);
+  }
+
   async undoWork(): Promise<void> {
     await this.records.undoWork();
     await this.running.connection.undone?.();

@@ -50,6 +50,10 @@ export class TransactionRecords {
   private readonly committed: SqlRecords;
   private readonly lock: RecordLock;
   private readonly locks: string[] = [];
+  private readonly claims = new Map<
+    string,
+    { readonly request: AcquireRequest; keptAtMs: number }
+  >();
   /** A record is there: the transaction cannot start over any more. */
   private isMarked = false;
   private isWanted = true;
@@ -72,20 +76,33 @@ export class TransactionRecords {
     return claiming;
   }
 
-  saveStep(request: SaveStepRequest): Promise<boolean> {
+  async saveStep(request: SaveStepRequest): Promise<boolean> {
+    await this.keepClaim(request.id);
     return this.records.saveStep(request);
   }
 
-  complete(request: CompleteRequest): Promise<boolean> {
+  async complete(request: CompleteRequest): Promise<boolean> {
+    await this.keepClaim(request.id);
     return this.records.complete(request);
   }
 
-  hold(request: HoldRequest): Promise<boolean> {
+  async hold(request: HoldRequest): Promise<boolean> {
+    await this.keepClaim(request.id);
     return this.records.hold(request);
   }
 
-  release(request: ReleaseRequest): Promise<boolean> {
+  async release(request: ReleaseRequest): Promise<boolean> {
+    await this.keepClaim(request.id);
     return this.records.release(request);
+  }
+
+  /** Nobody else sees the lease before the commit, so it is only renewed if the work took long. */
+  private async keepClaim(id: string): Promise<void> {
+    const claim = this.claims.get(id);
+    if (claim === undefined || performance.now() - claim.keptAtMs < claim.request.leaseMs / 2)
+      return;
+    await this.records.keepClaim(claim.request);
+    claim.keptAtMs = performance.now();
   }
 
   undoWork(): Promise<void> {
@@ -144,6 +161,7 @@ export class TransactionRecords {
     if (result.outcome !== 'acquired') return result;
     await this.lock.mark(this.transaction.session);
     this.isMarked = true;
+    this.claims.set(request.id, { request, keptAtMs: performance.now() });
     return result;
   }
 

@@ -135,6 +135,11 @@ export class TypeOrmTransaction implements StoreTransaction {
     return view !== undefined && view.owner === owner && view.state !== 'in-flight';
   }
 
+  async holdCommitted(request: HoldRequest): Promise<boolean> {
+    const records = openRecords(this.dataSource, this.table, { isPrepared: false });
+    return records.holdInFlight(request);
+  }
+
   async rollback(): Promise<void> {
     await this.records.giveUpClaim();
     if (!this.isOpen) return;

@@ -10,6 +10,22 @@ const SECOND = 'test/transactions/second-connections.test.ts';
 /** Faults at the edge of transactions. */
 export const TRANSACTION_FAULTS: readonly Fault[] = [
   {
+    name: 'transaction: work that its handler has committed and that then failed runs again',
+    breaks: ['T81', 'design 3.6'],
+    file: 'src/engine/undoing.ts',
+    find: 'return (await holdCommitted(calls, transaction, claims)) ? cause : undefined;',
+    put: 'return calls === undefined ? cause : undefined;',
+    tests: [['test/transactions/ended-transactions.test.ts', 'and then fails, is held']],
+  },
+  {
+    name: 'transaction: a handler that takes longer than the lease inside cannot be completed',
+    breaks: ['T81', 'design 3.6'],
+    file: 'src/stores/sql/transaction-records.ts',
+    find: 'await this.records.keepClaim(claim.request);',
+    put: 'await Promise.resolve(claim.request);',
+    tests: [['test/transactions/ended-transactions.test.ts', 'does not bound']],
+  },
+  {
     name: 'transaction: what a handler does beside its transaction is not noticed',
     breaks: ['T62', 'design 7.6', 'S24'],
     file: BESIDE,

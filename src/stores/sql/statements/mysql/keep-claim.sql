@@ -1,0 +1,12 @@
+-- Restarts the lease of a claim in its own transaction, where nobody else sees how long it lasts: also
+-- one that has run out.
+--
+-- :id, :owner
+-- :lease_ms, :ttl_ms  in milliseconds
+-- changes one row, or none if the record is no longer the owner's
+UPDATE {{table}} SET
+  expires_at = {{now_ms}} + :lease_ms + :ttl_ms,
+  lease_ms = :lease_ms,
+  lease_ends_at = {{now_ms}} + :lease_ms
+WHERE id = :id AND owner = :owner
+  AND state = 'in-flight'

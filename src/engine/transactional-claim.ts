@@ -226,7 +226,7 @@ export class TransactionalClaim implements Claim {
       return;
     }
     this.startSettling();
-    const cause = await undoOrHold(this.around.calls, this.transaction, this.claims);
+    const cause = await undoOrHold(this.around.calls, this.transaction, this.records.map(refOf));
     this.emit(cause === undefined ? { type: 'released' } : heldFor(cause));
     await this.counter?.keep();
     this.end();
@@ -303,7 +303,7 @@ export class TransactionalClaim implements Claim {
     let isHeld = false;
     if (meaning !== 'work' && meaning !== 'conflict' && cause !== undefined) {
       if (await this.isCommitted()) return undefined;
-      isHeld = await holdCommitted(this.around.calls, this.transaction, this.claims);
+      isHeld = await holdCommitted(this.around.calls, this.transaction, this.records.map(refOf));
     }
     const released = { type: 'released', cause: meaning === 'work' ? cause : failure } as const;
     this.emit(isHeld ? heldFor(failure) : released);
@@ -312,10 +312,6 @@ export class TransactionalClaim implements Claim {
     if (meaning !== 'work') return { outcome: 'undone', cause: failure };
     this.phase = 'failed';
     return { outcome: 'failed', error: cause };
-  }
-
-  private get claims(): ClaimRef[] {
-    return this.records.map(refOf);
   }
 
   private async isCommitted(): Promise<boolean> {

@@ -1,5 +1,6 @@
 import {
   AddIdempotencyLimits1764500000000,
+  AddIdempotencyStory1764700000000,
   CreateIdempotencyRecords1763700000000,
   IdempotencyRecord,
   TypeOrmStore,
@@ -82,6 +83,27 @@ describe.each([POSTGRES, MARIADB, SQLITE])('TypeOrmStore at boot on $name', ({ s
     });
     expect(row.purgeAt).toBe(10 ** 15 + row.heldAt!);
     expect(row.fencingToken).toBe((await store.find(claim.id))?.fencingToken);
+  });
+
+  it('asks for the columns that a table of an earlier release lacks, and lists what it holds', async () => {
+    const names = { table: 'older_records' };
+    const runner = dataSource.createQueryRunner();
+    await new CreateIdempotencyRecords1763700000000(names).up(runner);
+    const older = new TypeOrmStore({ dataSource, ...names, purge: false });
+    const claim = claimOf();
+    await older.acquire(claim);
+    await older.hold({ ...claim, reason: 'reason' });
+    const story = new AddIdempotencyStory1764700000000(names);
+    await story.down(runner);
+    await expect(older.start(warn)).rejects.toThrow(/from AddIdempotencyStory1764700000000/);
+    await story.up(runner);
+    // The second time there is nothing to do.
+    await story.up(runner);
+    await runner.release();
+    await older.start(warn);
+    const { records } = await older.list({ state: 'held', limit: 10 });
+    expect(records).toMatchObject([{ id: claim.id, reason: 'reason', story: {} }]);
+    await dataSource.query('DROP TABLE older_records');
   });
 
   it('keeps tables of other names apart', async () => {

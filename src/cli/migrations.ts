@@ -12,14 +12,27 @@ import { type Database, DATABASE_OPTIONS, DATABASE_USAGE, openDatabase } from '.
 interface Part {
   readonly name: string;
   /** Fails if it is missing. */
-  check(records: SqlRecords): Promise<void>;
+  check(records: SqlRecords, database: Database, table: TableName): Promise<void>;
   statements(dialect: SqlDialect, table: TableName): readonly string[];
 }
 
 const TABLE: Part = {
   name: 'the table',
-  check: (records) => records.checkTable(),
+  async check(_records, { executor, dialect }, { table, schema }) {
+    const mark = dialect === 'mysql' ? '`' : '"';
+    const path = [...(schema === undefined ? [] : [schema]), table];
+    const quoted = path.map((name) => `${mark}${name}${mark}`).join('.');
+    const text = `SELECT id FROM ${quoted} WHERE 1 = 0`;
+    await executor.query({ name: 'idempotency_status', text, values: [], returnsRows: true });
+  },
   statements: (dialect, table) => sqlMigration(dialect, table).up,
+};
+
+/** A new table has them; that of an earlier release gets them. */
+const STORY: Part = {
+  name: "the columns of the records' story",
+  check: (records) => records.checkTable(),
+  statements: (dialect, table) => sqlMigration(dialect, { ...table, story: 'only' }).up,
 };
 
 const LIMITS: Part = {
@@ -38,12 +51,14 @@ export const migrate: Command = {
   async run(given, around) {
     const table = tableOf(given);
     return withDatabase(given, around, async (database) => {
-      const missing = await missingOf(database, table, partsOf(given));
-      for (const part of missing) {
+      let created = 0;
+      for (const part of partsOf(given)) {
+        if ((await missingOf(database, table, [part])).length === 0) continue;
         await create(database, table, part);
         around.print(`Created ${part.name}.`);
+        created += 1;
       }
-      if (missing.length === 0) around.print('Nothing to do: everything is there.');
+      if (created === 0) around.print('Nothing to do: everything is there.');
       return EXIT.done;
     });
   },
@@ -98,7 +113,7 @@ export const sql: Command = {
 };
 
 function partsOf({ options }: Given): readonly Part[] {
-  return options.limits === true ? [TABLE, LIMITS] : [TABLE];
+  return options.limits === true ? [TABLE, STORY, LIMITS] : [TABLE, STORY];
 }
 
 function tableOf(given: Given): TableName {
@@ -124,19 +139,21 @@ async function withDatabase<T>(
 }
 
 async function missingOf(
-  { executor, dialect }: Database,
+  database: Database,
   table: TableName,
   parts: readonly Part[],
 ): Promise<Part[]> {
+  const { executor, dialect } = database;
   const records = recordsOn(new ExecutorSession(executor), dialect, table);
   const missing: Part[] = [];
-  for (const part of parts) if (!(await isThere(records, part))) missing.push(part);
+  for (const part of parts)
+    if (!(await isThere(() => part.check(records, database, table)))) missing.push(part);
   return missing;
 }
 
-async function isThere(records: SqlRecords, part: Part): Promise<boolean> {
+async function isThere(check: () => Promise<void>): Promise<boolean> {
   try {
-    await part.check(records);
+    await check();
     return true;
   } catch (error) {
     if (!isMissing(error)) throw error;

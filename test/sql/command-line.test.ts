@@ -1,4 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { createPool } from 'mysql2/promise';
+import { sqlMigration } from 'nestjs-idempotency/sql';
+import { Pool } from 'pg';
 import { type ExitCode } from '../../src/cli/command.js';
 import { main } from '../../src/cli/main.js';
 import { sharedMariadb, sharedPostgres, type SharedServer } from '../support/servers/shared.js';
@@ -62,6 +65,19 @@ describe.each([
     expect(await run(['status', ...limits])).toMatchObject({ exitCode: 0 });
   });
 
+  it('adds what the table of an earlier release has not', async () => {
+    const args = ['--table', 'earlier', '--url', server.url];
+    await run(['migrate', ...args]);
+    const dialect = server.url.startsWith('postgres') ? 'postgres' : 'mysql';
+    await execute(server.url, sqlMigration(dialect, { table: 'earlier', story: 'only' }).down);
+    expect(await run(['status', ...args])).toMatchObject({ exitCode: 3 });
+    expect(await run(['migrate', ...args])).toMatchObject({
+      exitCode: 0,
+      printed: "Created the columns of the records' story.",
+    });
+    expect(await run(['status', ...args])).toMatchObject({ exitCode: 0 });
+  });
+
   it('takes several deployments at once', async () => {
     const args = ['migrate', '--table', 'at_once', '--url', server.url];
     const outcomes = await Promise.all(Array.from({ length: 4 }, () => run(args)));
@@ -123,6 +139,16 @@ describe('nestjs-idempotency', () => {
     expect((await run(['migrate', '--help'])).printed).toContain('--url <url>');
   });
 });
+
+async function execute(url: string, statements: readonly string[]): Promise<void> {
+  const pool: { query(text: string): Promise<unknown>; end(): Promise<void> } = url.startsWith(
+    'postgres',
+  )
+    ? new Pool({ connectionString: url })
+    : createPool({ uri: url.replace(/^mariadb:/, 'mysql:') });
+  for (const statement of statements) await pool.query(statement);
+  await pool.end();
+}
 
 /** Without comments and spaces. */
 function bare(statements: string): string {

@@ -28,17 +28,13 @@ if (!(REQUIRE in globalThis)) {
   };
   vm.compileFunction = (code, parameters, options) =>
     compileFunction(code, parameters, inOwnRealm(options, 'parsingContext'));
-  const { run, enterWith } = AsyncLocalStorage.prototype;
-  Object.assign(AsyncLocalStorage.prototype, {
-    run(...given) {
+  for (const name of ['run', 'enterWith']) {
+    const method = AsyncLocalStorage.prototype[name];
+    AsyncLocalStorage.prototype[name] = function (...given) {
       storages.add(this);
-      return run.apply(this, given);
-    },
-    enterWith(...given) {
-      storages.add(this);
-      return enterWith.apply(this, given);
-    },
-  });
+      return method.apply(this, given);
+    };
+  }
 }
 
 export default class SharedRealm {

@@ -65,7 +65,8 @@ async function fillLarge(dataSource: DataSource, { live, expired }: Amounts): Pr
   await dataSource.query(
     `INSERT INTO ${LARGE_TABLE}
      SELECT ${id}, state, owner, attempt, fencing_token + n, abandoned, fingerprint,
-       lease_ends_at, lease_ms, expires_at ${shift}, purge_at ${shift}, steps, reply, reason
+       lease_ends_at, lease_ms, expires_at ${shift}, purge_at ${shift}, steps, reply, reason,
+       scope, label, created_at, claimed_at, held_at, held_note, settled_at, settled_note
      FROM template_record CROSS JOIN ${series}
      ORDER BY 1`,
   );

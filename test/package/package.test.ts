@@ -20,7 +20,7 @@ const EXPECTED = [
   /^package\.json$/,
   /^(README|CHANGELOG)\.md$/,
   /^LICENSE$/,
-  /^migrations\/(postgres|mysql|sqlite)([.]limits)?[.]sql$/,
+  /^migrations\/(postgres|mysql|sqlite)([.](limits|story))?[.]sql$/,
   /^dist\/cjs\/package\.json$/,
   /^dist\/browser\/client\.js$/,
   /^dist\/(esm|cjs)\/(.+\/)?[^/]+(\.d\.ts|\.js)$/,

@@ -58,6 +58,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   onStoreFailure: "'proceed'",
   onRecordFailure: "'fail'",
   content: "body('orderNo')",
+  label: "body('orderNo')",
   stream: "'through'",
   returns: 'Date',
 };

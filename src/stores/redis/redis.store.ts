@@ -18,6 +18,7 @@ import {
   type Steps,
   StoreFullError,
 } from '../../engine/store.js';
+import { withoutContent } from '../../engine/driver-errors.js';
 import { heldNote, settledNote, storyOf } from '../../engine/story.js';
 import { checkServer } from './check-server.js';
 import { HeldIndex, listedRecord } from './held-index.js';
@@ -262,6 +263,7 @@ export class RedisStore implements IdempotencyStore {
 
 /** At `maxmemory`, the server refuses anything that needs more memory. */
 function withMeaning(error: unknown): unknown {
+  withoutContent(error);
   if (!(error instanceof Error) || !/\bOOM\b/.test(error.message)) return error;
   return new StoreFullError('Redis has reached its maxmemory.', { cause: error });
 }

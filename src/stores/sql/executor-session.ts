@@ -1,3 +1,4 @@
+import { withoutContent } from '../../engine/driver-errors.js';
 import { outsideTransaction } from './current-transaction.js';
 import { driverErrorOf } from './errors.js';
 import type { SqlConnection, SqlExecutor, SqlResult, SqlValue } from './executor.js';
@@ -56,7 +57,7 @@ async function ask(
   try {
     return answerOf(await target.query({ name, text, values: given, returnsRows }));
   } catch (error) {
-    throw withoutStatement(executor.errorOf?.(error) ?? driverErrorOf(error));
+    throw withoutContent(executor.errorOf?.(error) ?? driverErrorOf(error));
   }
 }
 
@@ -64,14 +65,4 @@ function answerOf({ rows = [], affected, insertId }: SqlResult): Answer {
   // SQLite's statements return the rows that they change.
   const changed = Math.max(rows.length, Number(affected ?? 0));
   return { rows, changed, insertId: Number(insertId ?? 0) };
-}
-
-/** What drivers hang on errors: the statement with its values, such as a reply. */
-const STATEMENT = ['sql', 'parameters', 'query', 'params'];
-
-function withoutStatement(error: unknown): unknown {
-  if (typeof error === 'object' && error !== null)
-    for (const name of STATEMENT)
-      if (Object.hasOwn(error, name)) Reflect.deleteProperty(error, name);
-  return error;
 }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DataSource, QueryResult, QueryRunner } from 'typeorm';
+import { withoutContent } from '../../engine/driver-errors.js';
 import type { TableName } from '../sql/dialect.js';
 import { recordsOn } from '../sql/open-records.js';
 import type { SqlRecords } from '../sql/records.js';
@@ -70,8 +71,12 @@ export class PreparedSession implements Session {
     if (pool === undefined) return this.unprepared.query(statement, values);
     checkReachable(this.dataSource);
     const { name, text } = statement;
-    const { rows, rowCount } = await pool.query({ name, text, values: bound(statement, values) });
-    return { rows, changed: rowCount ?? 0, insertId: 0 };
+    try {
+      const { rows, rowCount } = await pool.query({ name, text, values: bound(statement, values) });
+      return { rows, changed: rowCount ?? 0, insertId: 0 };
+    } catch (error) {
+      throw withoutContent(error);
+    }
   }
 
   onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
@@ -90,7 +95,11 @@ export class QueryRunnerSession implements Session {
   constructor(private readonly runner: QueryRunner) {}
 
   async query(statement: Statement, values: Values): Promise<Answer> {
-    return answerOf(await this.runner.query(statement.text, bound(statement, values), true));
+    try {
+      return answerOf(await this.runner.query(statement.text, bound(statement, values), true));
+    } catch (error) {
+      throw withoutContent(error);
+    }
   }
 
   async script(texts: readonly string[]): Promise<void> {

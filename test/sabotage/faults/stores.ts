@@ -2,6 +2,7 @@ import type { Fault } from '../fault.js';
 
 const MEMORY = 'src/stores/memory/memory.store.ts';
 const lua = (name: string): string => `src/stores/redis/lua/${name}.lua`;
+const DRIVER_ERRORS = 'test/contract/driver-errors.test.ts';
 const MEMORY_CONTRACT = 'test/contract/memory.contract.test.ts';
 const inRedis = (cases: string): [string, string] => [
   'test/contract/redis.contract.test.ts',
@@ -9,6 +10,30 @@ const inRedis = (cases: string): [string, string] => [
 ];
 
 export const STORE_FAULTS: readonly Fault[] = [
+  {
+    name: 'an error of a database holds the values of the statement',
+    breaks: ['T82', 'store typeorm'],
+    file: 'src/engine/driver-errors.ts',
+    find: "  'parameters',\n",
+    put: '',
+    tests: [[DRIVER_ERRORS, 'error of SQLite']],
+  },
+  {
+    name: 'an error of PostgreSQL shows the row',
+    breaks: ['T82'],
+    file: 'src/engine/driver-errors.ts',
+    find: "  'detail',\n",
+    put: '',
+    tests: [[DRIVER_ERRORS, 'does not show the row']],
+  },
+  {
+    name: 'an error of Redis holds the command',
+    breaks: ['T82', 'store redis'],
+    file: 'src/stores/redis/redis.store.ts',
+    find: '  withoutContent(error);\n',
+    put: '',
+    tests: [[DRIVER_ERRORS, 'through ioredis']],
+  },
   {
     name: 'memory: a live lease is taken over',
     breaks: ['guarantee 1', 'store memory', 'S20', 'T2'],

@@ -1,3 +1,4 @@
 import { describeReconnection } from './support/reconnection.js';
 
+describeReconnection('express');
 describeReconnection('fastify');

@@ -1,3 +1,3 @@
 import { describeRaces } from './support/races.js';
 
-describeRaces({ processes: 2, callers: 64, rounds: 5 });
+describeRaces({ processes: 2, callers: 64, rounds: 2 });

@@ -1,4 +1,5 @@
 import { describeEndpoints } from './support/endpoints.js';
-import { openShop } from './support/shop.js';
+import { openShop, openShopAnew } from './support/shop.js';
 
+describeEndpoints('express', openShopAnew);
 describeEndpoints('fastify', openShop);

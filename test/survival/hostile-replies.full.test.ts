@@ -1,3 +1,3 @@
 import { describeHostileReplies } from './support/hostile-replies.js';
 
-describeHostileReplies('later', 'in Redis', 'in PostgreSQL');
+describeHostileReplies('in a transaction', 'later', 'in Redis', 'in PostgreSQL');

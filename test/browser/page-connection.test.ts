@@ -1,3 +1,0 @@
-import { describeReconnection } from './support/reconnection.js';
-
-describeReconnection('express');

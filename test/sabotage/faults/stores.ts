@@ -12,7 +12,7 @@ const inRedis = (cases: string): [string, string] => [
 export const STORE_FAULTS: readonly Fault[] = [
   {
     name: 'an error of a database holds the values of the statement',
-    breaks: ['T82', 'store typeorm'],
+    breaks: ['T82'],
     file: 'src/engine/driver-errors.ts',
     find: "  'parameters',\n",
     put: '',

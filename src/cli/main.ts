@@ -2,9 +2,20 @@ import { parseArgs } from 'node:util';
 import { isIdempotencyConfigurationError } from '../engine/configuration-error.js';
 import { type Command, EXIT, type ExitCode, type Surroundings, UsageError } from './command.js';
 import { migrate, sql, status } from './migrations.js';
+import { forget, held, purge, settle, show, stats } from './operators.js';
 
 /** By the name on the command line. */
-const COMMANDS: Readonly<Record<string, Command>> = { migrate, status, sql };
+const COMMANDS: Readonly<Record<string, Command>> = {
+  migrate,
+  status,
+  sql,
+  held,
+  show,
+  settle,
+  forget,
+  purge,
+  stats,
+};
 
 const HERE: Surroundings = {
   environment: process.env,

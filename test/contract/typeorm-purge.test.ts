@@ -46,9 +46,9 @@ describe.each([POSTGRES, MARIADB, SQLITE])('the purge on $name', ({ start }) => 
     for (const expiredAt of [3, 1, 5, 2, 4]) {
       const { id } = await completedOn(store);
       ids[expiredAt] = id;
-      await dataSource.query(`UPDATE ${TABLE} SET purge_at = ${expiredAt} WHERE id = ${place}`, [
-        Buffer.from(id, 'hex'),
-      ]);
+      const ends = `purge_at = ${expiredAt}, expires_at = ${expiredAt}`;
+      const statement = `UPDATE ${TABLE} SET ${ends} WHERE id = ${place}`;
+      await dataSource.query(statement, [Buffer.from(id, 'hex')]);
     }
     expect(await store.purgeExpired(2)).toBe(2);
     const left = await dataSource.query<{ id: Uint8Array }[]>(`SELECT id FROM ${TABLE}`);

@@ -5,10 +5,27 @@ const SENDER = 'src/client/sender.ts';
 const INTENTS = 'src/client/intents.ts';
 const FORMS = 'test/browser/forms.test.ts';
 const EVENTS = 'test/engine/events.test.ts';
+const COMMAND_LINE = 'test/service/command-line.test.ts';
 const FRONT_DOOR = 'test/package/front-door.test.ts';
 
 /** The client, what operators see, and what others read of the API. */
 export const SURROUNDINGS_FAULTS: readonly Fault[] = [
+  {
+    name: 'command line: nobody has to say who settles, and why',
+    breaks: ['S25'],
+    file: 'src/cli/operators.ts',
+    find: "throw new UsageError('Who decides, and why? Pass --by and --reason.');",
+    put: "return { by: 'somebody', reason: 'none' };",
+    tests: [[COMMAND_LINE, 'nobody who decides']],
+  },
+  {
+    name: 'command line: what the application seals is settled in clear',
+    breaks: ['S25'],
+    file: 'src/cli/records.ts',
+    find: 'return new SealedStore(store, new Seal({ keys }));',
+    put: 'return store;',
+    tests: [[COMMAND_LINE, 'from the alarm']],
+  },
   {
     name: 'the root brings the driver of a store',
     breaks: ['T53'],

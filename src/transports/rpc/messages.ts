@@ -15,6 +15,7 @@ import type { Identifier, IncomingRequest } from '../../keys/call.js';
 import { canonicalJson } from '../../keys/canonical-json.js';
 import type { Delivery } from './delivery.js';
 import { isRabbitSubscriber, rabbitEndpoint } from './golevelup.js';
+import { mcpUser } from './mcp.js';
 import { envelopeOf, patternSentTo } from './transport-context.js';
 
 /**
@@ -225,7 +226,7 @@ export class MessageCall implements TransportCall {
     // Guards put the caller wherever the context has room for it.
     const { user } = (context ?? {}) as { user?: { id?: Identifier; sub?: Identifier } };
     const params = isOfMany ? paramsOf(context) : undefined;
-    this.request = { headers, params, body: payload, context, user };
+    this.request = { headers, params, body: payload, context, user: mcpUser(context) ?? user };
   }
 }
 

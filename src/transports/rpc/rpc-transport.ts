@@ -13,6 +13,7 @@ import { plainnessOf } from '../../replies/plain-values.js';
 import { EmittedValues } from '../../replies/reply.js';
 import { Deliveries, type Delivery, type Verdict } from './delivery.js';
 import { GolevelupAnswers } from './golevelup-answers.js';
+import { isMcp, toolRefusal } from './mcp.js';
 import { MessageCall, settlersOf } from './messages.js';
 import { RmqServers } from './rmq-servers.js';
 import { RpcErrors } from './rpc-errors.js';
@@ -119,10 +120,12 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
       if (isSettledByLibrary)
         return this.golevelup.ended(call, handler, ended, this.shown(error, call));
       if (isEvent) return this.eventEnded(call, handler, ended);
+      const isRefused = refusal !== undefined && !isReplay;
       // A caller who waits for a reply gets the error and decides.
       delivery?.end(handler, ranByHand(handler, ended) ? 'nothing' : 'acknowledge');
-      if (refusal !== undefined && !isReplay)
+      if (isRefused)
         this.fates.report('answered', handler, { scope: call.scope, code: refusal.code });
+      if (isRefused && isMcp(call.context)) return [toolRefusal(refusal)];
       throw this.shown(error, call);
     }
   }

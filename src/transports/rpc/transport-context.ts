@@ -1,4 +1,5 @@
 import { addressOf, isRawMessage } from './golevelup.js';
+import { isMcp, mcpHeaders } from './mcp.js';
 
 /**
  * The parts of the contexts of Nest's transports that are read. They are told apart by their
@@ -87,6 +88,7 @@ export function envelopeOf(context: unknown): Envelope {
     return envelope(context.getPacket().properties?.userProperties);
   if (isGrpc(context)) return envelope(context.getMap());
   if (isRawMessage(context)) return envelopeOfAmqp(context);
+  if (isMcp(context)) return envelope(mcpHeaders(context));
   return envelope(has<PacketContext>(context, 'getMetadata') ? context.getMetadata() : undefined);
 }
 

@@ -17,6 +17,22 @@ const LISTENERS_TEST = 'test/methods/listeners.test.ts';
 /** Jobs of queues, listeners, sagas, deliveries, webhooks, CloudEvents. */
 export const JOB_FAULTS: readonly Fault[] = [
   {
+    name: 'MCP: a refusal is an error of the protocol, which no model sees',
+    breaks: ['S22'],
+    file: 'src/transports/rpc/rpc-transport.ts',
+    find: 'if (isRefused && isMcp(call.context)) return [toolRefusal(refusal)];',
+    put: '',
+    tests: [['test/messages/mcp.test.ts', 'in words and in data']],
+  },
+  {
+    name: 'MCP: what a client puts into _meta counts before its credentials',
+    breaks: ['S22', 'T94'],
+    file: 'src/transports/rpc/mcp.ts',
+    find: "return { ...(typeof meta === 'object' ? meta : undefined), ...context.getRawRequest()?.headers };",
+    put: "return { ...context.getRawRequest()?.headers, ...(typeof meta === 'object' ? meta : undefined) };",
+    tests: [['test/messages/mcp.test.ts', 'credentials of their requests']],
+  },
+  {
     name: 'jobs: "not now" is a failure of the last attempt',
     breaks: ['T71', 'S15'],
     file: 'src/calls/value-operations.ts',

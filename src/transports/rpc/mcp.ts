@@ -1,0 +1,59 @@
+import type { IncomingRequest } from '../../keys/call.js';
+import type { IdempotencyException } from '../../operation/idempotency.exception.js';
+
+/**
+ * The context that `@rekog/mcp-nest` passes to the handler of a tool, told by its members. Its
+ * request is the one of HTTP; over stdio there is none.
+ */
+interface McpContext {
+  readonly mcpRequest: { readonly params?: { readonly _meta?: unknown } };
+  getRawRequest(): IncomingRequest | undefined;
+}
+
+export function isMcp(context: unknown): context is McpContext {
+  return (
+    typeof context === 'object' &&
+    context !== null &&
+    'mcpRequest' in context &&
+    typeof (context as Partial<McpContext>).getRawRequest === 'function'
+  );
+}
+
+/**
+ * What is known about a call of a tool besides its arguments: what the client has put into `_meta`, and
+ * the headers of its HTTP request. The headers count where both have a name, because they tell callers
+ * apart.
+ */
+export function mcpHeaders(context: McpContext): Record<string, unknown> {
+  const meta = context.mcpRequest.params?._meta;
+  return { ...(typeof meta === 'object' ? meta : undefined), ...context.getRawRequest()?.headers };
+}
+
+/** Who is calling, where guards of HTTP put it. */
+export function mcpUser(context: unknown): IncomingRequest['user'] {
+  return isMcp(context) ? context.getRawRequest()?.user : undefined;
+}
+
+/** What a tool answers in place of its result (MCP, "Tool execution errors"). */
+interface ToolRefusal {
+  readonly isError: true;
+  readonly content: readonly [{ readonly type: 'text'; readonly text: string }];
+  readonly structuredContent: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** A refusal that an agent can act on: in words, and as data. */
+export function toolRefusal(refusal: IdempotencyException): ToolRefusal {
+  const { code, problem, retryable, retryAfterSeconds } = refusal;
+  const waits = retryable && retryAfterSeconds !== undefined;
+  const retryAfterMs = waits ? retryAfterSeconds * 1000 : undefined;
+  const next = waits
+    ? ` Wait ${retryAfterMs} ms, then call the tool again with the same arguments.`
+    : retryable
+      ? ' Call the tool again later with the same arguments.'
+      : '';
+  return {
+    isError: true,
+    content: [{ type: 'text', text: `${problem.title} (${code}). ${problem.detail}${next}` }],
+    structuredContent: { ...problem, ...(retryAfterMs !== undefined && { retryAfterMs }) },
+  };
+}

@@ -1,0 +1,188 @@
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { type INestApplication, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { Payload } from '@nestjs/microservices';
+import { McpController, McpStrategy, StreamableHttpTransport, Tool } from '@rekog/mcp-nest';
+import { header, Idempotent, IdempotencyModule, payload } from 'nestjs-idempotency';
+import { Gate } from 'nestjs-idempotency/testing';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { Random } from '../support/random.js';
+
+interface Order {
+  readonly orderNo: string;
+  readonly amount: number;
+}
+
+let effects: string[];
+let gate: Gate | undefined;
+
+@McpController()
+class Shop {
+  @Idempotent({ key: payload('orderNo'), retryAfter: '1ms' })
+  @Tool({
+    name: 'pay',
+    description: 'Pays an order. Repeat a call with the same orderNo to learn what became of it.',
+    parameters: z.object({ orderNo: z.string(), amount: z.number() }),
+    outputSchema: z.object({ paid: z.number(), receipt: z.number() }),
+    annotations: { idempotentHint: true, destructiveHint: true },
+  })
+  async pay(@Payload() { orderNo, amount }: Order): Promise<object> {
+    await gate?.pass();
+    effects.push(orderNo);
+    return { paid: amount, receipt: effects.length };
+  }
+
+  @Tool({ name: 'ship', description: 'Ships.', parameters: z.object({ to: z.string() }) })
+  @Idempotent({ key: header() })
+  async ship(@Payload() { to }: { to: string }): Promise<string> {
+    effects.push(to);
+    return Promise.resolve(`shipped to ${to}`);
+  }
+}
+
+interface ToolResult {
+  readonly isError?: boolean;
+  readonly content: readonly { readonly text: string }[];
+  readonly structuredContent?: Readonly<Record<string, unknown>>;
+}
+
+describe('tools of @rekog/mcp-nest over Streamable HTTP', () => {
+  let app: INestApplication;
+  let url: URL;
+  const clients: Client[] = [];
+
+  beforeAll(async () => {
+    const mcp = new McpStrategy({
+      name: 'shop',
+      version: '1.0.0',
+      transports: [new StreamableHttpTransport()],
+      logging: false,
+    });
+    @Module({ imports: [IdempotencyModule.forRoot()], controllers: [Shop] })
+    class ShopModule {}
+    app = await NestFactory.create(ShopModule, { logger: false });
+    mcp.setHttpAdapter(app.getHttpAdapter());
+    app.connectMicroservice({ strategy: mcp });
+    await app.startAllMicroservices();
+    await app.listen(0, '127.0.0.1');
+    url = new URL('/mcp', await app.getUrl());
+  });
+  afterAll(async () => {
+    for (const client of clients) await client.close();
+    await app?.close();
+  });
+  beforeEach(() => {
+    effects = [];
+    gate = undefined;
+  });
+
+  /** @param lost whether the reply of a call is lost on its way back */
+  async function connect(
+    options: { token?: string; lost?: () => boolean } = {},
+  ): Promise<(name: string, args: object, meta?: object) => Promise<ToolResult>> {
+    const { token = 'alice', lost = () => false } = options;
+    const client = new Client({ name: 'agent', version: '1.0.0' });
+    const transport = new StreamableHTTPClientTransport(url, {
+      requestInit: { headers: { authorization: `Bearer ${token}` } },
+      fetch: async (input, init) => {
+        const reply = await fetch(input, init);
+        const isCall = typeof init?.body === 'string' && init.body.includes('tools/call');
+        if (!isCall || !lost()) return reply;
+        await reply.text();
+        throw new TypeError('fetch failed');
+      },
+    });
+    await client.connect(transport);
+    clients.push(client);
+    return async (name, args, _meta) =>
+      (await client.callTool({
+        name,
+        arguments: args as Record<string, unknown>,
+        _meta: _meta as Record<string, unknown> | undefined,
+      })) as ToolResult;
+  }
+
+  it('S22: do their work once, and a repeated call gets the first result', async () => {
+    const call = await connect();
+    const first = await call('pay', { orderNo: 'a', amount: 5 });
+    expect(first.structuredContent).toEqual({ paid: 5, receipt: 1 });
+    expect(await call('pay', { orderNo: 'a', amount: 5 })).toEqual(first);
+    expect(effects).toEqual(['a']);
+  });
+
+  it('S22: tell an agent in words and in data what to do after a refusal', async () => {
+    const call = await connect();
+    await call('pay', { orderNo: 'b', amount: 5 });
+    const reused = await call('pay', { orderNo: 'b', amount: 6 });
+    expect(reused).toMatchObject({
+      isError: true,
+      structuredContent: { code: 'IDEMPOTENCY_KEY_REUSED', retryable: false },
+    });
+    expect(reused.content[0]!.text).toContain('Repeat the original content');
+    gate = new Gate();
+    const first = call('pay', { orderNo: 'c', amount: 5 });
+    await gate.reached(1);
+    const inUse = await call('pay', { orderNo: 'c', amount: 5 });
+    gate.open();
+    await first;
+    expect(inUse.structuredContent).toMatchObject({
+      code: 'IDEMPOTENCY_KEY_IN_USE',
+      retryable: true,
+      retryAfterMs: 1000,
+    });
+    expect(inUse.content[0]!.text).toContain('Wait 1000 ms, then call the tool again');
+    expect(effects).toEqual(['b', 'c']);
+  });
+
+  it('take the key from _meta, and know callers by the credentials of their requests', async () => {
+    const call = await connect();
+    const meta = { 'Idempotency-Key': 'k-1' };
+    const first = await call('ship', { to: 'Bern' }, meta);
+    expect(await call('ship', { to: 'Bern' }, meta)).toEqual(first);
+    expect((await call('ship', { to: 'Bern' })).structuredContent).toMatchObject({
+      code: 'IDEMPOTENCY_KEY_REQUIRED',
+    });
+    const stranger = await connect({ token: 'mallory' });
+    const asAlice = { ...meta, authorization: 'Bearer alice' };
+    expect((await stranger('ship', { to: 'Bern' }, asAlice)).structuredContent).toMatchObject({
+      code: 'IDEMPOTENCY_KEY_REUSED',
+      differs: 'credentials',
+    });
+    expect(effects).toEqual(['Bern']);
+  });
+
+  it('say that repeating them is safe', async () => {
+    const client = new Client({ name: 'agent', version: '1.0.0' });
+    await client.connect(new StreamableHTTPClientTransport(url));
+    clients.push(client);
+    const { tools } = await client.listTools();
+    expect(tools.find(({ name }) => name === 'pay')!.annotations).toMatchObject({
+      idempotentHint: true,
+    });
+  });
+
+  it('S22: have one effect for each intent of an agent that loses every other reply', async () => {
+    const random = new Random(22);
+    const call = await connect({ lost: () => random.next() < 0.5 });
+    const intents = Array.from({ length: 12 }, (_, n) => ({ orderNo: `intent-${n}`, amount: n }));
+    /** As an agent's loop: repeats what may be repeated, with the same arguments. */
+    const pursue = async (intent: Order): Promise<unknown> => {
+      for (let turn = 0; turn < 50; turn += 1) {
+        const result = await call('pay', intent).catch(() => undefined);
+        if (result === undefined) continue;
+        if (result.isError !== true) return result.structuredContent!['paid'];
+        if (result.structuredContent!['retryable'] !== true) break;
+        await sleep(1);
+      }
+      return 'given up';
+    };
+    // Two at a time for each intent, as an agent and its supervisor.
+    const paid = await Promise.all(
+      intents.map(async (intent) => Promise.all([pursue(intent), pursue(intent)])),
+    );
+    expect(paid).toEqual(intents.map(({ amount }) => [amount, amount]));
+    expect([...effects].sort()).toEqual(intents.map(({ orderNo }) => orderNo).sort());
+  });
+});

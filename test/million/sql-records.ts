@@ -172,8 +172,8 @@ export function describeMillion(given: Amounts & { batch: number; isTimed: boole
           batch,
         );
         expect(during.length).toBeGreaterThan(batches.length / 10);
-        // A pause would be as long as it takes to delete all of them.
-        const noPauseMs = Math.min(1_000, seconds * 500);
+        // A pause would be as long as it takes this machine to delete all of them.
+        const noPauseMs = seconds * 500;
         expect(Math.max(...during)).toBeLessThan(noPauseMs + Math.max(...beside));
         expect(await rows(dataSource, staying)).toBe(stay);
       },

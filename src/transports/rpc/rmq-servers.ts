@@ -13,11 +13,17 @@ interface RmqServer {
   readonly channel?: { readonly _channel?: unknown } | null;
 }
 
+/** What Nest 11.0 does not have yet: it tells of every microservice. */
+interface Targets {
+  getRpcTargetRegistry?(): { subscribe(next: (server: unknown) => void): unknown };
+}
+
 /** The microservices of the application that listen to RabbitMQ. */
 @Injectable()
 export class RmqServers implements OnApplicationBootstrap {
   private readonly servers: RmqServer[] = [];
   private readonly logger = new Logger('Idempotency');
+  private readonly isTold: boolean;
   private isBooted = false;
   private hasWarned = false;
 
@@ -25,7 +31,9 @@ export class RmqServers implements OnApplicationBootstrap {
     private readonly handlers: HandlerRegistry,
     modules: ModulesContainer,
   ) {
-    modules.getRpcTargetRegistry<unknown>().subscribe((server) => {
+    const targets: Targets = modules;
+    this.isTold = targets.getRpcTargetRegistry !== undefined;
+    targets.getRpcTargetRegistry?.().subscribe((server) => {
       if (!isRmqServer(server)) return;
       this.servers.push(server);
       // A hybrid application may be connected after it has started.
@@ -41,10 +49,21 @@ export class RmqServers implements OnApplicationBootstrap {
   /** True for a channel whose messages wait to be acknowledged. */
   isManual(channel: RmqChannel): boolean {
     const [first, ...others] = this.servers;
-    if (first === undefined) return false;
+    if (first === undefined) {
+      if (!this.isTold) this.warnOfNest();
+      return false;
+    }
     const own = this.servers.find((server) => server.channel?._channel === channel);
     if (own !== undefined) return waits(own);
     return waits(first) && others.every(waits);
+  }
+
+  private warnOfNest(): void {
+    if (this.hasWarned) return;
+    this.hasWarned = true;
+    this.logger.warn(
+      'This version of Nest does not tell whether RabbitMQ waits for acknowledgements. If it does (`noAck: false`), nobody settles duplicates and refused messages of handlers without `acknowledge: true`. Set it and remove the settling from the handler, or update Nest 11.',
+    );
   }
 
   /** Handlers settle the messages that they run, and nobody settles those that they do not run. */

@@ -165,87 +165,81 @@ const MOST = { inFlight: 1_000, newKeysPerMinute: 100_000 } as const;
 
 function checkLimits(limits: unknown): void {
   const names = Object.keys(MOST);
-  if (typeof limits !== 'object' || limits === null || Object.keys(limits).length === 0)
-    throw wrongOption(
-      'limits',
-      limits,
-      `an object with ${names.join(', ')} or both`,
-      'Leave the option out for callers without limits.',
+  const accepted = `an object with ${names.join(', ')} or both`;
+  const given = membersOf('limits', limits, names, accepted, 'for callers without limits');
+  if (Object.keys(given).length === 0)
+    throw wrongOption('limits', limits, accepted, 'Leave it out for callers without limits.');
+  for (const [name, most] of Object.entries(MOST))
+    checkWholeNumber(
+      `limits.${name}`,
+      given[name],
+      { least: 1, most },
+      'Leave it out for no limit.',
     );
-  for (const [name, given] of Object.entries(limits) as [string, unknown][]) {
-    const most = (MOST as Readonly<Record<string, number>>)[name];
-    if (most === undefined)
-      throw wrongOption(
-        `limits.${name}`,
-        given,
-        names.join(', '),
-        'Remove the limit, or correct its name.',
-      );
-    if (!(Number.isInteger(given) && Number(given) >= 1 && Number(given) <= most))
-      throw wrongOption(
-        `limits.${name}`,
-        given,
-        `a whole number from 1 to ${most}`,
-        'Leave it out for no limit.',
-      );
-  }
 }
 
 const LEAST_CACHE_BYTES = 1_024;
 
-function checkReplayCache(given: unknown): void {
-  const off = 'Leave the option out to ask the store for every retry.';
-  if (typeof given !== 'object' || given === null)
-    throw wrongOption('replayCache', given, 'an object with bytes and perhaps maxAge', off);
-  const { bytes, maxAge, ...unknown } = given as Readonly<Record<string, unknown>>;
-  for (const [name, value] of Object.entries(unknown))
-    throw wrongOption(
-      `replayCache.${name}`,
-      value,
-      'bytes, maxAge',
-      'Remove the option, or correct its name.',
-    );
-  if (!(Number.isSafeInteger(bytes) && Number(bytes) >= LEAST_CACHE_BYTES))
-    throw wrongOption(
-      'replayCache.bytes',
-      bytes,
-      `a whole number of bytes, ${LEAST_CACHE_BYTES} or more`,
-      off,
-    );
+function checkReplayCache(cache: unknown): void {
+  const without = 'to ask the store for every retry';
+  const remedy = `Leave replayCache out ${without}.`;
+  const accepted = 'an object with bytes and perhaps maxAge';
+  const { bytes, maxAge } = membersOf('replayCache', cache, ['bytes', 'maxAge'], accepted, without);
+  if (bytes === undefined)
+    throw wrongOption('replayCache.bytes', bytes, 'a number of bytes', remedy);
+  const range = { least: LEAST_CACHE_BYTES, most: Number.MAX_SAFE_INTEGER };
+  checkWholeNumber('replayCache.bytes', bytes, range, remedy);
   if (maxAge !== undefined) parseDuration('replayCache.maxAge', maxAge as string);
 }
 
 const CIRCUIT_OPTIONS = Object.keys(CIRCUIT_DEFAULTS);
 const MOST_FAILURES = 1_000;
 
-function checkCircuit(given: unknown): void {
-  if (given === false) return;
+function checkCircuit(circuit: unknown): void {
+  if (circuit === false) return;
+  const accepted = `an object with ${CIRCUIT_OPTIONS.join(', ')} or both, or false`;
+  const given = membersOf('circuitBreaker', circuit, CIRCUIT_OPTIONS, accepted, 'for its defaults');
+  const { failures, pause } = given;
+  const range = { least: 1, most: MOST_FAILURES };
+  const remedy = `Leave it out for ${CIRCUIT_DEFAULTS.failures}.`;
+  checkWholeNumber('circuitBreaker.failures', failures, range, remedy);
+  if (pause !== undefined) parseDuration('circuitBreaker.pause', pause as string);
+}
+
+/** The members of an option that is an object, if it has no others. */
+function membersOf(
+  option: string,
+  given: unknown,
+  names: readonly string[],
+  accepted: string,
+  without: string,
+): Readonly<Record<string, unknown>> {
   if (typeof given !== 'object' || given === null)
+    throw wrongOption(option, given, accepted, `Leave it out ${without}.`);
+  const members = given as Readonly<Record<string, unknown>>;
+  const unknown = Object.keys(members).find((name) => !names.includes(name));
+  if (unknown !== undefined)
     throw wrongOption(
-      'circuitBreaker',
-      given,
-      `an object with ${CIRCUIT_OPTIONS.join(', ')} or both, or false`,
-      'Leave the option out to use its defaults.',
-    );
-  const { failures, pause, ...unknown } = given as Readonly<Record<string, unknown>>;
-  for (const [name, value] of Object.entries(unknown))
-    throw wrongOption(
-      `circuitBreaker.${name}`,
-      value,
-      CIRCUIT_OPTIONS.join(', '),
+      `${option}.${unknown}`,
+      members[unknown],
+      names.join(', '),
       'Remove the option, or correct its name.',
     );
-  if (
-    failures !== undefined &&
-    !(Number.isInteger(failures) && Number(failures) >= 1 && Number(failures) <= MOST_FAILURES)
-  )
-    throw wrongOption(
-      'circuitBreaker.failures',
-      failures,
-      `a whole number from 1 to ${MOST_FAILURES}`,
-      `Leave it out to use ${CIRCUIT_DEFAULTS.failures}.`,
-    );
-  if (pause !== undefined) parseDuration('circuitBreaker.pause', pause as string);
+  return members;
+}
+
+/** @param given may be absent */
+function checkWholeNumber(
+  option: string,
+  given: unknown,
+  { least, most }: { readonly least: number; readonly most: number },
+  remedy: string,
+): void {
+  if (given === undefined) return;
+  if (Number.isSafeInteger(given) && Number(given) >= least && Number(given) <= most) return;
+  const isOpen = most === Number.MAX_SAFE_INTEGER;
+  const range = isOpen ? `of ${least} or more` : `from ${least} to ${most}`;
+  throw wrongOption(option, given, `a whole number ${range}`, remedy);
 }
 
 /** @throws {@link IdempotencyConfigurationError} for anything but a store */

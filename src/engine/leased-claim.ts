@@ -243,7 +243,8 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   private recordReply(reply: Uint8Array): Awaitable<Settlement> {
-    const sinceMs = this.around.clock.now();
+    const { replays, clock } = this.around;
+    const sinceMs = replays === undefined ? 0 : clock.now();
     return chain(this.record.complete(reply), (written) => {
       if (!written) return this.reclaim(reply);
       this.remember(reply, sinceMs);

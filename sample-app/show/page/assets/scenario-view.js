@@ -121,26 +121,26 @@ export class ScenarioView {
 
   /** For what the library's client sends. */
   #stage() {
-    let run;
-    let before;
+    /** @type {Promise<{ run: Run, before: number }> | undefined} */
+    let started;
+    const start = async () => {
+      const run = this.#newRun();
+      const carried = JSON.parse(sessionStorage.getItem(CARRIED) ?? 'null');
+      sessionStorage.removeItem(CARRIED);
+      run.requests = carried?.requests ?? 0;
+      // A count that is asked for beside the request may come after its effect.
+      return { run, before: carried?.before ?? (await this.#count()) };
+    };
     return {
-      begin: () => {
-        if (run !== undefined) return run;
-        run = this.#newRun();
-        const carried = JSON.parse(sessionStorage.getItem(CARRIED) ?? 'null');
-        sessionStorage.removeItem(CARRIED);
-        run.requests = carried?.requests ?? 0;
-        before = carried?.before ?? this.#count();
-        return run;
-      },
+      begin: async () => (await (started ??= start())).run,
       carryOver: async () => {
-        const carried = { requests: run.requests, before: await before };
-        sessionStorage.setItem(CARRIED, JSON.stringify(carried));
+        const { run, before } = await started;
+        sessionStorage.setItem(CARRIED, JSON.stringify({ requests: run.requests, before }));
       },
       finish: async () => {
-        const [ended, counted] = [run, before];
-        run = before = undefined;
-        if (ended !== undefined) await this.#finish(ended, await counted);
+        const ended = await started;
+        started = undefined;
+        if (ended !== undefined) await this.#finish(ended.run, ended.before);
       },
     };
   }

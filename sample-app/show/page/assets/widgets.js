@@ -9,7 +9,7 @@ const MAX_DELAY_MS = 1_000;
  * A form and a button, enhanced by the library's client.
  *
  * @typedef {object} Stage
- * @property {() => import('./run.js').Run} begin the run that a request is part of
+ * @property {() => Promise<import('./run.js').Run>} begin the run that a request is part of
  * @property {() => Promise<void>} carryOver keeps what was counted for the page after a reload
  * @property {() => Promise<void>} finish shows what came of it
  */
@@ -59,8 +59,8 @@ function orderForm(stage) {
     tokenUrl: '/idempotency/tokens',
     encoding: 'json',
     maxDelayMs: MAX_DELAY_MS,
-    fetch: (input, init) => {
-      const run = stage.begin();
+    fetch: async (input, init) => {
+      const run = await stage.begin();
       if (input.url.endsWith('/tokens')) return run.fetch(input, init);
       const requestId = run.newRequestId();
       if (isToReload) void reloadWhenBegun(stage, run, requestId);
@@ -116,8 +116,8 @@ function buyButton(stage) {
     {
       intent: 'buy',
       maxDelayMs: MAX_DELAY_MS,
-      fetch: (input, init) => {
-        const run = stage.begin();
+      fetch: async (input, init) => {
+        const run = await stage.begin();
         if (!isLost) return run.countedFetch(input, init);
         isLost = false;
         return loseReply(run, input);

@@ -63,9 +63,15 @@ export class PrivateServer {
     writeFileSync(this.log, `${testFile() ?? 'shared'}\n`);
   }
 
-  static async start(recipe: ServerRecipe, port?: number): Promise<PrivateServer> {
+  static start(recipe: ServerRecipe, port?: number): Promise<PrivateServer> {
+    return port === undefined
+      ? onFreePorts(async () => PrivateServer.startAt(recipe, await freePort()))
+      : PrivateServer.startAt(recipe, port);
+  }
+
+  private static async startAt(recipe: ServerRecipe, port: number): Promise<PrivateServer> {
     const folder = mkdtempSync(join(tmpdir(), `idempotency-${recipe.name}-`));
-    const server = new PrivateServer(recipe, folder, port ?? (await freePort()));
+    const server = new PrivateServer(recipe, folder, port);
     try {
       await server.prepare();
       await server.run();
@@ -175,6 +181,19 @@ function send(pid: number, name: NodeJS.Signals): void {
 
 /** Below those that systems give to outgoing connections, which may take one at any moment. */
 const PORTS = { first: 10_000, count: 22_000 };
+
+const MOST_TRIES = 5;
+
+/** Starts again, elsewhere, when somebody was faster at a port that had been free. */
+export async function onFreePorts<T>(start: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await start();
+    } catch (error) {
+      if (tries === MOST_TRIES || !/address already in use/i.test(String(error))) throw error;
+    }
+  }
+}
 
 /** A port that nobody listens on. */
 export async function freePort(): Promise<number> {

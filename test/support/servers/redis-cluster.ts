@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort, PrivateServer } from './private-server.js';
+import { freePort, onFreePorts, PrivateServer } from './private-server.js';
 import { redisRecipe } from './redis.js';
 
 const SLOTS = 16_384;
@@ -23,7 +23,7 @@ export interface RedisCluster {
 
 export async function startRedisCluster({ withReplica = false } = {}): Promise<RedisCluster> {
   const nodes = await Promise.all(
-    Array.from({ length: MASTERS + (withReplica ? 1 : 0) }, () => startNode()),
+    Array.from({ length: MASTERS + (withReplica ? 1 : 0) }, () => onFreePorts(startNode)),
   );
   // Nothing is left to be said when they disconnect, so that nothing is waited for.
   const admins = nodes.map(({ server }) => new Redis(server.port, { disconnectTimeout: 0 }));

@@ -169,13 +169,10 @@ function checkLimits(limits: unknown): void {
   const given = membersOf('limits', limits, names, accepted, 'for callers without limits');
   if (Object.keys(given).length === 0)
     throw wrongOption('limits', limits, accepted, 'Leave it out for callers without limits.');
-  for (const [name, most] of Object.entries(MOST))
-    checkWholeNumber(
-      `limits.${name}`,
-      given[name],
-      { least: 1, most },
-      'Leave it out for no limit.',
-    );
+  for (const name of Object.keys(given) as (keyof typeof MOST)[]) {
+    const range = { least: 1, most: MOST[name] };
+    checkWholeNumber(`limits.${name}`, given[name], range, 'Leave it out for no limit.');
+  }
 }
 
 const LEAST_CACHE_BYTES = 1_024;
@@ -185,8 +182,6 @@ function checkReplayCache(cache: unknown): void {
   const remedy = `Leave replayCache out ${without}.`;
   const accepted = 'an object with bytes and perhaps maxAge';
   const { bytes, maxAge } = membersOf('replayCache', cache, ['bytes', 'maxAge'], accepted, without);
-  if (bytes === undefined)
-    throw wrongOption('replayCache.bytes', bytes, 'a number of bytes', remedy);
   const range = { least: LEAST_CACHE_BYTES, most: Number.MAX_SAFE_INTEGER };
   checkWholeNumber('replayCache.bytes', bytes, range, remedy);
   if (maxAge !== undefined) parseDuration('replayCache.maxAge', maxAge as string);
@@ -202,7 +197,7 @@ function checkCircuit(circuit: unknown): void {
   const { failures, pause } = given;
   const range = { least: 1, most: MOST_FAILURES };
   const remedy = `Leave it out for ${CIRCUIT_DEFAULTS.failures}.`;
-  checkWholeNumber('circuitBreaker.failures', failures, range, remedy);
+  if (failures !== undefined) checkWholeNumber('circuitBreaker.failures', failures, range, remedy);
   if (pause !== undefined) parseDuration('circuitBreaker.pause', pause as string);
 }
 
@@ -228,14 +223,12 @@ function membersOf(
   return members;
 }
 
-/** @param given may be absent */
 function checkWholeNumber(
   option: string,
   given: unknown,
   { least, most }: { readonly least: number; readonly most: number },
   remedy: string,
 ): void {
-  if (given === undefined) return;
   if (Number.isSafeInteger(given) && Number(given) >= least && Number(given) <= most) return;
   const isOpen = most === Number.MAX_SAFE_INTEGER;
   const range = isOpen ? `of ${least} or more` : `from ${least} to ${most}`;

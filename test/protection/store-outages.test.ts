@@ -101,6 +101,7 @@ it.each([
   [{ circuitBreaker: { failures: 0 } }, 'circuitBreaker.failures'],
   [{ circuitBreaker: { pause: 'soon' } }, 'circuitBreaker.pause'],
   [{ circuitBreaker: { probes: 1 } }, 'circuitBreaker.probes'],
+  [{ limits: { inFlight: undefined } }, 'limits.inFlight'],
   [{ replayCache: true }, 'replayCache'],
   [{ replayCache: {} }, 'replayCache.bytes'],
   [{ replayCache: { bytes: 10 } }, 'replayCache.bytes'],

@@ -3,7 +3,7 @@ import type { CancelTimer, Clock } from './clock.js';
 
 /** When calls stop asking a store that fails. */
 export interface CircuitOptions {
-  /** After so many failed claims in a row. */
+  /** After so many failed claims in a row, each of another record. */
   readonly failures: number;
   /** How long to wait between two probes, in milliseconds. */
   readonly pauseMs: number;
@@ -35,8 +35,11 @@ export interface CircuitSubject {
  * through, because a store may answer reads and still not take writes. If that succeeds, all are.
  */
 export class Circuit {
-  /** In a row. */
-  private failures = 0;
+  /**
+   * Records whose claims have failed since one last succeeded, at most as many as open the circuit. One
+   * record that cannot be claimed, however often it is tried, says nothing about the others.
+   */
+  private readonly failing = new Set<string>();
   private state: 'closed' | 'open' | 'half-open' = 'closed';
   private isTrying = false;
   private cancelProbe: CancelTimer | undefined;
@@ -56,7 +59,7 @@ export class Circuit {
   }
 
   succeeded(): void {
-    this.failures = 0;
+    if (this.failing.size > 0) this.failing.clear();
     if (this.state === 'closed') return;
     this.state = 'closed';
     this.isTrying = false;
@@ -64,10 +67,12 @@ export class Circuit {
     this.subject.changed({ state: 'closed', part: this.subject.part });
   }
 
-  failed(cause: unknown): void {
-    this.failures += 1;
+  /** @param id of the record that could not be claimed */
+  failed(id: string, cause: unknown): void {
+    const { failing, options } = this;
+    if (failing.size < options.failures) failing.add(id);
     // Calls that began before the circuit was opened may still fail.
-    if (this.state === 'open' || this.failures < this.options.failures) return;
+    if (this.state === 'open' || failing.size < options.failures) return;
     const isNews = this.state === 'closed';
     this.state = 'open';
     this.isTrying = false;

@@ -48,6 +48,8 @@ export class ReplayCache {
    * @param ttlMs how long the record is kept from then on
    */
   add(id: string, fingerprint: string, reply: Uint8Array, sinceMs: number, ttlMs: number): void {
+    // It may be what was forgotten: the answer was on its way.
+    if (sinceMs <= this.replies.forgottenAtMs) return;
     const untilMs = sinceMs + Math.min(ttlMs, this.replies.options.maxAgeMs);
     this.replies.drop(id);
     if (untilMs <= this.clock.now()) return;
@@ -67,6 +69,7 @@ export class ReplayCache {
   /** In every place: the operator who deletes a record does not say in which. */
   forget(id: string): void {
     this.replies.drop(id);
+    this.replies.forgottenAtMs = this.clock.now();
   }
 }
 
@@ -75,6 +78,8 @@ export class BoundedReplies {
   /** The least recently used first. */
   private readonly kept = new Map<string, Kept>();
   private bytes = 0;
+  /** When a record was forgotten the last time, on the process's clock. */
+  forgottenAtMs = -Infinity;
 
   constructor(readonly options: ReplayCacheOptions) {}
 

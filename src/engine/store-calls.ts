@@ -144,12 +144,14 @@ export class StoreCalls {
     if (circuit === undefined) return this.call(verb, run, options);
     if (!circuit.admits())
       throw new StoreNotAskedError('The idempotency store keeps failing, so it was not asked.');
-    return this.call(verb, run, options, circuit);
+    return this.call(verb, run, options, circuit, id);
   }
 
   /**
    * Runs one verb. If the store answers at once, no promise slows it down.
    *
+   * @param circuit learns how the call went
+   * @param id of the record, for the circuit
    * @throws {@link StoreUnavailableError}
    */
   call<T>(
@@ -157,10 +159,11 @@ export class StoreCalls {
     run: (store: IdempotencyStore) => Awaitable<T>,
     options: CallOptions<T> = {},
     circuit?: Circuit,
+    id = '',
   ): Awaitable<T> {
     return this.sink?.hasStoreListeners === true
-      ? this.measured(verb, this.sink, () => this.answer(run, options, circuit))
-      : this.answer(run, options, circuit);
+      ? this.measured(verb, this.sink, () => this.answer(run, options, circuit, id))
+      : this.answer(run, options, circuit, id);
   }
 
   private measured<T>(
@@ -182,15 +185,16 @@ export class StoreCalls {
     run: (store: IdempotencyStore) => Awaitable<T>,
     options: CallOptions<T>,
     circuit: Circuit | undefined,
+    id: string,
   ): Awaitable<T> {
     let answer: Awaitable<T>;
     try {
       answer = run(this.store);
     } catch (cause) {
-      failed(circuit, cause);
+      failed(circuit, id, cause);
       throw new StoreUnavailableError('The idempotency store failed.', { cause });
     }
-    if (isPending(answer)) return this.bounded(answer, options, circuit);
+    if (isPending(answer)) return this.bounded(answer, options, circuit, id);
     circuit?.succeeded();
     return answer;
   }
@@ -199,6 +203,7 @@ export class StoreCalls {
     answer: PromiseLike<T>,
     { withinMs = this.timeoutMs, waitMs = 0, whenLate }: CallOptions<T>,
     circuit?: Circuit,
+    id = '',
   ): Promise<T> {
     const timeoutMs = Math.min(withinMs, this.timeoutMs) + waitMs;
     return new Promise<T>((resolve, reject) => {
@@ -208,7 +213,7 @@ export class StoreCalls {
         const cause = new StoreUnavailableError(
           `The idempotency store did not answer within ${timeoutMs} ms.`,
         );
-        circuit?.failed(cause);
+        circuit?.failed(id, cause);
         reject(cause);
       });
       answer.then(
@@ -219,7 +224,7 @@ export class StoreCalls {
           resolve(value);
         },
         (cause: unknown) => {
-          if (!late) failed(circuit, cause);
+          if (!late) failed(circuit, id, cause);
           cancel();
           reject(new StoreUnavailableError('The idempotency store failed.', { cause }));
         },
@@ -251,8 +256,8 @@ export class StoreCalls {
 }
 
 /** A store that has no room does answer, and duplicates get their replies from it. */
-function failed(circuit: Circuit | undefined, cause: unknown): void {
+function failed(circuit: Circuit | undefined, id: string, cause: unknown): void {
   if (circuit === undefined) return;
   if (isStoreFull(cause)) circuit.succeeded();
-  else circuit.failed(cause);
+  else circuit.failed(id, cause);
 }

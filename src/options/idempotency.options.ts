@@ -257,9 +257,10 @@ export interface IdempotencyModuleOptions {
    */
   storeTimeout?: Duration;
   /**
-   * When calls stop asking a store that fails: after so many failed claims in a row (`failures`), every
-   * call is refused with 503 at once, and nothing waits for the store. Every `pause` it is asked whether
-   * it answers again. `false`: each call asks, and takes up to {@link storeTimeout} to be refused.
+   * When calls stop asking a store that fails: after so many failed claims in a row (`failures`), each with
+   * a different key, every call is refused with 503 at once, and nothing waits for the store. Every
+   * `pause` it is asked whether it answers again. `false`: each call asks, and takes up to
+   * {@link storeTimeout} to be refused.
    * @default 5 failures, a pause of '1s'
    */
   circuitBreaker?: false | CircuitBreakerOptions;

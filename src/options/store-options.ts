@@ -18,7 +18,7 @@ export interface IdempotencyLimits {
 
 /** When calls stop asking a store that fails; what is left out has its default. */
 export interface CircuitBreakerOptions {
-  /** After so many failed claims in a row, in this process; 1 to 1000. */
+  /** After so many failed claims in a row, each with a different key, in this process; 1 to 1000. */
   failures?: number;
   /** How long to wait before the store is asked again. */
   pause?: Duration;

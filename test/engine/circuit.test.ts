@@ -2,11 +2,13 @@ import { StoreFullError } from '../../src/engine/store.js';
 import { shardedStore } from '../../src/stores/sharded/index.js';
 import { MemoryStore } from '../../src/stores/memory/index.js';
 import {
+  answerLate,
   FaultInjectingStore,
   failBefore,
   Gate,
   delayUntil,
   hang,
+  throwBefore,
 } from '../../src/testing/index.js';
 import {
   bytes,
@@ -107,6 +109,23 @@ describe('a store that keeps failing', () => {
     expect(await ask(process)).toBe('execute');
   });
 
+  test.each([
+    ['throws at', throwBefore, 0],
+    ['never answers', hang, STORE_TIMEOUT_MS],
+  ])('and %s that one claim gets another one after the pause', async (_, fault, ms) => {
+    const world = newWorld();
+    const process = world.start({ circuit: CIRCUIT });
+    await fail(world, process, 3);
+    await world.advance(CIRCUIT.pauseMs);
+    world.store.next('acquire', fault());
+    const trial = ask(process);
+    await world.advance(ms);
+    expect(await trial).toBe(UNAVAILABLE);
+    expect(await ask(process)).toBe(UNAVAILABLE);
+    await world.advance(CIRCUIT.pauseMs);
+    expect([await ask(process), await ask(process)]).toEqual(['execute', 'execute']);
+  });
+
   test('that takes no writes stays shut, and is reported once', async () => {
     const world = newWorld();
     const process = world.start({ circuit: CIRCUIT });
@@ -148,6 +167,17 @@ describe('a store that only fails now and then', () => {
       await fail(world, process, 2);
       expect(await ask(process)).toBe('execute');
     }
+    expect(process.circuitChanges).toEqual([]);
+  });
+
+  test('or fails with only one record is asked for all others, however often that one is tried', async () => {
+    const world = newWorld();
+    const process = world.start({ circuit: CIRCUIT });
+    for (let i = 0; i < 5; i++) {
+      world.store.next('acquire', failBefore());
+      expect(await told(process, { id: 'locked row' })).toBe(UNAVAILABLE);
+    }
+    expect(await ask(process)).toBe('execute');
     expect(process.circuitChanges).toEqual([]);
   });
 
@@ -237,6 +267,20 @@ describe('replies that the process keeps', () => {
     const process = world.start({ replays: REPLAYS });
     await finish(process, 'paid');
     expect(await process.engine.forget('payment')).toBe(true);
+    expect(await told(process)).toBe('execute');
+  });
+
+  test('are not answers that were on their way when their record was forgotten', async () => {
+    const world = newWorld();
+    await finish(world.process, 'paid');
+    const process = world.start({ replays: REPLAYS });
+    const gate = new Gate();
+    world.store.next('acquire', answerLate(gate));
+    const late = told(process);
+    await gate.reached();
+    expect(await process.engine.forget('payment')).toBe(true);
+    gate.open();
+    expect(await late).toBe('replay paid');
     expect(await told(process)).toBe('execute');
   });
 

@@ -27,9 +27,17 @@ export const OUTAGE_FAULTS: readonly Fault[] = [
     name: 'a failure long ago counts as one of a run',
     breaks: ['design 7.9'],
     file: CIRCUIT,
-    find: '    this.failures = 0;\n',
+    find: 'if (this.failing.size > 0) this.failing.clear();',
     put: '',
     tests: [OUTAGES],
+  },
+  {
+    name: 'a record that cannot be claimed shuts the store for everybody',
+    breaks: ['design 7.9'],
+    file: CIRCUIT,
+    find: 'if (failing.size < options.failures) failing.add(id);',
+    put: 'failing.add(`${failing.size} ${id}`);',
+    tests: [[OUTAGES, 'with only one record']],
   },
   {
     name: 'a claim that was never asked for is given back',
@@ -54,6 +62,14 @@ export const OUTAGE_FAULTS: readonly Fault[] = [
     find: "if (result.outcome !== 'mismatch') return;",
     put: 'return;',
     tests: [SHARDED],
+  },
+  {
+    name: 'a reply is kept whose record was forgotten meanwhile',
+    breaks: ['design 3.2'],
+    file: REPLAYS,
+    find: 'if (sinceMs <= this.replies.forgottenAtMs) return;',
+    put: '',
+    tests: [[OUTAGES, 'on their way']],
   },
   {
     name: 'a kept reply answers other content',

@@ -353,6 +353,6 @@ export class LeasedClaim implements Claim, LeaseHolder {
 
 /** An object that outlives its call must not keep it in memory: the request may be large. */
 function withoutCall(request: OperationRequest): OperationRequest {
-  const { id, scope, fingerprint, policy, leastTtlMs, caller } = request;
-  return { id, scope, fingerprint, policy, leastTtlMs, caller };
+  const { id, scope, label, fingerprint, policy, leastTtlMs, caller } = request;
+  return { id, scope, label, fingerprint, policy, leastTtlMs, caller };
 }

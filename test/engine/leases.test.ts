@@ -501,7 +501,7 @@ describe('a reply that is there when the lease has run out and the store fails',
   /** An owner whose lease ran out because it was paused; nobody took over. */
   async function expired(world: World) {
     const paused = world.startPaused();
-    const claim = await paused.claim();
+    const claim = await paused.claim({ label: 'order 4711' });
     await world.advance(LEASE_MS);
     return { paused, claim };
   }
@@ -520,6 +520,7 @@ describe('a reply that is there when the lease has run out and the store fails',
     expect(await paused.ask()).toBe('replay late');
     await paused.clock.advance(1_000);
     expect(world.reply).toBe('late');
+    expect(world.memory.find('payment')?.story?.label).toBe('order 4711');
     expect(paused.eventsOf('stored')).toHaveLength(1);
   });
 

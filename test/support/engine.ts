@@ -41,8 +41,8 @@ export type Given = Partial<Omit<OperationRequest, 'policy'>> & Partial<Operatio
 
 export function operation(given: Given = {}): OperationRequest {
   const { id = 'payment', scope = 'POST /payments', fingerprint = 'content', ...rest } = given;
-  const { recover, isWanted, transaction, refuseUnknown, precondition, ...policy } = rest;
-  const request = { id, scope, fingerprint, recover, isWanted, transaction };
+  const { recover, isWanted, transaction, refuseUnknown, precondition, label, ...policy } = rest;
+  const request = { id, scope, label, fingerprint, recover, isWanted, transaction };
   return { ...request, refuseUnknown, precondition, policy: { ...POLICY, ...policy } };
 }
 

@@ -1,4 +1,6 @@
+import { Controller, Post } from '@nestjs/common';
 import { Redis } from 'ioredis';
+import { Idempotent } from 'nestjs-idempotency';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { shardedStore, type ShardedStore } from 'nestjs-idempotency/sharded';
 import { ManualClock, storeContract } from 'nestjs-idempotency/testing';
@@ -7,7 +9,7 @@ import { newId } from '../../src/testing/contract/support.js';
 import { MemoryStore } from '../../src/stores/memory/index.js';
 import { AppNode } from '../processes/support/nodes.js';
 import { bytes, tally } from '../support/engine.js';
-import { eventually } from '../support/http.js';
+import { boot, eventually } from '../support/http.js';
 import type { PrivateServer } from '../support/servers/private-server.js';
 import { startRedis } from '../support/servers/redis.js';
 
@@ -22,6 +24,25 @@ describe('three memory stores side by side keep the contract', () => {
       await run({ store, other: store, tickMs: 200, elapse: (ms) => clock.advance(ms) });
     });
   }
+});
+
+describe('an application whose store is several side by side', () => {
+  test.each([
+    ['transactions', { transaction: true }, {}, /transaction.*which has no transactions/s],
+    ['limits', {}, { limits: { inFlight: 2 } }, /limits.*ShardedStore does not/s],
+  ])('does not start if it needs %s', async (_, own, all, told) => {
+    @Controller()
+    class Payments {
+      @Post('payments')
+      @Idempotent(own)
+      pay(): string {
+        return 'paid';
+      }
+    }
+    const store = shardedStore([new MemoryStore(), new MemoryStore()]);
+    const started = boot('express', { controllers: [Payments], idempotency: { store, ...all } });
+    await expect(started).rejects.toThrow(told);
+  });
 });
 
 describe('three servers of Redis side by side', () => {

@@ -1,3 +1,5 @@
+import type { IdempotencyStore } from '../../src/engine/store.js';
+import { isTransactional } from '../../src/engine/transaction.js';
 import { MemoryStore } from '../../src/stores/memory/index.js';
 import { shardedStore } from '../../src/stores/sharded/index.js';
 import { FaultInjectingStore, failBefore, ManualClock } from '../../src/testing/index.js';
@@ -69,6 +71,62 @@ describe('three stores side by side', () => {
     expect(await store.purgeExpired!(1_000)).toBeGreaterThan(0);
     await expect(store.purgeExpired!(1_000)).rejects.toThrow('injected');
     expect(stores.flatMap(({ calls }) => calls).length).toBeGreaterThan(before);
+  });
+
+  test('have neither transactions nor limits, even if each of them has', () => {
+    const store = shardedStore(shards());
+    expect(shards()[0]!.prepareLimits).toBeDefined();
+    expect(isTransactional(store)).toBe(false);
+    expect((store as IdempotencyStore).prepareLimits).toBeUndefined();
+  });
+
+  test('list no page without the held records of one that fails, and go on after it', async () => {
+    const all = shards();
+    const store = shardedStore(all);
+    const held = new Set<string>();
+    for (let i = 0; i < 30; i++) {
+      const { request } = await win(store);
+      await store.hold({ ...request, reason: 'unknown' });
+      held.add(request.id);
+    }
+    const list = async (): Promise<void> => {
+      const listed: string[] = [];
+      let after: string | undefined;
+      do {
+        const { records, next } = await store.list!({ state: 'held', limit: 4, after });
+        listed.push(...records.map(({ id }) => id));
+        after = next;
+      } while (after !== undefined);
+      expect(listed).toHaveLength(held.size);
+      expect(new Set(listed)).toEqual(held);
+    };
+    all[1]!.next('list', failBefore());
+    await expect(list()).rejects.toThrow('injected');
+    await list();
+  });
+
+  test('wake who waits at one, whatever another does', async () => {
+    const stores = shards();
+    Object.assign(stores[1]!, {
+      watch: () => {
+        throw new Error('no subscriptions');
+      },
+    });
+    const store = shardedStore(stores);
+    const idOn = (shard: string): string => {
+      for (;;) {
+        const id = newId();
+        if (store.partOf(id).name === shard) return id;
+      }
+    };
+    expect(() => store.watch!(idOn('shard 2 of 3'), silent)).toThrow('no subscriptions');
+    const id = idOn('shard 3 of 3');
+    const { request } = await win(store, { id });
+    let woken = 0;
+    const stop = store.watch!(id, () => (woken += 1));
+    await store.release({ ...request, ttlMs: 1_000 });
+    stop();
+    expect(woken).toBe(1);
   });
 
   test.each([

@@ -9,6 +9,7 @@ const CONTENT = [
   'internalQuery',
   'parameters',
   'params',
+  'args',
   'values',
   'bindings',
   'detail',
@@ -33,22 +34,38 @@ const WITH_VALUES = /\bparameter/;
  * it. Errors end up in logs, on events and at error trackers, where no reply and no key may be. What
  * tells the reason stays: message, code, SQLSTATE, table, constraint, stack.
  *
- * @returns the same error
+ * @returns the same error, or a copy of one that cannot be changed
  */
 export function withoutContent<T>(error: T): T {
-  strip(error, new Set());
-  return error;
+  return stripped(error, new Map()) as T;
 }
 
-function strip(error: unknown, seen: Set<object>): void {
-  if (typeof error !== 'object' || error === null || seen.has(error)) return;
-  seen.add(error);
-  for (const name of CONTENT) if (Object.hasOwn(error, name)) Reflect.deleteProperty(error, name);
-  const facts = error as Record<string, unknown>;
+/** @param seen what became of the errors that were met before: they may wrap each other */
+function stripped(error: unknown, seen: Map<object, object>): unknown {
+  if (typeof error !== 'object' || error === null) return error;
+  const known = seen.get(error);
+  if (known !== undefined) return known;
+  const isPlain = CONTENT.every((name) => Reflect.deleteProperty(error, name));
+  const plain = isPlain ? error : copyOf(error);
+  seen.set(error, plain);
+  const facts = plain as Record<string, unknown>;
   if (typeof facts['where'] === 'string' && WITH_VALUES.test(facts['where'])) facts['where'] = '';
   for (const name of WRAPPED) {
     const wrapped = facts[name];
-    if (Array.isArray(wrapped)) for (const one of wrapped) strip(one, seen);
-    else strip(wrapped, seen);
+    const bare = Array.isArray(wrapped)
+      ? wrapped.map((one) => stripped(one, seen))
+      : stripped(wrapped, seen);
+    // Some cannot be set, and need not be.
+    if (bare !== wrapped) Reflect.set(plain, name, bare);
   }
+  return plain;
+}
+
+/** The error without its content. postgres.js locks what it hangs on an error. */
+function copyOf(error: object): object {
+  const facts: Record<string, PropertyDescriptor> = Object.getOwnPropertyDescriptors(error);
+  for (const name of CONTENT) Reflect.deleteProperty(facts, name);
+  const copy = error instanceof Error ? new Error(error.message) : {};
+  Object.setPrototypeOf(copy, Object.getPrototypeOf(error) as object | null);
+  return Object.defineProperties(copy, facts);
 }

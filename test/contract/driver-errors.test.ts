@@ -1,9 +1,18 @@
+import { drizzle } from 'drizzle-orm/postgres-js';
 import { Redis } from 'ioredis';
 import type { AcquireRequest, IdempotencyStore } from 'nestjs-idempotency/contracts';
-import { fromPg, sqlMigration, SqlStore } from 'nestjs-idempotency/sql';
+import {
+  fromDrizzle,
+  fromPg,
+  type SqlExecutor,
+  sqlMigration,
+  SqlStore,
+} from 'nestjs-idempotency/sql';
 import { CreateIdempotencyRecords1763700000000, TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { inspect } from 'node:util';
 import { Pool } from 'pg';
+import postgres from 'postgres';
+import { withoutContent } from '../../src/engine/driver-errors.js';
 import { APP_CLIENTS } from '../redis/support/clients.js';
 import { claimOf } from '../support/claims.js';
 import { startRedis } from '../support/servers/redis.js';
@@ -72,20 +81,56 @@ describe.each([POSTGRES, MARIADB, SQLITE])('an error of $name', ({ start }) => {
   });
 });
 
-describe('an error of PostgreSQL that refuses a row', () => {
+interface Opened {
+  readonly executor: SqlExecutor;
+  close(): Promise<void>;
+}
+
+/** postgres.js locks what it hangs on an error; with `debug`, loggers see it too. */
+const overPostgresJs = (url: string): Opened => {
+  const db = drizzle(postgres(url, { debug: true, onnotice: () => undefined }));
+  return { executor: fromDrizzle(db), close: () => db.$client.end() };
+};
+
+const overPg = (connectionString: string): Opened => {
+  const pool = new Pool({ connectionString });
+  return { executor: fromPg(pool), close: () => pool.end() };
+};
+
+describe.each([
+  ['pg', overPg],
+  ['postgres.js', overPostgresJs],
+])('an error of PostgreSQL that refuses a row, over %s', (_, open) => {
   it('does not show the row', async () => {
     const server = await sharedPostgres();
-    const pool = new Pool({ connectionString: server.url });
-    const store = new SqlStore({ executor: fromPg(pool), purge: false });
+    const { executor, close } = open(server.url);
+    const store = new SqlStore({ executor, purge: false });
+    const admin = new Pool({ connectionString: server.url });
     try {
-      for (const statement of sqlMigration('postgres').up) await pool.query(statement);
+      for (const statement of sqlMigration('postgres').up) await admin.query(statement);
       const refuse = (): unknown =>
-        pool.query(`ALTER TABLE ${TABLE} ADD CONSTRAINT no_reply CHECK (reply IS NULL)`);
+        admin.query(`ALTER TABLE ${TABLE} ADD CONSTRAINT no_reply CHECK (reply IS NULL)`);
       await expectNoSecret(store, refuse, /no_reply/, [COMPLETE]);
     } finally {
-      await pool.end();
+      await admin.end();
+      await close();
       await server.stop();
     }
+  });
+});
+
+describe('an error that cannot be changed', () => {
+  it('is copied without its content, also within others', () => {
+    const frozen = Object.freeze(
+      Object.assign(new TypeError('refused'), { code: '23514', detail: SECRET }),
+    );
+    const outer = new AggregateError([frozen], 'failed', { cause: frozen });
+    const error = withoutContent(outer);
+    expect(error).toBe(outer);
+    expect(inspect(error, { depth: Infinity, showHidden: true })).not.toContain(SECRET);
+    expect(error.cause).toBe(error.errors[0]);
+    expect(error.cause).toBeInstanceOf(TypeError);
+    expect(error.cause).toMatchObject({ message: 'refused', code: '23514', stack: frozen.stack });
   });
 });
 

@@ -27,6 +27,14 @@ export const STORE_FAULTS: readonly Fault[] = [
     tests: [[DRIVER_ERRORS, 'does not show the row']],
   },
   {
+    name: 'an error that cannot be changed shows the row',
+    breaks: ['T82'],
+    file: 'src/engine/driver-errors.ts',
+    find: 'isPlain ? error : copyOf(error)',
+    put: 'isPlain ? error : (error as object)',
+    tests: [[DRIVER_ERRORS, 'that cannot be changed']],
+  },
+  {
     name: 'an error of Redis holds the command',
     breaks: ['T82', 'store redis'],
     file: 'src/stores/redis/redis.store.ts',

@@ -105,8 +105,8 @@ export class SealedStore implements IdempotencyStore {
   }
 }
 
-/** Like {@link SealedStore}, for records in the transaction of the work. */
-class SealedTransaction implements StoreTransaction {
+/** Like {@link SealedStore}, for records in the transaction of the work. It leaves no verb out. */
+class SealedTransaction implements StoreTransaction, Required<Omit<StoreTransaction, 'checkWork'>> {
   constructor(
     private readonly transaction: StoreTransaction,
     private readonly seal: Seal,
@@ -154,6 +154,11 @@ class SealedTransaction implements StoreTransaction {
 
   async isCommitted(claim: ClaimRef): Promise<boolean> {
     return (await this.transaction.isCommitted?.(claim)) ?? false;
+  }
+
+  async holdCommitted(request: HoldRequest): Promise<boolean> {
+    const sealed = sealedFailure(this.seal, request);
+    return (await this.transaction.holdCommitted?.(sealed)) ?? false;
   }
 
   rollback(): Promise<void> {

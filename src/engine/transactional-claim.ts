@@ -1,5 +1,4 @@
 import { AttemptCounter } from './attempt-counter.js';
-import { attempt } from './awaitable.js';
 import type { Asking, Claimed, ClaimSource } from './leased-claims.js';
 import type { Claim, LastDecision, Settlement } from './claim.js';
 import type { Clock } from './clock.js';
@@ -10,7 +9,7 @@ import type { Acquired, AcquireRequest, AcquireResult, ClaimRef } from './store.
 import type { Refusing, Steps } from './store.js';
 import { failureOf } from './story.js';
 import type { OperationManager, StoreTransaction, TransactionalStore } from './transaction.js';
-import { heldFor, holdCommitted, rollBack, undoOrHold } from './undoing.js';
+import { heldFor, holdCommitted, isCommitted, rollBack, undoOrHold } from './undoing.js';
 import type { LocalCall } from './waiting.js';
 
 /**
@@ -164,6 +163,8 @@ export class TransactionalClaim implements Claim {
   private handlerStartedAtMs: number | undefined;
   private readonly policy: OperationPolicy;
   private phase: 'running' | 'failed' | 'ended' = 'running';
+  /** It stays so if nothing could be undone: the handler may have ended the transaction. */
+  private isUndoing = false;
   private ttlMs: number | undefined;
 
   constructor(
@@ -301,24 +302,20 @@ export class TransactionalClaim implements Claim {
     const { cause } = failure as { readonly cause?: unknown };
     const meaning = cause === undefined ? 'unknown' : this.transaction.failureOf?.(cause);
     let isHeld = false;
-    if (meaning !== 'work' && meaning !== 'conflict' && cause !== undefined) {
-      if (await this.isCommitted()) return undefined;
-      isHeld = await holdCommitted(this.around.calls, this.transaction, this.records.map(refOf));
+    const mayBeCommitted = this.isUndoing || (meaning !== 'work' && meaning !== 'conflict');
+    if (mayBeCommitted && cause !== undefined) {
+      const { calls } = this.around;
+      const claims = this.records.map(refOf);
+      if (await isCommitted(calls, this.transaction, claims[0]!)) return undefined;
+      isHeld = await holdCommitted(calls, this.transaction, claims);
     }
     const released = { type: 'released', cause: meaning === 'work' ? cause : failure } as const;
     this.emit(isHeld ? heldFor(failure) : released);
     await this.counter?.keep();
     this.end();
-    if (meaning !== 'work') return { outcome: 'undone', cause: failure };
+    if (isHeld || meaning !== 'work') return { outcome: 'undone', cause: failure };
     this.phase = 'failed';
     return { outcome: 'failed', error: cause };
-  }
-
-  private async isCommitted(): Promise<boolean> {
-    const { transaction } = this;
-    const look = async (): Promise<boolean> =>
-      (await transaction.isCommitted?.(refOf(this.records[0]!))) ?? false;
-    return (await attempt(() => this.around.calls.call('find', look))) === true;
   }
 
   /**
@@ -343,7 +340,9 @@ export class TransactionalClaim implements Claim {
   ): Promise<Settlement> {
     if (this.phase !== 'failed') {
       return this.settle(event, reply, async () => {
+        this.isUndoing = true;
         await this.transaction.undoWork();
+        this.isUndoing = false;
         return write();
       });
     }

@@ -56,3 +56,13 @@ export async function holdCommitted(
   }
   return isHeld;
 }
+
+/** Whether a claim is settled although the answer of the commit, or of a verb before it, was lost. */
+export async function isCommitted(
+  calls: StoreCalls,
+  transaction: StoreTransaction,
+  claim: ClaimRef,
+): Promise<boolean> {
+  const look = async (): Promise<boolean> => (await transaction.isCommitted?.(claim)) ?? false;
+  return (await attempt(() => calls.call('find', look))) === true;
+}

@@ -1,4 +1,4 @@
-import { Controller, Post } from '@nestjs/common';
+import { Controller, NotFoundException, Post } from '@nestjs/common';
 import {
   type IdempotencyEvent,
   Idempotent,
@@ -57,17 +57,20 @@ function openMysql2(uri: string) {
 
 const LONGEST_LEASE_MS = 10 * 60_000;
 
-describe.each<[string, () => Promise<Opened>, readonly string[]]>([
-  ['TypeORM on PostgreSQL', overTypeOrm(POSTGRES), ['COMMIT']],
+const ENCRYPTED = { encryption: { keys: [Buffer.alloc(32, 7)] } };
+
+describe.each<[string, () => Promise<Opened>, readonly string[], object?]>([
+  ['TypeORM on PostgreSQL, encrypted', overTypeOrm(POSTGRES), ['COMMIT'], ENCRYPTED],
   ['TypeORM on MariaDB', overTypeOrm(MARIADB), ['COMMIT', 'CREATE TABLE ended_{n} (id int)']],
   ['mysql2', overMysql2, ['CREATE TABLE ended_{n} (id int)']],
-])('a handler that ends its transaction itself, with %s', (_name, open, ends) => {
+])('a handler that ends its transaction itself, with %s', (_name, open, ends, options) => {
   let opened: Opened;
   let shop: TestApp;
   let service: IdempotencyService;
   let events: IdempotencyEvent[];
   let statement: string;
   let fails: boolean;
+  let error: Error;
   let runs = 0;
   let leaseMs: number | undefined;
 
@@ -82,13 +85,13 @@ describe.each<[string, () => Promise<Opened>, readonly string[]]>([
         if (statement !== '') await opened.run(operation, statement);
         const id = events.find(({ type }) => type === 'claimed')?.id;
         if (id !== undefined) leaseMs = (await opened.store.find(id))?.leaseRemainingMs;
-        if (fails) throw new Error('out of order');
+        if (fails) throw error;
         return { runs };
       }
     }
     shop = await boot('express', {
       controllers: [Ending],
-      idempotency: { ...PATIENT, store: opened.store },
+      idempotency: { ...PATIENT, store: opened.store, ...options },
     });
     service = shop.app.get(IdempotencyService);
     service.events$.subscribe((event) => events.push(event));
@@ -102,6 +105,7 @@ describe.each<[string, () => Promise<Opened>, readonly string[]]>([
   beforeEach(() => {
     events = [];
     fails = true;
+    error = new Error('out of order');
     leaseMs = undefined;
   });
 
@@ -128,6 +132,17 @@ describe.each<[string, () => Promise<Opened>, readonly string[]]>([
       statement = text.replace('{n}', `${(tables += 1)}`);
       fails = true;
     }
+  });
+
+  it('and then has an error for its result, does not run again', async () => {
+    error = new NotFoundException('no such payment');
+    runs = 0;
+    statement = ends[0]!.replace('{n}', `${(tables += 1)}`);
+    await send('not found');
+    const retry = await send('not found');
+    expect(retry.json()).toMatchObject({ code: 'IDEMPOTENCY_OUTCOME_UNKNOWN' });
+    expect(runs).toBe(1);
+    expect(events.filter(({ type }) => type === 'held')).toHaveLength(1);
   });
 
   it('and then succeeds, is on record', async () => {

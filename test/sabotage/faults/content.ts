@@ -167,8 +167,8 @@ export const CONTENT_FAULTS: readonly Fault[] = [
     breaks: ['S6', 'design 3.4', 'T39'],
     file: TRANSACTION,
     find: `        await this.transaction.undoWork();
-        return write();`,
-    put: '        return write();',
+        this.isUndoing = false;`,
+    put: '        this.isUndoing = false;',
     tests: [onDatabase('SQLite', '')],
   },
   {

@@ -18,6 +18,22 @@ export const TRANSACTION_FAULTS: readonly Fault[] = [
     tests: [['test/transactions/ended-transactions.test.ts', 'and then fails, is held']],
   },
   {
+    name: 'transaction: work that its handler has committed runs again if its failure is a result',
+    breaks: ['T81', 'design 3.6'],
+    file: 'src/engine/transactional-claim.ts',
+    find: 'this.isUndoing = true;',
+    put: '',
+    tests: [['test/transactions/ended-transactions.test.ts', 'has an error for its result']],
+  },
+  {
+    name: 'encryption: work that its handler has committed and that then failed runs again',
+    breaks: ['T81', 'design 3.6'],
+    file: 'src/encryption/sealed.store.ts',
+    find: 'return (await this.transaction.holdCommitted?.(sealed)) ?? false;',
+    put: 'return sealed === undefined;',
+    tests: [['test/transactions/ended-transactions.test.ts', 'PostgreSQL, encrypted']],
+  },
+  {
     name: 'transaction: a handler that takes longer than the lease inside cannot be completed',
     breaks: ['T81', 'design 3.6'],
     file: 'src/stores/sql/transaction-records.ts',
@@ -85,8 +101,8 @@ export const TRANSACTION_FAULTS: readonly Fault[] = [
     name: 'transaction: nobody looks what became of a commit without an answer',
     breaks: ['T78'],
     file: 'src/engine/transactional-claim.ts',
-    find: 'if (await this.isCommitted()) return undefined;',
-    put: 'await this.isCommitted();',
+    find: 'if (await isCommitted(calls, this.transaction, claims[0]!)) return undefined;',
+    put: 'await isCommitted(calls, this.transaction, claims[0]!);',
     tests: [['test/transactions/outages.test.ts', 'PostgreSQL.*looks what became']],
   },
   {

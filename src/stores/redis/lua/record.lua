@@ -104,11 +104,11 @@ local function pack(record)
       record.label or false, record.created or false, record.claimed or false, record.held or false,
       record.held_note or false, record.settled or false, record.settled_note or false)
   end
-  if record.created then
+  if record.created or record.scope then
     return cmsgpack.pack(
       record.state, record.owner, record.attempt, record.token, record.fingerprint, record.lease,
       record.lease_ms, record.steps, record.content, waited, record.scope or false,
-      record.label or false, record.created, record.claimed or false)
+      record.label or false, record.created or false, record.claimed or false)
   end
   if waited then
     return cmsgpack.pack(

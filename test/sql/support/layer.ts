@@ -15,6 +15,8 @@ export interface OpenLayer {
   readonly executor: SqlExecutor;
   /** Inserts a row into a table of one column, with the layer's own transaction. */
   insert(tx: unknown, table: 'payments' | 'children' | 'effects', id: string): Promise<unknown>;
+  /** Runs any statement with the layer's own transaction. */
+  run?(tx: unknown, text: string): Promise<unknown>;
   /** A statement outside of transactions; answers its rows. */
   query(text: string): Promise<readonly Record<string, unknown>[]>;
   /** Other ways to run a statement outside of transactions, by their name. */

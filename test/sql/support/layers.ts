@@ -43,6 +43,7 @@ export const DRIZZLE_PG: Layer = {
         (tx as Parameters<Parameters<typeof db.transaction>[0]>[0]).execute(
           sql`INSERT INTO ${sql.identifier(table)} VALUES (${id})`,
         ),
+      run: (tx, text) => (tx as Parameters<Parameters<typeof db.transaction>[0]>[0]).execute(text),
       query: async (text) => (await db.execute(text)).rows,
       ways: { 'a transaction': (text) => db.transaction((tx) => tx.execute(text)) },
       close: () => db.$client.end(),
@@ -63,6 +64,7 @@ export const DRIZZLE_POSTGRES_JS: Layer = {
         (tx as Parameters<Parameters<typeof db.transaction>[0]>[0]).execute(
           sql`INSERT INTO ${sql.identifier(table)} VALUES (${id})`,
         ),
+      run: (tx, text) => (tx as Parameters<Parameters<typeof db.transaction>[0]>[0]).execute(text),
       query: async (text) => [...(await db.execute(text))],
       ways: { 'a transaction': (text) => db.transaction((tx) => tx.execute(text)) },
       close: () => db.$client.end(),
@@ -82,6 +84,7 @@ export const DRIZZLE_MYSQL2: Layer = {
         (tx as Parameters<Parameters<typeof db.transaction>[0]>[0]).execute(
           sql`INSERT INTO ${sql.identifier(table)} VALUES (${id})`,
         ),
+      run: (tx, text) => (tx as Parameters<Parameters<typeof db.transaction>[0]>[0]).execute(text),
       query: async (text) => (await pool.query(text))[0] as Record<string, unknown>[],
       close: () => pool.end(),
     };
@@ -99,6 +102,9 @@ function openKnex(config: Knex.Config): OpenLayer {
     executor: fromKnex(db),
     insert: async (tx, table, id) => {
       await (tx as Knex.Transaction).raw(insertion(table, id));
+    },
+    run: async (tx, text) => {
+      await (tx as Knex.Transaction).raw(text);
     },
     query: async (text) => {
       const connection = (await db.client.acquireConnection()) as {
@@ -139,6 +145,7 @@ function openKysely(db: Kysely<object>): OpenLayer {
   return {
     executor: fromKysely(db),
     insert: (tx, table, id) => raw(tx as Transaction<object>, insertion(table, id)),
+    run: (tx, text) => raw(tx as Transaction<object>, text),
     query: (text) => raw(db, text),
     ways: {
       'a copy with plugins': (text) => raw(db.withPlugin(new CamelCasePlugin()), text),
@@ -185,6 +192,7 @@ function openSequelize(url: string, max: number, dialect: 'postgres' | 'mysql'):
     executor: fromSequelize(sequelize),
     insert: (tx, table, id) =>
       sequelize.query(insertion(table, id), { transaction: tx as SequelizeTransaction }),
+    run: (tx, text) => sequelize.query(text, { transaction: tx as SequelizeTransaction }),
     query: async (text) => (await sequelize.query(text))[0] as Rows,
     ways: {
       'a transaction': (text) =>
@@ -230,6 +238,7 @@ function openMikroOrm(orm: { readonly em: SqlEntityManager; close(): Promise<voi
       const manager = tx as SqlEntityManager;
       manager.persist(manager.create(table === 'payments' ? PAYMENT : CHILD, { id }));
     },
+    run: (tx, text) => (tx as SqlEntityManager).execute(text),
     query: (text) => em.fork().getConnection().execute<Record<string, unknown>[]>(text),
     ways: {
       'a fork in a transaction': (text) => em.fork().transactional((tx) => tx.execute(text)),

@@ -102,3 +102,50 @@ export function describeOperations(layer: Layer): void {
     }
   });
 }
+
+/** A handler that ends its transaction itself, through the layer, and then fails. */
+export function describeEndings(layer: Layer): void {
+  describe(`a handler that ends its transaction itself, through ${layer.name}`, () => {
+    let layers: Layers;
+    let shop: TestApp;
+    let runs = 0;
+    let error: Error;
+
+    beforeAll(async () => {
+      layers = await openTwice(layer, 4);
+      const { executor, run } = layers.layer;
+      @Controller()
+      class EndingController {
+        @Post('ending')
+        @Idempotent({ transaction: true })
+        async end(@Operation() op: IdempotentOperation): Promise<never> {
+          runs += 1;
+          const end = layer.dialect === 'mysql' ? `CREATE TABLE ended_${runs} (id int)` : 'COMMIT';
+          await run!(op.tx, end);
+          throw error;
+        }
+      }
+      shop = await boot('express', {
+        controllers: [EndingController],
+        idempotency: { ...PATIENT, store: new SqlStore({ executor, purge: false }) },
+      });
+    });
+
+    afterAll(async () => {
+      await shop?.close();
+      await layers?.stop();
+    });
+
+    it.each([
+      ['in any way', new Error('out of order')],
+      ['with its result', new NotFoundException()],
+    ])('and then fails %s, does not run again', async (how, failure) => {
+      error = failure;
+      const before = runs;
+      await shop.send('/ending', { key: how });
+      const retry = await shop.send('/ending', { key: how });
+      expect(retry.json()).toMatchObject({ code: 'IDEMPOTENCY_OUTCOME_UNKNOWN' });
+      expect(runs - before).toBe(1);
+    });
+  });
+}

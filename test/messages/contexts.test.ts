@@ -65,6 +65,12 @@ class Orders {
   }
 
   @Idempotent({ key: payload('id') })
+  @EventPattern(/^returned\./)
+  returned(@Payload() _order: Order): void {
+    runs += 1;
+  }
+
+  @Idempotent({ key: payload('id') })
   @EventPattern('placed')
   async placed(@Payload() _order: Order): Promise<void> {
     runs += 1;
@@ -152,6 +158,7 @@ describe('where a message was sent to', () => {
   it.each([
     ['several patterns', 'stock.in', 'stock.in', 'stock.out'],
     ['wildcards', 'audit.*', 'audit.one', 'audit.two'],
+    ['a regular expression', /^returned\./, 'returned.one', 'returned.two'],
   ])('is content for a handler of %s', async (_, pattern, subject, other) => {
     const dropped: unknown[] = [];
     consumer.idempotency.events$.subscribe((event) => {

@@ -42,7 +42,16 @@ interface Order {
   readonly does?: Deed;
 }
 
-const QUEUES = ['placed', 'asked', 'any', 'limited', 'inner', 'controlled'] as const;
+const QUEUES = [
+  'placed',
+  'asked',
+  'any',
+  'limited',
+  'inner',
+  'controlled',
+  'custom',
+  'named',
+] as const;
 type QueueName = (typeof QUEUES)[number];
 
 const EXCHANGE = 'shop';
@@ -137,6 +146,26 @@ class Controlled {
   }
 }
 
+@Injectable()
+class Custom {
+  @Idempotent({ key: payload('id') })
+  @RabbitSubscribe(on('custom'))
+  custom({ id }: Order): void {
+    ran(`custom ${id}`);
+  }
+
+  /** The module configures other routing keys. */
+  @Idempotent({ key: payload('id') })
+  @RabbitSubscribe({ ...on('named'), name: 'named' })
+  named({ id }: Order, { fields }: ConsumeMessage): void {
+    ran(`${fields.routingKey} ${id}`);
+  }
+}
+
+/** Nothing in the module has the decorator but what the factory makes. */
+@Module({ providers: [{ provide: 'custom', useFactory: () => new Custom() }] })
+class Made {}
+
 /** Properties of a message. */
 interface Properties {
   readonly messageId?: string;
@@ -151,11 +180,13 @@ async function appWith(
   @Module({
     imports: [
       IdempotencyModule.forRoot({ store }),
+      Made,
       RabbitMQModule.forRoot({
         uri,
         exchanges: [{ name: EXCHANGE, type: 'topic' }],
         connectionInitOptions: { timeout: 30_000 },
         enableControllerDiscovery: true,
+        handlers: { named: on('named', ['named.one', 'named.two']) },
       }),
     ],
     ...classes,
@@ -209,7 +240,7 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
     channel.publish(EXCHANGE, key, Buffer.from(JSON.stringify(order)), properties);
     await channel.waitForConfirms();
   };
-  /** One consumer handles messages in their order, unless they wait. */
+  /** The next message may come while the last one is still running, so tests wait between two. */
   const settled = (many: number): Promise<void> => eventually(() => endings().length >= many);
   const ENDED: ReadonlySet<string> = new Set(['replayed', 'stored', 'released', 'rejected']);
   const endings = (): readonly string[] =>
@@ -270,6 +301,19 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
     expect(runs).toEqual(['asked e', 'asked f', 'asked f']);
   });
 
+  it('answer a repeated request with the same bytes', async () => {
+    const { queue: replyTo } = await channel.assertQueue('', { exclusive: true });
+    const asked = Buffer.from(JSON.stringify({ id: 'o', does: 'reply bytes' }));
+    for (let time = 0; time < 2; time++)
+      channel.publish(EXCHANGE, 'asked', asked, { headers: { 'X-Intent': 'o' }, replyTo });
+    await eventually(async () => (await channel.checkQueue(replyTo)).messageCount === 2);
+    for (let time = 0; time < 2; time++) {
+      const reply = (await channel.get(replyTo, { noAck: true })) as unknown as ConsumeMessage;
+      expect([...reply.content]).toEqual([1, 2, 3]);
+    }
+    expect(runs).toEqual(['asked o']);
+  });
+
   it('give a message back that is running elsewhere, and leave it alone once it is done', async () => {
     const order: Order = { id: 'g', does: 'wait' };
     await publish('placed', order, { messageId: 'g' });
@@ -296,6 +340,7 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
 
   it('reject other content under a known id, with one line and one event', async () => {
     await publish('placed', { id: 'i' }, { messageId: 'i' });
+    await settled(1);
     await publish('placed', { id: 'other' }, { messageId: 'i' });
     expect(JSON.parse((await dead('placed')).content.toString())).toEqual({ id: 'other' });
     expect(lines).toEqual([expect.stringMatching(/^error IDEMPOTENCY_KEY_REUSED on shop\/placed/)]);
@@ -329,7 +374,9 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
 
   it('count the routing key as content, where there may be several', async () => {
     await publish('any.first', { id: 'm' });
+    await settled(1);
     await publish('any.first', { id: 'm' });
+    await settled(2);
     await publish('any.second', { id: 'm' });
     const { properties } = await dead('any');
     expect(runs).toEqual(['any.first m']);
@@ -350,8 +397,26 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
     expect(await noneIsDead('any')).toBe(true);
   });
 
+  it('count the routing key as content, where the module may configure others', async () => {
+    await publish('named.one', { id: 'p' });
+    await settled(1);
+    await publish('named.two', { id: 'p' });
+    await dead('named');
+    expect(runs).toEqual(['named.one p']);
+    expect(lines).toEqual([expect.stringMatching(/^error IDEMPOTENCY_KEY_REUSED/)]);
+  });
+
+  it('run once for each message on an object that a factory makes', async () => {
+    await publish('custom', { id: 'q' });
+    await settled(1);
+    await publish('custom', { id: 'q' });
+    await settled(2);
+    expect(runs).toEqual(['custom q']);
+  });
+
   it('are covered by the decorator of their controller', async () => {
     await publish('controlled', { id: 'n' });
+    await settled(1);
     await publish('controlled', { id: 'n' });
     await settled(2);
     expect(runs).toEqual(['controlled n']);

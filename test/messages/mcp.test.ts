@@ -1,10 +1,25 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { type INestApplication, Module } from '@nestjs/common';
+import {
+  type CanActivate,
+  type ExecutionContext,
+  type INestApplication,
+  Inject,
+  Injectable,
+  Module,
+  UseGuards,
+} from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { Payload } from '@nestjs/microservices';
-import { McpController, McpStrategy, StreamableHttpTransport, Tool } from '@rekog/mcp-nest';
-import { header, Idempotent, IdempotencyModule, payload } from 'nestjs-idempotency';
+import { Payload, RpcException } from '@nestjs/microservices';
+import {
+  McpController,
+  type McpContext,
+  McpStrategy,
+  Prompt,
+  StreamableHttpTransport,
+  Tool,
+} from '@rekog/mcp-nest';
+import { arg, header, Idempotent, IdempotencyModule, payload } from 'nestjs-idempotency';
 import { Gate } from 'nestjs-idempotency/testing';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
@@ -18,8 +33,47 @@ interface Order {
 let effects: string[];
 let gate: Gate | undefined;
 
+@Injectable()
+class Bank {
+  @Idempotent({ key: arg(0) })
+  async refund(orderNo: string, _amount: number): Promise<string> {
+    effects.push(orderNo);
+    return Promise.resolve(orderNo);
+  }
+}
+
 @McpController()
 class Shop {
+  constructor(@Inject(Bank) private readonly bank: Bank) {}
+
+  @Idempotent({ key: payload('callNo') })
+  @Tool({
+    name: 'refund',
+    description: 'Refunds.',
+    parameters: z.object({ callNo: z.string(), orderNo: z.string(), amount: z.number() }),
+  })
+  async refund(@Payload() { orderNo, amount }: Order): Promise<string> {
+    return this.bank.refund(orderNo, amount);
+  }
+
+  @Idempotent({ key: payload('orderNo'), onError: 'store' })
+  @Tool({ name: 'fail', description: 'Fails.', parameters: z.object({ orderNo: z.string() }) })
+  fail(@Payload() { orderNo }: { orderNo: string }): never {
+    effects.push(orderNo);
+    throw new RpcException('no funds');
+  }
+
+  @Idempotent({ key: payload('orderNo') })
+  @Prompt({
+    name: 'advise',
+    description: 'Advises.',
+    parameters: z.object({ orderNo: z.string(), topic: z.string() }),
+  })
+  advise(@Payload() { topic }: { topic: string }): object {
+    effects.push(topic);
+    return { messages: [{ role: 'user', content: { type: 'text', text: topic } }] };
+  }
+
   @Idempotent({ key: payload('orderNo'), retryAfter: '1ms' })
   @Tool({
     name: 'pay',
@@ -42,6 +96,40 @@ class Shop {
   }
 }
 
+/** The user is who has the token. */
+class Users implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const request = context.switchToRpc().getContext<McpContext>().getRawRequest() as {
+      headers: { authorization?: string };
+      user?: object;
+    };
+    request.user = { id: request.headers.authorization };
+    return true;
+  }
+}
+
+@UseGuards(Users)
+@Idempotent({ key: payload('no') })
+@McpController()
+class Books {
+  @Tool({ name: 'write', description: 'Writes.', parameters: z.object({ no: z.string() }) })
+  write(@Payload() { no }: { no: string }): string {
+    effects.push(`write ${no}`);
+    return no;
+  }
+
+  @Tool({
+    name: 'look',
+    description: 'Looks.',
+    parameters: z.object({ no: z.string() }),
+    annotations: { readOnlyHint: true },
+  })
+  look(@Payload() { no }: { no: string }): string {
+    effects.push(`look ${no}`);
+    return no;
+  }
+}
+
 interface ToolResult {
   readonly isError?: boolean;
   readonly content: readonly { readonly text: string }[];
@@ -60,7 +148,11 @@ describe('tools of @rekog/mcp-nest over Streamable HTTP', () => {
       transports: [new StreamableHttpTransport()],
       logging: false,
     });
-    @Module({ imports: [IdempotencyModule.forRoot()], controllers: [Shop] })
+    @Module({
+      imports: [IdempotencyModule.forRoot()],
+      controllers: [Shop, Books],
+      providers: [Bank],
+    })
     class ShopModule {}
     app = await NestFactory.create(ShopModule, { logger: false });
     mcp.setHttpAdapter(app.getHttpAdapter());
@@ -151,6 +243,48 @@ describe('tools of @rekog/mcp-nest over Streamable HTTP', () => {
       differs: 'credentials',
     });
     expect(effects).toEqual(['Bern']);
+  });
+
+  it('are covered by the decorator of their class unless they only read, for each user', async () => {
+    for (const token of ['alice', 'bob']) {
+      const call = await connect({ token });
+      for (let time = 0; time < 2; time++) {
+        await call('write', { no: '1' });
+        await call('look', { no: '1' });
+      }
+    }
+    const ofOne = ['write 1', 'look 1', 'look 1'];
+    expect(effects).toEqual([...ofOne, ...ofOne]);
+  });
+
+  it('tell an agent of a refusal by a method that they call', async () => {
+    const call = await connect();
+    await call('refund', { callNo: 'a', orderNo: 'r', amount: 5 });
+    expect(await call('refund', { callNo: 'b', orderNo: 'r', amount: 6 })).toMatchObject({
+      isError: true,
+      structuredContent: { code: 'IDEMPOTENCY_KEY_REUSED', retryable: false },
+    });
+    expect(effects).toEqual(['r']);
+  });
+
+  it('fail again with a failure that is on record', async () => {
+    const call = await connect();
+    const first = await call('fail', { orderNo: 'f' });
+    expect(first).toMatchObject({ isError: true, content: [{ text: 'no funds' }] });
+    expect(await call('fail', { orderNo: 'f' })).toEqual(first);
+    expect(effects).toEqual(['f']);
+  });
+
+  it('are not the only ones: a prompt runs once, and is refused with an error', async () => {
+    const client = new Client({ name: 'agent', version: '1.0.0' });
+    await client.connect(new StreamableHTTPClientTransport(url));
+    clients.push(client);
+    const ask = (topic: string): Promise<unknown> =>
+      client.getPrompt({ name: 'advise', arguments: { orderNo: 'a', topic } });
+    const first = await ask('tea');
+    expect(await ask('tea')).toEqual(first);
+    await expect(ask('coffee')).rejects.toThrow('Idempotency key reused');
+    expect(effects).toEqual(['tea']);
   });
 
   it('say that repeating them is safe', async () => {

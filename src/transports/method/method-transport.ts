@@ -84,7 +84,7 @@ export class MethodTransport
     if (handlerRuns.getStore()?.isProtected === true) return run();
     throw notProtected(
       `${(instance as object).constructor.name}.${String(name)}`,
-      'it handles requests, messages or fields, and was called directly. Move the shared work into a provider method, and protect that method.',
+      'it handles requests, messages or fields, and was called directly. Move the shared work into a provider method, and protect that method. If a framework has called it, list its class itself among the providers, because Nest attaches no interceptors to what a factory makes.',
     );
   }
 

@@ -56,7 +56,7 @@ export class GolevelupAnswers implements OnModuleInit {
         throw notTheSame(name, 'another copy of @golevelup/nestjs-rabbitmq');
     }
     if (this.golevelup === undefined) return;
-    for (const wrapper of this.discovery.getControllers()) {
+    for (const wrapper of [...this.discovery.getControllers(), ...this.discovery.getProviders()]) {
       const type = classOf(wrapper);
       if (type === undefined) continue;
       for (const [, method] of methodsOf(type))
@@ -66,7 +66,8 @@ export class GolevelupAnswers implements OnModuleInit {
 
   /**
    * For handlers that are called from outside of its routes, Nest looks for the classes of interceptors
-   * among the providers only, and finds none for a controller. It takes instances as they are.
+   * in the module that lists the handler's class as a provider. There is none for a controller, nor for
+   * an object that a factory makes. It takes instances as they are.
    */
   private instantiate(method: object): void {
     const given = (Reflect.getMetadata(INTERCEPTORS, method) ?? []) as readonly unknown[];

@@ -53,7 +53,8 @@ export function rabbitEndpoint(name: string, method: object): MessageEndpoint | 
   const bound = bindingsOf(options);
   return {
     patterns: bound.length > 0 ? bound : [options.name ?? options.queue ?? '#'],
-    isOfMany: bound.length !== 1 || /[*#]/.test(bound[0]!),
+    // The module may configure other routing keys for a name.
+    isOfMany: bound.length !== 1 || options.name !== undefined || /[*#]/.test(bound[0]!),
     isEvent: options.type !== 'rpc',
     transport: 'golevelup',
     isSettledByLibrary: true,

@@ -1,12 +1,25 @@
 import type { IncomingRequest } from '../../keys/call.js';
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
 
+/** The metadata that `@Tool()` of `@rekog/mcp-nest` leaves on a method. */
+const TOOL = 'mcp:tool';
+
+/** True for a tool without `readOnlyHint: true`. By MCP's default, it changes something. */
+export function isChangingTool(method: object): boolean {
+  const tool = Reflect.getMetadata(TOOL, method) as
+    { readonly annotations?: { readonly readOnlyHint?: boolean } } | undefined;
+  return tool !== undefined && tool.annotations?.readOnlyHint !== true;
+}
+
 /**
- * The context that `@rekog/mcp-nest` passes to the handler of a tool, told by its members. Its
- * request is the one of HTTP; over stdio there is none.
+ * The context that `@rekog/mcp-nest` passes to its handlers, told by its members. Its raw request is
+ * the one of HTTP; over stdio there is none.
  */
 interface McpContext {
-  readonly mcpRequest: { readonly params?: { readonly _meta?: unknown } };
+  readonly mcpRequest: {
+    readonly method?: string;
+    readonly params?: { readonly _meta?: unknown };
+  };
   getRawRequest(): IncomingRequest | undefined;
 }
 
@@ -17,6 +30,11 @@ export function isMcp(context: unknown): context is McpContext {
     'mcpRequest' in context &&
     typeof (context as Partial<McpContext>).getRawRequest === 'function'
   );
+}
+
+/** True for a call of a tool. Prompts and resources have no results that say what went wrong. */
+export function isToolCall(context: unknown): boolean {
+  return isMcp(context) && context.mcpRequest.method === 'tools/call';
 }
 
 /**

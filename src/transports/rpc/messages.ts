@@ -15,7 +15,7 @@ import type { Identifier, IncomingRequest } from '../../keys/call.js';
 import { canonicalJson } from '../../keys/canonical-json.js';
 import type { Delivery } from './delivery.js';
 import { isRabbitSubscriber, rabbitEndpoint } from './golevelup.js';
-import { mcpUser } from './mcp.js';
+import { isChangingTool, mcpUser } from './mcp.js';
 import { envelopeOf, patternSentTo } from './transport-context.js';
 
 /**
@@ -46,7 +46,8 @@ export const messages: EndpointReader = {
       rabbitEndpoint(name, method)?.patterns ?? patternsOf(method)?.map(patternText) ?? [];
     return patterns.length === 0 ? [] : [scopeOf(patterns, name)];
   },
-  changesState: (method) => isEventHandler(method) || isRabbitSubscriber(method),
+  changesState: (method) =>
+    isEventHandler(method) || isRabbitSubscriber(method) || isChangingTool(method),
 };
 
 /** Finds those that methods of providers handle: only `@golevelup/nestjs-rabbitmq` calls these. */
@@ -106,13 +107,13 @@ function scopeOf(patterns: readonly string[], name: string): string {
 
 /** A pattern as text: the same for objects with the same members. */
 function patternText(pattern: unknown): string {
-  if (typeof pattern === 'string') return pattern;
+  if (typeof pattern === 'string' || pattern instanceof RegExp) return String(pattern);
   return isGrpc(pattern) ? `${pattern.service}/${pattern.rpc}` : canonicalJson(pattern);
 }
 
-/** Of MQTT, NATS, RabbitMQ and Redis. */
+/** Of MQTT, NATS, RabbitMQ and Redis; of Kafka, a regular expression. */
 function hasWildcard(pattern: unknown): boolean {
-  return typeof pattern === 'string' && /[*#+>?[]/.test(pattern);
+  return pattern instanceof RegExp || (typeof pattern === 'string' && /[*#+>?[]/.test(pattern));
 }
 
 function isGrpc(pattern: unknown): pattern is GrpcPattern {

@@ -13,7 +13,7 @@ interface RmqServer {
   readonly channel?: { readonly _channel?: unknown } | null;
 }
 
-/** What Nest 11.0 does not have yet: it tells of every microservice. */
+/** Nest 11.0 does not have it yet. It is told of every microservice. */
 interface Targets {
   getRpcTargetRegistry?(): { subscribe(next: (server: unknown) => void): unknown };
 }
@@ -62,7 +62,7 @@ export class RmqServers implements OnApplicationBootstrap {
     if (this.hasWarned) return;
     this.hasWarned = true;
     this.logger.warn(
-      'This version of Nest does not tell whether RabbitMQ waits for acknowledgements. If it does (`noAck: false`), nobody settles duplicates and refused messages of handlers without `acknowledge: true`. Set it and remove the settling from the handler, or update Nest 11.',
+      'This version of Nest does not say whether RabbitMQ waits for acknowledgements. If it does (`noAck: false`), duplicates and refused messages of handlers without `acknowledge: true` stay unsettled. Set `acknowledge: true` and remove the settling from the handlers, or update Nest.',
     );
   }
 

@@ -9,11 +9,12 @@ import { IdempotencyEngine } from '../../engine/engine.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import { notProtected } from '../../handlers/not-protected.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
+import { isIdempotencyError } from '../../operation/idempotency.exception.js';
 import { plainnessOf } from '../../replies/plain-values.js';
 import { EmittedValues } from '../../replies/reply.js';
 import { Deliveries, type Delivery, type Verdict } from './delivery.js';
 import { GolevelupAnswers } from './golevelup-answers.js';
-import { isMcp, toolRefusal } from './mcp.js';
+import { isToolCall, toolRefusal } from './mcp.js';
 import { MessageCall, settlersOf } from './messages.js';
 import { RmqServers } from './rmq-servers.js';
 import { RpcErrors } from './rpc-errors.js';
@@ -125,8 +126,10 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
       delivery?.end(handler, ranByHand(handler, ended) ? 'nothing' : 'acknowledge');
       if (isRefused)
         this.fates.report('answered', handler, { scope: call.scope, code: refusal.code });
-      if (isRefused && isMcp(call.context)) return [toolRefusal(refusal)];
-      throw this.shown(error, call);
+      const shown = this.shown(error, call);
+      // A refusal by a method that the tool calls tells the agent as much as one of the tool itself.
+      if (isIdempotencyError(error) && isToolCall(call.context)) return [toolRefusal(error)];
+      throw shown;
     }
   }
 
@@ -157,14 +160,10 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
   ): readonly unknown[] {
     const { delivery, context, scope } = call;
     const { error, refusal, isReplay, id, isLast } = ended;
-    if (refusal !== undefined && SKIPPED.has(refusal.code)) {
+    // A recorded failure is the operation's result, which is known already.
+    if (isReplay || (refusal !== undefined && SKIPPED.has(refusal.code))) {
       delivery?.end(handler, 'acknowledge');
-      if (!isReplay) this.fates.report('skipped', handler, { scope, code: refusal.code });
-      return THROUGH;
-    }
-    if (isReplay) {
-      // The failure is the operation's result, which is known already.
-      delivery?.end(handler, 'acknowledge');
+      if (!isReplay) this.fates.report('skipped', handler, { scope, code: codeOf(ended) });
       return THROUGH;
     }
     const verdict = this.verdictOn(handler, ended, delivery);

@@ -16,8 +16,9 @@ export class HandedServer extends Server implements CustomTransportStrategy {
   }
 
   /** What the handler emits. */
-  async hand(pattern: string, data: unknown, context: unknown): Promise<unknown[]> {
-    const handler = this.getHandlerByPattern(pattern)!;
+  async hand(pattern: string | RegExp, data: unknown, context: unknown): Promise<unknown[]> {
+    const route = typeof pattern === 'string' ? pattern : this.normalizePattern(pattern as never);
+    const handler = this.getHandlerByPattern(route)!;
     const emitted = this.transformToObservable(await handler(data, context as never));
     return firstValueFrom(emitted.pipe(toArray()));
   }

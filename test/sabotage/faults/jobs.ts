@@ -20,9 +20,17 @@ export const JOB_FAULTS: readonly Fault[] = [
     name: 'MCP: a refusal is an error of the protocol, which no model sees',
     breaks: ['S22'],
     file: 'src/transports/rpc/rpc-transport.ts',
-    find: 'if (isRefused && isMcp(call.context)) return [toolRefusal(refusal)];',
+    find: 'if (isIdempotencyError(error) && isToolCall(call.context)) return [toolRefusal(error)];',
     put: '',
     tests: [['test/messages/mcp.test.ts', 'in words and in data']],
+  },
+  {
+    name: 'MCP: a decorated class covers none of its tools',
+    breaks: ['S22'],
+    file: 'src/transports/rpc/mcp.ts',
+    find: 'return tool !== undefined && tool.annotations?.readOnlyHint !== true;',
+    put: 'return false;',
+    tests: [['test/messages/mcp.test.ts', 'are covered by the decorator of their class']],
   },
   {
     name: 'MCP: what a client puts into _meta counts before its credentials',
@@ -263,6 +271,14 @@ export const JOB_FAULTS: readonly Fault[] = [
     find: 'return type === undefined ? one : this.moduleRef.get(type as Type, { strict: false });',
     put: 'return one;',
     tests: [[GOLEVELUP_TEST, 'are covered by the decorator of their controller']],
+  },
+  {
+    name: 'golevelup: a handler that a factory makes has no interceptor',
+    breaks: ['S16', 'design 7.1'],
+    file: GOLEVELUP,
+    find: 'for (const wrapper of [...this.discovery.getControllers(), ...this.discovery.getProviders()]) {',
+    put: 'for (const wrapper of this.discovery.getControllers()) {',
+    tests: [[GOLEVELUP_TEST, 'on an object that a factory makes']],
   },
   {
     name: 'golevelup: a message from the dead letters is another one',

@@ -328,7 +328,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     name: 'rpc: a refusal of a request is no RpcException',
     breaks: ['S16', 'design 4.3'],
     file: 'src/transports/rpc/rpc-transport.ts',
-    find: '      throw this.shown(error, call);\n',
+    find: '      throw shown;\n',
     put: '      throw error;\n',
     tests: [['test/messages/tcp.test.ts', 'refuses other content']],
   },

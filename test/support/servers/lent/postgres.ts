@@ -1,4 +1,4 @@
-import { Client } from 'pg';
+import { Pool } from 'pg';
 import { postgresUrl, startPostgres } from '../postgres.js';
 import { type LentServer, names, portOf, withPath } from './server.js';
 
@@ -15,10 +15,10 @@ export async function lentPostgres(run: string): Promise<LentServer> {
   const given = process.env.TEST_POSTGRES_URL;
   const server = given === undefined ? await startPostgres({ settings: SETTINGS }) : undefined;
   const url = given ?? postgresUrl(server!.port);
-  const admin = new Client({ connectionString: url });
+  // One after the other, on a connection that stays.
+  const admin = new Pool({ connectionString: url, max: 1, idleTimeoutMillis: 0 });
   // The server is gone: whoever uses it is told.
   admin.on('error', () => undefined);
-  await admin.connect();
   const nextName = names(run);
   const dropping = new Set<Promise<unknown>>();
   return {

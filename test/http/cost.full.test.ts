@@ -6,12 +6,11 @@ import {
   Post,
   UseInterceptors,
 } from '@nestjs/common';
-import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
-import { Test } from '@nestjs/testing';
-import { Idempotent, IdempotencyModule, MemoryStore } from 'nestjs-idempotency';
+import { MemoryStore } from 'nestjs-idempotency';
 import type { HeapProfiler } from 'node:inspector';
 import { Session } from 'node:inspector/promises';
 import type { Observable } from 'rxjs';
+import { MeasuredApp } from './cost.js';
 
 const CALLS = 200;
 /** Calls after which the code is compiled, and what is made once has been made. */
@@ -32,16 +31,10 @@ class DoNothing implements NestInterceptor {
 }
 
 @Controller()
-class Orders {
+class PlainOrders {
   @Post('plain')
   @UseInterceptors(DoNothing)
   plain(@Body() order: object): object {
-    return { id: 1, ...order };
-  }
-
-  @Post('protected')
-  @Idempotent()
-  protected(@Body() order: object): object {
     return { id: 1, ...order };
   }
 }
@@ -52,41 +45,13 @@ function sizeOf({ selfSize, children }: HeapProfiler.SamplingHeapProfileNode): n
 }
 
 describe('a call', () => {
-  let app: NestFastifyApplication;
-  let keys = 0;
-
-  async function open(store: MemoryStore): Promise<void> {
-    const module = await Test.createTestingModule({
-      imports: [IdempotencyModule.forRoot({ store, principal: () => 'alice' })],
-      controllers: [Orders],
-    }).compile();
-    app = module.createNestApplication<NestFastifyApplication>(new FastifyAdapter());
-    await app.init();
-    await app.getHttpAdapter().getInstance().ready();
-  }
+  let app: MeasuredApp;
+  let turn = 0;
 
   afterEach(() => app.close());
 
-  async function send(url: string, key: string): Promise<string> {
-    const reply = await app.inject({
-      method: 'POST',
-      url,
-      headers: { 'idempotency-key': key },
-      payload: { sku: 'tea', quantity: 3 },
-    });
-    return `${reply.statusCode} ${String(reply.headers['idempotent-replayed'] ?? 'new')}`;
-  }
-
-  async function repeat(calls: number, url: string, key: () => string): Promise<Set<string>> {
-    const told = new Set<string>();
-    for (let i = 0; i < calls; i++) told.add(await send(url, key()));
-    return told;
-  }
-
-  const newKey = (): string => `key-${(keys += 1)}`;
-
   async function bytesOf(url: string, key: () => string): Promise<number> {
-    await repeat(WARM_UP, url, key);
+    await app.repeat(WARM_UP, url, key);
     const session = new Session();
     session.connect();
     await session.post('HeapProfiler.startSampling', {
@@ -94,19 +59,19 @@ describe('a call', () => {
       includeObjectsCollectedByMajorGC: true,
       includeObjectsCollectedByMinorGC: true,
     } as object);
-    await repeat(CALLS, url, key);
+    await app.repeat(CALLS, url, key);
     const { profile } = await session.post('HeapProfiler.stopSampling');
     session.disconnect();
     return sizeOf(profile.head) / CALLS;
   }
 
   it('allocates no more than it did', async () => {
-    await open(new MemoryStore());
-    const floor = await bytesOf('/plain', newKey);
-    const first = (await bytesOf('/protected', newKey)) - floor;
-    const kept = Array.from({ length: 100 }, newKey);
-    await repeat(kept.length, '/protected', () => kept[keys++ % kept.length]!);
-    const replay = (await bytesOf('/protected', () => kept[keys++ % kept.length]!)) - floor;
+    app = await MeasuredApp.open(new MemoryStore(), [PlainOrders]);
+    const floor = await bytesOf('/plain', app.newKey);
+    const first = (await bytesOf('/protected', app.newKey)) - floor;
+    const kept = Array.from({ length: 100 }, app.newKey);
+    await app.repeat(kept.length, '/protected', () => kept[turn++ % kept.length]!);
+    const replay = (await bytesOf('/protected', () => kept[turn++ % kept.length]!)) - floor;
     console.info(
       `bytes per call: ${floor} without, ${first} more for a first, ${replay} for a replay`,
     );

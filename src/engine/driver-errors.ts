@@ -69,3 +69,13 @@ function copyOf(error: object): object {
   Object.setPrototypeOf(copy, Object.getPrototypeOf(error) as object | null);
   return Object.defineProperties(copy, facts);
 }
+
+/**
+ * The reason of a failure, in words. Where a name has several addresses, Node's own error has no message:
+ * those of its parts say why each address failed.
+ */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const parts = error instanceof AggregateError ? error.errors.map(messageOf) : [];
+  return error.message || parts.join('; ') || error.name;
+}

@@ -47,8 +47,14 @@ const MAX_MESSAGE_LENGTH = 200;
  */
 export function failureOf(error: unknown): RecordedFailure | undefined {
   if (error === undefined || error === null) return undefined;
-  const { name, message } = error instanceof Error ? error : { name: typeof error, message: '' };
-  return { name: cut(name, MAX_NAME_LENGTH), message: withoutValues(message) };
+  if (!(error instanceof Error)) return { name: typeof error, message: '' };
+  const name = textOf(error.name) || 'Error';
+  return { name: cut(name, MAX_NAME_LENGTH), message: withoutValues(textOf(error.message)) };
+}
+
+/** Whatever an application puts there, the operation must be held. */
+function textOf(given: unknown): string {
+  return typeof given === 'string' ? given : '';
 }
 
 function withoutValues(message: string): string {

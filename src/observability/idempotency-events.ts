@@ -2,6 +2,7 @@ import { Injectable, Logger } from '@nestjs/common';
 import { channel, type Channel } from 'node:diagnostics_channel';
 import { type Observable, Subject } from 'rxjs';
 import type { CircuitChange } from '../engine/circuit.js';
+import { messageOf } from '../engine/driver-errors.js';
 import type { StoreCall, StoreCallSink } from '../engine/store-calls.js';
 import { EVENT_TYPES, type EventSink, type IdempotencyEvent } from '../engine/events.js';
 import { IsolatedObservable, publishIsolated } from './isolated-events.js';
@@ -93,9 +94,8 @@ function logCircuit({ state, part, cause }: CircuitChange): void {
   const logger = new Logger('Idempotency');
   const store = part === undefined ? 'The idempotency store' : `The idempotency store (${part})`;
   if (state === 'closed') return logger.log(`${store} answers again, and calls are let through.`);
-  const reason = cause instanceof Error ? cause.message : String(cause);
   logger.warn(
-    `${store} keeps failing (${reason}). Until it answers again, calls are refused at once ` +
+    `${store} keeps failing (${messageOf(cause)}). Until it answers again, calls are refused at once ` +
       "(or run unprotected, where onStoreFailure is 'proceed').",
   );
 }

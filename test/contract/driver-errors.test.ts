@@ -12,7 +12,7 @@ import { CreateIdempotencyRecords1763700000000, TypeOrmStore } from 'nestjs-idem
 import { inspect } from 'node:util';
 import { Pool } from 'pg';
 import postgres from 'postgres';
-import { withoutContent } from '../../src/engine/driver-errors.js';
+import { messageOf, withoutContent } from '../../src/engine/driver-errors.js';
 import { APP_CLIENTS } from '../redis/support/clients.js';
 import { claimOf } from '../support/claims.js';
 import { startRedis } from '../support/servers/redis.js';
@@ -151,4 +151,17 @@ describe.each(APP_CLIENTS)('an error of Redis through $name', ({ open }) => {
       await server.stop();
     }
   });
+});
+
+test.each<[string, unknown, string]>([
+  ['the error', new Error('no route'), 'no route'],
+  [
+    'each address, where the error itself has none',
+    new AggregateError([new Error('refused ::1'), new Error('refused 127.0.0.1')]),
+    'refused ::1; refused 127.0.0.1',
+  ],
+  ['an error that says nothing', new TypeError(), 'TypeError'],
+  ['anything else that was thrown', 7, '7'],
+])('the reason of a failure is in words: %s', (_what, error, words) => {
+  expect(messageOf(error)).toBe(words);
 });

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { wrongOption } from '../../engine/configuration-error.js';
+import { messageOf } from '../../engine/driver-errors.js';
 import {
   type AcquireRequest,
   type AcquireResult,
@@ -207,9 +208,7 @@ export class ShardedStore implements IdempotencyStore {
       const { reply } = (await store.find(id)) ?? {};
       before = reply === undefined ? 'another one' : Buffer.from(reply).toString();
     } catch (error) {
-      return warn(
-        `Whether its place has changed could not be checked (${error instanceof Error ? error.message : String(error)}).`,
-      );
+      return warn(`Whether its place has changed could not be checked (${messageOf(error)}).`);
     }
     throw wrongOption(
       'shards of shardedStore()',

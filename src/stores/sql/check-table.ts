@@ -1,4 +1,5 @@
 import { wrongOption } from '../../engine/configuration-error.js';
+import { messageOf } from '../../engine/driver-errors.js';
 import type { TableName } from './dialect.js';
 import { isMissing } from './errors.js';
 import type { SqlRecords } from './records.js';
@@ -28,7 +29,7 @@ export async function checkTable(
   } catch (error) {
     if (!isMissing(error)) {
       warn(
-        `The table of the idempotency records could not be checked (${String(error)}). Protected calls are refused until the database answers.`,
+        `The table of the idempotency records could not be checked (${messageOf(error)}). Protected calls are refused until the database answers.`,
       );
       return;
     }
@@ -39,8 +40,4 @@ export async function checkTable(
       `The database says: ${messageOf(error)}. ${remedy}`,
     );
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

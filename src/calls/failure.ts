@@ -76,10 +76,14 @@ export interface Nack {
  * method that a handler calls. Told by the name of its class, because the package need not be installed.
  */
 export function isNack(value: unknown): value is Nack {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-  let type: unknown = value.constructor;
-  for (; typeof type === 'function'; type = Object.getPrototypeOf(type))
-    if (type.name === 'Nack') return typeof (value as Partial<Nack>).requeue === 'boolean';
+  if (typeof value !== 'object' || value === null) return false;
+  try {
+    let type: unknown = value.constructor;
+    for (; typeof type === 'function'; type = Object.getPrototypeOf(type))
+      if (type.name === 'Nack') return typeof (value as Partial<Nack>).requeue === 'boolean';
+  } catch {
+    // The work was done, whatever an accessor of its result throws.
+  }
   return false;
 }
 

@@ -249,6 +249,17 @@ describe('what run() answers', () => {
   });
 });
 
+test('a result whose constructor throws when it is read ends the operation all the same', async () => {
+  const constructor = {
+    get: () => {
+      throw new Error('not to be read');
+    },
+  };
+  const result = Object.defineProperty({}, 'constructor', constructor);
+  expect(await invoice(() => result)).toBe(result);
+  expect(await service.find(INVOICE)).toMatchObject({ state: 'completed' });
+});
+
 describe('an error in run()', () => {
   it.each<[string, HttpException]>([
     ['with text', new NotFoundException('no such invoice')],

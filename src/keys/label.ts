@@ -1,4 +1,5 @@
 import { type Awaitable, chain, isPending } from '../engine/awaitable.js';
+import { type Clock, systemClock } from '../engine/clock.js';
 import { wrongOption } from '../engine/configuration-error.js';
 import { cut, MAX_LABEL_LENGTH } from '../engine/story.js';
 import type { IdempotentCall } from './call.js';
@@ -10,10 +11,13 @@ export type LabelFunction = (call: IdempotentCall) => Awaitable<string | number 
 /** Where the label of an operation is: a function of the call, or a source such as `body('orderNo')`. */
 export type LabelDeclaration = LabelFunction | KeySource;
 
+/** How long a call waits for its label. */
+const LABEL_WITHIN_MS = 1_000;
+
 /**
  * The function that reads the label; `undefined` if the option is not set. A label is for operators
- * only, so a call without one, or whose label cannot be read, runs all the same. The second case is
- * logged once.
+ * only, so a call without one runs all the same. The first label that cannot be read, or that takes
+ * longer than a second, is logged.
  *
  * @throws {@link IdempotencyConfigurationError} if it is neither a function nor a source
  */
@@ -21,6 +25,7 @@ export function resolveLabel(
   declaration: LabelDeclaration | undefined,
   handler: string,
   warn: (warning: string) => void,
+  clock: Clock = systemClock,
 ): ((call: IdempotentCall) => Awaitable<string | undefined>) | undefined {
   if (declaration === undefined) return undefined;
   const read = readerOf(declaration);
@@ -33,7 +38,7 @@ export function resolveLabel(
   return (call) => {
     try {
       const found = chain(read(call), labelOf);
-      return isPending(found) ? Promise.resolve(found).catch(failed) : found;
+      return isPending(found) ? inTime(found, clock).catch(failed) : found;
     } catch (cause) {
       return failed(cause);
     }
@@ -53,8 +58,17 @@ function readerOf(declaration: LabelDeclaration): (call: IdempotentCall) => Awai
   return (call) => (value ?? read).call(declaration, call);
 }
 
-/** What cannot be shown as one short line is no label. */
-function labelOf(found: unknown): string | undefined {
+function inTime<T>(found: PromiseLike<T>, clock: Clock): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const cancel = clock.after(LABEL_WITHIN_MS, () =>
+      reject(new DOMException('The label took too long.', 'TimeoutError')),
+    );
+    void Promise.resolve(found).then(resolve, reject).finally(cancel);
+  });
+}
+
+/** One short line. Anything that cannot be shown as one is no label. */
+export function labelOf(found: unknown): string | undefined {
   if (typeof found !== 'string' && typeof found !== 'number' && typeof found !== 'bigint')
     return undefined;
   const text = cut(String(found).replaceAll(/\p{Cc}+/gu, ' '), MAX_LABEL_LENGTH);

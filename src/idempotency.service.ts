@@ -9,7 +9,7 @@ import { newOwner } from './engine/owned-record.js';
 import type { IdempotencyErrorCode } from './engine/refusals.js';
 import type { StoreCall, StoreCallName } from './engine/store-calls.js';
 import type { Awaitable, IdempotencyStore } from './engine/store.js';
-import { cut, MAX_LABEL_LENGTH, type SettledBy } from './engine/story.js';
+import type { SettledBy } from './engine/story.js';
 import { ValueOperations } from './calls/value-operations.js';
 import { type DirectCall } from './calls/value-call.js';
 import { Coverage, type CoverageEntry } from './handlers/coverage.js';
@@ -29,8 +29,10 @@ import {
 import type { Identifier } from './keys/call.js';
 import { contentFingerprint } from './keys/fingerprint.js';
 import { directKey, type DirectKey } from './keys/key-part.js';
+import { labelOf } from './keys/label.js';
 import { directPrincipal } from './keys/principal.js';
 import { recordId } from './keys/record-id.js';
+import { plainnessOf } from './replies/plain-values.js';
 import type { Reply } from './replies/reply.js';
 import { IdempotencyEvents } from './observability/idempotency-events.js';
 import {
@@ -147,7 +149,7 @@ export class IdempotencyService {
       scope,
       principal: identity.principal,
       fingerprint: content === undefined ? '' : contentFingerprint(content),
-      label: options.label === undefined ? undefined : cut(options.label, MAX_LABEL_LENGTH),
+      label: labelOf(options.label),
       policy,
       transaction,
       onError: onError ?? defaults?.onError,
@@ -249,10 +251,13 @@ export class IdempotencyService {
   }
 
   private encode(reply: RecoveredReply, scope: string | undefined): Uint8Array {
-    const isHttp =
-      reply.status !== undefined || (scope !== undefined && this.handlers.hasScope('http', scope));
     const ofHandler = scope === undefined ? undefined : this.handlers.valuesOf(scope);
     const values = ofHandler ?? this.operations.values;
+    const isHttp =
+      reply.status !== undefined ||
+      (scope !== undefined && this.handlers.hasScope('http', scope)) ||
+      // The handler may be another process's route. Every kind of handler can read this form.
+      (ofHandler === undefined && plainnessOf(reply.value) === 'json');
     return isHttp ? encodeRecoveredHttpReply(reply, values) : encodeRecoveredValue(reply, values);
   }
 

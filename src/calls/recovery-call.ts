@@ -1,3 +1,5 @@
+import { HttpException, HttpStatus } from '@nestjs/common';
+import { STATUS_CODES } from 'node:http';
 import type {
   AbandonedDecision,
   AbandonedOperation,
@@ -8,7 +10,7 @@ import { encodeHttpReply, encodeValueReply } from '../replies/codec.js';
 import { sentAsJson } from '../replies/json-view.js';
 import type { Keeping } from '../replies/kept-value.js';
 import { NotKeepableError } from '../replies/not-keepable.js';
-import type { HeaderField } from '../replies/reply.js';
+import type { ErrorReply, HeaderField, HttpReply, ValueReply } from '../replies/reply.js';
 import { deriveKey, savedId } from '../operation/current-operation.js';
 import { isResultNotKept, stepResult, valuesOf } from '../operation/steps.js';
 import type { ReplyValues } from '../replies/values.js';
@@ -72,16 +74,17 @@ export function encodeRecoveredHttpReply(
   { value, status = 200, headers }: RecoveredReply,
   keeping: Keeping,
 ): Uint8Array {
-  if (value === undefined) return encodeHttpReply(status, headers, new Uint8Array());
-  if (value instanceof Uint8Array)
-    return encodeHttpReply(status, withType(headers, 'application/octet-stream'), value);
+  const [body, type] = bodyOf(value, keeping);
+  const typed = type === undefined ? headers : withType(headers, type);
+  return encodeHttpReply(status, typed, body, { isGiven: true });
+}
+
+function bodyOf(value: unknown, keeping: Keeping): [body: Uint8Array, type: string | undefined] {
+  if (value === undefined) return [new Uint8Array(), undefined];
+  if (value instanceof Uint8Array) return [value, 'application/octet-stream'];
   return typeof value === 'string'
-    ? encodeHttpReply(status, withType(headers, 'text/plain; charset=utf-8'), Buffer.from(value))
-    : encodeHttpReply(
-        status,
-        withType(headers, 'application/json; charset=utf-8'),
-        Buffer.from(jsonOf(value, keeping)),
-      );
+    ? [Buffer.from(value), 'text/plain; charset=utf-8']
+    : [Buffer.from(jsonOf(value, keeping)), 'application/json; charset=utf-8'];
 }
 
 function jsonOf(value: unknown, keeping: Keeping): string {
@@ -94,6 +97,33 @@ function jsonOf(value: unknown, keeping: Keeping): string {
 /** @throws {@link NotKeepableError} for a value that cannot be kept */
 export function encodeRecoveredValue({ value }: RecoveredReply, keeping: Keeping): Uint8Array {
   return encodeValueReply(value, keeping);
+}
+
+/**
+ * What a reply of HTTP means to a handler outside HTTP, if an operator gave it: its content, or from
+ * status 400 on an `HttpException`. Whoever settles an operation by its id may not know what its handler
+ * answers.
+ */
+export function givenOutsideHttp({ status, headers, body }: HttpReply): ValueReply | ErrorReply {
+  const value = contentOf(headers, body);
+  if (status < LEAST_ERROR) return { kind: 'value', value };
+  const response = (value ?? STATUS_CODES[status] ?? '') as string | Record<string, unknown>;
+  return { kind: 'error', error: new HttpException(response, status) };
+}
+
+const LEAST_ERROR: number = HttpStatus.BAD_REQUEST;
+
+function contentOf(headers: readonly HeaderField[], body: Uint8Array): unknown {
+  const type = headers.find(([name]) => name.toLowerCase() === 'content-type')?.[1];
+  if (type === undefined && body.length === 0) return undefined;
+  if (type === 'application/octet-stream') return Buffer.from(body);
+  const text = Buffer.from(body).toString();
+  if (!/[/+]json\b/i.test(String(type))) return text;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return text;
+  }
 }
 
 function withType(headers: readonly HeaderField[], type: string): readonly HeaderField[] {

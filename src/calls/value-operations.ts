@@ -29,7 +29,7 @@ import type { ReplyValues } from '../replies/values.js';
 import { Callers } from './callers.js';
 import { decideOnFailure, FAILURES, isNack, logExhausted, orLast, reasonOf } from './failure.js';
 import { exceptionOf } from './operations.js';
-import { encodeRecoveredValue, recovery } from './recovery-call.js';
+import { encodeRecoveredValue, givenOutsideHttp, recovery } from './recovery-call.js';
 import { type DirectCall, ERROR_FORM, type ErrorForm, type ValueCall } from './value-call.js';
 
 type Work<T> = (operation: IdempotentOperation) => T | PromiseLike<T>;
@@ -296,7 +296,11 @@ export class ValueOperations {
   }
 
   private replay<T>(recorded: Uint8Array, { values, errors }: ValueCall): T {
-    const reply = this.decode(recorded, values);
+    const recordedReply = this.decode(recorded, values);
+    const reply =
+      recordedReply.kind === 'http' && recordedReply.isGiven
+        ? givenOutsideHttp(recordedReply)
+        : recordedReply;
     switch (reply.kind) {
       case 'value':
         return reply.value as T;

@@ -4,11 +4,11 @@ import type { parseArgs } from 'node:util';
 export const EXIT = {
   /** Done, or nothing had to be done. */
   done: 0,
-  /** It failed: the database cannot be reached, or refused. */
+  /** It failed: the database cannot be reached or refused, or there is nothing to settle. */
   failed: 1,
   /** The arguments are wrong. Nothing was done. */
   wrongUsage: 2,
-  /** Something has to be done first, such as a migration. */
+  /** Something is left to do: a migration to run, or operations to settle. */
   needed: 3,
 } as const;
 
@@ -41,6 +41,8 @@ export interface Command {
   /** What may be given, one line each: `--url <url>  what it is`. */
   readonly usage: readonly string[];
   readonly options: ParseOptions;
+  /** Its only argument is the id of a record; without this, it has no argument. */
+  readonly takesId?: true;
   /** @throws {@link UsageError} for arguments that it cannot use */
   run(given: Given, around: Surroundings): Promise<ExitCode>;
 }

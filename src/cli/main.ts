@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { isIdempotencyConfigurationError } from '../engine/configuration-error.js';
+import { messageOf } from '../engine/driver-errors.js';
 import { type Command, EXIT, type ExitCode, type Surroundings, UsageError } from './command.js';
 import { migrate, sql, status } from './migrations.js';
 import { forget, held, purge, settle, show, stats } from './operators.js';
@@ -62,15 +63,20 @@ async function run(
     return await command.run({ options: values, positionals }, around);
   } catch (error) {
     const isUsage = error instanceof UsageError || isIdempotencyConfigurationError(error);
-    around.complain(error instanceof Error ? error.message : String(error));
+    around.complain(messageOf(error));
     if (isUsage) around.complain(`See: nestjs-idempotency ${name} --help`);
     return isUsage ? EXIT.wrongUsage : EXIT.failed;
   }
 }
 
-function parse({ options }: Command, args: readonly string[]) {
+function parse({ options, takesId }: Command, args: readonly string[]) {
   try {
-    const parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+    const parsed = parseArgs({
+      args: [...args],
+      options,
+      allowPositionals: takesId === true,
+      strict: true,
+    });
     return parsed as {
       readonly values: Record<string, string | boolean | undefined>;
       readonly positionals: string[];
@@ -86,13 +92,13 @@ function overview(): string[] {
     '',
     ...Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)}${summary}`),
     '',
-    'Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 something has to be done first.',
+    'Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 something is left to do.',
   ];
 }
 
-function usageOf(name: string, { summary, usage }: Command): string[] {
+function usageOf(name: string, { summary, usage, takesId }: Command): string[] {
   return [
-    `Usage: nestjs-idempotency ${name} [options]`,
+    `Usage: nestjs-idempotency ${name} ${takesId === true ? '<id> ' : ''}[options]`,
     '',
     summary,
     '',

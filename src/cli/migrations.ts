@@ -42,10 +42,10 @@ const LIMITS: Part = {
 };
 
 const LIMITS_OPTION = { limits: { type: 'boolean' } } as const;
-const LIMITS_USAGE = '--limits          also what `limits` of the module needs';
+const LIMITS_USAGE = '--limits          also the columns that the module option `limits` needs';
 
 export const migrate: Command = {
-  summary: 'creates the table of the records, or adds what is missing',
+  summary: 'creates the table of the records, or adds what an older one lacks',
   usage: [...DATABASE_USAGE, LIMITS_USAGE],
   options: { ...DATABASE_OPTIONS, ...LIMITS_OPTION },
   async run(given, around) {
@@ -65,7 +65,7 @@ export const migrate: Command = {
 };
 
 export const status: Command = {
-  summary: 'tells whether the table is as this version needs it; exits with 3 if it is not',
+  summary: 'checks that the table is what this version needs; exits with 3 if it is not',
   usage: [...DATABASE_USAGE, LIMITS_USAGE],
   options: { ...DATABASE_OPTIONS, ...LIMITS_OPTION },
   async run(given, around) {
@@ -83,14 +83,14 @@ export const status: Command = {
 };
 
 export const sql: Command = {
-  summary: 'prints the statements, for migrations of your own',
+  summary: 'prints the statements, for your own migrations',
   usage: [
     '--dialect <name>  postgres, mysql (also MariaDB) or sqlite',
     "--table <name>    the table of the records; else 'idempotency_records'",
     '--schema <name>   its schema (MySQL, MariaDB: its database); else the current one',
     LIMITS_USAGE,
-    '--limits-only     only what `limits` needs, for a table that exists',
-    '--down            what undoes it',
+    '--limits-only     only the columns for `limits`, for a table that exists',
+    '--down            the statements that undo it',
   ],
   options: {
     dialect: { type: 'string' },

@@ -17,7 +17,7 @@ import { type OpenedRecords, openRecords, RECORDS_OPTIONS, RECORDS_USAGE } from 
 const SETTLED_BY_OPTIONS = { by: { type: 'string' }, reason: { type: 'string' } } as const;
 const SETTLED_BY_USAGE = [
   '--by <name>       who decides',
-  '--reason <text>   why; both stay with the record',
+  '--reason <text>   why; both are kept in the record',
 ];
 
 const PURGE_BATCH = 1_000;
@@ -26,13 +26,13 @@ const PAGE = 100;
 const MOST_COUNTED = 10_000;
 
 export const held: Command = {
-  summary: 'lists the operations that wait for somebody to settle them, the oldest first',
+  summary: 'lists the operations that somebody has to settle, the oldest first',
   usage: [
     ...RECORDS_USAGE,
-    '--abandoned       those whose process died instead; not on a Redis Cluster',
+    '--abandoned       lists operations whose process died instead; not on a Redis Cluster',
     '--scope <scope>   only this handler, such as "POST /payments"',
-    '--label <label>   only what the application calls so',
-    '--older-than <duration>   only what has waited for longer, such as 10m',
+    '--label <label>   only operations with this label',
+    '--older-than <duration>   only operations that have waited longer than this, such as 10m',
     '--check           exits with 3 if there are any',
   ],
   options: {
@@ -62,15 +62,16 @@ export const held: Command = {
         count += page.records.length;
         ({ cursor } = page);
       } while (cursor !== undefined);
-      if (count === 0 && options['json'] !== true) around.print('Nothing waits.');
+      if (count === 0 && options['json'] !== true) around.print('No operation is waiting.');
       return options['check'] === true && count > 0 ? EXIT.needed : EXIT.done;
     }),
 };
 
 export const show: Command = {
-  summary: 'tells the story of one operation; takes the id of its record',
+  summary: 'shows what is known about one operation; takes the id of its record',
   usage: ['<id>              from the alarm, an event, or `held`', ...RECORDS_USAGE],
   options: RECORDS_OPTIONS,
+  takesId: true,
   run: (given, around) =>
     withRecords(given, around, async ({ records }) => {
       const id = idOf(given);
@@ -86,11 +87,11 @@ export const settle: Command = {
   summary: 'settles an operation that is held or abandoned; takes the id of its record',
   usage: [
     '<id>              from the alarm, an event, or `held`',
-    '--status <number> it happened: retries get this status',
-    '--body <text>     and this body; JSON is sent as JSON',
-    '--value <json>    it happened: what retries of a message, method or run() get',
-    '--release         it did not happen: the next retry runs',
-    '--hold            holds an abandoned operation, so that no retry runs it',
+    '--status <number> it happened; retries get this status',
+    '--body <text>     the body that goes with --status; JSON is sent as JSON',
+    '--value <json>    it happened; retries get this value (over HTTP, with status 200)',
+    '--release         it did not happen; the next retry runs',
+    '--hold            holds an abandoned operation until somebody settles it',
     ...SETTLED_BY_USAGE,
     ...RECORDS_USAGE,
   ],
@@ -103,6 +104,7 @@ export const settle: Command = {
     release: { type: 'boolean' },
     hold: { type: 'boolean' },
   },
+  takesId: true,
   run: async (given, around) => {
     const id = idOf(given);
     const decision = decisionOf(given);
@@ -126,6 +128,7 @@ export const forget: Command = {
     ...RECORDS_USAGE,
   ],
   options: { ...RECORDS_OPTIONS, ...SETTLED_BY_OPTIONS },
+  takesId: true,
   run: async (given, around) => {
     const id = idOf(given);
     const settledBy = settledByOf(given);
@@ -140,25 +143,29 @@ export const forget: Command = {
 };
 
 export const purge: Command = {
-  summary: 'deletes the records that have expired, for schedulers where processes freeze',
+  summary: 'deletes expired records; for a scheduler, if your processes freeze between requests',
   usage: RECORDS_USAGE,
   options: RECORDS_OPTIONS,
   run: (given, around) =>
     withRecords(given, around, async (opened) => {
       if (opened.purge === undefined)
-        return done(around, given, 'The server deletes expired records by itself.');
+        return done(around, given, 'The server deletes expired records itself.');
       let deleted = 0;
       for (;;) {
         const batch = await opened.purge(PURGE_BATCH);
         deleted += batch;
         if (batch < PURGE_BATCH) break;
       }
-      return done(around, given, `${deleted} records deleted.`);
+      return done(
+        around,
+        given,
+        deleted === 1 ? '1 record deleted.' : `${deleted} records deleted.`,
+      );
     }),
 };
 
 export const stats: Command = {
-  summary: 'counts what is held, by scope, and tells since when the oldest waits',
+  summary: 'counts held operations by scope, and shows when the oldest was held',
   usage: RECORDS_USAGE,
   options: RECORDS_OPTIONS,
   run: (given, around) =>

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { encodeRecoveredHttpReply, encodeRecoveredValue } from '../calls/recovery-call.js';
+import { encodeRecoveredHttpReply } from '../calls/recovery-call.js';
 import { SealedStore } from '../encryption/sealed.store.js';
 import { Seal } from '../encryption/seal.js';
 import { type IdempotencyStore, isPurging } from '../engine/store.js';
@@ -28,8 +28,8 @@ export const RECORDS_USAGE = [
   '--schema <name>   SQL: its schema (MySQL, MariaDB: its database); else the current one',
   "--prefix <text>   Redis: the prefix of the keys; else 'idempotency:'",
   '--cluster         Redis: the URL is one node of a Cluster',
-  '--encryption-key-file <file>   the keys of `encryption`, one a line, the one that encrypts first',
-  '--json            prints JSON',
+  '--encryption-key-file <file>   the keys of `encryption`, one per line, with the one that encrypts first',
+  '--json            prints JSON, one record per line',
 ];
 
 /** Records, as long as the command runs. */
@@ -43,9 +43,6 @@ export interface OpenedRecords {
 /** A reply is kept this long if the record does not say how long: the default of `ttl`. */
 const DEFAULT_TTL_MS = 86_400_000;
 const CONNECT_WITHIN_MS = 10_000;
-
-/** Scopes of routes begin with a method and a path. */
-const ROUTE = /^[A-Z]+ \//;
 
 /**
  * Connects with the driver that the application has.
@@ -62,10 +59,8 @@ export function openRecords(given: Given, around: Surroundings): OpenedRecords {
     store,
     ask: async (_verb, run) => run(store),
     forget: async (id, place) => place.forget(id),
-    encode: (reply, scope = '') =>
-      reply.status !== undefined || ROUTE.test(scope)
-        ? encodeRecoveredHttpReply(reply, keeping)
-        : encodeRecoveredValue(reply, keeping),
+    // Nothing here tells routes from other handlers, and all of them can read this form.
+    encode: (reply) => encodeRecoveredHttpReply(reply, keeping),
     defaultTtlMs: () => DEFAULT_TTL_MS,
     events: { hasListeners: false, emit: () => undefined },
   });
@@ -107,7 +102,7 @@ function openRedis(given: Given, url: string, { folder }: Surroundings): OpenedS
   const connection = { connectTimeout: CONNECT_WITHIN_MS, maxRetriesPerRequest: 1 };
   const client =
     given.options['cluster'] === true
-      ? new Cluster([url], { redisOptions: connection })
+      ? new Cluster([url], clusterOptions(url, connection))
       : new Redis(url, connection);
   const store = new RedisStore({ client, ...(prefix !== undefined && { prefix }) });
   return {
@@ -117,6 +112,20 @@ function openRedis(given: Given, url: string, { folder }: Surroundings): OpenedS
       client.disconnect();
     },
   };
+}
+
+/** Of the URL, ioredis uses the user, the password and TLS only for the node that it names. */
+function clusterOptions(url: string, connection: object): object {
+  const { protocol, username, password } = new URL(url);
+  const login = {
+    ...(username !== '' && { username: decodeURIComponent(username) }),
+    ...(password !== '' && { password: decodeURIComponent(password) }),
+  };
+  if (protocol === 'redis:') return { redisOptions: { ...connection, ...login } };
+  // Certificates name hosts, so addresses are not looked up before.
+  const dnsLookup = (host: string, found: (error: null, address: string) => void): void =>
+    found(null, host);
+  return { redisOptions: { ...connection, ...login, tls: {} }, dnsLookup };
 }
 
 /** @throws {@link UsageError} */

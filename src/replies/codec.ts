@@ -13,8 +13,8 @@ import { decodeValue, encodeValue } from './values.js';
 /**
  * Layout of a recorded reply: one byte of format version, one of kind, then
  * - http: four bytes with the length of the head (big endian), the head as JSON
- *   `[status, [[name, value], …], { form, trailers }]` in UTF-8, and the body's bytes to the end. The
- *   third part is left out if it is empty;
+ *   `[status, [[name, value], …], { form, trailers, isGiven }]` in UTF-8, and the body's bytes to the
+ *   end. The third part is left out if it is empty;
  * - value, error: a value (`values.ts`);
  * - values: the same, for a list of them;
  * - shaped: the same, for the data of a {@link ShapedError};
@@ -44,17 +44,18 @@ export const NOT_KEPT: Uint8Array = Buffer.from([VERSION, KINDS['not-kept']]);
 export interface HttpReplyExtras {
   readonly form?: BodyForm;
   readonly trailers?: readonly HeaderField[];
+  readonly isGiven?: boolean;
 }
 
 export function encodeHttpReply(
   status: number,
   headers: readonly HeaderField[],
   body: Uint8Array,
-  { form, trailers }: HttpReplyExtras = {},
+  { form, trailers, isGiven }: HttpReplyExtras = {},
 ): Uint8Array {
-  const hasExtras = form !== undefined || trailers !== undefined;
+  const hasExtras = form !== undefined || trailers !== undefined || isGiven !== undefined;
   const head = JSON.stringify(
-    hasExtras ? [status, headers, { form, trailers }] : [status, headers],
+    hasExtras ? [status, headers, { form, trailers, isGiven }] : [status, headers],
   );
   const headLength = Buffer.byteLength(head);
   const bodyAt = PREFIX_BYTES + HEAD_LENGTH_BYTES + headLength;
@@ -143,10 +144,11 @@ function decodeValueReply(
 function decodeHttp(content: Buffer): HttpReply {
   const bodyAt = HEAD_LENGTH_BYTES + content.readUInt32BE(0);
   if (bodyAt > content.length) throw new RangeError('The head is longer than the record.');
-  const [status, headers, { form, trailers = [] } = {}] = JSON.parse(
+  const [status, headers, { form, trailers = [], isGiven = false } = {}] = JSON.parse(
     content.toString('utf8', HEAD_LENGTH_BYTES, bodyAt),
   ) as [number, HeaderField[], HttpReplyExtras?];
-  return { kind: 'http', status, headers, body: content.subarray(bodyAt), form, trailers };
+  const body = content.subarray(bodyAt);
+  return { kind: 'http', status, headers, body, form, trailers, isGiven };
 }
 
 function withKind(kind: number, bytes: Buffer): Uint8Array {

@@ -16,6 +16,8 @@ export interface HttpReply {
   readonly form: BodyForm | undefined;
   /** Header fields after the body. */
   readonly trailers: readonly HeaderField[];
+  /** The handler did not send it: `settle()` or `onAbandoned` gave it. */
+  readonly isGiven: boolean;
 }
 
 /** What a handler outside HTTP returned. */

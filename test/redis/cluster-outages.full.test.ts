@@ -1,6 +1,7 @@
-import { Cluster } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import { RedisStore } from 'nestjs-idempotency/redis';
 import { createCluster } from 'redis';
+import { main } from '../../src/cli/main.js';
 import { bytes, claimIn } from '../support/engine.js';
 import { eventually } from '../support/http.js';
 import { type RedisCluster, startRedisCluster } from '../support/servers/redis-cluster.js';
@@ -74,4 +75,33 @@ describe.each(CLUSTER_CLIENTS)('a node of a Cluster that dies, seen through $nam
     );
     await eventually(async () => (await node.ask({ id: fresh })).told === 'execute');
   }, 60_000);
+});
+
+describe('the command line on a Cluster with a password', () => {
+  let cluster: RedisCluster;
+
+  beforeAll(async () => {
+    cluster = await startRedisCluster();
+    for (const port of cluster.ports) {
+      const admin = new Redis(port);
+      await admin.config('SET', 'masterauth', 's3cret');
+      await admin.config('SET', 'requirepass', 's3cret');
+      admin.disconnect();
+    }
+  }, 60_000);
+
+  afterAll(() => cluster?.stop());
+
+  it('logs in to every node, not only to the one of the URL', async () => {
+    const complained: string[] = [];
+    const url = `redis://:s3cret@127.0.0.1:${cluster.ports[0]}`;
+    const around = { environment: {}, folder: process.cwd(), print: () => undefined };
+    for (const digit of '0123456789abcdef')
+      await main(['show', digit.repeat(64), '--cluster', '--url', url], {
+        ...around,
+        complain: (line) => void complained.push(line),
+      });
+    expect(complained.filter((line) => !line.startsWith('There is no record'))).toEqual([]);
+    expect(complained).toHaveLength(16);
+  });
 });

@@ -24,6 +24,12 @@ class PaymentsController {
   pay(@Body() { orderId }: { orderId: string }): never {
     throw new TypeError(`The provider did not answer for '${orderId}'.`);
   }
+
+  @Idempotent({ onError: 'hold', scope: 'refunds' })
+  @Post('refunds')
+  refund(): never {
+    throw new TypeError('The provider did not answer.');
+  }
 }
 
 interface Open {
@@ -133,7 +139,33 @@ describe.each(Object.entries(PLACES))('S25: on call for payments in %s', (name, 
     const trail = await run('show', id!);
     expect(trail.printed).toMatch(/settled by: +anna/);
     expect(trail.printed).toMatch(/because: +the provider says: paid/);
-    expect(await run('held', '--check')).toMatchObject({ exitCode: 0, printed: 'Nothing waits.' });
+    expect(await run('held', '--check')).toMatchObject({
+      exitCode: 0,
+      printed: 'No operation is waiting.',
+    });
+  });
+
+  it('settles what it cannot tell from a route, or from anything else, so that retries are answered', async () => {
+    const refund = () => app.send('/payments/refunds', { key: KEY });
+    const charge = (key: string) =>
+      app.app
+        .get(IdempotencyService)
+        .run({ scope: 'charge', key, onError: 'hold' }, (): unknown => {
+          throw new TypeError('The provider did not answer.');
+        })
+        .catch((error: unknown) => error);
+    expect((await refund()).status).toBe(500);
+    await charge('paid');
+    await charge('declined');
+    const [refunded, paid, declined] = alarms.slice(-3);
+    await run('settle', refunded!, '--value', '{"id":7}', ...BY);
+    await run('settle', paid!, '--status', '201', '--body', '{"id":7}', ...BY);
+    await run('settle', declined!, '--status', '402', '--body', 'declined', ...BY);
+
+    const retried = await refund();
+    expect([retried.status, retried.json()]).toEqual([200, { id: 7 }]);
+    expect(await charge('paid')).toEqual({ id: 7 });
+    expect(await charge('declined')).toMatchObject({ status: 402, message: 'declined' });
   });
 
   it('settles nothing twice, and nothing that is not there', async () => {
@@ -152,7 +184,7 @@ describe.each(Object.entries(PLACES))('S25: on call for payments in %s', (name, 
   it('releases, forgets, counts and purges', async () => {
     await pay('order-8');
     await pay('order-9');
-    const [, eighth, ninth] = alarms;
+    const [eighth, ninth] = alarms.slice(-2);
     const counted = await run('stats', '--json');
     expect(JSON.parse(counted.printed)).toMatchObject({
       held: 2,
@@ -171,6 +203,7 @@ describe.each(Object.entries(PLACES))('S25: on call for payments in %s', (name, 
   });
 
   it.each([
+    ['an argument that it does not know', ['held', '10m'], /Unexpected argument '10m'/],
     ['no id', ['settle', '--release', ...BY], /Which record/],
     ['nobody who decides', ['settle', NO_RECORD, '--release'], /Who decides, and why/],
     ['no decision', ['settle', NO_RECORD, ...BY], /What happened/],

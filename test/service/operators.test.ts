@@ -3,6 +3,7 @@ import { NestFactory } from '@nestjs/core';
 import {
   body,
   type IdempotencyEvent,
+  type IdempotentCall,
   type IdempotencyModuleOptions,
   IdempotencyService,
   Idempotent,
@@ -11,8 +12,10 @@ import {
 } from 'nestjs-idempotency';
 import { IDEMPOTENCY_CLOCK } from 'nestjs-idempotency/contracts';
 import { ManualClock } from 'nestjs-idempotency/testing';
+import { randomUUID } from 'node:crypto';
 import { IdempotencyModule } from 'nestjs-idempotency';
 import { failureOf as recordedFailureOf } from '../../src/engine/story.js';
+import { resolveLabel } from '../../src/keys/label.js';
 import { boot, type TestApp } from '../support/http.js';
 
 const BY = { by: 'anna', reason: 'the provider says: paid' };
@@ -92,6 +95,19 @@ describe('operations that an operator settles', () => {
       ...BY,
     });
     expect((await service.list({ state: 'held' })).records).toHaveLength(1);
+  });
+
+  it.each([
+    ['data', { id: 7 }],
+    ['text', 'paid'],
+    ['text that is empty', ''],
+    ['nothing', undefined],
+    ['what JSON has no form of', new Date(5)],
+  ])('are settled with %s, which a retry gets', async (_what, value) => {
+    await hold('k1');
+    const { id } = (await service.list({ state: 'held' })).records[0]!;
+    expect(await service.settle({ id }, recoveredReply(value), BY)).toBe(true);
+    expect(await service.run({ scope: 'charge', key: 'k1' }, () => 'again')).toEqual(value);
   });
 
   it('are found by scope, label and age', async () => {
@@ -209,6 +225,20 @@ describe('what a record keeps of an error', () => {
   });
 });
 
+it('an operation is held also for an error whose name and message are no text', async () => {
+  const test = await boot('express', { controllers: [] });
+  const service = test.app.get(IdempotencyService);
+  const error = Object.assign(new Error(), { name: undefined, message: { code: 7 } });
+  const ref = { scope: 'charge', key: 'k' };
+  const fail = (): never => {
+    throw error;
+  };
+  await expect(service.run({ ...ref, onError: 'hold' }, fail)).rejects.toBe(error);
+  const failure = { name: 'Error', message: '' };
+  expect(await service.find(ref)).toMatchObject({ state: 'held', failure });
+  await test.close();
+});
+
 describe('the option label', () => {
   let test: TestApp;
   afterEach(() => test.close());
@@ -232,6 +262,34 @@ describe('the option label', () => {
     }
   }
 
+  it('is one short line, from run() too', async () => {
+    test = await boot('express', { controllers: [Orders] });
+    const service = test.app.get(IdempotencyService);
+    const labelled = async (label: unknown): Promise<string | undefined> => {
+      const ref = { scope: 'charge', key: randomUUID() };
+      await service.run({ ...ref, label: label as string }, () => 'paid');
+      return (await service.find(ref))?.label;
+    };
+    expect(await labelled('order\n7')).toBe('order 7');
+    expect(await labelled(7)).toBe('7');
+    expect(await labelled('')).toBeUndefined();
+    expect(await labelled('x'.repeat(300))).toBe(`${'x'.repeat(199)}…`);
+  });
+
+  it('is listed, and its operation settled, by a process without its handler', async () => {
+    const store = new MemoryStore();
+    test = await boot('express', { controllers: [Orders], idempotency: { store } });
+    const order = { key: 'k', body: { orderNo: 'A-7' } };
+    await test.send('/orders', order);
+    const admin = await boot('express', { controllers: [], idempotency: { store } });
+    const service = admin.app.get(IdempotencyService);
+    const { id } = (await service.list({ state: 'held' })).records[0]!;
+    expect(await service.settle({ id }, recoveredReply({ id: 7 }), BY)).toBe(true);
+    const again = await test.send('/orders', order);
+    expect([again.status, again.json()]).toEqual([200, { id: 7 }]);
+    await admin.close();
+  });
+
   it('names the operation for operators, and a call without one runs', async () => {
     test = await boot('express', { controllers: [Orders] });
     const service = test.app.get(IdempotencyService);
@@ -246,4 +304,16 @@ describe('the option label', () => {
     expect([again.status, again.json()]).toEqual([201, { id: 7 }]);
     expect((await test.send('/unnamed', { key: 'k' })).status).toBe(201);
   });
+});
+
+it('no call waits for its label longer than a second', async () => {
+  const clock = new ManualClock();
+  const warnings: string[] = [];
+  const warn = (warning: string): void => void warnings.push(warning);
+  const never = (): Promise<string> => new Promise(() => undefined);
+  const read = resolveLabel(never, 'Orders.order', warn, clock)!;
+  const label = read({} as IdempotentCall);
+  await clock.advance(1_000);
+  expect(await label).toBeUndefined();
+  expect(warnings).toEqual([expect.stringMatching(/label of Orders\.order .*TimeoutError/)]);
 });

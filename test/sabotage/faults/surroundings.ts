@@ -27,6 +27,22 @@ export const SURROUNDINGS_FAULTS: readonly Fault[] = [
     tests: [[COMMAND_LINE, 'from the alarm']],
   },
   {
+    name: 'command line: a reply for anything but a route cannot be read',
+    breaks: ['S25'],
+    file: 'src/calls/value-operations.ts',
+    find: "recordedReply.kind === 'http' && recordedReply.isGiven",
+    put: "recordedReply.kind === 'http' && !recordedReply.isGiven",
+    tests: [[COMMAND_LINE, 'cannot tell from a route']],
+  },
+  {
+    name: 'a call waits for its label as long as that takes',
+    breaks: ['S25'],
+    file: 'src/keys/label.ts',
+    find: 'inTime(found, clock).catch(failed)',
+    put: 'Promise.resolve(found).catch(failed)',
+    tests: [['test/service/operators.test.ts', 'longer than a second']],
+  },
+  {
     name: 'the root brings the driver of a store',
     breaks: ['T53'],
     file: 'src/index.ts',

@@ -22,6 +22,7 @@ import {
   signature,
 } from 'nestjs-idempotency';
 import { Gate } from 'nestjs-idempotency/testing';
+import { inspect } from 'node:util';
 import { FieldCall } from '../../src/transports/graphql/fields.js';
 import type { FieldInfo } from '../../src/transports/graphql/schema-place.js';
 import { bootGraphql, type GraphqlApp, SignIn } from './support/graphql-app.js';
@@ -64,6 +65,14 @@ class Payments {
     runs.push(`pay ${amount}`);
     await gate?.pass();
     return { amount, text: `attempt ${op?.attempt} of ${op?.key} for ${op?.principal}` };
+  }
+
+  @Idempotent()
+  @Mutation(() => String)
+  async stepped(@Operation() op?: IdempotentOperation): Promise<string> {
+    const made = await op!.step('make', () => new Map([[BigInt(runs.push('step')), new Date(5)]]));
+    if (op!.attempt === 1) throw new Error('after the step');
+    return inspect(made);
   }
 
   @Mutation(() => Int, { name: 'payBack' })
@@ -153,6 +162,14 @@ describe('mutations of GraphQL', () => {
     const again = 'mutation Again($amount: Int = 3) { mine: pay(amount: $amount) { text } }';
     expect(await app.ask(again, { key: '"m-1"' })).toEqual({ data: { mine: { text } } });
     expect(runs).toEqual(['pay 3']);
+  });
+
+  it('go on after their last finished step, with what it returned', async () => {
+    await app.fail('mutation { stepped }', { key: 'm-10' });
+    expect(await app.ask('mutation { stepped }', { key: 'm-10' })).toEqual({
+      data: { stepped: inspect(new Map([[1n, new Date(5)]])) },
+    });
+    expect(runs).toEqual(['step']);
   });
 
   it('refuse a call without a key, with what a client has to know', async () => {

@@ -1,6 +1,13 @@
 import { Controller } from '@nestjs/common';
 import { MessagePattern, Payload, RpcException, Transport } from '@nestjs/microservices';
-import { IdempotencyService, Idempotent, payload } from 'nestjs-idempotency';
+import {
+  IdempotencyService,
+  Idempotent,
+  type IdempotentOperation,
+  Operation,
+  payload,
+} from 'nestjs-idempotency';
+import { inspect } from 'node:util';
 import { boot } from '../support/http.js';
 import { freePort } from '../support/servers/private-server.js';
 import { HandedServer } from '../messages/support/handed-server.js';
@@ -29,6 +36,14 @@ class Shop {
   @MessagePattern('counted')
   counted(@Payload() _key: string): object {
     return { toJSON: () => ({ reads: ++reads }) };
+  }
+
+  @Idempotent({ key: payload() })
+  @MessagePattern('stepped')
+  async stepped(@Payload() _key: string, @Operation() op?: IdempotentOperation): Promise<string> {
+    const made = await op!.step('make', () => new Map([[BigInt(++reads), new Date(5)]]));
+    if (op!.attempt === 1) throw new Error('after the step');
+    return inspect(made);
   }
 
   @Idempotent({ key: payload() })
@@ -88,6 +103,12 @@ describe('what a transport hands over', () => {
   it('is what toJSON() has said once', async () => {
     expect(JSON.stringify(await hand('counted'))).toBe('[{"reads":1}]');
     expect(JSON.stringify(await hand('counted'))).toBe('[{"reads":1}]');
+  });
+
+  it('is not what a step returned, which the next attempt gets as it was', async () => {
+    await hand('stepped');
+    const at = new Date(5);
+    expect(await hand('stepped')).toEqual([inspect(new Map([[BigInt(reads), at]]))]);
   });
 
   it.each([

@@ -76,6 +76,20 @@ describe('the tarball', () => {
   });
 });
 
+it('has a program that starts without drivers', () => {
+  const library = join(project, 'node_modules', 'nestjs-idempotency');
+  const { bin } = JSON.parse(readFileSync(join(library, 'package.json'), 'utf8')) as {
+    bin: Record<string, string>;
+  };
+  const program = join(library, bin['nestjs-idempotency']!);
+  expect(readFileSync(program, 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
+  const env = { ...process.env, NODE_OPTIONS: '' };
+  const printed = (...args: string[]) =>
+    run(process.execPath, [program, ...args], { cwd: project, env });
+  expect(printed('--help')).toMatch(/^Usage: nestjs-idempotency <command>/);
+  expect(printed('sql', '--dialect', 'sqlite')).toContain('CREATE TABLE');
+});
+
 const ENTRIES = [
   'nestjs-idempotency',
   'nestjs-idempotency/contracts',

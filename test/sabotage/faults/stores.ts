@@ -352,8 +352,8 @@ export const STORE_FAULTS: readonly Fault[] = [
     name: 'an error keeps its values on record',
     breaks: ['S25'],
     file: 'src/engine/story.ts',
-    find: 'message: withoutValues(message) };',
-    put: 'message: cut(message + withoutValues(message).slice(0, 0), MAX_MESSAGE_LENGTH) };',
+    find: 'message: withoutValues(textOf(error.message)) };',
+    put: 'message: cut(error.message + withoutValues(error.message).slice(0, 0), MAX_MESSAGE_LENGTH) };',
     tests: ['test/service/operators.test.ts'],
   },
 ];

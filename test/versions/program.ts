@@ -1,6 +1,7 @@
-// Prints what is wrong with refusals under the version of Nest that it finds, as JSON.
+// Prints what is wrong under the version of Nest that it finds, as JSON.
 import 'reflect-metadata';
 import { PLATFORMS } from '../support/http.js';
+import { faultsOfHybrid } from './hybrid.app.js';
 import { collectRefusals, faultsOf, FILTERS } from './refused.app.js';
 
 const faults: Record<string, readonly string[]> = {};
@@ -10,4 +11,5 @@ for (const platform of PLATFORMS)
     const refusals = await collectRefusals(platform, filter, isDocumented);
     faults[`${platform}, ${filter}`] = faultsOf(refusals, filter, isDocumented);
   }
+faults['hybrid'] = await faultsOfHybrid();
 console.log(JSON.stringify(faults));

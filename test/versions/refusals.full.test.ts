@@ -18,9 +18,17 @@ const VERSIONS = [
   ['^12.0.0', 'the newest 12'],
 ] as const;
 
-const NEST = ['common', 'core', 'platform-express', 'platform-fastify'];
+const NEST = [
+  'common',
+  'core',
+  'platform-express',
+  'platform-fastify',
+  'microservices',
+  'websockets',
+  'platform-socket.io',
+];
 
-describe('refusals under every version of Nest', () => {
+describe('under every version of Nest', () => {
   let packed: Packed;
 
   beforeAll(() => {
@@ -29,7 +37,7 @@ describe('refusals under every version of Nest', () => {
   afterAll(() => packed.remove());
 
   it.each(VERSIONS)(
-    'with Nest %s, %s, leave as problem details with their code, and without a warning',
+    'with Nest %s, %s, refusals leave as problem details with their code, without a warning, and messages and events run once',
     async (version) => {
       const folder = join(packed.folder, version.replace('^', 'newest-'));
       await mkdir(folder);
@@ -37,6 +45,7 @@ describe('refusals under every version of Nest', () => {
         ...Object.fromEntries(NEST.map((name) => [`@nestjs/${name}`, version])),
         'reflect-metadata': '^0.2.0',
         rxjs: '^7.8.0',
+        'socket.io-client': '^4.8.0',
       };
       writeFileSync(
         join(folder, 'package.json'),
@@ -69,7 +78,7 @@ describe('refusals under every version of Nest', () => {
       const cases = PLATFORMS.flatMap((platform) =>
         FILTERS.map((filter) => [`${platform}, ${filter}`, []] as const),
       );
-      expect(JSON.parse(printed)).toEqual(Object.fromEntries(cases));
+      expect(JSON.parse(printed)).toEqual({ ...Object.fromEntries(cases), hybrid: [] });
     },
     INSTALL_TIMEOUT_MS + RUN_TIMEOUT_MS,
   );

@@ -94,6 +94,11 @@ export class Lease {
     this.cancelTimer?.();
   }
 
+  /** By the clock of this process. The store may know better. */
+  get hasRunOut(): boolean {
+    return this.isLost || this.remainingMs <= 0;
+  }
+
   private get remainingMs(): number {
     return this.renewedAtMs + this.leaseMs - this.clock.now();
   }

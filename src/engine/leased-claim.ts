@@ -102,7 +102,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
   complete(reply: Uint8Array): Awaitable<Settlement> {
     if (!this.keepsReply) return this.unlock();
     this.startSettling();
-    return chain(this.tryToRecord(reply), (settlement) => {
+    return chain(this.tryToRecordInTime(reply), (settlement) => {
       if (!(settlement instanceof Failure)) return this.recorded(settlement, reply);
       if (isStoreFull(settlement.cause)) return this.completeWithTombstone(settlement.cause);
       return this.defer(this.around.deferred.add(reply), settlement.cause);
@@ -204,6 +204,18 @@ export class LeasedClaim implements Claim, LeaseHolder {
     });
   }
 
+  /**
+   * When the lease runs out meanwhile, the process may have been paused: that the store did not
+   * answer in time says nothing then, and somebody else may have finished. So it is asked again.
+   */
+  private tryToRecordInTime(reply: Uint8Array): Awaitable<Settlement | Failure> {
+    return chain(this.tryToRecord(reply), (settlement) =>
+      settlement instanceof Failure && !isStoreFull(settlement.cause) && this.lease.hasRunOut
+        ? this.tryToRecord(reply)
+        : settlement,
+    );
+  }
+
   private tryToRecord(reply: Uint8Array): Awaitable<Settlement | Failure> {
     return attempt(() => this.recordReply(reply));
   }
@@ -220,22 +232,25 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   /**
-   * The reply is recorded later, and may be sent now unless it has to be on record first. Only
-   * `waiting` may refer to the reply here, so that it can be dropped.
+   * The reply is recorded later, and may be sent now unless it has to be on record first. It has to
+   * once the lease has run out, because then another owner may send another reply. Only `waiting`
+   * may refer to the reply here, so that it can be dropped.
    */
   private defer(waiting: DeferredReply, cause: unknown): Settlement {
     this.emitFailure('complete', cause, waiting.kind);
     // Duplicates in this process are answered from memory until the store has it, or wait.
+    const isSent = !this.sendsRecordedOnly && !this.lease.hasRunOut;
+    if (isSent) this.local.reply(waiting.bytes);
+    else this.local.run();
     this.around.opened(this.id, this.local);
-    if (!this.sendsRecordedOnly) this.local.reply(waiting.bytes);
     const complete = (): Awaitable<Settlement | Failure> =>
       chain(this.tryToRecord(waiting.bytes), (settlement) => {
-        if (settlement instanceof Failure) this.failedAgain(waiting, settlement.cause);
+        if (settlement instanceof Failure) this.failedAgain(waiting, settlement.cause, isSent);
         return settlement;
       });
     const settled = (late: Settlement): void => void this.recorded(late, waiting.bytes);
     this.settleInBackground(complete, settled, () => waiting.leave());
-    return this.sendsRecordedOnly ? { outcome: 'unrecorded', cause } : DEFERRED;
+    return isSent ? DEFERRED : { outcome: 'unrecorded', cause };
   }
 
   private get sendsRecordedOnly(): boolean {
@@ -259,10 +274,10 @@ export class LeasedClaim implements Claim, LeaseHolder {
     replays.add(this.id, this.request.fingerprint, reply, sinceMs, this.record.ttlMs);
   }
 
-  private failedAgain(waiting: DeferredReply, cause: unknown): void {
+  private failedAgain(waiting: DeferredReply, cause: unknown, isSent: boolean): void {
     if (isStoreFull(cause)) {
       waiting.shrink();
-      if (!this.sendsRecordedOnly) this.local.reply(waiting.bytes);
+      if (isSent) this.local.reply(waiting.bytes);
     }
     this.emitFailure('complete', cause, waiting.kind);
   }

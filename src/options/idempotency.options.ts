@@ -213,7 +213,8 @@ export interface IdempotentOptions {
   stream?: 'hold' | 'through';
   /**
    * What happens if the handler has succeeded and the store fails before the reply is on record.
-   * `defer`: the reply is sent, and recorded in the background. `fail`: the caller gets 503
+   * `defer`: the reply is sent, and recorded in the background; once the lease has run out it is not
+   * sent, as with `fail`, because another attempt may have answered. `fail`: the caller gets 503
    * `IDEMPOTENCY_RESULT_PENDING`, and a retry gets the reply once it is on record; for platforms that
    * freeze or stop a process after its answer. A step whose result cannot be recorded then fails the
    * handler. With `transaction`, neither the effect nor its record exists, and the caller gets 503.

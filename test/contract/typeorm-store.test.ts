@@ -47,7 +47,9 @@ describe('on PostgreSQL', () => {
   );
 
   it('keeps most records in their place when they are completed', async () => {
-    await Promise.all(Array.from({ length: 200 }, () => completedOn(store)));
+    // Old versions make room once no statement can see them, so few are under way at a time.
+    for (let begun = 0; begun < 200; begun += 4)
+      await Promise.all(Array.from({ length: 4 }, () => completedOn(store)));
     let seen = { updates: 0, inPlace: 0 };
     // Each connection tells what it has done when it has been idle for some time.
     await eventually(async () => {

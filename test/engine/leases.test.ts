@@ -18,6 +18,7 @@ import {
   follow,
   LEASE_MS,
   newWorld,
+  type Process,
   settled,
   STORE_TIMEOUT_MS,
   told,
@@ -293,6 +294,11 @@ describe('the lease of a running handler', () => {
   });
 });
 
+/** Time passes for a process that gets no turn in the meantime. */
+function standStill({ clock }: Process, ms: number): void {
+  clock['nowMs'] += ms;
+}
+
 /** An owner that was paused for a lease, and the one that took over. */
 async function takenOver(world: World) {
   const paused = world.startPaused();
@@ -516,9 +522,8 @@ describe('a reply that is there when the lease has run out and the store fails',
     world.store.next('acquire', fault);
     const settling = follow(claim.complete(bytes('late')));
     await paused.clock.advance(STORE_TIMEOUT_MS);
-    expect(settling.value).toEqual({ outcome: 'deferred' });
+    expect(settling.value).toEqual({ outcome: 'stored' });
     expect(await paused.ask()).toBe('replay late');
-    await paused.clock.advance(1_000);
     expect(world.reply).toBe('late');
     expect(world.memory.find('payment')?.story?.label).toBe('order 4711');
     expect(paused.eventsOf('stored')).toHaveLength(1);
@@ -534,13 +539,12 @@ describe('a reply that is there when the lease has run out and the store fails',
     world.store.next('complete', pass, answerLate(refusedLate));
     const settling = follow(claim.complete(bytes('late')));
     await paused.clock.advance(STORE_TIMEOUT_MS);
-    expect(settling.value).toEqual({ outcome: 'deferred' });
-    await paused.clock.advance(100);
     await refusedLate.reached();
     slow.open();
     await settled();
     refusedLate.open();
     await settled();
+    expect(settling.value).toEqual({ outcome: 'stored' });
     expect(world.reply).toBe('late');
     expect(paused.eventsOf('stored')).toHaveLength(1);
   });
@@ -565,7 +569,7 @@ describe('a reply that is there when the lease has run out and the store fails',
     expect(await process.ask()).toBe('replay late');
   });
 
-  test('is answered from memory by the process that lost its lease meanwhile', async () => {
+  test('is not sent while nobody knows whether another owner has sent a reply', async () => {
     const world = newWorld();
     const { process, store } = world;
     const claim = await process.claim();
@@ -573,24 +577,50 @@ describe('a reply that is there when the lease has run out and the store fails',
     await world.advance(2 * LEASE_MS);
     expect(claim.signal.aborted).toBe(true);
     expect(await process.ask()).toBe('IDEMPOTENCY_STORE_UNAVAILABLE');
-    expect(await claim.complete(bytes('paid'))).toEqual({ outcome: 'deferred' });
-    expect(await process.ask()).toBe('replay paid');
+    expect(await claim.complete(bytes('paid'))).toMatchObject({ outcome: 'unrecorded' });
+    expect(await process.ask()).toBe('IDEMPOTENCY_KEY_IN_USE');
     store.heal();
-    // Before the retry in the background, too.
-    expect(await process.ask()).toBe('replay paid');
     await world.advance(10_000);
     expect(world.reply).toBe('paid');
+    expect(await process.ask()).toBe('replay paid');
   });
 
   test('gives way to the reply of whoever finished meanwhile', async () => {
     const world = newWorld();
     const { paused, claim, winner } = await takenOver(world);
-    world.store.next('complete', failBefore());
-    expect(await claim.complete(bytes('late'))).toEqual({ outcome: 'deferred' });
+    standStill(paused, LEASE_MS);
+    world.store.next('complete', failBefore(), failBefore());
+    expect(await claim.complete(bytes('late'))).toMatchObject({ outcome: 'unrecorded' });
     await winner.complete(bytes('won'));
     await paused.clock.advance(1_000);
     expect(world.reply).toBe('won');
     expect(await paused.ask()).toBe('replay won');
     expect(paused.reported).not.toContain('stored');
+  });
+
+  test('is asked for again at once, and gives way to a reply that is there', async () => {
+    const world = newWorld();
+    const { paused, claim, winner } = await takenOver(world);
+    await winner.complete(bytes('won'));
+    // The process was paused between its request and the answer, for longer than the store may take.
+    world.store.next('complete', hang());
+    const settling = follow(claim.complete(bytes('late')));
+    standStill(paused, LEASE_MS);
+    await paused.clock.advance(0);
+    expect(settling.value).toMatchObject({ outcome: 'superseded', reply: bytes('won') });
+  });
+
+  test('is not sent if the lease runs out while the store is asked', async () => {
+    const world = newWorld();
+    const { process } = world;
+    const claim = await process.claim();
+    standStill(process, LEASE_MS - STORE_TIMEOUT_MS / 2);
+    world.store.always('extend', hang()).always('complete', hang());
+    const settling = follow(claim.complete(bytes('late')));
+    await world.advance(2 * STORE_TIMEOUT_MS);
+    expect(settling.value).toMatchObject({ outcome: 'unrecorded' });
+    world.store.heal();
+    await world.advance(20_000);
+    expect(await process.ask()).toBe('replay late');
   });
 });

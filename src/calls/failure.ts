@@ -1,6 +1,7 @@
 import { HttpException, Logger } from '@nestjs/common';
 import { type Awaitable, chain, isPending } from '../engine/awaitable.js';
 import type { Claim, LastDecision } from '../engine/claim.js';
+import { isIdempotencyError } from '../operation/idempotency.exception.js';
 import type { ErrorDecision, IdempotentOptions } from '../options/idempotency.options.js';
 
 /** Conditions that may pass: timeout, conflict, locked, too early, too many requests. */
@@ -36,8 +37,18 @@ export const FAILURES: FailureForm = {
 export function orLast(
   decision: ErrorDecision,
   { ifFails }: Pick<Claim, 'ifFails'>,
+  error: unknown,
 ): ErrorDecision | 'reject' {
-  return decision === 'release' && ifFails !== undefined ? ifFails : decision;
+  const isLast = decision === 'release' && ifFails !== undefined && !isNotYet(error);
+  return isLast ? ifFails : decision;
+}
+
+/**
+ * True if a protected method that the handler called could not run yet: another call has its key, or
+ * the store is down. Nothing has failed, so the attempt does not count.
+ */
+export function isNotYet(error: unknown): boolean {
+  return isIdempotencyError(error) && error.retryable;
 }
 
 /** Why an operation is held after a failure. For operators. */

@@ -27,7 +27,15 @@ import { notKeepable } from '../replies/not-keepable.js';
 import { type Reply, ShapedError } from '../replies/reply.js';
 import type { ReplyValues } from '../replies/values.js';
 import { Callers } from './callers.js';
-import { decideOnFailure, FAILURES, isNack, logExhausted, orLast, reasonOf } from './failure.js';
+import {
+  decideOnFailure,
+  FAILURES,
+  isNack,
+  isNotYet,
+  logExhausted,
+  orLast,
+  reasonOf,
+} from './failure.js';
 import { exceptionOf } from './operations.js';
 import { encodeRecoveredValue, givenOutsideHttp, recovery } from './recovery-call.js';
 import { type DirectCall, ERROR_FORM, type ErrorForm, type ValueCall } from './value-call.js';
@@ -98,11 +106,11 @@ export class ValueOperations {
     const { passage } = call;
     const run = this.runOf(call, claim, fn);
     if (passage?.isLeft === true) {
-      await passage.giveBack(() => claim.release());
+      await passage.giveBack(() => claim.withdraw());
       throw this.refusal('IDEMPOTENCY_KEY_IN_USE', call.policy);
     }
     passage?.onLeft(() => {
-      if (!run.hasStarted && claim.isRunning) void passage.giveBack(() => claim.release());
+      if (!run.hasStarted && claim.isRunning) void passage.giveBack(() => claim.withdraw());
     });
     let value: T;
     let isAnswering = false;
@@ -122,7 +130,7 @@ export class ValueOperations {
     }
     if (!claim.isRunning) return value;
     if (!run.hasStarted) {
-      await claim.release();
+      await claim.withdraw();
       return value;
     }
     // Something else answered in place of the handler.
@@ -218,7 +226,7 @@ export class ValueOperations {
     const byDefault = failures.byDefault(error, status);
     const said = [call.onError, call.endings?.onError];
     const decided = await decideOnFailure(said, error, status, byDefault);
-    const decision = mayRunAgain ? orLast(decided, claim) : decided;
+    const decision = mayRunAgain ? orLast(decided, claim, error) : decided;
     if (decision !== decided) this.exhausted(call, claim);
     switch (decision) {
       case 'store':
@@ -230,7 +238,8 @@ export class ValueOperations {
       case 'reject':
         return claim.release();
       case 'release':
-        await (mayRunAgain ? claim.release() : claim.complete(NOT_KEPT));
+        if (!mayRunAgain) await claim.complete(NOT_KEPT);
+        else await (isNotYet(error) ? claim.withdraw() : claim.release());
     }
   }
 

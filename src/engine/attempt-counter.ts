@@ -41,7 +41,7 @@ export class AttemptCounter implements LeaseHolder {
     const record = new OwnedRecord(calls, { id, scope: '', fingerprint, policy, caller }, owner);
     const askedAtMs = clock.now();
     const keep = ({ outcome }: { readonly outcome: string }): void => {
-      if (outcome === 'acquired') void attempt(() => record.release());
+      if (outcome === 'acquired') void attempt(() => record.release(true));
     };
     const result = await calls.acquire(
       { id, owner, fingerprint, leaseMs, ttlMs, ...caller },
@@ -61,9 +61,18 @@ export class AttemptCounter implements LeaseHolder {
   }
 
   /** The attempt has failed: the next one counts on from it. */
-  async keep(): Promise<void> {
+  keep(): Promise<void> {
+    return this.release(false);
+  }
+
+  /** The attempt has not failed: the next one gets its number. */
+  withdraw(): Promise<void> {
+    return this.release(true);
+  }
+
+  private async release(isUncounted: boolean): Promise<void> {
     this.lease.stop();
-    await attempt(() => this.record.release());
+    await attempt(() => this.record.release(isUncounted));
   }
 
   /** The operation has ended: nothing is left to count. */

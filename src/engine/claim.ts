@@ -77,11 +77,16 @@ export interface Claim {
    * wrote is undone.
    */
   fail(reply: Uint8Array): Awaitable<Settlement>;
-  /** Releases the claim, so that the next call runs. Finished steps stay. */
+  /** Releases the claim of an attempt that has failed, so that the next call runs. Finished steps stay. */
   release(): Awaitable<void>;
   /**
-   * Releases the claim of an operation that goes on later: it has neither failed nor ended. Unlike
-   * {@link release}, this keeps what was written in a transaction.
+   * Like {@link release}, for an attempt that has not failed: nothing was run, or it could not run yet.
+   * It does not count.
+   */
+  withdraw(): Awaitable<void>;
+  /**
+   * Releases the claim of an operation that goes on later: it has neither failed nor ended, so the
+   * attempt does not count. Unlike {@link release}, this keeps what was written in a transaction.
    *
    * @throws if the transaction cannot be committed
    */

@@ -253,7 +253,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     // A failure of the last attempt was published when it happened.
     if (isAbandoned || afterwards !== 'reject') this.reportExhausted(request, claim.attempt);
     if (afterwards === 'reject') {
-      await claim.release();
+      await claim.withdraw();
       return this.answers.refuse(request, 'IDEMPOTENCY_ATTEMPTS_EXHAUSTED');
     }
     const settlement = await claim.hold(`attempted ${times} times, without an end`);

@@ -36,7 +36,7 @@ async function begin(
   try {
     return await engine.begin(layer);
   } catch (error) {
-    await new LayeredClaim(claims).release();
+    await new LayeredClaim(claims).withdraw();
     throw error;
   }
 }
@@ -50,12 +50,12 @@ async function end(
 ): Promise<Beginning> {
   const outer = new LayeredClaim(claims);
   if (beginning.outcome !== 'replay') {
-    await outer.release();
+    await outer.withdraw();
     return beginning;
   }
   const settlement = await outer.complete(beginning.reply);
   if (settlement.outcome !== 'undone' && settlement.outcome !== 'failed') return beginning;
-  if (settlement.outcome === 'failed') await outer.release();
+  if (settlement.outcome === 'failed') await outer.withdraw();
   const cause = settlement.outcome === 'failed' ? settlement.error : settlement.cause;
   return engine.refuse(layer, 'IDEMPOTENCY_STORE_UNAVAILABLE', { cause });
 }
@@ -79,11 +79,11 @@ async function prepare(
       failed = layer;
       const unmet = await claim.run(() => layer.precondition?.check());
       if (unmet === undefined) continue;
-      await claim.release();
+      await claim.withdraw();
       return engine.refuse(layer, unmet.code, { unmet });
     }
   } catch (cause) {
-    await claim.release();
+    await claim.withdraw();
     return engine.refuse(failed, 'IDEMPOTENCY_STORE_UNAVAILABLE', { cause });
   }
   return { outcome: 'execute', claim };
@@ -233,12 +233,17 @@ class LayeredClaim implements Claim {
     await this.releaseRecords();
   }
 
+  async withdraw(): Promise<void> {
+    await this.work?.rollback();
+    for (const claim of this.innermostFirst) await claim.withdraw();
+  }
+
   /**
    * A row that was compared and set belongs to the end of the operation. It must not stay set while the
    * operation goes on, so with preconditions everything is undone.
    */
   async giveBack(): Promise<void> {
-    if (this.preconditions.length > 0) return this.release();
+    if (this.preconditions.length > 0) return this.withdraw();
     for (const claim of this.innermostFirst) await claim.giveBack();
   }
 

@@ -114,9 +114,17 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   release(): Awaitable<void> {
+    return this.free(false);
+  }
+
+  withdraw(): Awaitable<void> {
+    return this.free(true);
+  }
+
+  private free(isUncounted: boolean): Awaitable<void> {
     this.startSettling();
     const release = (): Awaitable<boolean | Failure> =>
-      this.try('release', () => this.record.release());
+      this.try('release', () => this.record.release(isUncounted));
     return chain(release(), (released) => {
       this.leave();
       if (released instanceof Failure) {
@@ -129,7 +137,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   giveBack(): Awaitable<void> {
-    return this.release();
+    return this.withdraw();
   }
 
   hold(reason: string, error?: unknown): Awaitable<Settlement> {

@@ -60,11 +60,11 @@ export class OwnedRecord {
     );
   }
 
-  release(): Awaitable<boolean> {
+  /** @param isUncounted for an attempt that has not failed */
+  release(isUncounted: boolean): Awaitable<boolean> {
     const { id, owner, bucket, ttlMs } = this;
-    return this.withStepsSaved(() =>
-      this.calls.call('release', (store) => store.release({ id, owner, bucket, ttlMs })),
-    );
+    const request = { id, owner, bucket, ttlMs, isUncounted };
+    return this.withStepsSaved(() => this.calls.call('release', (store) => store.release(request)));
   }
 
   hold(reason: string, failure: RecordedFailure | undefined): Awaitable<boolean> {
@@ -143,7 +143,8 @@ export async function giveBack(
       const isFresh = acquired ? !acquired.abandoned : await isFirstClaim(calls, id, owner);
       if (!isFresh) return;
     }
-    await calls.call('release', (store) => store.release({ id, owner, bucket, ttlMs }));
+    const unused = { id, owner, bucket, ttlMs, isUncounted: true };
+    await calls.call('release', (store) => store.release(unused));
   } catch {
     // The store is still failing.
   }

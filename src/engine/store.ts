@@ -60,7 +60,7 @@ export interface AcquireRequest extends ClaimRef {
 /** The caller now owns the record and must complete, release or hold it. */
 export interface Acquired {
   readonly outcome: 'acquired';
-  /** 1 for the first claim of the record, one more for each later one. */
+  /** 1 for the first claim of the record, one more for each later one; {@link ReleaseRequest.isUncounted}. */
   readonly attempt: number;
   /**
    * Grows with every claim of this id, even after the record was forgotten, and is higher than
@@ -162,6 +162,11 @@ export interface CompleteRequest extends ClaimRef {
 export interface ReleaseRequest extends ClaimRef {
   /** How long attempt number and steps are kept, in milliseconds from now. */
   readonly ttlMs: number;
+  /**
+   * True if the attempt does not count, because it has not failed: the next claim gets its number again.
+   * Only with `from: 'in-flight'`. Absent for an attempt that counts.
+   */
+  readonly isUncounted?: boolean | undefined;
   /** As in {@link CompleteRequest.from}. */
   readonly from?: 'in-flight' | 'held';
   /** As in {@link CompleteRequest.settledBy}. */
@@ -276,8 +281,8 @@ export interface IdempotencyStore {
   complete(request: CompleteRequest): Awaitable<boolean>;
 
   /**
-   * Releases the claim: the next `acquire` wins at once, as the next attempt. `false`: the claim is
-   * no longer alive, nothing changed.
+   * Releases the claim: the next `acquire` wins at once, as the next attempt, or as the same one if
+   * this one does not count. `false`: the claim is no longer alive, nothing changed.
    */
   release(request: ReleaseRequest): Awaitable<boolean>;
 

@@ -5,10 +5,10 @@ import type { Clock } from './clock.js';
 import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
 import { lastDecision, type OperationPolicy } from './operation.js';
 import type { StoreCalls } from './store-calls.js';
-import type { Acquired, AcquireRequest, AcquireResult, ClaimRef } from './store.js';
-import type { Refusing, Steps } from './store.js';
+import type { Acquired, Refusing, Steps } from './store.js';
 import { failureOf } from './story.js';
-import type { OperationManager, StoreTransaction, TransactionalStore } from './transaction.js';
+import type { OperationManager, StoreTransaction } from './transaction.js';
+import { acquire, begin, refOf } from './transactional-asking.js';
 import { heldFor, holdCommitted, isCommitted, rollBack, undoOrHold } from './undoing.js';
 import type { LocalCall } from './waiting.js';
 
@@ -44,10 +44,10 @@ export class TransactionalClaims implements ClaimSource {
       const result = await this.open({ ...asking, request }, counter);
       const hasEnded = result?.outcome === 'completed' || result?.outcome === 'held';
       if (hasEnded) await counter.end();
-      else if (result?.outcome !== 'claimed') await counter.keep();
+      else if (result?.outcome !== 'claimed') await counter.withdraw();
       return result;
     } catch (cause) {
-      await counter.keep();
+      await counter.withdraw();
       throw cause;
     }
   }
@@ -97,38 +97,10 @@ export class TransactionalClaims implements ClaimSource {
   }
 }
 
-async function acquire(
-  calls: StoreCalls,
-  transaction: StoreTransaction,
-  asking: Asking,
-): Promise<AcquireResult> {
-  return calls.acquire(acquireOf(asking), {}, transaction);
-}
-
-/** A duplicate must not wait with a connection in its hands: the first call may need one. */
-async function begin(calls: StoreCalls, { request }: Asking): Promise<StoreTransaction> {
-  const { id, scope, transaction } = request;
-  const connectWithinMs = calls.timeoutMs;
-  const asked = { source: undefined, ...transaction, lockWaitMs: 0, scope, connectWithinMs };
-  return calls.begin(
-    'begin',
-    id,
-    (store) => (store as TransactionalStore).beginTransaction(asked),
-    // Nobody waits for it any more: the caller has been refused.
-    { whenLate: (late) => void late.rollback() },
-  );
-}
-
 /** The attempt that is running has not been seen by the database yet, or has just ended. */
 const IN_FLIGHT: Refusing = { outcome: 'in-flight', leaseRemainingMs: 0 };
 
 const NEVER_ABORTED = new AbortController().signal;
-
-/**
- * Claims end with the transaction, which renews their lease if it lasts longer. It only matters if a
- * handler ends the transaction itself and its process dies. In milliseconds.
- */
-const LEASE_MS = 5 * 60 * 1000;
 
 /** What a claim needs of the engine. */
 interface TransactionalClaimSurroundings {
@@ -136,13 +108,6 @@ interface TransactionalClaimSurroundings {
   readonly clock: Clock;
   readonly events: EventSink;
   closed(id: string, local: LocalCall): void;
-}
-
-/** The request that a transaction gets for a record. */
-function acquireOf({ request, owner }: Asking): AcquireRequest {
-  const { id, fingerprint, policy, refuseUnknown, caller, scope, label } = request;
-  const told = { scope, label, mustBeIssued: refuseUnknown !== undefined };
-  return { id, owner, fingerprint, leaseMs: LEASE_MS, ttlMs: policy.ttlMs, ...told, ...caller };
 }
 
 /**
@@ -221,7 +186,15 @@ export class TransactionalClaim implements Claim {
     return this.keep({ type: 'stored' }, () => this.writeReply(reply), reply);
   }
 
-  async release(): Promise<void> {
+  release(): Promise<void> {
+    return this.undo(() => this.counter?.keep());
+  }
+
+  withdraw(): Promise<void> {
+    return this.undo(() => this.counter?.withdraw());
+  }
+
+  private async undo(count: () => unknown): Promise<void> {
     if (this.phase === 'failed') {
       this.phase = 'ended';
       return;
@@ -229,17 +202,18 @@ export class TransactionalClaim implements Claim {
     this.startSettling();
     const cause = await undoOrHold(this.around.calls, this.transaction, this.records.map(refOf));
     this.emit(cause === undefined ? { type: 'released' } : heldFor(cause));
-    await this.counter?.keep();
+    await count();
     this.end();
   }
 
   async giveBack(): Promise<void> {
-    const settlement = await this.settle({ type: 'released' }, undefined, () =>
+    const release = (): Promise<boolean> =>
       this.inAll((asking) => {
         const { ttlMs } = asking.request.policy;
-        return this.transaction.release({ ...refOf(asking), ttlMs });
-      }),
-    );
+        return this.transaction.release({ ...refOf(asking), ttlMs, isUncounted: true });
+      });
+    const count = (): unknown => this.counter?.withdraw();
+    const settlement = await this.settle({ type: 'released' }, undefined, release, count);
     if (settlement.outcome === 'undone') throw settlement.cause;
     if (settlement.outcome === 'failed') throw settlement.error;
   }
@@ -279,6 +253,7 @@ export class TransactionalClaim implements Claim {
     event: OwnersEvent,
     reply: Uint8Array | undefined,
     write: () => Promise<boolean>,
+    count: () => unknown = () => this.counter?.end(),
   ): Promise<Settlement> {
     this.startSettling();
     try {
@@ -291,7 +266,7 @@ export class TransactionalClaim implements Claim {
       for (const { request, local } of this.records)
         if (request.policy.keepsReply) local.reply(reply);
     this.emit(event);
-    await this.counter?.end();
+    await count();
     this.end();
     return { outcome: 'stored' };
   }
@@ -391,8 +366,4 @@ export class TransactionalClaim implements Claim {
       local.end();
     }
   }
-}
-
-function refOf({ request, owner }: Asking): ClaimRef {
-  return { id: request.id, owner };
 }

@@ -46,26 +46,15 @@ function isAttemptLimit(limit: unknown): limit is AttemptLimit {
 }
 
 /**
- * @throws {@link IdempotencyConfigurationError} for `maxAttempts` where something else counts, or
- *   where there are no dead letters
+ * @param hasDeadLetters true where what is rejected is kept, such as among the failed jobs of a queue
+ * @throws {@link IdempotencyConfigurationError} for `afterwards: 'reject'` where there are no dead letters
  */
-export function checkAttempts(
-  { maxAttempts }: OperationPolicy,
-  call: { readonly hasDeadLetters: boolean; readonly isProcessor: boolean },
-): void {
-  if (maxAttempts === undefined) return;
-  if (call.isProcessor)
-    throw wrongOption(
-      'maxAttempts',
-      maxAttempts.times,
-      'nothing on the processor of a queue',
-      'The queue counts the attempts of its jobs. Set `attempts` on the job.',
-    );
-  if (maxAttempts.afterwards === 'reject' && !call.hasDeadLetters)
+export function checkAttempts({ maxAttempts }: OperationPolicy, hasDeadLetters: boolean): void {
+  if (maxAttempts?.afterwards === 'reject' && !hasDeadLetters)
     throw wrongOption(
       'maxAttempts',
       "afterwards: 'reject'",
       "afterwards: 'hold' or 'store' on handlers without dead letters",
-      "Only RabbitMQ has dead letters. Set `acknowledge: true` on the handler of a message, or afterwards: 'hold'.",
+      "Only RabbitMQ and queues of jobs have dead letters. Set `acknowledge: true` on the handler of a message, or afterwards: 'hold'.",
     );
 }

@@ -241,11 +241,11 @@ export class HandlerResolver {
         'Remove one of the two options.',
       );
     const acknowledges = acknowledgementOf(layers);
-    for (const { policy } of resolved)
-      checkAttempts(policy, {
-        hasDeadLetters: acknowledges === true || declaration.message?.isSettledByLibrary === true,
-        isProcessor: declaration.isProcessor === true,
-      });
+    const hasDeadLetters =
+      acknowledges === true ||
+      declaration.message?.isSettledByLibrary === true ||
+      declaration.isProcessor === true;
+    for (const { policy } of resolved) checkAttempts(policy, hasDeadLetters);
     const principal =
       layers.find(({ options }) => options.principal)?.options.principal ??
       this.moduleOptions.principal;

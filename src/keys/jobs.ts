@@ -21,6 +21,8 @@ export interface Job {
   /** True once `discard()` was called. */
   readonly discarded?: unknown;
   moveToDelayed?(untilMs: number, token: string): Promise<void>;
+  /** Only of Bull: the job is not tried again, whatever its error. */
+  discard?(): unknown;
 }
 
 export function isJob(value: unknown): value is Job {
@@ -177,7 +179,23 @@ export async function postpone(job: unknown, token: unknown, delayMs: number): P
 
 /** An error by which the queue still knows, after it was on record, that it must not try again. */
 export function keptJobError(error: unknown): unknown {
-  if (!isUnrecoverable(error)) return error;
-  const { name, message, stack } = error as Error;
-  return name === FINAL ? error : Object.assign(new Error(message), { name: FINAL, stack });
+  return isUnrecoverable(error) ? finalError(error) : error;
+}
+
+/**
+ * Makes a job fail for good, because another attempt would change nothing.
+ *
+ * @returns the error to throw to its queue: BullMQ knows by its name that the job is not tried again
+ */
+export function failForGood(job: unknown, error: unknown): unknown {
+  const ofBull = job as Job | undefined;
+  if (typeof ofBull?.discard !== 'function') return finalError(error);
+  ofBull.discard();
+  return error;
+}
+
+function finalError(error: unknown): unknown {
+  const { name, message = String(error), stack } = (error ?? {}) as Partial<Error>;
+  if (name === FINAL) return error;
+  return Object.assign(new Error(message, { cause: error }), { name: FINAL, stack });
 }

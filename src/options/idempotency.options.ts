@@ -152,11 +152,11 @@ export interface IdempotentOptions {
    */
   returns?: ReturnedClass | readonly ReturnedClass[];
   /**
-   * How often the operation may be attempted; 1 to 1000. Each claim counts, in every process, also one
-   * whose process died and one whose transaction was undone. If the last attempt fails, the operation is
+   * How often the operation may be attempted; 1 to 1000. Each attempt that fails counts, in every process, also
+   * one whose process died and one whose transaction was undone; one that says "not now" does not. If the last attempt fails, the operation is
    * held until someone settles it; with `afterwards: 'store'` its failure is its result. With `afterwards: 'reject'`,
-   * for messages with `acknowledge`, the message goes to the dead letters, and every later delivery
-   * likewise until the record expires. A message is rejected in any case.
+   * for messages with `acknowledge` and for jobs, the message goes to the dead letters, and every later delivery
+   * likewise until the record expires. A message is rejected in any case, and a job fails for good.
    * @default no limit
    */
   maxAttempts?:

@@ -8,10 +8,10 @@ export { storeContract } from './contract/store-contract.js';
 export {
   TRANSACTION_GUARANTEES,
   type TransactionCase,
-  transactionContract,
   type TransactionGuarantee,
   type TransactionHarness,
-} from './contract/transaction-contract.js';
+} from './contract/transaction-case.js';
+export { transactionContract } from './contract/transaction-contract.js';
 export { FaultInjectingStore, type StoreCall, type StoreVerb } from './fault-injecting.store.js';
 export {
   answerLate,

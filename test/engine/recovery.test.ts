@@ -226,7 +226,8 @@ describe('a takeover that nobody will use', () => {
     gate.open();
     await settled();
     const claim = await world.process.claim(given);
-    expect(claim.attempt).toBe(3);
+    // What was given back has not failed, so it does not count.
+    expect(claim.attempt).toBe(2);
     await claim.release();
   });
 

@@ -12,17 +12,19 @@ describe('a claim whose steps cannot be opened', () => {
     const claim = await world.start({ store: sealed() }).claim();
     await claim.saveStep('charge', bytes('paid'));
     await claim.release();
-    return { world, process: world.start({ store: sealed() }) };
+    const { owner } = world.record()!;
+    return { world, owner, process: world.start({ store: sealed() }) };
   };
 
   it('is refused, and given back for whoever can open them', async () => {
-    const { world, process } = await failedElsewhere();
+    const { world, owner, process } = await failedElsewhere();
     expect(await process.ask()).toBe('IDEMPOTENCY_RECORD_UNREADABLE');
-    expect(world.record()).toMatchObject({ state: 'released', attempt: 2 });
+    expect(world.record()).toMatchObject({ state: 'released', attempt: 1 });
+    expect(world.record()!.owner).not.toBe(owner);
   });
 
   it('is given back as well when it comes too late', async () => {
-    const { world, process } = await failedElsewhere();
+    const { world, owner, process } = await failedElsewhere();
     const gate = new Gate();
     world.store.next('acquire', answerLate(gate));
     const asked = process.ask();
@@ -34,6 +36,7 @@ describe('a claim whose steps cannot be opened', () => {
     expect(world.record()).toMatchObject({ state: 'in-flight' });
     gate.open();
     await world.advance(0);
-    expect(world.record()).toMatchObject({ state: 'released', attempt: 2 });
+    expect(world.record()).toMatchObject({ state: 'released', attempt: 1 });
+    expect(world.record()!.owner).not.toBe(owner);
   });
 });

@@ -28,6 +28,7 @@ import type { Response } from 'express';
 import type { FastifyReply } from 'fastify';
 import {
   type ErrorDecision,
+  IdempotencyException,
   IdempotencyService,
   Idempotent,
   type IdempotentOperation,
@@ -393,6 +394,14 @@ class Failing {
     return this.limited();
   }
 
+  @Idempotent({ maxAttempts: 1 })
+  @Post('limited/busy')
+  limitedBusy(): number {
+    runs += 1;
+    if (runs < 3) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
+    return runs;
+  }
+
   @Idempotent({ lease: '1s', onAbandoned: () => onAbandoned() })
   @Post('recovered')
   async recovered(@Operation() operation: IdempotentOperation): Promise<unknown> {
@@ -466,6 +475,12 @@ describe.each(PLATFORMS)('failures on %s', (platform: Platform) => {
       expectReplay(last, await send('/limited/stored'));
       expect(runs).toBe(2);
     });
+  });
+
+  it('that a protected method could not begin are none', async () => {
+    for (const status of [409, 409, 201, 201])
+      expect((await send('/limited/busy')).status).toBe(status);
+    expect(runs).toBe(3);
   });
 
   describe('by default', () => {

@@ -12,7 +12,14 @@ import {
   RpcException,
   TcpContext,
 } from '@nestjs/microservices';
-import { header, Idempotent, MemoryStore, messageId, payload } from 'nestjs-idempotency';
+import {
+  header,
+  Idempotent,
+  IdempotencyException,
+  MemoryStore,
+  messageId,
+  payload,
+} from 'nestjs-idempotency';
 import { failBefore, FaultInjectingStore, Gate } from 'nestjs-idempotency/testing';
 import { type Consumer, startConsumer } from './support/consumer.js';
 import { HandedServer } from './support/handed-server.js';
@@ -50,6 +57,13 @@ class Orders {
   poison(@Payload() _order: Order): void {
     runs += 1;
     throw new Error('poison');
+  }
+
+  @Idempotent({ key: payload('id'), maxAttempts: 1 })
+  @EventPattern<string>('busy')
+  busy(@Payload() _order: Order): void {
+    runs += 1;
+    if (runs < 3) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
   }
 
   @Idempotent({ key: payload('id') })
@@ -289,6 +303,19 @@ describe('an event that is refused for good', () => {
       expect.stringMatching(/^IDEMPOTENCY_ATTEMPTS_EXHAUSTED .* dropped/),
       expect.stringMatching(/^IDEMPOTENCY_OUTCOME_UNKNOWN .* dropped/),
     ]);
+  });
+
+  it('has used up no attempt if a protected method of its handler could not begin', async () => {
+    const deliver = (): Promise<unknown> => server.hand('busy', { id: 'A' }, kafka('1'));
+    for (let time = 0; time < 2; time++)
+      await expect(deliver()).rejects.toBeInstanceOf(KafkaRetriableException);
+    for (let time = 0; time < 2; time++) expect(await deliver()).toEqual([undefined]);
+    expect(runs).toBe(3);
+    expect(lines.filter((line) => line.includes(' on busy'))).toEqual(
+      Array.from({ length: 2 }, () =>
+        expect.stringMatching(/^IDEMPOTENCY_KEY_IN_USE .* given back/),
+      ),
+    );
   });
 
   it('is handed over again while the store is down, if the transport may do that', async () => {

@@ -61,7 +61,8 @@ describe.each(TARGETS)('a call that nobody waits for any more: %s', (name) => {
       outer,
       inner: slowInside,
       store: new SlowStore(),
-      options: { lease: '1s' },
+      // What was given back has used up no attempt.
+      options: { lease: '1s', maxAttempts: 1 },
     });
     target.service.events$.subscribe(({ type }: IdempotencyEvent) => events.push(type));
   }

@@ -24,6 +24,13 @@ class Mails {
     return `sent to ${job.data.to}`;
   }
 
+  @Process('poison')
+  @Idempotent({ key: arg(0, 'id'), maxAttempts: 2 })
+  poison(job: Job<Mail>): Promise<never> {
+    log.push(`poison for ${job.data.to}`);
+    return Promise.reject(new Error('always'));
+  }
+
   @Process('parcel')
   @Idempotent({ key: arg(0, 'data', 'to') })
   async parcel(job: Job<Mail>): Promise<string> {
@@ -76,6 +83,12 @@ describe('a processor of @nestjs/bull', () => {
     const job = await queue.add('letter', { to: 'bob' }, { attempts: 2 });
     expect(await ended(job)).toEqual(['completed', 'sent to bob']);
     expect(log).toEqual(['letter to bob', 'letter to bob']);
+  });
+
+  it('fails a job for good after its last attempt, whatever the queue still allows', async () => {
+    const job = await queue.add('poison', { to: 'eve' }, { attempts: 5 });
+    expect(await ended(job)).toEqual(['failed', 'always']);
+    expect(log).toEqual(['poison for eve', 'poison for eve']);
   });
 
   it('does work once for two jobs with one key', async () => {

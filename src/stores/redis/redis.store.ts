@@ -103,9 +103,10 @@ export class RedisStore implements IdempotencyStore {
   }
 
   release(request: ReleaseRequest): Promise<boolean> {
-    const { id, owner, bucket, ttlMs, from = 'in-flight' } = request;
+    const { id, owner, bucket, ttlMs, from = 'in-flight', isUncounted } = request;
     if (from === 'held') return this.settle(SCRIPTS.release, request, [owner, `${ttlMs}`]);
-    return this.askCounted(SCRIPTS.release, id, bucket, [owner, `${ttlMs}`, from]);
+    const args = [owner, `${ttlMs}`, from, isUncounted === true ? '1' : '0'];
+    return this.askCounted(SCRIPTS.release, id, bucket, args);
   }
 
   /** In a Cluster, the index comes first, so that no held record is missing in it. */

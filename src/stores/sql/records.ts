@@ -85,6 +85,7 @@ export class SqlRecords {
     return this.change(this.sql.release, {
       ...claimValues(request),
       ...settlementValues(request),
+      uncounted: request.isUncounted === true ? 1 : 0,
     });
   }
 

@@ -39,6 +39,38 @@ export const outlivesTheLease = casesOf(6, {
     assert.equal((await mustFind(other, old.id)).attempt, 3);
   },
 
+  'does not count an attempt that is released as one that did not fail': async (harness) => {
+    const { store, other } = harness;
+    const first = await win(store);
+    const { id } = first.request;
+    await saveSteps(harness, first.request, { charge: 'c-1' });
+    assert.equal(await other.release({ ...first.request, isUncounted: true }), true);
+    // A repetition, whose first answer was lost, counts nothing either.
+    assert.equal(await store.release({ ...first.request, isUncounted: true }), false);
+    const { state, attempt } = await mustFind(other, id);
+    assert.deepEqual([state, attempt], ['released', 0]);
+    const again = await win(other, { id });
+    assert.equal(again.result.attempt, 1);
+    assertSteps(again.result.steps, { charge: 'c-1' });
+    await store.release({ ...again.request, isUncounted: false });
+    for (const isUncounted of [true, true, undefined]) {
+      const second = await win(store, { id });
+      assert.equal(second.result.attempt, 2);
+      await store.release({ ...second.request, isUncounted });
+    }
+    assert.equal((await win(other, { id })).result.attempt, 3);
+  },
+
+  'counts an attempt whose owner died, also when the next one is released uncounted': async (
+    harness,
+  ) => {
+    const { store, other } = harness;
+    const { id } = await lapsed(harness);
+    const takeover = await win(other, { id });
+    await other.release({ ...takeover.request, isUncounted: true });
+    assert.equal((await win(store, { id })).result.attempt, 2);
+  },
+
   'calls a claim abandoned only when the one before ran out of its lease': async (harness) => {
     const { store, other } = harness;
     const old = await lapsed(harness);

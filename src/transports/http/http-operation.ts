@@ -9,6 +9,7 @@ import {
   decideOnFailure,
   FAILURES,
   isDeterministic,
+  isNotYet,
   orLast,
   reasonOf,
   statusOf,
@@ -136,7 +137,7 @@ export class HttpOperation implements Entered, RecorderOwner {
     // What has begun to be sent cannot begin again.
     if (failure === undefined || !this.claim.isRunning || this.recorder.hasLeft) return false;
     return chain(this.decide(failure.error, statusOf(failure.error)), (decision) =>
-      orLast(decision, this.claim) === 'release' && this.claim.isRunning
+      orLast(decision, this.claim, failure.error) === 'release' && this.claim.isRunning
         ? chain(this.claim.release(), () => true)
         : false,
     );
@@ -145,7 +146,7 @@ export class HttpOperation implements Entered, RecorderOwner {
   /** The handler has not been reached and will not be. */
   leave(): void {
     if (this.run.hasStarted || !this.claim.isRunning) return;
-    this.givenBack = this.claim.release();
+    this.givenBack = this.claim.withdraw();
     this.exchange.entered = chain(this.givenBack, () => ANEW);
   }
 
@@ -215,10 +216,7 @@ export class HttpOperation implements Entered, RecorderOwner {
     });
   }
 
-  /**
-   * The pipeline's error, if no pass had a result, or may still have one by sending the reply
-   * itself.
-   */
+  /** The pipeline's error, unless a pass had a result, or may still have one by sending the reply. */
   private get error(): Pass['error'] {
     const isGood = this.passes.some(
       ({ hasResult, isDone, error }) => error === undefined && (hasResult || !isDone),
@@ -239,7 +237,7 @@ export class HttpOperation implements Entered, RecorderOwner {
       this.error !== undefined || captured.kind !== 'reply' || !isDeterministic(captured.status);
     if (this.promised !== undefined && isFailed) this.recorder.drop(this.promised);
     // Guards, pipes or validation refused the call, so nothing is kept.
-    if (!run.hasStarted) return this.release();
+    if (!run.hasStarted) return this.release(this.error !== undefined);
     // If something else has answered, the handler's own end settles the claim.
     const isHandlers = run.isCurrent;
     if (!isHandlers && !run.hasEnded) this.recorder.ignore(() => run.isCurrent);
@@ -318,7 +316,7 @@ export class HttpOperation implements Entered, RecorderOwner {
   ): Awaitable<Verdict> {
     return chain(this.decide(error, status), (decided) => {
       const { claim } = this;
-      const decision = mayRunAgain ? orLast(decided, claim) : decided;
+      const decision = mayRunAgain ? orLast(decided, claim, error) : decided;
       if (decision !== decided) this.context.exhausted(this.exchange, this.handler, claim);
       switch (decision) {
         case 'store':
@@ -328,7 +326,7 @@ export class HttpOperation implements Entered, RecorderOwner {
         case 'reject':
           return this.release();
         case 'release':
-          return mayRunAgain ? this.release() : this.complete(NOT_KEPT);
+          return mayRunAgain ? this.release(!isNotYet(error)) : this.complete(NOT_KEPT);
       }
     });
   }
@@ -353,9 +351,10 @@ export class HttpOperation implements Entered, RecorderOwner {
     return chain(this.claim.complete(reply), (settlement) => this.ended(settlement));
   }
 
-  private release(): Awaitable<Verdict> {
+  private release(hasFailed = true): Awaitable<Verdict> {
+    const { claim } = this;
     // Release before the failure is sent: a client that retries at once must find the key free.
-    return chain(this.claim.release(), () => 'send' as const);
+    return chain(hasFailed ? claim.release() : claim.withdraw(), () => 'send' as const);
   }
 
   private ended(settlement: Settlement): Awaitable<Verdict> {

@@ -178,7 +178,7 @@ export class HttpTransport
 
   private giveBack(begun: Begun | undefined, exchange: HttpExchange): Awaitable<Entered> {
     const { beginning } = begun ?? {};
-    const released = beginning?.outcome === 'execute' ? beginning.claim.release() : undefined;
+    const released = beginning?.outcome === 'execute' ? beginning.claim.withdraw() : undefined;
     return chain(released, () => {
       if (!exchange.isAnswered) return ANEW;
       seal(exchange);

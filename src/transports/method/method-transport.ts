@@ -1,6 +1,7 @@
 import { Injectable, Logger, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import { isObservable } from 'rxjs';
+import { isNotYet } from '../../calls/failure.js';
 import { type Outcome, ValueTransport } from '../../calls/value-transport.js';
 import { ValueOperations } from '../../calls/value-operations.js';
 import { chain } from '../../engine/awaitable.js';
@@ -10,7 +11,7 @@ import { checkArguments } from '../../handlers/delivery-check.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import { notProtected, observableReturned } from '../../handlers/not-protected.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
-import { postpone } from '../../keys/jobs.js';
+import { failForGood, isNotNow, postpone } from '../../keys/jobs.js';
 import { handlerRuns } from '../../operation/handler-run.js';
 import { adopt, type CalledMethod, type MethodCaller, started, stopped } from './instances.js';
 import { MethodCall } from './methods.js';
@@ -118,6 +119,7 @@ export class MethodTransport
       // Nothing has failed: another worker has the job, or the store is down.
       if (call.isOfJob && isForLater(outcome))
         await postpone(args[0], args[1], handler.policy.retryAfterMs);
+      if (call.isOfJob && isExhausted(outcome, error)) throw failForGood(args[0], error);
       if (!handler.listens || !isDuplicate(outcome, NOT_NEEDED)) throw error;
       this.logger.warn(dropped(call.scope, outcome));
       return undefined;
@@ -129,6 +131,13 @@ export class MethodTransport
 function dropped(scope: string, outcome: Outcome): string {
   const code = outcome?.outcome === 'refused' ? outcome.code : 'a failure that is on record';
   return `An event was not handled again on ${scope}: ${code}.`;
+}
+
+/** True if no attempt is left: the last one has failed now, or had begun earlier. */
+function isExhausted(outcome: Outcome, error: unknown): boolean {
+  if (outcome?.outcome === 'execute')
+    return outcome.claim.ifFails !== undefined && !isNotNow(error, true) && !isNotYet(error);
+  return outcome?.outcome === 'refused' && outcome.code === 'IDEMPOTENCY_ATTEMPTS_EXHAUSTED';
 }
 
 /** True for a refused call that may run later. */

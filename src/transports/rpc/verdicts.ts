@@ -1,8 +1,10 @@
 import { HttpException } from '@nestjs/common';
+import { isNotYet } from '../../calls/failure.js';
 import type { Outcome } from '../../calls/value-transport.js';
 import type { MessageCode } from '../../engine/events.js';
 import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
+import { isNotNow } from '../../keys/jobs.js';
 import {
   type IdempotencyException,
   isIdempotencyError,
@@ -37,7 +39,7 @@ export interface Unsuccessful {
   readonly isReplay: boolean;
   /** The record's id, if the handler ran. */
   readonly id: string | undefined;
-  /** The handler ran for the last time that `maxAttempts` allows. */
+  /** The handler has failed for the last time that `maxAttempts` allows. */
   readonly isLast: boolean;
 }
 
@@ -51,7 +53,7 @@ export function unsuccessful(error: unknown, outcome: Outcome | 'none'): Unsucce
     refusal: isOwn && isIdempotencyError(error) ? error : undefined,
     isReplay,
     id: idOf(decided),
-    isLast: isLastRun(decided),
+    isLast: isLastRun(decided) && !isNotYet(error) && !isNotNow(error, false),
   };
 }
 

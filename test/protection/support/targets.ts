@@ -36,7 +36,10 @@ export interface TargetOptions {
   /** More providers of the application. */
   readonly providers?: readonly Provider[];
   readonly store?: IdempotencyStore;
-  readonly options?: Pick<IdempotentOptions, 'lease' | 'onError' | 'transaction' | 'wait'>;
+  readonly options?: Pick<
+    IdempotentOptions,
+    'lease' | 'maxAttempts' | 'onError' | 'transaction' | 'wait'
+  >;
 }
 
 export interface Target {

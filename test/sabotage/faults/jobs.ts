@@ -60,7 +60,7 @@ export const JOB_FAULTS: readonly Fault[] = [
     name: 'jobs: what a step has written in a transaction is undone',
     breaks: ['T71', 'S6'],
     file: 'src/engine/transactional-claim.ts',
-    find: 'return this.transaction.release({ ...refOf(asking), ttlMs });',
+    find: 'return this.transaction.release({ ...refOf(asking), ttlMs, isUncounted: true });',
     put: 'return Promise.resolve(ttlMs === 0);',
     tests: ['test/transactions/going-on.test.ts'],
   },

@@ -32,7 +32,7 @@ export const PROTECTION_FAULTS: readonly Fault[] = [
     name: 'http: a handler that has failed is not tried again by who tries again',
     breaks: ['design 7.2'],
     file: HTTP_OPERATION,
-    find: "orLast(decision, this.claim) === 'release' && this.claim.isRunning",
+    find: "orLast(decision, this.claim, failure.error) === 'release' && this.claim.isRunning",
     put: 'this.claim === undefined',
     tests: [on('passes', 'express', 'gets a new attempt')],
   },
@@ -64,7 +64,7 @@ export const PROTECTION_FAULTS: readonly Fault[] = [
     name: 'http: a handler runs again because its reply could not be made',
     breaks: ['T60', 'design 7.2'],
     file: HTTP_OPERATION,
-    find: 'return mayRunAgain ? this.release() : this.complete(NOT_KEPT);',
+    find: 'return mayRunAgain ? this.release(!isNotYet(error)) : this.complete(NOT_KEPT);',
     put: 'return this.release();',
     tests: [
       on('passes', 'express', 'does not have it run again'),
@@ -75,8 +75,8 @@ export const PROTECTION_FAULTS: readonly Fault[] = [
     name: 'values: a handler runs again because its reply could not be made',
     breaks: ['T60', 'design 7.2'],
     file: VALUE_OPERATIONS,
-    find: 'await (mayRunAgain ? claim.release() : claim.complete(NOT_KEPT));',
-    put: 'await claim.release();',
+    find: 'if (!mayRunAgain) await claim.complete(NOT_KEPT);\n        else await',
+    put: 'await',
     tests: [on('passes', 'messages', 'further in that throws')],
   },
   {

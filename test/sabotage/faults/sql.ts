@@ -191,11 +191,19 @@ export const SQL_FAULTS: readonly Fault[] = [
     tests: [inMariadb('7: ')],
   },
   {
+    name: 'sql: an attempt that did not fail counts',
+    breaks: ['guarantee 6', 'T76'],
+    file: 'src/stores/sql/records.ts',
+    find: 'uncounted: request.isUncounted === true ? 1 : 0,',
+    put: 'uncounted: 0,',
+    tests: [inMariadb('6: does not count')],
+  },
+  {
     name: 'mariadb: a release leaves the attempt’s lease running',
     breaks: ['guarantee 6', 'store mysql', 'S10b'],
     file: file('mysql', 'release'),
-    find: "state = 'released',",
-    put: "state = 'in-flight',",
+    find: "state = 'released',\n  attempt",
+    put: "state = 'in-flight',\n  attempt",
     tests: [inMariadb('6: ')],
   },
   {

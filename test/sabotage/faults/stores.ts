@@ -83,6 +83,14 @@ export const STORE_FAULTS: readonly Fault[] = [
     tests: [MEMORY_CONTRACT],
   },
   {
+    name: 'memory: an attempt that did not fail counts',
+    breaks: ['guarantee 6', 'store memory', 'T76'],
+    file: MEMORY,
+    find: 'if (request.isUncounted === true) record.attempt -= 1;',
+    put: '',
+    tests: [MEMORY_CONTRACT],
+  },
+  {
     name: 'memory: replies are handed out, not copied',
     breaks: ['guarantee 7', 'store memory'],
     file: MEMORY,
@@ -265,6 +273,14 @@ export const STORE_FAULTS: readonly Fault[] = [
     find: "record.state, record.content, record.lease = 'r', '', 0",
     put: "record.state, record.content = 'i', ''",
     tests: [inRedis('[16]: ')],
+  },
+  {
+    name: 'redis: an attempt that did not fail counts',
+    breaks: ['guarantee 6', 'store redis', 'T76'],
+    file: lua('release'),
+    find: "elseif ARGV[4] == '1' then record.attempt = record.attempt - 1 end",
+    put: 'end',
+    tests: [inRedis('6: does not count')],
   },
   {
     name: 'redis: a stale owner releases its successor’s claim',

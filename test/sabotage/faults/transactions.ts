@@ -68,7 +68,7 @@ export const TRANSACTION_FAULTS: readonly Fault[] = [
   {
     name: 'transaction: duplicates of another process wait with a connection in their hands',
     breaks: ['T80'],
-    file: 'src/engine/transactional-claim.ts',
+    file: 'src/engine/transactional-asking.ts',
     find: 'lockWaitMs: 0, scope',
     put: 'lockWaitMs: request.policy.waitMs, scope',
     tests: [[SECOND, 'leave the pool to others']],

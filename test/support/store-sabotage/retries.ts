@@ -34,6 +34,23 @@ export const SABOTAGES_OF_RETRIES: readonly NamedSabotage[] = [
     (store) => ({ acquire: (request) => withResult(store.acquire(request), { abandoned: true }) }),
   ],
   [
+    'an attempt that did not fail counts',
+    6,
+    (store) => ({ release: (request) => store.release({ ...request, isUncounted: false }) }),
+  ],
+  [
+    'an attempt that did not fail undoes the count',
+    6,
+    (store) => ({
+      release: (request) => {
+        const isReleased = store.release(request);
+        const record = recordOf(store, request.id);
+        if (request.isUncounted && isReleased && record !== undefined) record.attempt = 0;
+        return isReleased;
+      },
+    }),
+  ],
+  [
     'the fencing token is the attempt number',
     6,
     (store) => ({

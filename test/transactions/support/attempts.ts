@@ -1,4 +1,5 @@
 import { Test } from '@nestjs/testing';
+import { DelayedError } from 'bullmq';
 import { IdempotencyModule, IdempotencyService, type RunOptions } from 'nestjs-idempotency';
 import { currentManager, TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import type { DataSource } from 'typeorm';
@@ -83,6 +84,29 @@ export function describeAttempts(kind: SqlDatabaseKind): void {
         state: 'held',
         reason: 'all 3 attempts failed',
       });
+    });
+
+    it('that say "not now" are not counted, and undo no count', async () => {
+      const options = newOptions({ maxAttempts: 2 });
+      const service = await process();
+      const before = await effects();
+      const told: number[] = [];
+      const later = (operation: { readonly attempt: number }): Promise<never> => {
+        told.push(operation.attempt);
+        return write().then(() => {
+          throw new DelayedError();
+        });
+      };
+      await expect(service.run(options, later)).rejects.toThrow(DelayedError);
+      await expect(service.run(options, fail)).rejects.toBe(POISON);
+      for (let time = 1; time <= 2; time++)
+        await expect((await process()).run(options, later)).rejects.toThrow(DelayedError);
+      await expect(service.run(options, fail)).rejects.toBe(POISON);
+      await expect(service.run(options, fail)).rejects.toMatchObject({
+        code: 'IDEMPOTENCY_OUTCOME_UNKNOWN',
+      });
+      expect(told).toEqual([1, 2, 2]);
+      expect(await effects()).toBe(before + 3);
     });
 
     it('can end with the failure as the result', async () => {

@@ -17,6 +17,8 @@ interface Ended {
   readonly written: string[];
   readonly steps: string[];
   readonly replies: unknown[];
+  /** The attempts that the handler was told. */
+  readonly attempts: number[];
 }
 
 /** A job of two steps: after the first one it says "not now", and is called again with other data. */
@@ -26,6 +28,7 @@ async function twoSteps(kind: SqlDatabaseKind, ...layers: IdempotentDeclaration[
   await dataSource.runMigrations();
   await dataSource.query('CREATE TABLE effects (name varchar(20))');
   const steps: string[] = [];
+  const attempts: number[] = [];
 
   @Injectable()
   class Jobs {
@@ -33,6 +36,7 @@ async function twoSteps(kind: SqlDatabaseKind, ...layers: IdempotentDeclaration[
 
     async process(job: { readonly data: { readonly step: number } }): Promise<string> {
       const operation = this.idempotency.current()!;
+      attempts.push(operation.attempt);
       await operation.step('prepare', () => void steps.push('prepared'));
       const { step } = job.data;
       const manager = operation.manager as EntityManager;
@@ -65,7 +69,7 @@ async function twoSteps(kind: SqlDatabaseKind, ...layers: IdempotentDeclaration[
     for (const step of [1, 2, 2])
       replies.push(await deliver(step).catch((error: unknown) => (error as Error).name));
     const rows: { name: string }[] = await dataSource.query('SELECT name FROM effects');
-    return { written: rows.map(({ name }) => name).sort(), steps, replies };
+    return { written: rows.map(({ name }) => name).sort(), steps, replies, attempts };
   } finally {
     await app.close();
     await database.stop();
@@ -78,6 +82,7 @@ export function describeGoingOn(kind: SqlDatabaseKind): void {
   describe(`a job that goes on later, in a transaction on ${kind.name}`, () => {
     it.each<[string, IdempotentDeclaration[]]>([
       ['one layer', [{ ...KEY, transaction: true }]],
+      ['one attempt', [{ ...KEY, transaction: true, maxAttempts: 1 }]],
       [
         'a lock around it',
         [
@@ -85,12 +90,16 @@ export function describeGoingOn(kind: SqlDatabaseKind): void {
           { ...KEY, transaction: true },
         ],
       ],
-    ])('keeps what it has written so far, and its steps: %s', async (_, layers) => {
-      expect(await twoSteps(kind, ...layers)).toEqual({
-        written: ['step 1', 'step 2'],
-        steps: ['prepared'],
-        replies: ['DelayedError', 'finished', 'finished'],
-      });
-    });
+    ])(
+      'keeps what it has written so far, and its steps, and counts no attempt: %s',
+      async (_, layers) => {
+        expect(await twoSteps(kind, ...layers)).toEqual({
+          written: ['step 1', 'step 2'],
+          steps: ['prepared'],
+          replies: ['DelayedError', 'finished', 'finished'],
+          attempts: [1, 1],
+        });
+      },
+    );
   });
 }

@@ -1,12 +1,14 @@
--- Releases the claim. Attempt number and steps stay.
+-- Releases the claim. Steps stay, and the attempt number if the attempt counts.
 --
 -- :id, :owner
 -- :ttl_ms  in milliseconds
 -- :from          the state it is settled from, 'in-flight' or 'held'
 -- :note          who settles a held record, and why; see `story.ts`
+-- :uncounted     1 for an attempt that does not count, else 0
 -- changes one row, or none if the claim is no longer alive
 UPDATE {{table}} SET
   state = 'released',
+  attempt = attempt - :uncounted::integer,
   reason = NULL,
   settled_at = CASE WHEN :from::text = 'held' THEN {{now_ms}} ELSE settled_at END,
   settled_note = CASE WHEN :from::text = 'held' THEN :note::bytea ELSE settled_note END,

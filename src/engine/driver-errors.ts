@@ -24,6 +24,8 @@ const WRAPPED = [
   'errors',
   'previousErrors',
   'lastNodeError',
+  'meta',
+  'driverAdapterError',
 ];
 
 /** PostgreSQL may say here which values a statement had (`log_parameter_max_length_on_error`). */

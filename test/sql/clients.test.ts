@@ -16,6 +16,7 @@ import {
   fromMikroOrm,
   fromMysql2,
   fromPg,
+  fromPrisma,
   fromSequelize,
   type SqlExecutor,
   SqlStore,
@@ -79,6 +80,27 @@ describe('a client that cannot begin transactions of its own', () => {
         }),
       /dialect 'mysql' with mysql2/,
     ],
+    ['no PrismaClient', () => fromPrisma({} as never), /fromPrisma\(new PrismaClient/],
+    [
+      'a transaction of Prisma',
+      () => fromPrisma({ $transaction: () => 0, $queryRawUnsafe: () => 0 } as never),
+      /begins a transaction of its own/,
+    ],
+    [
+      'Prisma without a driver adapter',
+      () => fromPrisma({ $connect: () => 0, $queryRawUnsafe: () => 0 } as never),
+      /new PrismaPg\(/,
+    ],
+    [
+      'Prisma on another database',
+      () =>
+        fromPrisma({
+          $connect: () => 0,
+          $queryRawUnsafe: () => 0,
+          _engineConfig: { adapter: { provider: 'sqlite' } },
+        } as never),
+      /adapter for sqlite.*PostgreSQL, MySQL or MariaDB/,
+    ],
     ['no executor', () => new SqlStore({ executor: new Pool() as never }), /fromPg\(pool\)/],
     [
       'an unknown dialect',
@@ -91,6 +113,23 @@ describe('a client that cannot begin transactions of its own', () => {
   ])('is refused with the remedy: %s', (_name, make, remedy) => {
     expect(make).toThrow(IdempotencyConfigurationError);
     expect(make).toThrow(remedy);
+  });
+
+  it('is refused at boot: Prisma on MySQL, with statements that have no savepoints', async () => {
+    const prismaWith = (originalCode: string): SqlExecutor =>
+      fromPrisma({
+        $connect: () => 0,
+        $queryRawUnsafe: () => 0,
+        $executeRawUnsafe: () => 0,
+        $transaction: () => {
+          const driverAdapterError = { cause: { kind: 'mysql', originalCode } };
+          const error = Object.assign(new Error(), { code: 'P2010', meta: { driverAdapterError } });
+          return Promise.reject(error);
+        },
+        _engineConfig: { adapter: { provider: 'mysql' } },
+      } as never);
+    await expect(prismaWith('1295').start!()).rejects.toThrow(/useTextProtocol: true/);
+    await expect(prismaWith('1040').start!()).resolves.toBeUndefined();
   });
 
   it('knows the dialects of Kysely', () => {

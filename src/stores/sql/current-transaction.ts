@@ -1,11 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { OperationTransaction } from '../../engine/transaction.js';
-import type { SqlExecutor } from './executor.js';
+import type { SqlConnection, SqlExecutor } from './executor.js';
 import type { TransactionEdge } from './transaction-edge.js';
 
 interface Current {
   readonly executor: SqlExecutor;
   readonly tx: unknown;
+  /** Absent where an older copy of the package has begun it. */
+  readonly connection?: SqlConnection;
   /** False once it has been committed or rolled back. */
   readonly isOpen: () => boolean;
   readonly edge: Pick<TransactionEdge, 'cross'>;
@@ -48,12 +50,27 @@ export function currentTransaction(of?: SqlExecutor | HasTransactions<unknown>):
  * await outsideTransaction(() => db.insert(attempts).values({ account }));
  */
 export function outsideTransaction<T>(work: () => T): T {
-  return storage.getStore() === undefined ? work() : storage.run(undefined, work);
+  if (storage.getStore() === undefined) return work();
+  return storage.run(undefined, () => {
+    const result = work();
+    // A query of Prisma, Knex or Drizzle is sent when somebody waits for it. That has to be here.
+    return isLazy(result) ? (Promise.resolve(result) as T) : result;
+  });
+}
+
+function isLazy(result: unknown): result is PromiseLike<unknown> {
+  const { then } = (result ?? {}) as { then?: unknown };
+  return typeof then === 'function' && !(result instanceof Promise);
 }
 
 /** True while the current code runs in a transaction of this executor. */
 export function isInTransaction(executor: SqlExecutor): boolean {
   return currentOf(executor) !== undefined;
+}
+
+/** The connection of the transaction of this executor that the current code runs in. */
+export function connectionOf(executor: SqlExecutor): SqlConnection | undefined {
+  return currentOf(executor)?.connection;
 }
 
 /** The edge of the transaction of this executor that the current code runs in. */

@@ -1,8 +1,9 @@
 import { withoutContent } from '../../engine/driver-errors.js';
-import { outsideTransaction } from './current-transaction.js';
+import { isInTransaction, outsideTransaction } from './current-transaction.js';
 import { driverErrorOf } from './errors.js';
 import type { SqlConnection, SqlExecutor, SqlResult, SqlValue } from './executor.js';
 import { type Answer, bound, type Session, type Statement, type Values } from './session.js';
+import { waitsForItself } from './transaction-edge.js';
 
 /** Statements on any connection of an executor, outside of the transaction that the code runs in. */
 export class ExecutorSession implements Session {
@@ -19,6 +20,19 @@ export class ExecutorSession implements Session {
     return outsideTransaction(() =>
       executor.transaction((connection) => work(new ConnectionSession(executor, () => connection))),
     );
+  }
+}
+
+/** As {@link ExecutorSession}. If there is only one connection, code in a transaction would wait for itself. */
+export class LoneSession extends ExecutorSession {
+  constructor(private readonly lone: SqlExecutor) {
+    super(lone);
+  }
+
+  override query(statement: Statement, values: Values): Promise<Answer> {
+    if (this.lone.isSingle !== true || !isInTransaction(this.lone))
+      return super.query(statement, values);
+    throw waitsForItself('Do it after the operation.');
   }
 }
 

@@ -33,3 +33,4 @@ export {
   type SequelizeLike,
   type SequelizeTransactionOf,
 } from './from-sequelize.js';
+export { fromPrisma, type PrismaLike, type PrismaTransactionOf } from './from-prisma.js';

@@ -1,5 +1,17 @@
-import { outsideTransaction } from './current-transaction.js';
-import type { SecondConnections } from './executor.js';
+import { currentEdge, isInTransaction, outsideTransaction } from './current-transaction.js';
+import type { SecondConnections, SqlExecutor } from './executor.js';
+
+const begun = new WeakSet<SqlExecutor>();
+
+/** Has the client of an executor watched from its first transaction on. */
+export function watchOnce(executor: SqlExecutor): void {
+  if (begun.has(executor)) return;
+  begun.add(executor);
+  executor.watch?.({
+    areBeside: () => isInTransaction(executor),
+    take: async (take, giveBack) => currentEdge(executor)?.cross(take, giveBack) ?? take(),
+  });
+}
 
 /** Shared by all copies of the package in the process. */
 const WATCHED = Symbol.for('nestjs-idempotency:sql-watched');
@@ -11,14 +23,17 @@ const watched = ((globalThis as Shared)[WATCHED] ??= new WeakMap<object, SecondC
  *
  * @param patch gets a function that says whose transaction the current code runs in
  */
-function watch(client: object, patch: (beside: () => SecondConnections | undefined) => void): void {
+export function watch(
+  client: object,
+  patch: (beside: () => SecondConnections | undefined) => void,
+): void {
   if (watched.has(client)) return;
   watched.set(client, []);
   patch(() => watched.get(client)?.find((connections) => connections.areBeside()));
 }
 
 /** Says who decides about what is taken from a client that is watched. */
-function enlist(client: object, connections: SecondConnections): void {
+export function enlist(client: object, connections: SecondConnections): void {
   watched.get(client)?.push(connections);
 }
 

@@ -21,21 +21,16 @@ import type {
   TransactionRequest,
 } from '../../engine/transaction.js';
 import { checkTable, type Expected } from './check-table.js';
-import { currentEdge, isInTransaction } from './current-transaction.js';
 import { checkName, DEFAULT_TABLE, type TableName } from './dialect.js';
 import type { SqlDialect, SqlExecutor } from './executor.js';
-import { ExecutorSession } from './executor-session.js';
+import { ExecutorSession, LoneSession } from './executor-session.js';
 import { recordsOn } from './open-records.js';
 import { type PurgeOptions, purgeOptions, PurgeTimer } from './purge-timer.js';
 import type { SqlRecords } from './records.js';
-import { RetryingSession, type Session, type Statement } from './session.js';
+import { watchOnce } from './second-connections.js';
+import { RetryingSession, type Statement } from './session.js';
 import { SqlTransaction } from './sql.transaction.js';
-import {
-  CONNECT_WITHIN_MS,
-  TransactionEdge,
-  waitsForItself,
-  Warnings,
-} from './transaction-edge.js';
+import { CONNECT_WITHIN_MS, TransactionEdge, Warnings } from './transaction-edge.js';
 
 /** What {@link SqlStore} is made of. */
 export interface SqlStoreOptions<Tx = unknown> {
@@ -338,9 +333,7 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore 
   }
 
   private openRecords(executor: SqlExecutor): SqlRecords {
-    const session = new RetryingSession(
-      executor.isSingle ? new LoneSession(executor) : new ExecutorSession(executor),
-    );
+    const session = new RetryingSession(new LoneSession(executor));
     return recordsOn(session, this.dialectOf(executor), this.name);
   }
 
@@ -365,27 +358,4 @@ function checkExecutor(option: string, executor: unknown): void {
     'what fromPg(), fromDrizzle(), fromKysely() and so on return, or a SqlExecutor of your own',
     'Wrap the client: new SqlStore({ executor: fromPg(pool) }).',
   );
-}
-
-const watched = new WeakSet<SqlExecutor>();
-
-function watchOnce(executor: SqlExecutor): void {
-  if (watched.has(executor)) return;
-  watched.add(executor);
-  executor.watch?.({
-    areBeside: () => isInTransaction(executor),
-    take: async (take, giveBack) => currentEdge(executor)?.cross(take, giveBack) ?? take(),
-  });
-}
-
-/** The only connection: code in a transaction has it, and would wait for itself. */
-class LoneSession extends ExecutorSession {
-  constructor(private readonly lone: SqlExecutor) {
-    super(lone);
-  }
-
-  override query(...query: Parameters<Session['query']>): ReturnType<Session['query']> {
-    if (!isInTransaction(this.lone)) return super.query(...query);
-    throw waitsForItself('Do it after the operation.');
-  }
 }

@@ -142,10 +142,12 @@ export class SqlTransaction<Tx> implements StoreTransaction {
   run<T>(work: () => T): T {
     const open = this.running;
     const { executor, edge } = this.options;
-    const { tx } = open.connection;
+    const { connection } = open;
+    const { tx } = connection;
     const isOpen = (): boolean => this.open === open;
     const outer = outerTransaction();
-    return open.run(() => runInTransaction({ executor, tx, isOpen, edge, outer }, work));
+    const current = { executor, tx, connection, isOpen, edge, outer };
+    return open.run(() => runInTransaction(current, work));
   }
 
   private get running(): OpenTransaction<Tx> {

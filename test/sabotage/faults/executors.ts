@@ -1,6 +1,7 @@
 import type { Fault } from '../fault.js';
 
 const PG = 'test/sql/pg.test.ts';
+const PRISMA = 'test/sql/prisma.test.ts';
 const CLIENTS = 'test/sql/clients.test.ts';
 
 /** Records over the application's own data layer. */
@@ -8,7 +9,7 @@ export const EXECUTOR_FAULTS: readonly Fault[] = [
   {
     name: 'SqlStore: work beside the transaction goes unnoticed',
     breaks: ['T62', 'design 7.6'],
-    file: 'src/stores/sql/sql.store.ts',
+    file: 'src/stores/sql/second-connections.ts',
     find: 'areBeside: () => isInTransaction(executor),',
     put: 'areBeside: () => !executor,',
     tests: [[PG, 'stays when the operation is undone']],
@@ -93,5 +94,45 @@ export const EXECUTOR_FAULTS: readonly Fault[] = [
     find: '    await this.running.connection.undone?.();\n',
     put: '',
     tests: [[CLIENTS, 'what was undone']],
+  },
+  {
+    name: 'fromPrisma(): a transaction ends after the time that Prisma has for it',
+    breaks: ['S24', 'design 3.6'],
+    file: 'src/stores/sql/from-prisma.ts',
+    find: '      NO_LIMITS,\n    ) as Promise<T>;',
+    put: '      {} as Limits,\n    ) as Promise<T>;',
+    tests: [[PRISMA, 'takes longer than Prisma would let it']],
+  },
+  {
+    name: 'fromPrisma(): extensions of the client see the records',
+    breaks: ['S24'],
+    file: 'src/stores/sql/from-prisma.ts',
+    find: '...prismaQueries(withoutExtensions(client, tx), inOrder),',
+    put: '...prismaQueries(tx ?? withoutExtensions(client, tx), inOrder),',
+    tests: [[PRISMA, 'extensions see nothing']],
+  },
+  {
+    name: 'fromPrisma(): Prisma’s own codes count as those of the database',
+    breaks: ['T78', 'S24'],
+    file: 'src/stores/sql/from-prisma.ts',
+    find: 'errorOf: (error) => prismaErrorOf(error, dialect),',
+    put: 'errorOf: (error) => error,',
+    tests: [[PRISMA, 'by the codes of the driver']],
+  },
+  {
+    name: 'fromPrisma(): queries beside the transaction go unnoticed',
+    breaks: ['T62', 'design 7.6'],
+    file: 'src/stores/sql/prisma-client.ts',
+    find: 'return isInside ? send() : wait(send);',
+    put: 'return isInside ? wait(send) : send();',
+    tests: [[PRISMA, 'stays when the operation is undone']],
+  },
+  {
+    name: 'outsideTransaction(): a query that is sent later is not outside',
+    breaks: ['T62', 'design 7.6'],
+    file: 'src/stores/sql/current-transaction.ts',
+    find: 'return isLazy(result) ? (Promise.resolve(result) as T) : result;',
+    put: 'return isLazy(undefined) ? (Promise.resolve(result) as T) : result;',
+    tests: [[PRISMA, 'stays when the operation is undone']],
   },
 ];

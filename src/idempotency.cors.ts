@@ -1,4 +1,5 @@
 import { IF_MATCH_HEADER, KEY_HEADER } from './keys/header-source.js';
+import { REPEATABILITY } from './keys/repeatability.js';
 import { ERROR_HEADER, REPLAYED_HEADER, RETRY_AFTER_HEADER } from './transports/http/headers.js';
 
 /**
@@ -6,7 +7,14 @@ import { ERROR_HEADER, REPLAYED_HEADER, RETRY_AFTER_HEADER } from './transports/
  * Add the module's `header` if it has another name, and whatever else the application needs, such
  * as `Authorization`.
  */
-export const CORS_ALLOWED_HEADERS: string[] = [KEY_HEADER, IF_MATCH_HEADER, 'Content-Type'];
+export const CORS_ALLOWED_HEADERS: string[] = [
+  KEY_HEADER,
+  REPEATABILITY.id,
+  REPEATABILITY.firstSent,
+  REPEATABILITY.client,
+  IF_MATCH_HEADER,
+  'Content-Type',
+];
 
 /**
  * Response headers that scripts of another origin can read only if they are exposed, for
@@ -18,6 +26,7 @@ export const CORS_EXPOSED_HEADERS: string[] = [
   REPLAYED_HEADER,
   ERROR_HEADER,
   RETRY_AFTER_HEADER,
+  REPEATABILITY.result,
   'ETag',
   'Location',
 ];

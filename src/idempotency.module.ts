@@ -38,6 +38,7 @@ import { type IdempotencyModuleOptions, MODULE_DEFAULTS } from './options/idempo
 import { CIRCUIT_DEFAULTS, REPLAY_MAX_AGE, type StoreFactory } from './options/store-options.js';
 import { checkModuleOptions, checkStore } from './idempotency.options-check.js';
 import { IdempotencyService } from './idempotency.service.js';
+import { AbandonedSweep } from './idempotency.sweep.js';
 import { IdempotencyEvents } from './observability/idempotency-events.js';
 import { NOT_KEPT } from './replies/codec.js';
 import { type ClassLike, knownClass } from './replies/known-types.js';
@@ -101,6 +102,7 @@ import { TokenService } from './tokens/token.service.js';
     },
     IdempotencyEvents,
     IdempotencyService,
+    AbandonedSweep,
     HandlerRegistry,
     Coverage,
     HandlerResolver,
@@ -133,6 +135,7 @@ export class IdempotencyModule
   constructor(
     private readonly engine: IdempotencyEngine,
     private readonly events: IdempotencyEvents,
+    private readonly sweep: AbandonedSweep,
     @Inject(IDEMPOTENCY_STORE) private readonly store: IdempotencyStore,
     @Inject(MODULE_OPTIONS_TOKEN) private readonly options: IdempotencyModuleOptions,
     @Inject(REPLY_VALUES) private readonly values: ReplyValues,
@@ -198,6 +201,7 @@ export class IdempotencyModule
   }
 
   async onApplicationShutdown(): Promise<void> {
+    await this.sweep.stop();
     const left = await this.engine.drain(shutdownTimeoutOf(this.options));
     if (left > 0) {
       const count = left === 1 ? '1 operation was' : `${left} operations were`;

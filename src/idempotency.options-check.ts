@@ -8,7 +8,7 @@ import {
   type IdempotencyModuleOptions,
   MODULE_DEFAULTS,
 } from './options/idempotency.options.js';
-import { CIRCUIT_DEFAULTS } from './options/store-options.js';
+import { CIRCUIT_DEFAULTS, SWEEP_DEFAULTS } from './options/store-options.js';
 import { remedyFor, remedyForScope } from './options/moved-options.js';
 import { checkTokenOptions } from './tokens/token-options-check.js';
 
@@ -91,6 +91,7 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   if (options.limits !== undefined) checkLimits(options.limits);
   if (options.circuitBreaker !== undefined) checkCircuit(options.circuitBreaker);
   if (options.replayCache !== undefined) checkReplayCache(options.replayCache);
+  if (options.sweep !== undefined) checkSweep(options.sweep);
   if (options.shutdownTimeout !== undefined)
     parseDuration('shutdownTimeout', options.shutdownTimeout, { zero: true });
   if (principal !== undefined && typeof principal !== 'function')
@@ -199,6 +200,23 @@ function checkCircuit(circuit: unknown): void {
   const remedy = `Leave it out for ${CIRCUIT_DEFAULTS.failures}.`;
   if (failures !== undefined) checkWholeNumber('circuitBreaker.failures', failures, range, remedy);
   if (pause !== undefined) parseDuration('circuitBreaker.pause', pause as string);
+}
+
+const MOST_IN_A_PAGE = 1_000;
+
+/** @throws {@link IdempotencyConfigurationError} */
+export function checkSweep(sweep: unknown, place = 'sweep'): void {
+  if (typeof sweep === 'boolean') return;
+  const names = Object.keys(SWEEP_DEFAULTS);
+  const accepted = `true, false, or an object with ${names.join(', ')}`;
+  const given = membersOf(place, sweep, names, accepted, 'for no sweep');
+  const { batch, every, pause, time } = given;
+  const range = { least: 1, most: MOST_IN_A_PAGE };
+  const remedy = `Leave it out for ${SWEEP_DEFAULTS.batch}.`;
+  if (batch !== undefined) checkWholeNumber(`${place}.batch`, batch, range, remedy);
+  if (every !== undefined) parseDuration(`${place}.every`, every as string);
+  if (pause !== undefined) parseDuration(`${place}.pause`, pause as string, { zero: true });
+  if (time !== undefined) parseDuration(`${place}.time`, time as string);
 }
 
 /** The members of an option that is an object, if it has no others. */

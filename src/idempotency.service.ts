@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
-import { wrongOption } from './engine/configuration-error.js';
+import { isIdempotencyConfigurationError, wrongOption } from './engine/configuration-error.js';
 import { type Duration, parseDuration } from './engine/duration.js';
 import type { CircuitChange } from './engine/circuit.js';
 import type { IdempotencyEvent } from './engine/events.js';
@@ -17,10 +17,9 @@ import { HandlerRegistry } from './handlers/handler-registry.js';
 import { HandlerResolver } from './handlers/handler-resolver.js';
 import { handlerRuns } from './operation/handler-run.js';
 import type { IdempotentOperation } from './operation/idempotent-operation.js';
-import type { RecoveredReply } from './operation/recovery.js';
-import { encodeRecoveredHttpReply, encodeRecoveredValue } from './calls/recovery-call.js';
+import { encodeForScope } from './calls/recovery-call.js';
 import { IdempotencyException } from './operation/idempotency.exception.js';
-import { MODULE_OPTIONS_TOKEN } from './options/module-definition.js';
+import { IDEMPOTENCY_STORE, MODULE_OPTIONS_TOKEN } from './options/module-definition.js';
 import {
   DEFAULTS,
   type IdempotencyModuleOptions,
@@ -32,8 +31,9 @@ import { directKey, type DirectKey } from './keys/key-part.js';
 import { labelOf } from './keys/label.js';
 import { directPrincipal } from './keys/principal.js';
 import { recordId } from './keys/record-id.js';
-import { plainnessOf } from './replies/plain-values.js';
 import type { Reply } from './replies/reply.js';
+import { checkSweep } from './idempotency.options-check.js';
+import { AbandonedSweep } from './idempotency.sweep.js';
 import { IdempotencyEvents } from './observability/idempotency-events.js';
 import {
   type ListQuery,
@@ -43,6 +43,9 @@ import {
   OperatorRecords,
   type RecordById,
 } from './operators/operator-records.js';
+import type { SweepOptions } from './options/store-options.js';
+import { type PurgeCallOptions, type PurgeResult, purgeStore } from './operators/purge.js';
+import type { SweepResult } from './operators/sweep.js';
 
 /** Names one operation. */
 export interface OperationRef {
@@ -105,15 +108,17 @@ export class IdempotencyService {
     @Inject(MODULE_OPTIONS_TOKEN) private readonly options: IdempotencyModuleOptions,
     private readonly operations: ValueOperations,
     private readonly resolver: HandlerResolver,
-    private readonly handlers: HandlerRegistry,
+    handlers: HandlerRegistry,
     private readonly covered: Coverage,
+    private readonly abandoned: AbandonedSweep,
     events: IdempotencyEvents,
+    @Inject(IDEMPOTENCY_STORE) private readonly store: IdempotencyStore,
   ) {
     this.records = new OperatorRecords({
       store: engine.calls.store,
       ask: (verb, run) => this.ask(verb, run),
       forget: (id, place) => this.orRefuse(() => engine.forget(id, place)),
-      encode: (reply, scope) => this.encode(reply, scope),
+      encode: (reply, scope) => encodeForScope(reply, scope, handlers, operations.values),
       defaultTtlMs: () => parseDuration('ttl', options.defaults?.ttl ?? DEFAULTS.ttl),
       events,
     });
@@ -250,15 +255,33 @@ export class IdempotencyService {
     return this.records.settle(this.byId(ref), decision, settledBy, scopeIn(ref));
   }
 
-  private encode(reply: RecoveredReply, scope: string | undefined): Uint8Array {
-    const ofHandler = scope === undefined ? undefined : this.handlers.valuesOf(scope);
-    const values = ofHandler ?? this.operations.values;
-    const isHttp =
-      reply.status !== undefined ||
-      (scope !== undefined && this.handlers.hasScope('http', scope)) ||
-      // The handler may be another process's route. Every kind of handler can read this form.
-      (ofHandler === undefined && plainnessOf(reply.value) === 'json');
-    return isHttp ? encodeRecoveredHttpReply(reply, values) : encodeRecoveredValue(reply, values);
+  /**
+   * Looks once for abandoned operations, as the module option `sweep` does at intervals; for a scheduler
+   * where processes freeze between requests. Nothing is done while another process sweeps.
+   *
+   * @throws {@link IdempotencyConfigurationError} for a wrong option
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`
+   *
+   * @example
+   * ```ts
+   * const { held, replied } = await idempotency.sweep({ time: '20s' });
+   * ```
+   */
+  async sweep(options: Omit<SweepOptions, 'every'> = {}): Promise<SweepResult> {
+    checkSweep(options, 'option of sweep()');
+    return this.orRefuse(() => this.abandoned.once(options));
+  }
+
+  /**
+   * Deletes expired records that nobody has deleted yet, in statements of `batch` records, until there
+   * are none or the time is over; for a scheduler where processes freeze, with `purge: false` on the
+   * store. A store whose server deletes them itself has nothing to do.
+   *
+   * @throws {@link IdempotencyConfigurationError} for a wrong option
+   * @throws {@link IdempotencyException} `IDEMPOTENCY_STORE_UNAVAILABLE`
+   */
+  async purge(options: PurgeCallOptions = {}): Promise<PurgeResult> {
+    return this.orRefuse(() => purgeStore(this.store, options));
   }
 
   private byId(ref: RecordRef): RecordById {
@@ -283,6 +306,7 @@ export class IdempotencyService {
     try {
       return await ask();
     } catch (cause) {
+      if (isIdempotencyConfigurationError(cause)) throw cause;
       throw this.refusal('IDEMPOTENCY_STORE_UNAVAILABLE', cause);
     }
   }

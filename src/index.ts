@@ -33,7 +33,8 @@ export {
   principal,
   query,
 } from './keys/key-sources.js';
-export { signature, type SignatureOptions } from './keys/signature.js';
+export { repeatability } from './keys/repeatability.js';
+export { signature } from './keys/signature.js';
 export { tick } from './keys/tick.js';
 export { webhookEvent } from './keys/webhook-event.js';
 export {

@@ -2,18 +2,18 @@ import { Logger } from '@nestjs/common';
 import { type Awaitable, chain, isPending } from '../engine/awaitable.js';
 import type { IdempotencyEngine } from '../engine/engine.js';
 import { beginLayers } from '../engine/layers.js';
-import type { Beginning, OperationRequest, Refused } from '../engine/operation.js';
+import type { Beginning, OperationRequest } from '../engine/operation.js';
 import type { IdempotencyErrorCode } from '../engine/refusals.js';
 import type { ProtectedHandler, ProtectedLayer } from '../handlers/protected-handler.js';
 import type { IdempotentCall } from '../keys/call.js';
 import { isOfSameJob } from '../keys/jobs.js';
-import { isInvalidKeyError } from '../keys/key-source.js';
+import { ageBounds, type KeyAge } from '../keys/key-age.js';
 import { recordId } from '../keys/record-id.js';
-import { isFingerprintUnavailableError } from '../keys/request-body.js';
 import { logExhausted } from './failure.js';
-import { IdempotencyException } from '../operation/idempotency.exception.js';
+import type { IdempotencyException } from '../operation/idempotency.exception.js';
 import type { RecoveredReply } from '../operation/recovery.js';
 import type { StrategyCall } from '../strategies/strategy.js';
+import { exceptionOf, messageOf, type RefusalReason, refusalOf } from './refused.js';
 import type { Passage } from './passage.js';
 import type { Callers } from './callers.js';
 import { recovery } from './recovery-call.js';
@@ -29,17 +29,12 @@ export interface TransportCall extends IdempotentCall {
   readonly isWanted?: () => boolean;
   /** True once the pipeline has continued without this call. Then nothing may run for it. */
   readonly isLeft?: () => boolean;
+  /** Statuses of refusals, where they differ from the table. */
+  readonly statuses?: ProtectedHandler['statuses'];
   /** True for the job of a queue. */
   readonly isOfJob?: boolean;
   /** Present if interceptors may subscribe more than once. */
   passage?: Passage;
-}
-
-/** Why a call is refused, beyond the code. */
-export interface RefusalReason extends Partial<Pick<Refused, 'retryAfterMs' | 'cause' | 'unmet'>> {
-  /** Replace what the table says, if more is known. */
-  readonly detail?: string;
-  readonly retryable?: boolean;
 }
 
 /** What a transport says about its calls. */
@@ -50,6 +45,8 @@ export interface CallForm<Call extends TransportCall> {
   unknownCaller?(call: Call, handler: ProtectedHandler): void;
   /** True if the current code is already part of the operation with this record. */
   joins?(id: string): boolean;
+  /** Called for every call that is refused. */
+  refused?(call: Call): void;
   /** True if it reports every refusal itself. */
   readonly reportsRefusals?: boolean;
 }
@@ -66,6 +63,9 @@ export type Endings = Pick<StrategyCall, 'headers' | 'answer' | 'onError' | 'onR
 export interface Begun extends Endings {
   readonly beginning: Beginning | Joined;
 }
+
+const FROM_THE_FUTURE =
+  'The time in the idempotency key lies in the future. Correct the clock of the client, and send a new key.';
 
 const logger = new Logger('Idempotency');
 
@@ -141,7 +141,9 @@ export class Operations<Call extends TransportCall> {
    * The error that answers the call. If no caller can fix the cause, it is logged for operators.
    */
   exception(call: Call, code: IdempotencyErrorCode, reason: RefusalReason): IdempotencyException {
-    const exception = exceptionOf(code, reason, this.problemBaseUrl);
+    const status = reason.status ?? call.statuses?.[code];
+    const exception = exceptionOf(code, { ...reason, status }, this.problemBaseUrl);
+    this.form.refused?.(call);
     if (this.form.reportsRefusals === true) return exception;
     if (code === 'IDEMPOTENCY_ATTEMPTS_EXHAUSTED') logExhausted(call.scope, undefined);
     if (exception.getStatus() === 500)
@@ -219,7 +221,8 @@ export class Operations<Call extends TransportCall> {
         this.orRefuse(call, layer, () => layer.fingerprint(call)),
         (fingerprint) => {
           const request = this.request(call, layer, key, fingerprint);
-          const isPlain = layer.ttlOf === undefined && layer.label === undefined;
+          const { ttlOf, label, age } = layer;
+          const isPlain = ttlOf === undefined && label === undefined && age === undefined;
           return isPlain
             ? this.inPlace(call, layer, key, request)
             : this.declared(call, layer, key, request);
@@ -258,7 +261,24 @@ export class Operations<Call extends TransportCall> {
     }
     const policy = { ...request.policy, ttlMs };
     const label = await layer.label?.(call);
-    return this.inPlace(call, layer, key, { ...request, policy, label });
+    const told = { ...request, policy, label };
+    const timely = layer.age === undefined ? told : await this.timely(call, layer, layer.age, told);
+    return this.inPlace(call, layer, key, timely);
+  }
+
+  /** A key that is older than its record can be is good for an operation on record, and no other. */
+  private async timely(
+    call: Call,
+    layer: ProtectedLayer,
+    age: KeyAge,
+    request: OperationRequest,
+  ): Promise<OperationRequest> {
+    const { mostMs, aheadMs, keepForMs } = ageBounds(age, request.policy.ttlMs);
+    const ageMs = Date.now() - (await this.orRefuse(call, layer, () => age.sentAt(call)));
+    if (ageMs < -aheadMs)
+      throw this.refuse(call, layer, 'IDEMPOTENCY_KEY_INVALID', { detail: FROM_THE_FUTURE });
+    const late = ageMs > mostMs ? ({ refuseUnknown: 'IDEMPOTENCY_KEY_EXPIRED' } as const) : {};
+    return { ...request, leastTtlMs: keepForMs, ...late };
   }
 
   /** The data source of this call alone: another tenant's records are other records. */
@@ -332,25 +352,6 @@ export class Operations<Call extends TransportCall> {
   }
 }
 
-/** The exception for a refusal, for every transport. */
-export function exceptionOf(
-  code: IdempotencyErrorCode,
-  { retryAfterMs, cause, unmet, detail = unmet?.detail, retryable }: RefusalReason,
-  problemBaseUrl: string | undefined,
-): IdempotencyException {
-  // A strategy with its own refusal gives the same answer for every invalid key.
-  const isAboutKey = code === 'IDEMPOTENCY_KEY_INVALID' && isInvalidKeyError(cause);
-  return new IdempotencyException(code, {
-    retryAfterMs,
-    problemBaseUrl,
-    cause,
-    status: unmet?.status,
-    members: unmet?.members,
-    detail: isAboutKey ? cause.message : detail,
-    retryable,
-  });
-}
-
 type Headers = Readonly<Record<string, string>>;
 
 /** Of several strategies, the outermost that has something to contribute; the headers of all. */
@@ -376,21 +377,8 @@ function withStrategyCall(
   return {
     ...request,
     precondition,
-    refuseUnknown,
-    leastTtlMs: keepForMs,
+    refuseUnknown: refuseUnknown ?? request.refuseUnknown,
+    leastTtlMs: Math.max(keepForMs, request.leastTtlMs ?? 0),
     policy: { ...policy, ttlMs, keepsReply: policy.keepsReply && keepsReply },
   };
-}
-
-/** The refusal for a key source or a fingerprint that failed. */
-function refusalOf(error: unknown, { refusals }: ProtectedLayer): IdempotencyErrorCode | undefined {
-  if (isInvalidKeyError(error)) return error.code ?? refusals.invalid ?? 'IDEMPOTENCY_KEY_INVALID';
-  if (!isFingerprintUnavailableError(error)) return undefined;
-  return error.isUnparsed
-    ? 'IDEMPOTENCY_CONTENT_NOT_PARSED'
-    : 'IDEMPOTENCY_FINGERPRINT_UNAVAILABLE';
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : 'the record belongs to another kind of call';
 }

@@ -1,25 +1,31 @@
 import { HttpException, HttpStatus } from '@nestjs/common';
 import { STATUS_CODES } from 'node:http';
+import { wrongOption } from '../engine/configuration-error.js';
 import type {
   AbandonedDecision,
   AbandonedOperation,
   OperationRequest,
 } from '../engine/operation.js';
+import type { HandlerRegistry } from '../handlers/handler-registry.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
 import { encodeHttpReply, encodeValueReply } from '../replies/codec.js';
 import { sentAsJson } from '../replies/json-view.js';
 import type { Keeping } from '../replies/kept-value.js';
 import { NotKeepableError } from '../replies/not-keepable.js';
+import { plainnessOf } from '../replies/plain-values.js';
 import type { ErrorReply, HeaderField, HttpReply, ValueReply } from '../replies/reply.js';
 import { deriveKey, savedId } from '../operation/current-operation.js';
 import { isResultNotKept, stepResult, valuesOf } from '../operation/steps.js';
 import type { ReplyValues } from '../replies/values.js';
 import { isRecoveredReply, type RecoveredReply } from '../operation/recovery.js';
 
+/** What is known about the call that asks; in a sweep, without key and principal. */
 interface KnownIdentity {
-  readonly key: string;
+  readonly key?: string | undefined;
   readonly scope: string;
-  readonly principal: string | undefined;
+  readonly principal?: string | undefined;
+  readonly label?: string | undefined;
+  readonly isSweep?: boolean;
 }
 
 /**
@@ -34,6 +40,7 @@ export function recovery(
   encode: (reply: RecoveredReply) => Uint8Array,
 ): OperationRequest['recover'] {
   if (typeof onAbandoned !== 'function') return undefined;
+  const { scope, label, isSweep = false } = identity;
   return async ({
     attempt,
     steps,
@@ -42,7 +49,15 @@ export function recovery(
     let decision: AbandonedDecision | RecoveredReply;
     try {
       decision = await onAbandoned({
-        ...identity,
+        get key() {
+          return isSweep ? unknownInSweep('key') : identity.key!;
+        },
+        get principal() {
+          return isSweep ? unknownInSweep('principal') : identity.principal;
+        },
+        scope,
+        label,
+        isSweep,
         attempt,
         deriveKey: (name) => deriveKey(id, name),
         id: (name) => savedId(steps, name),
@@ -64,6 +79,37 @@ export function recovery(
     if (isRecoveredReply(decision)) return encode(decision);
     return decision === 'rerun' ? 'rerun' : 'hold';
   };
+}
+
+function unknownInSweep(name: string): never {
+  throw wrongOption(
+    `onAbandoned, ${name} of its call`,
+    undefined,
+    'nothing while a sweep asks, because no store knows it',
+    'Ask with call.deriveKey(), call.id() or call.label.',
+  );
+}
+
+/**
+ * The bytes that a record keeps of a reply that nobody's handler has sent. For a handler of another
+ * process, plain data takes a form that every kind of handler can read.
+ *
+ * @param values for a scope that no handler here has
+ * @throws {@link NotKeepableError}
+ */
+export function encodeForScope(
+  reply: RecoveredReply,
+  scope: string | undefined,
+  handlers: Pick<HandlerRegistry, 'hasScope' | 'valuesOf'>,
+  values: ReplyValues,
+): Uint8Array {
+  const ofHandler = scope === undefined ? undefined : handlers.valuesOf(scope);
+  const known = ofHandler ?? values;
+  const isHttp =
+    reply.status !== undefined ||
+    (scope !== undefined && handlers.hasScope('http', scope)) ||
+    (ofHandler === undefined && plainnessOf(reply.value) === 'json');
+  return isHttp ? encodeRecoveredHttpReply(reply, known) : encodeRecoveredValue(reply, known);
 }
 
 /**

@@ -36,7 +36,7 @@ import {
   orLast,
   reasonOf,
 } from './failure.js';
-import { exceptionOf } from './operations.js';
+import { exceptionOf } from './refused.js';
 import { encodeRecoveredValue, givenOutsideHttp, recovery } from './recovery-call.js';
 import { type DirectCall, ERROR_FORM, type ErrorForm, type ValueCall } from './value-call.js';
 

@@ -1,11 +1,14 @@
 /**
- * A new key: a UUID of version 4. Pages without TLS have no `crypto.randomUUID`.
+ * A new key: a UUID of version 7, which says when it was made (RFC 9562, section 5.7), for servers that
+ * refuse late retries. Pages without TLS have no `crypto.randomUUID`.
  *
  * @internal
  */
 export function newKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
+  new DataView(bytes.buffer).setUint16(0, Math.floor(Date.now() / 2 ** 32));
+  new DataView(bytes.buffer).setUint32(2, Date.now() % 2 ** 32);
+  bytes[6] = (bytes[6]! & 0x0f) | 0x70;
   bytes[8] = (bytes[8]! & 0x3f) | 0x80;
   return hex(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }

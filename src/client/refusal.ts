@@ -91,6 +91,7 @@ export function asksForAnother({ response, refusal }: Answer): boolean {
 const NO_NEW_KEY: ReadonlySet<string | undefined> = new Set([
   'IDEMPOTENCY_OUTCOME_UNKNOWN',
   'IDEMPOTENCY_ATTEMPTS_EXHAUSTED',
+  'IDEMPOTENCY_KEY_EXPIRED',
 ]);
 
 /**

@@ -132,6 +132,9 @@ export type {
   OperatorDecision,
   RecordById,
 } from '../operators/operator-records.js';
+export type { PurgeCallOptions, PurgeResult } from '../operators/purge.js';
+export type { SweepResult } from '../operators/sweep.js';
+export type { SweepOptions } from '../options/store-options.js';
 export type { AbandonedDecision } from '../engine/operation.js';
 export type { RecoveredReply } from '../operation/recovery.js';
 export type {
@@ -167,6 +170,7 @@ export {
   type KeySource,
   type Schedule,
 } from '../keys/key-source.js';
+export type { SignatureOptions } from '../keys/signature.js';
 export type { LabelDeclaration, LabelFunction } from '../keys/label.js';
 export type { ContentDeclaration, ContentFunction } from '../keys/content.js';
 export type { PrincipalFunction } from '../keys/principal.js';

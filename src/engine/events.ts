@@ -146,7 +146,10 @@ export interface StepNotSavedEvent extends EventBase {
   readonly cause: unknown;
 }
 
-/** Somebody settled an operation whose outcome was unknown. Its strategy is `operator`. */
+/**
+ * Somebody settled an operation whose outcome was unknown. Its strategy is `operator`, or `sweep` where
+ * a sweep did what `onAbandoned` says.
+ */
 export interface SettledEvent extends EventBase {
   readonly type: 'settled';
   /** A reply was recorded, the next call runs, or the operation waits for another decision. */

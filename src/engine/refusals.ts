@@ -29,6 +29,13 @@ export const REFUSALS = {
     detail:
       'The idempotency key must be one value of 1 to 255 characters without control characters; in a header, visible ASCII with spaces inside.',
   },
+  IDEMPOTENCY_KEY_EXPIRED: {
+    status: 412,
+    title: 'Idempotency key expired',
+    retryable: false,
+    detail:
+      'This idempotency key was made too long ago, and what was done with it is no longer on record. The operation was not run. Find out whether it was done before, and do not repeat it with another key until you know.',
+  },
   IDEMPOTENCY_WEBHOOK_INVALID: {
     status: 400,
     title: 'Webhook not verified',

@@ -18,6 +18,7 @@ import type { KeyContext } from '../keys/key-source.js';
 import { resolvePrincipal } from '../keys/principal.js';
 import { contentOfKey, resolveContent } from '../keys/content.js';
 import { resolveKey } from '../keys/key-sources.js';
+import { resolveKeyAge } from '../keys/key-age.js';
 import { resolveLabel } from '../keys/label.js';
 import type { ReplyValues } from '../replies/values.js';
 import type { StrategyPlan } from '../strategies/strategy.js';
@@ -38,7 +39,7 @@ import {
 } from './options-check.js';
 import { checkAttempts } from './attempts-check.js';
 import type { Endpoint } from './endpoint.js';
-import type { ProtectedHandler, ProtectedLayer } from './protected-handler.js';
+import { type ProtectedHandler, type ProtectedLayer, saidByKeys } from './protected-handler.js';
 import { withReturned } from '../operation/returned-classes.js';
 import { checkScopes, scopesOf } from './scopes.js';
 
@@ -186,6 +187,8 @@ export class HandlerResolver {
     checkOptions(options, strategy.options);
     for (const option of strategy.withoutOptions ?? [])
       if (own[option] !== undefined) throw meaningless(option, own[option], strategyName);
+    // A default, which is for the others.
+    if (strategy.withoutOptions?.includes('maxAge')) delete options.maxAge;
     if (own.acknowledge === true && kind !== 'rpc')
       throw wrongOption(
         'acknowledge',
@@ -269,6 +272,7 @@ export class HandlerResolver {
       values,
       acknowledges,
       streamsThrough,
+      ...saidByKeys(resolved),
       onError: layers.find(({ options }) => options.onError)?.options.onError,
     };
   }
@@ -293,6 +297,7 @@ export class HandlerResolver {
       scope: options.scope === undefined ? plan.scope : isOutermost ? undefined : options.scope,
       scopeSuffix: isOutermost ? '' : `#${strategy}`,
       perPrincipal: plan.perPrincipal ?? true,
+      age: resolveKeyAge(options.maxAge, key, ttlOf === undefined ? policy.ttlMs : undefined),
       ttlOf,
       policy: plan.keepsReply ? policy : { ...policy, keepsReply: false, ttlMs: policy.leaseMs },
       transaction: plan.transaction === 'never' ? undefined : transactionOfAll,

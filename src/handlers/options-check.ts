@@ -31,6 +31,7 @@ const KNOWN_OPTIONS = [
   'label',
   'onError',
   'maxAttempts',
+  'maxAge',
   'scope',
   'principal',
   'returns',
@@ -95,6 +96,7 @@ export function checkOptions(
 
 /** Like {@link checkOptions}, for the defaults of all handlers. */
 export function checkDefaults(defaults: IdempotentOptions): void {
+  if (defaults.maxAge !== undefined) parseDuration('maxAge', defaults.maxAge);
   checkOptions(
     defaults,
     [],

@@ -1,6 +1,8 @@
 import type { Awaitable } from '../engine/awaitable.js';
 import type { OperationPolicy } from '../engine/operation.js';
 import type { CallKind, IdempotentCall } from '../keys/call.js';
+import type { KeyAge } from '../keys/key-age.js';
+import type { KeySource } from '../keys/key-source.js';
 import type { ResolvedKey } from '../keys/key-sources.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
 import type { ReplyValues } from '../replies/values.js';
@@ -21,6 +23,8 @@ export interface ProtectedLayer {
   readonly policy: OperationPolicy;
   /** How long the record of a call is kept, in milliseconds, if that depends on the call. */
   readonly ttlOf: ((call: IdempotentCall) => Awaitable<number>) | undefined;
+  /** How old a key may be that is not on record; absent if that does not matter. */
+  readonly age: KeyAge | undefined;
   /** Record and work are one transaction. */
   readonly transaction: ResolvedTransaction | undefined;
   readonly fingerprint: (call: IdempotentCall) => Awaitable<string>;
@@ -79,6 +83,20 @@ export interface ProtectedHandler {
   readonly acknowledges: boolean | undefined;
   /** See {@link IdempotentOptions.stream}. */
   readonly streamsThrough: boolean;
+  /** See {@link KeySource.statuses} and {@link KeySource.result}. */
+  readonly statuses: KeySource['statuses'];
+  readonly result: KeySource['result'];
   /** See {@link IdempotentOptions.onError}. */
   readonly onError: IdempotentOptions['onError'];
+}
+
+/** What the keys of a handler say about its replies: the outermost that says something. */
+export function saidByKeys(
+  layers: readonly ProtectedLayer[],
+): Pick<ProtectedHandler, 'statuses' | 'result'> {
+  const sources = layers.flatMap(({ key }) => key.sources);
+  return {
+    statuses: sources.find(({ statuses }) => statuses)?.statuses,
+    result: sources.find(({ result }) => result)?.result,
+  };
 }

@@ -81,6 +81,21 @@ export interface KeySource {
   content?(call: IdempotentCall): unknown;
   /** What it stands for, in whatever form it has. Absent: the part of the key is all that there is. */
   value?(call: IdempotentCall): unknown;
+  /**
+   * When the call was sent for the first time, in milliseconds since 1970, if the client says so. Absent: a
+   * part of the key that is a UUIDv7 says when it was made, for the option `maxAge`.
+   *
+   * @throws {@link InvalidKeyError} for something that is no time
+   */
+  sentAt?(call: IdempotentCall): number | undefined;
+  /** Statuses over HTTP that refusals have with this key, where they differ from the table. */
+  readonly statuses?: Readonly<Partial<Record<IdempotencyErrorCode, number>>>;
+  /** A header of every reply over HTTP that says whether the call was accepted. */
+  readonly result?: {
+    readonly header: string;
+    readonly accepted: string;
+    readonly refused: string;
+  };
   /** True if it proves who has sent the call, so that no credentials are needed to tell callers apart. */
   readonly tellsCallers?: boolean;
   /** Called once at boot. The source that it returns replaces this one. */

@@ -318,7 +318,7 @@ function notAKey(given: unknown): IdempotencyConfigurationError {
   return wrongOption(
     'key',
     given,
-    'header(), body(), param(), query(), payload(), messageId(), arg(), tick(), principal(), signature(), webhookEvent(), cloudEventId(), keySource(), a function of the call, or a list of at least one of them',
+    'header(), body(), param(), query(), payload(), messageId(), arg(), tick(), principal(), signature(), webhookEvent(), cloudEventId(), repeatability(), keySource(), a function of the call, or a list of at least one of them',
     "Say where the key comes from, such as body('orderNo') instead of 'orderNo'.",
   );
 }

@@ -5,9 +5,23 @@ import type { StepOptions } from './idempotent-operation.js';
 
 /** An operation whose last owner stopped renewing its lease. */
 export interface AbandonedCall {
+  /**
+   * The key of the call that asks.
+   *
+   * @throws {@link IdempotencyConfigurationError} in a sweep, because no store has it
+   */
   readonly key: string;
   readonly scope: string;
+  /**
+   * Who is calling; `undefined` for an anonymous caller.
+   *
+   * @throws {@link IdempotencyConfigurationError} in a sweep, as for the key
+   */
   readonly principal: string | undefined;
+  /** What the option `label` said, such as an order number. */
+  readonly label: string | undefined;
+  /** True if no call waits: a {@link IdempotencyModuleOptions.sweep | sweep} asks. */
+  readonly isSweep: boolean;
   /** The attempt that would run now. */
   readonly attempt: number;
   /** Like {@link IdempotentOperation.deriveKey}: use the same key to ask the downstream system. */

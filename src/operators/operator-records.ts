@@ -240,16 +240,20 @@ export class OperatorRecords {
     const { scope, label } = story ?? {};
     const ttlMs = this.around.defaultTtlMs();
     const owner = newOwner();
-    const claim = { id, owner, fingerprint, leaseMs: TAKE_OVER_MS, ttlMs, scope, label };
+    // An expired record is not made anew.
+    const own = { id, owner, fingerprint, scope, label, mustBeIssued: true };
+    const claim = { ...own, leaseMs: TAKE_OVER_MS, ttlMs };
     const result = await this.around.ask('acquire', () => place.acquire(claim));
     const taken = result.outcome === 'unreadable' ? result.claimed : result;
     if (taken?.outcome !== 'acquired') return undefined;
     const reason = settledBy === undefined ? 'abandoned' : `abandoned; ${settledBy.reason}`;
-    // A record that expired meanwhile, or was released, is no longer this one.
-    const isHeld = taken.abandoned
-      ? await this.around.ask('hold', () => place.hold({ id, owner, reason, ttlMs }))
-      : !(await this.around.ask('release', () => place.release({ id, owner, ttlMs: 1 })));
-    return isHeld && taken.abandoned ? owner : undefined;
+    if (!taken.abandoned) {
+      // Somebody released it meanwhile. What was left of it stays: steps that must not run again.
+      await this.around.ask('release', () => place.release({ id, owner, ttlMs }));
+      return undefined;
+    }
+    const isHeld = await this.around.ask('hold', () => place.hold({ id, owner, reason, ttlMs }));
+    return isHeld ? owner : undefined;
   }
 
   private get sources(): readonly string[] {

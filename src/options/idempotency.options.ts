@@ -17,6 +17,7 @@ import type {
   IdempotencyLimits,
   ReplayCacheOptions,
   StoreFactory,
+  SweepOptions,
 } from './store-options.js';
 import type { TokenOptions } from './token-options.js';
 import type {
@@ -161,6 +162,13 @@ export interface IdempotentOptions {
    */
   maxAttempts?:
     number | { readonly times: number; readonly afterwards: 'hold' | 'store' | 'reject' };
+  /**
+   * For keys that say when they were made (a UUIDv7, or {@link repeatability}): an older one whose operation
+   * is not on record is refused with 412 and never runs. A key without a time is refused with 400. No
+   * longer than `ttl`, and a minute less, because clocks differ.
+   * @default none, with `repeatability()` the `ttl`
+   */
+  maxAge?: Duration;
   /**
    * Namespace of the keys. Two handlers with the same scope share their records.
    * @default `METHOD /route/template`
@@ -307,6 +315,14 @@ export interface IdempotencyModuleOptions {
    */
   replayCache?: ReplayCacheOptions;
   /**
+   * Looks for abandoned operations of handlers with `onAbandoned: 'hold'` or a function, and holds or
+   * asks, without waiting for a retry: `true`, or `{ every: '1m', batch: 100, pause: '100ms', time: '10s' }`.
+   * One process at a time does it. A function is asked without key and principal
+   * ({@link AbandonedCall.isSweep}); `rerun` then releases the operation for the next retry.
+   * @default false
+   */
+  sweep?: boolean | SweepOptions;
+  /**
    * How long a shutdown waits for operations that are still running or not recorded yet.
    * @default '5s'
    */
@@ -377,5 +393,6 @@ export const MODULE_DEFAULTS = {
   coverage: 'off',
   maxDeferredCompletions: 10_000,
   maxDeferredBytes: 64 * 1024 * 1024,
+  sweep: false,
   shutdownTimeout: '5s',
 } as const satisfies IdempotencyModuleOptions;

@@ -43,3 +43,23 @@ export const CIRCUIT_DEFAULTS = {
   failures: 5,
   pause: '1s',
 } as const satisfies CircuitBreakerOptions;
+
+/** How abandoned operations are looked for; what is left out has its default. */
+export interface SweepOptions {
+  /** How long to wait between two sweeps. */
+  every?: Duration;
+  /** How many records a page has; 1 to 1000. */
+  batch?: number;
+  /** How long to wait between two pages; 0 does not wait. */
+  pause?: Duration;
+  /** How long a sweep may take. The next one goes on where it ended. */
+  time?: Duration;
+}
+
+/** The defaults of `sweep: true`. */
+export const SWEEP_DEFAULTS = {
+  every: '1m',
+  batch: 100,
+  pause: '100ms',
+  time: '10s',
+} as const satisfies SweepOptions;

@@ -7,9 +7,9 @@ export type RowId = KeySource | KeyFunction | readonly (KeySource | KeyFunction)
 
 /** Common options that a strategy does not take, by its name. */
 export const REFUSED_OPTIONS = {
-  token: ['key', 'scope'],
-  version: ['key', 'fingerprint', 'content'],
-  state: ['key', 'fingerprint', 'content'],
+  token: ['key', 'scope', 'maxAge'],
+  version: ['key', 'fingerprint', 'content', 'maxAge'],
+  state: ['key', 'fingerprint', 'content', 'maxAge'],
   lock: [
     'ttl',
     'onDuplicate',
@@ -19,6 +19,7 @@ export const REFUSED_OPTIONS = {
     'onAbandoned',
     'onRecordFailure',
     'maxAttempts',
+    'maxAge',
     'transaction',
     'secondConnection',
     'returns',

@@ -16,14 +16,16 @@ export interface PublishedLayer {
 export function publishedLayer(layer: ProtectedLayer): PublishedLayer {
   const { options, plan, policy } = layer;
   const { unmet = [], headers = {}, reply } = plan.published ?? {};
+  const refusals = [
+    ...refusalsOfKey(layer),
+    ...refusalsOfContent(layer),
+    ...refusalsOfRecord(plan, policy),
+    ...unmet,
+    ...refusalsOfStore(layer),
+  ];
+  const statuses = layer.key.sources.find((source) => source.statuses)?.statuses ?? {};
   return {
-    refusals: [
-      ...refusalsOfKey(layer),
-      ...refusalsOfContent(layer),
-      ...refusalsOfRecord(plan, policy),
-      ...unmet,
-      ...refusalsOfStore(layer),
-    ],
+    refusals: refusals.map((one) => ({ status: statuses[one.code], ...one })),
     replays:
       plan.keepsReply &&
       (policy.onDuplicate === 'replay' || typeof options.onAbandoned === 'function'),
@@ -32,12 +34,13 @@ export function publishedLayer(layer: ProtectedLayer): PublishedLayer {
   };
 }
 
-function* refusalsOfKey({ plan, key, required }: ProtectedLayer): Generator<PublishedRefusal> {
+function* refusalsOfKey({ plan, key, required, age }: ProtectedLayer): Generator<PublishedRefusal> {
   const { missing, invalid } = plan.refusals ?? {};
   if (required && !key.sources.every(({ isNeverMissing }) => isNeverMissing))
     yield { code: missing ?? 'IDEMPOTENCY_KEY_REQUIRED' };
   if (!key.sources.every(({ isNeverInvalid }) => isNeverInvalid))
     yield { code: invalid ?? 'IDEMPOTENCY_KEY_INVALID' };
+  if (age !== undefined) yield { code: 'IDEMPOTENCY_KEY_EXPIRED' };
   for (const { refusals = [] } of key.sources) for (const code of refusals) yield { code };
 }
 

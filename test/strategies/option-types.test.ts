@@ -19,9 +19,9 @@ const DECLARED = {
 
 /** The common options that mean nothing to a strategy. */
 const REFUSED_BY: Readonly<Record<string, readonly string[]>> = {
-  token: ['key', 'scope'],
-  version: ['key', 'fingerprint', 'content'],
-  state: ['key', 'fingerprint', 'content'],
+  token: ['key', 'scope', 'maxAge'],
+  version: ['key', 'fingerprint', 'content', 'maxAge'],
+  state: ['key', 'fingerprint', 'content', 'maxAge'],
   lock: [
     'ttl',
     'onDuplicate',
@@ -31,6 +31,7 @@ const REFUSED_BY: Readonly<Record<string, readonly string[]>> = {
     'onAbandoned',
     'onRecordFailure',
     'maxAttempts',
+    'maxAge',
     'transaction',
     'secondConnection',
     'returns',
@@ -50,6 +51,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   onError: "'hold'",
   onAbandoned: "'hold'",
   maxAttempts: "{ times: 3, afterwards: 'store' }",
+  maxAge: "'1h'",
   scope: "'orders'",
   principal: '() => undefined',
   transaction: 'true',
@@ -186,6 +188,7 @@ const VALUES: Readonly<Record<string, unknown>> = {
   onAbandoned: 'hold',
   onRecordFailure: 'fail',
   maxAttempts: 2,
+  maxAge: '1h',
   transaction: true,
   returns: Date,
   secondConnection: 'warn',

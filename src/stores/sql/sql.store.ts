@@ -149,7 +149,7 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore 
       await this.findDeferred(executor);
     }
     if (this.purge === undefined || this.purgeTimer !== undefined) return;
-    this.purgeTimer = new PurgeTimer((limit) => this.purgeAll(limit), this.purge, warn);
+    this.purgeTimer = new PurgeTimer((limit) => this.purgeExpired(limit), this.purge, warn);
   }
 
   /** @throws {@link IdempotencyConfigurationError} when a table has no columns for limits */
@@ -198,9 +198,13 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore 
     return this.records.list(request);
   }
 
-  /** Deletes records whose ttl has passed, in one small statement. */
+  /** Deletes records whose ttl has passed, in one small statement for each database that has some. */
   async purgeExpired(limit: number): Promise<number> {
-    return this.records.purgeExpired(limit);
+    let deleted = 0;
+    for (const executor of this.executors())
+      if (deleted < limit)
+        deleted += await this.openRecords(executor).purgeExpired(limit - deleted);
+    return deleted;
   }
 
   /** Opens a transaction for a record and the work itself. */
@@ -335,13 +339,6 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore 
   private openRecords(executor: SqlExecutor): SqlRecords {
     const session = new RetryingSession(new LoneSession(executor));
     return recordsOn(session, this.dialectOf(executor), this.name);
-  }
-
-  private async purgeAll(limit: number): Promise<number> {
-    let most = 0;
-    for (const executor of this.executors())
-      most = Math.max(most, await this.openRecords(executor).purgeExpired(limit));
-    return most;
   }
 }
 

@@ -11,7 +11,7 @@ import type { TransportCall } from '../../calls/operations.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import type { Captured, Verdict } from './captured.js';
 import type { ResponseRecorder } from './response-recorder.js';
-import { declaredHeaders } from './headers.js';
+import { declaredHeaders, EXPOSE_HEADER, exposing } from './headers.js';
 import { isSafeMethod } from './routes.js';
 import type { IsUnrecorded } from './unrecorded-headers.js';
 
@@ -22,6 +22,8 @@ export interface FrameworkResponse {
   readonly statusCode: number;
   getHeaders(): OutgoingHttpHeaders;
   removeHeader(name: string): unknown;
+  /** Fastify: sets a header. */
+  header?(name: string, value: string): unknown;
   /** Fastify: from now on this library sends the reply. */
   hijack?(): unknown;
 }
@@ -82,6 +84,7 @@ export class HttpExchange implements TransportCall {
     readonly request: IncomingRequest,
     readonly response: FrameworkResponse,
     public scope: string,
+    private readonly handler: ProtectedHandler,
     /** Names of headers that Nest has set for the handler: they belong to its reply, and to no other. */
     private readonly declared: readonly string[],
   ) {}
@@ -93,6 +96,7 @@ export class HttpExchange implements TransportCall {
       request,
       context.getArgByIndex<FrameworkResponse>(1),
       handler.scopeOf?.(request) ?? handler.scope,
+      handler,
       declaredHeaders(context.getHandler()),
     ));
   }
@@ -110,6 +114,26 @@ export class HttpExchange implements TransportCall {
     const cookies = headers['set-cookie'];
     if (Array.isArray(cookies)) headers['set-cookie'] = [...cookies];
     return headers;
+  }
+
+  /** See {@link KeySource.statuses}. */
+  get statuses(): ProtectedHandler['statuses'] {
+    return this.handler.statuses;
+  }
+
+  /** Says whether the call was accepted, where its key has a header for that. */
+  tellResult(isAccepted: boolean): void {
+    const { result } = this.handler;
+    if (result === undefined || this.raw.headersSent) return;
+    const exposed = exposing(this.response.getHeaders(), result.header);
+    const value = isAccepted ? result.accepted : result.refused;
+    this.setHeader(result.header, value);
+    if (exposed !== undefined) this.setHeader(EXPOSE_HEADER, exposed);
+  }
+
+  private setHeader(name: string, value: string): void {
+    if (this.response.raw === undefined) this.raw.setHeader(name, value);
+    else this.response.header!(name, value);
   }
 
   /** Takes off what Nest has set for a reply of the handler, where somebody else answers. */

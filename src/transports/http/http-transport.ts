@@ -200,6 +200,10 @@ export class HttpTransport
     }
   }
 
+  refused(exchange: HttpExchange): void {
+    exchange.tellResult(false);
+  }
+
   unknownCaller(exchange: HttpExchange, handler: ProtectedHandler): void {
     this.unknownCallers.notice(exchange, handler);
   }
@@ -232,11 +236,13 @@ export class HttpTransport
     switch (beginning.outcome) {
       case 'execute': {
         const { claim } = beginning;
+        exchange.tellResult(true);
         const operation = new CurrentOperation(exchange, claim, handler, this.warnings);
         const run = new HandlerRun(handler.method, operation, claim);
         return new HttpOperation(this, handler, exchange, claim, run, begun);
       }
       case 'replay':
+        exchange.tellResult(true);
         return this.replay(exchange, handler, beginning.reply);
       case 'refused':
         // The engine has already published the event.

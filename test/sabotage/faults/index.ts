@@ -4,6 +4,7 @@ import { ENGINE_FAULTS } from './engine.js';
 import { JOB_FAULTS } from './jobs.js';
 import { KEY_FAULTS } from './keys.js';
 import { LIMITS_FAULTS } from './limits.js';
+import { OPERATOR_FAULTS } from './operators.js';
 import { OUTAGE_FAULTS } from './outages.js';
 import { PILES_FAULTS } from './piles.js';
 import { PROTECTION_FAULTS } from './protection.js';
@@ -36,5 +37,6 @@ export const FAULTS: readonly Fault[] = [
   ...PILES_FAULTS,
   ...LIMITS_FAULTS,
   ...OUTAGE_FAULTS,
+  ...OPERATOR_FAULTS,
   ...VALUE_FAULTS,
 ];

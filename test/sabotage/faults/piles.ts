@@ -180,7 +180,7 @@ export const PILES_FAULTS: readonly Fault[] = [
   {
     name: 'a body that nobody parses is an error of the server',
     breaks: ['T98'],
-    file: 'src/calls/operations.ts',
+    file: 'src/calls/refused.ts',
     find: '  return error.isUnparsed\n',
     put: '  return !error.isUnparsed\n',
     tests: [['test/http/identity.test.ts', 'content that no parser knows']],

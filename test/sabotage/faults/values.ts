@@ -74,8 +74,8 @@ export const VALUE_FAULTS: readonly Fault[] = [
   {
     name: 'values: who settles does not know the classes of the handler',
     breaks: ['design 7.4', 'T65'],
-    file: 'src/idempotency.service.ts',
-    find: ': this.handlers.valuesOf(scope);',
+    file: 'src/calls/recovery-call.ts',
+    find: ': handlers.valuesOf(scope);',
     put: ': undefined;',
     tests: [['test/values/options.test.ts', 'counts for the reply with which an operator settles']],
   },

@@ -1,0 +1,243 @@
+import { AbandonedOperations, type AbandonedOutcome } from '../engine/abandoned.js';
+import type { IdempotencyEngine } from '../engine/engine.js';
+import type { OperationRequest } from '../engine/operation.js';
+import { newOwner } from '../engine/owned-record.js';
+import type { IdempotencyStore, ListedRecord, RecordPage } from '../engine/store.js';
+import type { TransactionalStore } from '../engine/transaction.js';
+
+/** How much one sweep may do. */
+export interface SweepLimits {
+  /** The most records of one page. */
+  readonly batch: number;
+  /** Between two pages, in milliseconds. */
+  readonly pauseMs: number;
+  /** How long it may take, in milliseconds. The next one goes on where it ended. */
+  readonly timeMs: number;
+}
+
+/** What a sweep did. */
+export interface SweepResult {
+  /** False if another process sweeps, or did so a moment ago. Then nothing was done. */
+  readonly isDone: boolean;
+  /** How many operations were settled, by what became of them. */
+  readonly replied: number;
+  readonly released: number;
+  readonly held: number;
+  /** How many could not be settled: `onAbandoned` threw, or the store failed. They stay abandoned. */
+  readonly failed: number;
+  /** False if its time was over before it had seen everything. */
+  readonly isComplete: boolean;
+}
+
+/** What a sweep needs to know about the application. */
+export interface SweepSurroundings {
+  readonly engine: IdempotencyEngine;
+  /** The record that one process at a time owns, and for whose handlers it stands. */
+  lockId(): string;
+  /** How to settle the record; `undefined` if no handler here wants to be asked. */
+  requestFor(record: ListedRecord): OperationRequest | undefined;
+  /** Called for an operation that stays abandoned. */
+  failed(scope: string, error: unknown): void;
+}
+
+type Count = { -readonly [Name in keyof SweepResult]: SweepResult[Name] };
+
+const NOTHING: SweepResult = {
+  isDone: false,
+  replied: 0,
+  released: 0,
+  held: 0,
+  failed: 0,
+  isComplete: false,
+};
+
+/** How many sweeps leave a scope out that has failed, at most. */
+const LONGEST_REST = 32;
+/** The claim of the lock outlives the longest page by far. In milliseconds. */
+const LEAST_LOCK_MS = 60_000;
+/** The record of the lock is gone with its lease. In milliseconds. */
+const LOCK_TTL_MS = 1;
+
+/** Where a sweep goes on. */
+interface Position {
+  readonly place: number;
+  readonly after: string | undefined;
+}
+
+const START: Position = { place: 0, after: undefined };
+
+/**
+ * Looks for abandoned operations and asks their handlers' `onAbandoned`, without waiting for a retry.
+ * One process at a time does it, as long as it renews a lock in the store. If that process dies, another
+ * one takes the lock when its lease has run out. The lock only saves work: each operation is claimed
+ * by itself.
+ */
+export class Sweep {
+  private owner: string | undefined;
+  private position = START;
+  private isRunning = false;
+  private isStopped = false;
+  private round = 0;
+  /** Scopes that have failed: how long they rest, and until which round. */
+  private readonly resting = new Map<string, { readonly rounds: number; readonly until: number }>();
+
+  constructor(private readonly around: SweepSurroundings) {}
+
+  /**
+   * Sweeps once, if this process has the lock or gets it.
+   *
+   * @param keepMs how long this process keeps the lock afterwards; 0 gives it back, unless it had it before
+   * @throws {@link StoreUnavailableError}, and what a store throws that cannot list
+   */
+  async run(limits: SweepLimits, keepMs: number): Promise<SweepResult> {
+    if (this.isRunning) return NOTHING;
+    this.isRunning = true;
+    const hadLock = this.owner !== undefined;
+    try {
+      const lockMs = Math.max(LEAST_LOCK_MS, 2 * limits.timeMs, keepMs);
+      if (!(await this.lock(lockMs))) return NOTHING;
+      this.round += 1;
+      try {
+        return await this.sweep(limits, lockMs);
+      } finally {
+        if (keepMs > 0 && !this.isStopped) await this.lock(keepMs);
+        else if (!hadLock || this.isStopped) await this.unlock();
+      }
+    } finally {
+      this.isRunning = false;
+    }
+  }
+
+  /** Lets another process sweep. A sweep that is running ends after its present operation. */
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    if (!this.isRunning) await this.unlock();
+  }
+
+  private async sweep(limits: SweepLimits, lockMs: number): Promise<SweepResult> {
+    const { clock } = this.around.engine;
+    const endsAtMs = clock.now() + limits.timeMs;
+    const isOver = (): boolean => this.isStopped || clock.now() >= endsAtMs;
+    const count: Count = { ...NOTHING, isDone: true };
+    const places = await this.places();
+    const asked = new Set<string>();
+    let renewedAtMs = clock.now();
+    while (this.position.place < places.length) {
+      const place = places[this.position.place]!;
+      const operations = this.operationsAt(place);
+      const { records, next } = await this.page(place, limits.batch);
+      for (const record of records) {
+        if (isOver()) return count;
+        if (clock.now() - renewedAtMs > lockMs / 3) {
+          renewedAtMs = clock.now();
+          if (!(await this.lock(lockMs))) return count;
+        }
+        if (asked.has(record.id)) continue;
+        asked.add(record.id);
+        await this.settle(operations, record, count);
+      }
+      const { place: index } = this.position;
+      this.position =
+        next === undefined ? { place: index + 1, after: undefined } : { place: index, after: next };
+      if (isOver()) break;
+      if (next !== undefined && limits.pauseMs > 0)
+        await new Promise<void>((go) => void clock.after(limits.pauseMs, go));
+    }
+    count.isComplete = this.position.place >= places.length;
+    if (count.isComplete) this.position = START;
+    return count;
+  }
+
+  private async settle(
+    operations: AbandonedOperations,
+    record: ListedRecord,
+    count: Count,
+  ): Promise<void> {
+    const { scope = '' } = record.story ?? {};
+    if ((this.resting.get(scope)?.until ?? 0) >= this.round) return;
+    const request = this.around.requestFor(record);
+    if (request === undefined) return;
+    try {
+      const outcome = await operations.settle(request);
+      if (outcome === undefined) return;
+      this.resting.delete(scope);
+      count[outcome] += 1;
+      this.tell(request, outcome);
+    } catch (error) {
+      count.failed += 1;
+      const rounds = Math.min((this.resting.get(scope)?.rounds ?? 0.5) * 2, LONGEST_REST);
+      this.resting.set(scope, { rounds, until: this.round + rounds });
+      this.around.failed(scope, error);
+    }
+  }
+
+  private tell({ scope, id }: OperationRequest, outcome: AbandonedOutcome): void {
+    const { events } = this.around.engine;
+    if (!events.hasListeners) return;
+    const about = { scope, id, strategy: 'sweep', by: 'sweep', reason: 'abandoned' };
+    events.emit({ type: 'settled', ...about, decision: outcome });
+  }
+
+  private async page(place: IdempotencyStore, limit: number): Promise<RecordPage> {
+    const { after } = this.position;
+    const { calls } = this.around.engine;
+    if (place.list === undefined) return { records: [] };
+    return calls.call('list', () => place.list!({ state: 'abandoned', after, limit }));
+  }
+
+  private async places(): Promise<readonly IdempotencyStore[]> {
+    const own = this.around.engine.calls.store as IdempotencyStore & Partial<TransactionalStore>;
+    const places: IdempotencyStore[] = [own];
+    for (const source of own.sources ?? []) {
+      const place = await own.recordsOf?.(source);
+      if (place !== undefined) places.push(place);
+    }
+    return places;
+  }
+
+  private operationsAt(place: IdempotencyStore): AbandonedOperations {
+    const { engine } = this.around;
+    const { calls, clock, events, deferred } = engine;
+    if (place === calls.store) return new AbandonedOperations(engine);
+    return new AbandonedOperations({
+      calls: calls.to(place),
+      clock,
+      events,
+      deferred,
+      opened: () => undefined,
+      closed: () => undefined,
+      inBackground: (work) => engine.inBackground(work),
+    });
+  }
+
+  /** True if this process has the lock now, for so long. */
+  private async lock(leaseMs: number): Promise<boolean> {
+    const { calls } = this.around.engine;
+    const id = this.around.lockId();
+    const lasts = { leaseMs, ttlMs: LOCK_TTL_MS };
+    const { owner } = this;
+    if (owner !== undefined) {
+      if (await calls.call('extend', (store) => store.extend({ id, owner, ...lasts }))) return true;
+      this.owner = undefined;
+    }
+    const next = newOwner();
+    const claim = { id, owner: next, fingerprint: '', ...lasts };
+    const result = await calls.acquire(claim);
+    if (result.outcome !== 'acquired') return false;
+    this.owner = next;
+    return true;
+  }
+
+  private async unlock(): Promise<void> {
+    const { owner } = this;
+    if (owner === undefined) return;
+    this.owner = undefined;
+    const id = this.around.lockId();
+    const { calls } = this.around.engine;
+    try {
+      await calls.call('release', (store) => store.release({ id, owner, ttlMs: LOCK_TTL_MS }));
+    } catch {
+      // It ends with its lease.
+    }
+  }
+}

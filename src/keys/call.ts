@@ -44,6 +44,8 @@ export interface CallConnection {
   readonly credentials?: string;
   /** Never the same for two connections. It counts if there are no credentials at all. */
   readonly id?: string;
+  /** Of the request that opened the connection. They hold credentials, but no keys. */
+  readonly headers?: IncomingRequest['headers'];
 }
 
 /** One call of a protected handler, as key sources, `principal` and `fingerprint` see it. */

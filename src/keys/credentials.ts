@@ -26,7 +26,7 @@ export function credentialDigests(headers: readonly string[]): CredentialDigest 
     // The kind counts: the same text as a token and as a cookie is not the same caller.
     let found: [string, string | string[]][] | undefined;
     for (const name of names) {
-      const value = request.headers[name];
+      const value = request.headers[name] ?? connection?.headers?.[name];
       if (value !== undefined && value.length > 0) (found ??= []).push([name, value]);
     }
     const presented = connection?.credentials;

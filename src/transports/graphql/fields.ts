@@ -1,10 +1,11 @@
+import { Connections, type OpenedConnection } from '../../calls/connections.js';
 import type { TransportCall } from '../../calls/operations.js';
 import {
   type IdempotencyConfigurationError,
   wrongOption,
 } from '../../engine/configuration-error.js';
 import type { Boot, HostedMethod, Endpoint, EndpointReader } from '../../handlers/endpoint.js';
-import type { IncomingRequest } from '../../keys/call.js';
+import type { CallConnection, IncomingRequest } from '../../keys/call.js';
 import type { FieldInfo } from './schema-place.js';
 
 /**
@@ -75,11 +76,40 @@ type Headers = IncomingRequest['headers'];
 /**
  * The members of GraphQL's context that lead to the request: Apollo's `req`, Mercurius' `reply`.
  */
-interface RequestContext {
-  readonly req?: Partial<IncomingRequest>;
-  readonly request?: Partial<IncomingRequest>;
-  readonly reply?: { readonly request?: Partial<IncomingRequest> };
+interface RequestContext extends SocketContext {
+  readonly req?: Whole;
+  readonly request?: Whole;
+  readonly reply?: { readonly request?: Whole };
   readonly user?: IncomingRequest['user'];
+}
+
+type Whole = Partial<IncomingRequest> & SocketContext;
+
+/**
+ * What stands for a web socket, the same object for each document that comes over it: the context of
+ * `graphql-ws`, which Nest passes on as `req`. Of Mercurius, the request that opened the socket.
+ */
+interface SocketContext {
+  readonly extra?: {
+    readonly request?: OpenedConnection['request'];
+    readonly user?: IncomingRequest['user'];
+  };
+  readonly connectionParams?: unknown;
+  /** Of `@fastify/websocket`. */
+  readonly ws?: unknown;
+}
+
+const sockets = new Connections();
+
+/** The web socket over which a document came; `undefined` for one that came with a request. */
+function socketOf(whole: Whole, context: RequestContext): CallConnection | undefined {
+  if (whole.ws === true)
+    return sockets.of({ request: whole as OpenedConnection['request'] }, whole);
+  const socket = [whole, context].find(({ extra }) => typeof extra === 'object' && extra !== null);
+  if (socket === undefined) return undefined;
+  const { extra, connectionParams: auth } = socket;
+  const handshake = { headers: extra!.request?.headers, auth };
+  return sockets.of({ handshake }, extra);
 }
 
 /** Headers that describe the document, of which the field is only a part. */
@@ -93,6 +123,7 @@ const OF_DOCUMENT: ReadonlySet<string> = new Set([
 export class FieldCall implements TransportCall {
   readonly type = 'graphql';
   readonly request: IncomingRequest;
+  readonly connection: CallConnection | undefined;
   principal: string | undefined;
   key: string | undefined;
 
@@ -102,19 +133,27 @@ export class FieldCall implements TransportCall {
     context: unknown,
     readonly info: FieldInfo,
   ) {
-    this.request = fieldRequest(args, context);
+    const known = (context ?? {}) as RequestContext;
+    const { req, request, reply } = known;
+    const whole = req ?? request ?? reply?.request ?? {};
+    this.connection = socketOf(whole, known);
+    // The headers of a connection are not those of what comes over it.
+    const headers = this.connection === undefined ? whole.headers : undefined;
+    this.request = fieldRequest(whole, { headers, args, context }, known);
   }
 }
 
 /** The request that brought the document, but with only this field's arguments as its content. */
-function fieldRequest(args: unknown, context: unknown): IncomingRequest {
-  const { req, request, reply, user } = (context ?? {}) as RequestContext;
-  const whole = req ?? request ?? reply?.request ?? {};
+function fieldRequest(
+  whole: Whole,
+  { headers = {}, args, context }: { headers?: Headers; args: unknown; context: unknown },
+  { user, extra }: RequestContext,
+): IncomingRequest {
   const own = {
-    headers: withoutDocument(whole.headers ?? {}),
+    headers: withoutDocument(headers),
     body: args,
     context,
-    user: whole.user ?? user,
+    user: whole.user ?? user ?? whole.extra?.user ?? extra?.user,
     method: undefined,
     url: undefined,
     params: undefined,

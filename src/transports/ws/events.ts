@@ -1,9 +1,9 @@
+import type { Connection, OpenedConnection } from '../../calls/connections.js';
 import type { TransportCall } from '../../calls/operations.js';
 import type { Endpoint, EndpointReader, HostedMethod } from '../../handlers/endpoint.js';
-import type { CallConnection, IncomingRequest } from '../../keys/call.js';
+import type { CallConnection, Identifier, IncomingRequest } from '../../keys/call.js';
 import { canonicalJson } from '../../keys/canonical-json.js';
 import type { Acknowledgement } from './acknowledgement.js';
-import { type Connection, type SocketClient, userOf } from './socket-client.js';
 
 declare module '../../keys/call.js' {
   interface CallKinds {
@@ -87,6 +87,43 @@ export function hasManyNamespaces(type: NewableFunction): boolean {
 /** The part of the content that a namespace is, if the gateway has many. */
 interface NamespaceParams {
   readonly namespace: string;
+}
+
+type User = IncomingRequest['user'];
+
+/** The parts of a socket of socket.io, and of a `WebSocket` of `ws`, that are read. */
+export interface SocketClient extends OpenedConnection {
+  /** Of socket.io: where applications put what they know about the socket. */
+  readonly data?: { readonly user?: User; readonly userId?: Identifier };
+  readonly user?: User;
+  /** Of socket.io: the request that opened the connection. */
+  readonly request?: OpenedConnection['request'] & { readonly user?: User };
+  /** Of socket.io: its namespace. */
+  readonly nsp?: { readonly name?: string };
+  /** Of socket.io. */
+  readonly connected?: boolean;
+  /** Of `ws`. */
+  readonly readyState?: number;
+}
+
+/** `WebSocket.OPEN`. */
+const OPEN = 1;
+
+/** True if nothing that is sent to the client can arrive any more. */
+export function isGone({ connected, readyState }: SocketClient): boolean {
+  return connected === false || (typeof readyState === 'number' && readyState !== OPEN);
+}
+
+/**
+ * Who uses the socket, where applications put it once they know: `socket.data.user` or
+ * `socket.data.userId`, `client.user`, and `request.user` of the request that opened the connection.
+ * What the client itself sent (`handshake.auth`) proves nothing.
+ */
+export function userOf({ data, user, request }: SocketClient): User {
+  const known = data?.user ?? user ?? request?.user;
+  if (known !== undefined && known !== null) return known;
+  const userId = data?.userId;
+  return userId === undefined || userId === null ? undefined : { userId };
 }
 
 /** An event on its way to its handler. */

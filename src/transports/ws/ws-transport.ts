@@ -1,6 +1,7 @@
 import { type CallHandler, type ExecutionContext, Injectable, Logger } from '@nestjs/common';
 import { defer, from, lastValueFrom, type Observable, ReplaySubject, toArray } from 'rxjs';
 import { type FailureForm, statusOf } from '../../calls/failure.js';
+import { Connections, NamelessClients } from '../../calls/connections.js';
 import { MessageFates } from '../../calls/message-fates.js';
 import { ValueInterceptor } from '../../calls/value-transport.js';
 import { ValueOperations } from '../../calls/value-operations.js';
@@ -11,12 +12,14 @@ import { isIdempotencyError } from '../../operation/idempotency.exception.js';
 import { sentAsJson } from '../../replies/json-view.js';
 import { EmittedValues } from '../../replies/reply.js';
 import { Acknowledgement } from './acknowledgement.js';
-import { EventCall, hasManyNamespaces } from './events.js';
-import { Connections, isGone, type SocketClient } from './socket-client.js';
+import { EventCall, hasManyNamespaces, isGone, type SocketClient } from './events.js';
 import { WsErrors } from './ws-errors.js';
 
 /** Whatever the error of a handler, the client's retry must run. */
 const RELEASED: FailureForm = { statusOf, byDefault: () => 'release' };
+
+const REMEDY =
+  'Put the user on socket.data.user, set the option principal, or have clients send a secret in the handshake (auth).';
 
 /** Calls that are events of web sockets. */
 @Injectable()
@@ -26,8 +29,7 @@ export class WsTransport extends ValueInterceptor<EventCall> {
   private readonly logger = new Logger('Idempotency');
   private readonly fates: MessageFates;
   private readonly connections = new Connections();
-  /** The handlers whose unknown clients were warned of. */
-  private readonly told = new WeakSet<ProtectedHandler>();
+  private readonly nameless: NamelessClients;
   /** Whether the gateway of a handler has many namespaces. */
   private readonly ofMany = new WeakMap<ProtectedHandler, boolean>();
 
@@ -35,9 +37,10 @@ export class WsTransport extends ValueInterceptor<EventCall> {
     engine: IdempotencyEngine,
     operations: ValueOperations,
     protected override readonly errors: WsErrors,
-    private readonly resolver: HandlerResolver,
+    resolver: HandlerResolver,
   ) {
     super(engine, operations);
+    this.nameless = new NamelessClients(resolver.credentials, this.logger);
     this.fates = new MessageFates(engine.events, this.logger);
   }
 
@@ -103,15 +106,8 @@ export class WsTransport extends ValueInterceptor<EventCall> {
   }
 
   /** Called for an event whose client cannot be told apart from others but by its connection. */
-  unknownCaller({ request, connection, scope }: EventCall, handler: ProtectedHandler): void {
-    if (!handler.isPrincipalAssumed || this.told.has(handler)) return;
-    const { credentials } = connection;
-    const known = this.resolver.credentials({ request, connection: { credentials } });
-    if (known !== undefined) return;
-    this.told.add(handler);
-    this.logger.warn(
-      `${scope} got an event from a socket without a user and without credentials. Its replies are for this connection alone: after it reconnects, the client is refused. Put the user on socket.data.user, set the option principal, or have clients send a secret in the handshake (auth).`,
-    );
+  unknownCaller(call: EventCall, handler: ProtectedHandler): void {
+    this.nameless.notice(call, handler, REMEDY);
   }
 
   private isOfMany(type: NewableFunction, handler: ProtectedHandler): boolean {

@@ -92,6 +92,7 @@ function withGraphql({ providers, typeDefs, ...options }: GraphqlOptions): AppOp
     ...(typeDefs === undefined ? { autoSchemaFile: true } : { typeDefs }),
     includeStacktraceInErrorResponses: false,
     graphiql: false,
+    subscriptions: { 'graphql-ws': true },
   });
   return { controllers: [], imports: [graphql], providers: [Health, ...providers], ...options };
 }

@@ -492,7 +492,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     name: 'graphql: nobody is known by whom a guard has recognized',
     breaks: ['T15', 'design 1'],
     file: 'src/transports/graphql/fields.ts',
-    find: 'user: whole.user ?? user,',
+    find: 'user: whole.user ?? user ?? whole.extra?.user ?? extra?.user,',
     put: 'user: undefined,',
     tests: ['test/graphql/mutations.test.ts'],
   },
@@ -550,10 +550,18 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
   {
     name: 'ws: what a client presents in its handshake does not count',
     breaks: ['T77'],
-    file: 'src/transports/ws/socket-client.ts',
+    file: 'src/calls/connections.ts',
     find: 'this.auth = handshake?.auth;',
     put: '',
     tests: [[SOCKETS, 'other credentials in its handshake']],
+  },
+  {
+    name: 'graphql: a socket without credentials gets the replies of another',
+    breaks: ['T77'],
+    file: 'src/transports/graphql/fields.ts',
+    find: 'this.connection = socketOf(whole, known);',
+    put: 'this.connection = undefined;',
+    tests: [['test/graphql/web-sockets.test.ts', 'nameless']],
   },
   {
     name: 'ws: an event is dropped when its socket disconnects',

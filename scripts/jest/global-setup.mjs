@@ -5,6 +5,7 @@ import { rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { providePackages } from './program-packages.mjs';
 import { clearUpAfterThisProcess, makeRunFolder, RUN } from './run-folder.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -19,16 +20,19 @@ export default async function setUp() {
   process.env.TMPDIR = folder;
   let lender;
   const lenderOnce = () => (lender ??= loadLender(folder));
+  let packages;
+  const packagesOnce = () => (packages ??= providePackages());
   const server = createServer((request, response) => {
-    lenderOnce()
-      .then((it) => it.answer(request))
-      .then(
-        (answer) => response.end(JSON.stringify(answer)),
-        (error) => {
-          response.statusCode = 500;
-          response.end(String(error?.stack ?? error));
-        },
-      );
+    (request.url === '/packages'
+      ? packagesOnce()
+      : lenderOnce().then((it) => it.answer(request))
+    ).then(
+      (answer) => response.end(JSON.stringify(answer)),
+      (error) => {
+        response.statusCode = 500;
+        response.end(String(error?.stack ?? error));
+      },
+    );
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -14,10 +14,11 @@ import {
   utimesSync,
 } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { type ProgramPackages, programPackages } from './servers/lender-client.js';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 /** Inside the project, so that packages are found. */
-const OUTPUT = join(ROOT, 'node_modules/.cache/test-programs');
+export const OUTPUT = join(ROOT, 'node_modules/.cache/test-programs');
 
 /** As in Jest's configuration: esbuild knows no metadata of decorators. */
 const withMetadata: Plugin = {
@@ -26,7 +27,6 @@ const withMetadata: Plugin = {
     onLoad({ filter: /\/(src|test)\/.*\.ts$/ }, async ({ path }) => {
       const { code } = await transform(readFileSync(path, 'utf8'), {
         filename: path,
-        sourceMaps: 'inline',
         jsc: {
           target: 'es2022',
           parser: { syntax: 'typescript', decorators: true },
@@ -38,6 +38,39 @@ const withMetadata: Plugin = {
     });
   },
 };
+
+/**
+ * Takes the packages that programs have in one file each.
+ *
+ * @param others is given what would bring another copy of one of them
+ */
+export function withPackages({ folder, files }: ProgramPackages, others: Set<string>): Plugin {
+  const isBundled = (name: string): boolean => Object.hasOwn(files, name);
+  return {
+    name: 'packages',
+    setup({ onResolve }) {
+      onResolve({ filter: /^[^./]/ }, ({ path, kind }) => {
+        if (kind === 'entry-point' || /^(node:|nestjs-idempotency)/.test(path)) return undefined;
+        if (isBundled(path)) return { path: `../${folder}/${files[path]}`, external: true };
+        const [name] = /^(@[^/]+\/)?[^/]+/.exec(path)!;
+        const imported = isBundled(name) ? [name] : neededBy(name).filter(isBundled);
+        if (imported.some((each) => /nest|typeorm/.test(each))) others.add(path);
+        return { path, external: true };
+      });
+    },
+  };
+}
+
+/** What an installed package imports, as far as it says so. */
+function neededBy(name: string): string[] {
+  const file = join(ROOT, 'node_modules', name, 'package.json');
+  if (!existsSync(file)) return [];
+  const { dependencies, peerDependencies } = JSON.parse(readFileSync(file, 'utf8')) as Record<
+    string,
+    object | undefined
+  >;
+  return Object.keys({ ...dependencies, ...peerDependencies });
+}
 
 /** A program beside the tests, compiled with the library as it stands in `src`. */
 export class ChildProgram {
@@ -51,41 +84,17 @@ export class ChildProgram {
    * @param source the program's path, from the root of the project
    */
   static async compile(source: string): Promise<ChildProgram> {
-    const name = `${source.replaceAll(/\W+/g, '-')}.mjs`;
-    const file = join(OUTPUT, `${fingerprintOfSources()}-${name}`);
-    if (existsSync(file)) {
-      const now = new Date();
-      utimesSync(file, now, now);
-      return new ChildProgram(file);
-    }
-    mkdirSync(OUTPUT, { recursive: true });
-    removeOld(name);
-    // Under a name of its own first: nobody starts a program that is half written.
-    const draft = join(OUTPUT, `${process.pid}-${name}`);
-    await build({
-      entryPoints: [join(ROOT, source)],
-      outfile: draft,
-      bundle: true,
-      platform: 'node',
-      format: 'esm',
-      packages: 'external',
-      keepNames: true,
-      sourcemap: 'inline',
-      logLevel: 'error',
-      // It does not outlive the test that started it, however that ends.
-      banner: { js: "process.once('disconnect', () => process.exit(1));" },
-      plugins: [withMetadata],
-      alias: {
-        'nestjs-idempotency': join(ROOT, 'src/index.ts'),
-        'nestjs-idempotency/bullmq': join(ROOT, 'src/bullmq/index.ts'),
-        'nestjs-idempotency/contracts': join(ROOT, 'src/contracts/index.ts'),
-        'nestjs-idempotency/redis': join(ROOT, 'src/stores/redis/index.ts'),
-        'nestjs-idempotency/sql': join(ROOT, 'src/stores/sql/index.ts'),
-        'nestjs-idempotency/typeorm': join(ROOT, 'src/stores/typeorm/index.ts'),
-      },
+    const packages = await programPackages();
+    const name = source.replaceAll(/\W+/g, '-');
+    const folder = join(OUTPUT, `${fingerprintOfSources(packages)}-${name}`);
+    const program = new ChildProgram(join(folder, 'main.mjs'));
+    await makeFolder(folder, name, async (draft) => {
+      const others = new Set<string>();
+      await bundle(source, draft, [withPackages(packages, others), withMetadata]);
+      // With a package that is not among them, all are taken from where they are.
+      if (others.size > 0) await bundle(source, draft, [withMetadata], 'external');
     });
-    renameSync(draft, file);
-    return new ChildProgram(file);
+    return program;
   }
 
   /**
@@ -118,12 +127,73 @@ export class ChildProgram {
   }
 }
 
+async function bundle(
+  source: string,
+  folder: string,
+  plugins: readonly Plugin[],
+  packages?: 'external',
+): Promise<void> {
+  await build({
+    entryPoints: [{ in: join(ROOT, source), out: 'main' }],
+    outdir: folder,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    // What is imported late is loaded late.
+    splitting: true,
+    platform: 'node',
+    format: 'esm',
+    keepNames: true,
+    logLevel: 'error',
+    // It does not outlive the test that started it, however that ends.
+    banner: { js: "globalThis.ending ??= process.once('disconnect', () => process.exit(1));" },
+    plugins: [...plugins],
+    packages,
+    alias: {
+      'nestjs-idempotency': join(ROOT, 'src/index.ts'),
+      'nestjs-idempotency/bullmq': join(ROOT, 'src/bullmq/index.ts'),
+      'nestjs-idempotency/contracts': join(ROOT, 'src/contracts/index.ts'),
+      'nestjs-idempotency/redis': join(ROOT, 'src/stores/redis/index.ts'),
+      'nestjs-idempotency/sql': join(ROOT, 'src/stores/sql/index.ts'),
+      'nestjs-idempotency/typeorm': join(ROOT, 'src/stores/typeorm/index.ts'),
+    },
+  });
+}
+
+/**
+ * Makes the folder of a program, unless it is there already.
+ *
+ * @param folder inside of {@link OUTPUT}; its name ends with `name`
+ */
+export async function makeFolder(
+  folder: string,
+  name: string,
+  make: (draft: string) => Promise<void>,
+): Promise<void> {
+  if (existsSync(folder)) {
+    const now = new Date();
+    utimesSync(folder, now, now);
+    return;
+  }
+  mkdirSync(OUTPUT, { recursive: true });
+  removeOld(name);
+  // Under a name of its own first: nobody starts a program that is half written.
+  const draft = join(OUTPUT, `${process.pid}-${name}`);
+  await make(draft);
+  try {
+    renameSync(draft, folder);
+  } catch (error) {
+    rmSync(draft, { recursive: true, force: true });
+    // Another worker was faster.
+    if (!existsSync(folder)) throw error;
+  }
+}
+
 let fingerprint: string | undefined;
 
 /** Of everything that a program can be made of. */
-function fingerprintOfSources(): string {
+function fingerprintOfSources(packages: ProgramPackages): string {
   if (fingerprint !== undefined) return fingerprint;
-  const hash = createHash('sha256');
+  const hash = createHash('sha256').update(packages.folder);
   for (const folder of ['src', 'test']) {
     const names = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' });
     for (const name of names.filter((each) => each.endsWith('.ts')).sort())
@@ -138,7 +208,7 @@ function removeOld(name: string): void {
   for (const each of readdirSync(OUTPUT).filter((file) => file.endsWith(`-${name}`))) {
     const file = join(OUTPUT, each);
     const { mtimeMs } = statSync(file, { throwIfNoEntry: false }) ?? { mtimeMs: Infinity };
-    if (mtimeMs < hourAgoMs) rmSync(file, { force: true });
+    if (mtimeMs < hourAgoMs) rmSync(file, { recursive: true, force: true });
   }
 }
 

@@ -4,8 +4,7 @@ import { RedisStore } from 'nestjs-idempotency/redis';
 import { SqlStore } from 'nestjs-idempotency/sql';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { DataSource, type DataSourceOptions, type EntityManager } from 'typeorm';
-import { PG } from '../../sql/support/drivers.js';
-import { DRIZZLE_PG } from '../../sql/support/layers.js';
+import type { Layer } from '../../sql/support/layer.js';
 import { mariadbUrl } from '../../support/servers/mariadb.js';
 import { postgresUrl } from '../../support/servers/postgres.js';
 
@@ -14,7 +13,11 @@ export type ServerName = 'Redis' | 'PostgreSQL' | 'MariaDB';
 /** Data layers of `SqlStore`, on PostgreSQL. */
 export type LayerName = 'fromPg()' | 'fromDrizzle()';
 
-const LAYERS = { 'fromPg()': PG, 'fromDrizzle()': DRIZZLE_PG } as const;
+/** Loaded by whoever opens one. */
+const LAYERS: Record<LayerName, () => Promise<Layer>> = {
+  'fromPg()': async () => (await import('../../sql/support/drivers.js')).PG,
+  'fromDrizzle()': async () => (await import('../../sql/support/drizzle.js')).DRIZZLE_PG,
+};
 
 /** A store on a client of its own, as a process would have it, and a business on the same server. */
 export interface OpenStore {
@@ -81,7 +84,7 @@ async function openRedis(place: Place): Promise<OpenStore> {
 
 async function openLayer(name: LayerName, place: Place, poolSize = 10): Promise<OpenStore> {
   const url = typeof place === 'string' ? place : postgresUrl(place);
-  const { executor, insert, query, close } = await LAYERS[name].open(url, poolSize);
+  const { executor, insert, query, close } = await (await LAYERS[name]()).open(url, poolSize);
   return {
     store: new SqlStore({ executor, purge: false }),
     act: (id, tx) =>

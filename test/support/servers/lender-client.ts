@@ -31,6 +31,17 @@ export async function preparedData(kind: string): Promise<string | undefined> {
   return folder;
 }
 
+/** Packages in one file each, made once for all, in a folder beside the programs'. */
+export interface ProgramPackages {
+  readonly folder: string;
+  /** The file in it, by the package's name. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+export function programPackages(): Promise<ProgramPackages> {
+  return ask('/packages');
+}
+
 function ask<Answer>(path: string): Promise<Answer> {
   const lender = process.env.IDEMPOTENCY_TEST_LENDER;
   if (lender === undefined) throw new Error('Servers are lent to tests that Jest runs.');

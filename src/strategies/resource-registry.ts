@@ -68,7 +68,7 @@ export class ResourceRegistry {
       'entity',
       entity,
       'a Resource, because this store knows no entities',
-      'Use the TypeOrmStore, give the module `resources: new TypeOrmResources({ dataSource })`, or implement Resource for your own rows.',
+      'Use the TypeOrmStore or SqlStore, give the module `resources: new TypeOrmResources({ dataSource })` or `new SqlResources({ executor })`, or implement Resource for your own rows.',
     );
   }
 }

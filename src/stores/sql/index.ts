@@ -34,3 +34,11 @@ export {
   type SequelizeTransactionOf,
 } from './from-sequelize.js';
 export { fromPrisma, type PrismaLike, type PrismaTransactionOf } from './from-prisma.js';
+export { sqlTable, type SqlTable, type SqlTableOptions } from './sql-table.js';
+export { SqlResources, type SqlResourcesOptions } from './table-resource.js';
+export {
+  insertOrGet,
+  type InsertOrGetRow,
+  type RowValue,
+  UniqueIndexConflictError,
+} from './insert-or-get.js';

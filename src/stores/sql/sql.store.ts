@@ -1,4 +1,5 @@
 import { wrongOption } from '../../engine/configuration-error.js';
+import type { Resource, ResourceRequest, Resources } from '../../engine/resource.js';
 import type {
   AcquireRequest,
   AcquireResult,
@@ -30,6 +31,7 @@ import type { SqlRecords } from './records.js';
 import { watchOnce } from './second-connections.js';
 import { RetryingSession, type Statement } from './session.js';
 import { SqlTransaction } from './sql.transaction.js';
+import { resourceIn } from './table-resource.js';
 import { CONNECT_WITHIN_MS, TransactionEdge, Warnings } from './transaction-edge.js';
 
 /** What {@link SqlStore} is made of. */
@@ -109,7 +111,7 @@ const FIND_DEFERRED: Statement = {
  * const pool = new Pool({ connectionString: process.env.DATABASE_URL });
  * const store = new SqlStore({ executor: fromPg(pool) });
  */
-export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore {
+export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore, Resources {
   readonly executor: SqlExecutor<Tx>;
   private readonly others: Readonly<Record<string, SqlExecutor>>;
   private readonly purge: PurgeOptions | undefined;
@@ -243,6 +245,17 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore 
     if (secondConnection !== 'warn') return;
     this.unwatched.add(executor.name);
     if (this.hasStarted) this.tellUnwatched();
+  }
+
+  /**
+   * A column of a table that `sqlTable()` describes, for the strategies `version` and `state`.
+   *
+   * @throws {@link IdempotencyConfigurationError} for anything but such a table
+   */
+  resource(request: ResourceRequest): Resource {
+    const { source } = request;
+    const own = source === undefined ? this.executor : this.sourceOf(source);
+    return resourceIn(request, own, this.executors(), (executor) => this.dialectOf(executor));
   }
 
   /** Names of the executors beside the store's own. */

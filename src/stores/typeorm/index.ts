@@ -11,7 +11,8 @@ export {
 export type { TableName } from '../sql/dialect.js';
 export { TypeOrmResources, type TypeOrmResourcesOptions } from './entity-resource.js';
 export { currentManager, outsideTransaction } from './current-manager.js';
-export { insertOrGet, type InsertOrGetResult, UniqueIndexConflictError } from './insert-or-get.js';
+export { insertOrGet, type InsertOrGetResult } from './insert-or-get.js';
+export { UniqueIndexConflictError } from '../sql/insert-or-get.js';
 
 declare module '../../engine/transaction.js' {
   interface OperationManagers {

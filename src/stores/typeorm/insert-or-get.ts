@@ -9,6 +9,7 @@ import type {
   QueryRunner,
 } from 'typeorm';
 import { isPassing } from '../sql/errors.js';
+import { UniqueIndexConflictError } from '../sql/insert-or-get.js';
 import type { Row } from '../sql/session.js';
 import { dialectOf } from './dialect.js';
 import { entityOfRow } from './entity-resource.js';
@@ -19,11 +20,6 @@ export interface InsertOrGetResult<E> {
   /** The entity as `findOne` returns it. A soft-deleted row is found too. */
   readonly entity: E;
   readonly inserted: boolean;
-}
-
-/** The insert conflicts with a row that is not the one its values identify. */
-export class UniqueIndexConflictError extends Error {
-  override readonly name = 'UniqueIndexConflictError';
 }
 
 const MOST_TRIES = 6;

@@ -1,6 +1,7 @@
 import type { Fault } from '../fault.js';
 
 const PG = 'test/sql/pg.test.ts';
+const ROWS = 'test/sql/rows.test.ts';
 const PRISMA = 'test/sql/prisma.test.ts';
 const CLIENTS = 'test/sql/clients.test.ts';
 
@@ -134,5 +135,45 @@ export const EXECUTOR_FAULTS: readonly Fault[] = [
     find: 'return isLazy(result) ? (Promise.resolve(result) as T) : result;',
     put: 'return isLazy(undefined) ? (Promise.resolve(result) as T) : result;',
     tests: [[PRISMA, 'stays when the operation is undone']],
+  },
+  {
+    name: 'sqlTable(): a transition comes from any state',
+    breaks: ['S9', 'S24'],
+    file: 'src/stores/sql/table-resource.ts',
+    find: '`${set} WHERE ${row} AND ${condition}`',
+    put: '`${set} WHERE ${row} OR ${condition}`',
+    tests: [[ROWS, 'makes a transition once']],
+  },
+  {
+    name: 'sqlTable(): two writers read the same version',
+    breaks: ['S8b', 'S20'],
+    file: 'src/stores/sql/table-resource.ts',
+    find: "query.dialect === 'sqlite' ? '' : ' FOR UPDATE'",
+    put: "query.dialect !== 'sqlite' ? '' : ' FOR UPDATE'",
+    tests: [[ROWS, 'lets one of many']],
+  },
+  {
+    name: 'sqlTable(): rows are changed beside the transaction',
+    breaks: ['S6', 'S24'],
+    file: 'src/stores/sql/table-resource.ts',
+    find: 'const connection = connectionOf(database.executor);',
+    put: 'const connection = connectionOf({ ...database.executor });',
+    tests: [[ROWS, 'leaves row and version']],
+  },
+  {
+    name: 'insertOrGet(): inserts beside the transaction of the operation',
+    breaks: ['S7', 'S24'],
+    file: 'src/stores/sql/insert-or-get.ts',
+    find: 'const connection = connectionOf(executor);',
+    put: 'const connection = connectionOf({ ...executor });',
+    tests: [[ROWS, 'inserts in the transaction']],
+  },
+  {
+    name: 'insertOrGet(): somebody else’s row is taken for the one that was meant',
+    breaks: ['S7'],
+    file: 'src/stores/sql/insert-or-get.ts',
+    find: "conditions.join(' AND ')",
+    put: "conditions.join(' OR ')",
+    tests: [[ROWS, 'never takes another row']],
   },
 ];

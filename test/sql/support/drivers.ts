@@ -13,6 +13,7 @@ export const PG: Layer = {
     return {
       executor: fromPg(pool),
       insert: (tx, table, id) => (tx as PoolClient).query(`INSERT INTO ${table} VALUES ($1)`, [id]),
+      run: (tx, text) => (tx as PoolClient).query(text),
       query: async (text) => (await pool.query<Record<string, unknown>>(text)).rows,
       ways: {
         'a callback': (text) =>
@@ -49,6 +50,7 @@ export const MYSQL2: Layer = {
       executor: fromMysql2(pool),
       insert: (tx, table, id) =>
         (tx as PoolConnection).query(`INSERT INTO ${table} VALUES (?)`, [id]),
+      run: (tx, text) => (tx as PoolConnection).query(text),
       query: async (text) => (await pool.query(text))[0] as Record<string, unknown>[],
       ways: {
         execute: (text) => pool.execute(text),

@@ -1,0 +1,4 @@
+import { PG } from './support/drivers.js';
+import { describeRows } from './support/rows.js';
+
+describeRows(PG);

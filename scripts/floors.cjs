@@ -26,6 +26,15 @@ exports.FLOORS = [
   ['transports'],
   ['decorators'],
   ['.'],
-  ['bullmq', 'client', 'contracts', 'opentelemetry', 'swagger', 'terminus', 'testing/contract'],
+  [
+    'admin',
+    'bullmq',
+    'client',
+    'contracts',
+    'opentelemetry',
+    'swagger',
+    'terminus',
+    'testing/contract',
+  ],
   ['cli', 'testing'],
 ];

@@ -9,6 +9,7 @@ import { HealthModule } from './health/health.module.js';
 import { ImportsModule } from './imports/imports.module.js';
 import { MessagesModule } from './messages/messages.module.js';
 import type { OrderBus } from './messages/order-bus.js';
+import { OperatorsModule } from './operators/operators.module.js';
 import { OrdersModule } from './orders/orders.module.js';
 import { PaymentsModule } from './payments/payments.module.js';
 import { ReportsModule } from './reports/reports.module.js';
@@ -32,6 +33,7 @@ import { VotesModule } from './votes/votes.module.js';
     SlowModule,
     FlakyModule,
     ReportsModule,
+    OperatorsModule,
   ],
 })
 export class ShopModule {

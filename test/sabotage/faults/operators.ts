@@ -3,6 +3,8 @@ import type { Fault } from '../fault.js';
 const SWEEP_TEST = 'test/service/sweep.test.ts';
 const LATE_TEST = 'test/http/late-retries.test.ts';
 
+const ADMIN_TEST = 'test/service/admin.test.ts';
+
 /** What happens without a call, or after its record is gone. */
 export const OPERATOR_FAULTS: readonly Fault[] = [
   {
@@ -68,5 +70,29 @@ export const OPERATOR_FAULTS: readonly Fault[] = [
     find: 'if (ageMs < -aheadMs)',
     put: 'if (ageMs < -Infinity)',
     tests: [[LATE_TEST, 'express .*from the future']],
+  },
+  {
+    name: 'admin: a page of another origin can settle operations',
+    breaks: ['design 7.7', 'S25'],
+    file: 'src/admin/admin.controller.ts',
+    find: 'if (headers[ADMIN_HEADER.toLowerCase()] !== undefined) return;',
+    put: 'if (headers !== undefined) return;',
+    tests: [[ADMIN_TEST, 'express changes nothing for a page']],
+  },
+  {
+    name: 'admin: a name in the body counts for more than who is signed in',
+    breaks: ['design 7.7', 'S25'],
+    file: 'src/admin/admin.controller.ts',
+    find: "const by = (await this.nameOf(request)) ?? textOf(given, 'by') ?? '';",
+    put: "const by = textOf(given, 'by') ?? (await this.nameOf(request)) ?? '';",
+    tests: [[ADMIN_TEST, 'express lists, shows']],
+  },
+  {
+    name: 'admin: it can be registered without a guard',
+    breaks: ['design 7.7', 'S25'],
+    file: 'src/admin/admin.module.ts',
+    find: 'guards.length === 0 || ',
+    put: '',
+    tests: [[ADMIN_TEST, 'does not boot with no guards']],
   },
 ];

@@ -1,0 +1,2 @@
+export type { AdminOptions } from './admin.controller.js';
+export { IdempotencyAdminModule } from './admin.module.js';

@@ -1,10 +1,28 @@
-import { Controller, type INestApplication, type NestInterceptor, Post, Res } from '@nestjs/common';
+import {
+  Controller,
+  type INestApplication,
+  type NestInterceptor,
+  Post,
+  RequestTimeoutException,
+  Res,
+  UseInterceptors,
+} from '@nestjs/common';
 import connectTimeout from 'connect-timeout';
 import type { FastifyInstance } from 'fastify';
 import { IdempotencyService, Idempotent, MemoryStore } from 'nestjs-idempotency';
 import { Gate } from 'nestjs-idempotency/testing';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { defer, type Observable, of, timeout } from 'rxjs';
+import {
+  concat,
+  defer,
+  ignoreElements,
+  merge,
+  type Observable,
+  of,
+  retry,
+  Subject,
+  timeout,
+} from 'rxjs';
 import {
   boot,
   eventually,
@@ -246,6 +264,92 @@ describe.each(
     await test.close();
   });
 });
+
+describe.each(
+  PLATFORMS.flatMap((platform) =>
+    (['release', 'hold', undefined] as const).map((onError) => [platform, onError] as const),
+  ),
+)(
+  'a handler on %s that was given up before it has answered, with onError %s',
+  (platform, onError) => {
+    it('never runs again when its answer is a success', async () => {
+      runs = 0;
+      fails = false;
+      gate = new Gate();
+      let giveUp = new Subject<never>();
+      const tryAgain = new Subject<void>();
+      const impatient: NestInterceptor = {
+        intercept: (_context, next) => merge(next.handle(), giveUp),
+      };
+      const insistent: NestInterceptor = {
+        intercept: (_context, next) =>
+          next.handle().pipe(retry({ count: 2, delay: () => tryAgain })),
+      };
+      @Controller()
+      class Answering {
+        @UseInterceptors(impatient)
+        @Idempotent({ ...(onError !== undefined && { onError }) })
+        @UseInterceptors(insistent)
+        @Post('answering')
+        async pay(@Res() response: AnyResponse): Promise<void> {
+          const value = await work();
+          response.status(201).send(value);
+          setImmediate(() => tryAgain.next());
+        }
+      }
+      const test = await boot(platform, { controllers: [Answering] });
+      const service = test.app.get(IdempotencyService);
+      const first = test.send('/answering', { key: 'k' });
+      await eventually(() => runs === 1);
+      giveUp.error(new RequestTimeoutException());
+      gate.open();
+      expect((await first).json()).toEqual({ run: 1 });
+      await eventually(
+        async () =>
+          (await service.find({ scope: 'POST /answering', key: 'k' }))?.state === 'completed',
+      );
+      expect((await test.send('/answering', { key: 'k' })).json()).toEqual({ run: 1 });
+      expect(runs).toBe(1);
+      await test.close();
+    });
+  },
+);
+
+describe.each(PLATFORMS)(
+  'an observable on %s that has emitted when another answers',
+  (platform) => {
+    it('never runs again when it comes to a good end', async () => {
+      runs = 0;
+      gate = new Gate();
+      @Controller()
+      class Emitting {
+        @Idempotent()
+        @Post('emitting')
+        pay(): Observable<unknown> {
+          runs += 1;
+          return concat(of({ run: runs }), defer(() => gate.pass()).pipe(ignoreElements()));
+        }
+      }
+      const test = await boot(platform, {
+        controllers: [Emitting],
+        configure: onTimeOut((response) => {
+          response.statusCode = 503;
+          response.end('too slow');
+        }),
+      });
+      const service = test.app.get(IdempotencyService);
+      expect((await test.send('/emitting', { key: 'k' })).text).toBe('too slow');
+      gate.open();
+      await eventually(
+        async () =>
+          (await service.find({ scope: 'POST /emitting', key: 'k' }))?.state === 'completed',
+      );
+      expectProblem(await test.send('/emitting', { key: 'k' }), 409, 'IDEMPOTENCY_REPLY_NOT_KEPT');
+      expect(runs).toBe(1);
+      await test.close();
+    });
+  },
+);
 
 /** Answers only when it is let. */
 class GatedStore extends MemoryStore {

@@ -28,20 +28,12 @@ import {
 import type { Captured, Verdict } from './captured.js';
 import { recordBeforeHooks } from './fastify-hooks.js';
 import { recordableHeaders } from './headers.js';
+import { type Pass, Passes } from './passes.js';
 import { ResponseRecorder } from './response-recorder.js';
 import { failedCommit, verdictOf } from './verdicts.js';
 
 /** How long to wait for a reply after the handler ended, if the client has disconnected. */
 const ANSWERS_WITHIN_MS = 1_000;
-
-/** One pass through the pipeline behind the interceptor. */
-interface Pass {
-  error: { readonly thrown: unknown } | undefined;
-  hasResult: boolean;
-  isDone: boolean;
-  /** It was unsubscribed before there was a result. */
-  isLeft: boolean;
-}
 
 /**
  * The owner's pass through Nest: runs the rest of the pipeline, holds the reply back, settles the
@@ -50,7 +42,7 @@ interface Pass {
 export class HttpOperation implements Entered, RecorderOwner {
   private readonly base: OutgoingHttpHeaders;
   private readonly recorder: ResponseRecorder;
-  private readonly passes: Pass[] = [];
+  private readonly passes = new Passes();
   /** Headers for a successful reply only. */
   private promised: Readonly<Record<string, string>> | undefined;
   /** The status of a successful reply, instead of the handler's. */
@@ -90,9 +82,8 @@ export class HttpOperation implements Entered, RecorderOwner {
 
   /** Runs the pipeline behind the interceptor, and notes how it ends. */
   pass(next: CallHandler, around: AsyncResource): Observable<unknown> {
-    const pass: Pass = { error: undefined, hasResult: false, isDone: false, isLeft: false };
-    this.passes.push(pass);
-    const run = this.passes.length === 1 ? this.run : this.run.again();
+    const [pass, isFirst] = this.passes.begin();
+    const run = isFirst ? this.run : this.run.again();
     const { answer } = this.endings;
     const { checkWork } = this.claim;
     const work = (): Observable<unknown> =>
@@ -168,7 +159,7 @@ export class HttpOperation implements Entered, RecorderOwner {
   private endUnheard(): void {
     const { run, context } = this;
     run.onEnd(() => {
-      if (this.isUnheard) this.cutOff();
+      if (this.passes.areUnheard(run.failure)) this.cutOff();
       // An interceptor further out has what was emitted, and may be about to answer.
       else if (run.isObserved) context.later(ANSWERS_WITHIN_MS, () => void this.cutOff());
     });
@@ -177,21 +168,10 @@ export class HttpOperation implements Entered, RecorderOwner {
   /** Settles without a reply, unless one may still come; true if it did. */
   private cutOff(): boolean {
     const { run, recorder } = this;
-    const isOver = this.passes.every(({ isDone }) => isDone) && (!run.hasStarted || run.hasEnded);
+    const isOver = this.passes.areDone && (!run.hasStarted || run.hasEnded);
     if (!isOver || !recorder.isCapturing) return false;
     recorder.cutOff();
     return true;
-  }
-
-  /** Some passes were unsubscribed, and none ended as the handler did. */
-  private get isUnheard(): boolean {
-    const { failure } = this.run;
-    return (
-      this.passes.some(({ isLeft }) => isLeft) &&
-      this.passes.every(
-        ({ isLeft, error }) => isLeft || (error !== undefined && error.thrown !== failure?.error),
-      )
-    );
   }
 
   /** Sets status and headers on the response, and passes the value to the outer interceptors. */
@@ -216,14 +196,6 @@ export class HttpOperation implements Entered, RecorderOwner {
     });
   }
 
-  /** The pipeline's error, unless a pass had a result, or may still have one by sending the reply. */
-  private get error(): Pass['error'] {
-    const isGood = this.passes.some(
-      ({ hasResult, isDone, error }) => error === undefined && (hasResult || !isDone),
-    );
-    return isGood ? undefined : this.passes.findLast(({ error }) => error !== undefined)?.error;
-  }
-
   /** The error of the work: the handler's, or that of the strategy's part. */
   private get failure(): HandlerRun['failure'] {
     return this.run.failure ?? this.answerFailure;
@@ -233,20 +205,33 @@ export class HttpOperation implements Entered, RecorderOwner {
     const { claim, run } = this;
     // The claim was already held, released or settled.
     if (!claim.isRunning) return chain(this.givenBack, () => 'send' as const);
-    const isFailed =
-      this.error !== undefined || captured.kind !== 'reply' || !isDeterministic(captured.status);
-    if (this.promised !== undefined && isFailed) this.recorder.drop(this.promised);
-    // Guards, pipes or validation refused the call, so nothing is kept.
-    if (!run.hasStarted) return this.release(this.error !== undefined);
     // If something else has answered, the handler's own end settles the claim.
     const isHandlers = run.isCurrent;
+    const isFailed = this.hasFailed(captured, isHandlers);
+    if (this.promised !== undefined && isFailed) this.recorder.drop(this.promised);
+    // Guards, pipes or validation refused the call, so nothing is kept.
+    if (!run.hasStarted) return this.release(this.passes.error !== undefined);
     if (!isHandlers && !run.hasEnded) this.recorder.ignore(() => run.isCurrent);
-    if (this.isUnheard || (run.isSilent && !isHandlers)) return this.settleWithoutReply();
+    if (this.passes.areUnheard(run.failure) || (run.isSilent && !isHandlers))
+      return this.settleWithoutReply();
     if (captured.kind === 'cut-off') return this.settleWithoutReply();
-    const status = captured.kind === 'reply' ? captured.status : 500;
     const reply = this.replyOf(captured, isFailed);
     if (!isFailed) return this.complete(reply);
-    return this.onceEnded(() => this.fail(captured, status, reply, isHandlers));
+    // Until the handler ends, a further pass may get its result, which changes nothing here.
+    const { error } = this.passes;
+    // Compared now: whoever answers while the handler runs has set the status that it ends with, too.
+    const isHandlersStatus = isHandlers || this.hasStatusOf(captured);
+    return this.onceEnded(() => this.fail(captured, reply, error, isHandlersStatus));
+  }
+
+  /** A handler that answers with success by itself has succeeded, whatever gave it up before. */
+  private hasFailed(captured: Captured, isHandlers: boolean): boolean {
+    const isSuccess = captured.kind === 'reply' && isDeterministic(captured.status);
+    return !isSuccess || (this.passes.error !== undefined && !isHandlers);
+  }
+
+  private hasStatusOf(captured: Captured): boolean {
+    return captured.kind === 'reply' && captured.status === this.statusAtEnd;
   }
 
   private replyOf(captured: Captured, isFailed: boolean): Uint8Array {
@@ -290,16 +275,15 @@ export class HttpOperation implements Entered, RecorderOwner {
    */
   private fail(
     captured: Captured,
-    status: number,
     reply: Uint8Array,
-    isHandlers: boolean,
+    error: Pass['error'],
+    isHandlersStatus: boolean,
   ): Awaitable<Verdict> {
-    const { error, failure } = this;
+    const { failure } = this;
+    const status = captured.kind === 'reply' ? captured.status : 500;
     const isOwn =
       failure !== undefined ||
-      (captured.kind === 'reply' &&
-        error === undefined &&
-        (isHandlers || status === this.statusAtEnd));
+      (captured.kind === 'reply' && error === undefined && isHandlersStatus);
     return this.failWith(
       error?.thrown ?? failure?.error ?? sourceErrorOf(captured),
       status,

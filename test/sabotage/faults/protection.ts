@@ -24,9 +24,17 @@ export const PROTECTION_FAULTS: readonly Fault[] = [
     name: 'http: the second way to a handler is taken for a call from elsewhere',
     breaks: ['T57', 'design 7.2'],
     file: HTTP_OPERATION,
-    find: 'const run = this.passes.length === 1 ? this.run : this.run.again();',
+    find: 'const run = isFirst ? this.run : this.run.again();',
     put: 'const { run } = this;',
     tests: [on('passes', 'express', 'the failure that is the result')],
+  },
+  {
+    name: 'http: a handler that answered with success runs again if it was given up before',
+    breaks: ['T57', 'design 7.2'],
+    file: HTTP_OPERATION,
+    find: 'return !isSuccess || (this.passes.error !== undefined && !isHandlers);',
+    put: 'return !isSuccess || this.passes.error !== undefined;',
+    tests: ['test/protection/answered-by-others.test.ts'],
   },
   {
     name: 'http: a handler that has failed is not tried again by who tries again',

@@ -212,7 +212,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     name: 'http: a time-out further out frees the key of a handler that runs',
     breaks: ['T6', 'design 3.3'],
     file: HTTP_OPERATION,
-    find: '(run.isSilent && !isHandlers)) return this.settleWithoutReply();',
+    find: '(run.isSilent && !isHandlers))\n      return this.settleWithoutReply();',
     put: '(run.isSilent && !isHandlers))\n      return run.hasEnded ? this.settleWithoutReply() : this.release();',
     tests: [onExpress('failures', 'by a time-out')],
   },

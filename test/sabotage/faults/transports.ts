@@ -148,7 +148,7 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     name: 'http: an error before the handler’s first line is on record',
     breaks: ['T38', 'design 3.4'],
     file: HTTP_OPERATION,
-    find: 'if (!run.hasStarted) return this.release(this.error !== undefined);',
+    find: 'if (!run.hasStarted) return this.release(this.passes.error !== undefined);',
     put: '',
     tests: [onExpress('failures', 'before the first line')],
   },

@@ -1,3 +1,3 @@
 import { describeStorm } from './support/storm.js';
 
-describeStorm({ messages: 1_000, kills: 6 });
+describeStorm('RabbitMQ (Nest)');

@@ -1,15 +1,19 @@
 import { jest } from '@jest/globals';
 import { once } from 'node:events';
+import { randomInt } from 'node:crypto';
 import { DataSource } from 'typeorm';
 import { sqlOptions } from '../../processes/support/open-store.js';
-import { SQL_SERVERS } from '../../processes/support/servers.js';
-import { type Child, ChildProgram, end, nextMessage } from '../../support/child-program.js';
+import { SQL_SERVERS, type Share } from '../../processes/support/servers.js';
+import { type Child, ChildProgram, end } from '../../support/child-program.js';
 import { eventually } from '../../support/http.js';
-import type { PrivateServer } from '../../support/servers/private-server.js';
-import { type Queue, Rabbit } from './rabbitmq.js';
+import { Random } from '../../support/random.js';
+import { STORM_BROKERS, type StormBroker } from './storm-brokers.js';
+import { planOf } from './storm-plan.js';
 
 const CONSUMERS = 3;
-const PATIENCE_MS = 240_000;
+/** Of each consumer: so many messages may be under way when it is killed. */
+const PREFETCH = 4;
+const ENDS_WITHIN_MS = 120_000;
 const [POSTGRES] = SQL_SERVERS;
 
 export interface Storm {
@@ -18,123 +22,119 @@ export interface Storm {
   readonly kills: number;
 }
 
-/** Messages to several consumers, each delivered one to three times. */
-export function describeStorm({ messages, kills }: Storm): void {
-  jest.setTimeout(2 * PATIENCE_MS);
-  const deliveries = Array.from({ length: messages }, (_, index) =>
-    Array.from({ length: 1 + (index % 3) }, () => `message ${index}`),
-  ).flat();
+/**
+ * Messages to several consumers, some of them delivered again, some that always fail, while consumers are
+ * killed and the broker is restarted. Effects and records are in one transaction of PostgreSQL.
+ *
+ * `STORM_SEED` repeats a storm.
+ */
+export function describeStorm(
+  name: keyof typeof STORM_BROKERS,
+  { messages: count, kills }: Storm = { messages: 1_000, kills: 3 },
+): void {
+  jest.setTimeout(2 * ENDS_WITHIN_MS);
+  const kind = STORM_BROKERS[name];
+  const seed = Number(process.env.STORM_SEED ?? randomInt(2 ** 31));
 
-  describe(`${messages} messages of RabbitMQ, each delivered one to three times`, () => {
-    let rabbit: Rabbit;
-    let database: PrivateServer;
+  describe(`a storm over ${kind.name} (STORM_SEED=${seed})`, () => {
+    const plan = planOf(count, new Random(seed));
+    const good = plan.messages.filter(({ isPoison }) => !isPoison).map(({ id }) => id);
+    const poison = plan.messages.filter(({ isPoison }) => isPoison).map(({ id }) => id);
+    const all: Child<string>[] = [];
+    let alive: Child<string>[] = [];
+    let database: Share;
     let books: DataSource;
+    let broker: StormBroker;
     let program: ChildProgram;
 
     beforeAll(async () => {
-      [rabbit, database, program] = await Promise.all([
-        Rabbit.start(),
-        POSTGRES!.start(),
-        ChildProgram.compile('test/messages/programs/booking-consumer.ts'),
+      [broker, database, program] = await Promise.all([
+        kind.start('storm'),
+        POSTGRES!.share(),
+        ChildProgram.compile(`test/messages/programs/${kind.program}.ts`),
       ]);
-      books = await new DataSource(sqlOptions('PostgreSQL', database.port)).initialize();
-    }, PATIENCE_MS);
+      books = await new DataSource(sqlOptions('PostgreSQL', database.url)).initialize();
+    });
 
     afterAll(async () => {
       await program?.stop();
+      await broker?.stop();
       await books?.destroy();
-      await Promise.all([rabbit?.stop(), database?.stop()]);
+      await database?.stop();
     });
 
-    const consumer = (queue: Queue, acknowledge: string): Promise<Child<string>> =>
-      program.start({
-        QUEUE: queue.name,
-        ACKNOWLEDGE: acknowledge,
-        BROKER_URL: rabbit.url,
-        DATABASE_PORT: String(database.port),
-      });
+    async function open(): Promise<void> {
+      const env = { QUEUE: 'storm', BROKER_URL: broker.url, DATABASE: database.url };
+      const consumer = await program.start<string>(env);
+      alive.push(consumer);
+      all.push(consumer);
+    }
 
-    const open = (queue: Queue, acknowledge: string): Promise<Child<string>[]> =>
-      Promise.all(Array.from({ length: CONSUMERS }, () => consumer(queue, acknowledge)));
+    const openAll = (): Promise<unknown> =>
+      Promise.all(Array.from({ length: CONSUMERS }, () => open()));
 
-    /** Duplicates come one after the other, to consumers that are free at the same time. */
-    const publish = (queue: Queue): Promise<void> =>
-      queue.publishAll(
-        'book',
-        deliveries.map((id) => `${queue.name} ${id}`).map((id) => [id, { messageId: id }]),
+    async function stopAll(): Promise<void> {
+      const stopping = alive.splice(0).map(({ process }) => process);
+      for (const process of stopping) process.send('stop');
+      await Promise.all(stopping.map((process) => once(process, 'exit')));
+    }
+
+    const query = async (sql: string): Promise<string[]> => {
+      const rows = await books.query<{ name: string }[]>(sql);
+      return rows.map(({ name }) => name).sort();
+    };
+    const effects = (): Promise<string[]> => query('SELECT name FROM effects');
+    /** The messages whose operations have come to this end, by their labels. */
+    const records = (state: 'completed' | 'held'): Promise<string[]> =>
+      query(
+        `SELECT convert_from(label, 'UTF8') AS name FROM idempotency_records
+        WHERE state = '${state}' AND label IS NOT NULL`,
       );
 
-    /** How many effects there are, and of how many messages. */
-    async function booked(queue: Queue): Promise<{ effects: number; messages: number }> {
-      const [counts] = await books.query<[{ effects: string; messages: string }]>(
-        'SELECT count(*) AS effects, count(DISTINCT name) AS messages FROM effects WHERE name LIKE $1',
-        [`${queue.name} %`],
-      );
-      return { effects: Number(counts.effects), messages: Number(counts.messages) };
-    }
+    const booked = (many: number): Promise<void> =>
+      eventually(async () => (await effects()).length >= many, ENDS_WITHIN_MS);
+    const isDone = async (): Promise<boolean> =>
+      (await effects()).length >= good.length && (await records('held')).length >= poison.length;
 
-    const bookedMany = (queue: Queue, many: number): Promise<void> =>
-      eventually(async () => (await booked(queue)).effects >= many, PATIENCE_MS);
-
-    const isEmpty = async (queue: Queue) => (await queue.state()).messageCount === 0;
-
-    /** One that still holds a message gets no other. */
-    async function allAreFree(queue: Queue, consumers: Child<string>[]): Promise<void> {
-      const free = new Set<Child<string>>();
-      for (const each of consumers) each.process.once('message', () => free.add(each));
-      await eventually(async () => {
-        await queue.publish('probe', {});
-        return free.size === consumers.length;
-      }, PATIENCE_MS);
-      await eventually(() => isEmpty(queue), PATIENCE_MS);
-    }
-
-    /** How many deliveries they have come to an end with. */
-    async function handled(consumers: Child<string>[]): Promise<number> {
-      const counts = consumers.map(({ process }) => nextMessage<number>(process));
-      for (const { process } of consumers) process.send('count');
-      return (await Promise.all(counts)).reduce((sum, count) => sum + count);
-    }
-
-    async function stop(consumers: Child<string>[]): Promise<void> {
-      const ended = consumers.map(({ process }) => once(process, 'exit'));
-      for (const { process } of consumers) process.send('stop');
-      await Promise.all(ended);
-    }
-
-    it('have one effect each while consumers are killed and replaced, acknowledged by hand', async () => {
-      const queue = await rabbit.queue();
-      await publish(queue);
-      const alive = await open(queue, 'by hand');
-      const all = [...alive];
-      for (let kill = 1; kill <= kills; kill++) {
-        await bookedMany(queue, (kill * messages) / (kills + 2));
-        await end(alive.shift()!.process);
-        const next = await consumer(queue, 'by hand');
-        alive.push(next);
-        all.push(next);
+    /** What is under way when consumers are stopped comes again to the next ones. */
+    async function settleAll(): Promise<void> {
+      for (;;) {
+        await eventually(isDone, ENDS_WITHIN_MS);
+        await eventually(async () => (await broker.left()) === 0, 1_000).catch(() => undefined);
+        await stopAll();
+        if ((await broker.left()) === 0) return;
+        await openAll();
       }
-      await bookedMany(queue, messages);
-      await allAreFree(queue, alive);
-      expect((await queue.state()).consumerCount).toBe(CONSUMERS);
+    }
 
-      await stop(alive);
-      expect(await queue.left()).toBe(0);
-      expect(await queue.rejected()).toEqual([]);
-      expect(await booked(queue)).toEqual({ effects: messages, messages });
-      expect(all.map(({ errors }) => errors()).join('')).toBe('');
-    });
+    const droppedLines = (): number =>
+      all.flatMap(({ errors }) => errors().match(/(IDEMPOTENCY|HANDLER)_\w+ on /g) ?? []).length;
 
-    it('have one effect each, acknowledged as they are sent, as long as no consumer is killed', async () => {
-      const queue = await rabbit.queue();
-      await publish(queue);
-      const consumers = await open(queue, 'as sent');
-      await eventually(async () => (await handled(consumers)) === deliveries.length, PATIENCE_MS);
-      expect((await queue.state()).consumerCount).toBe(CONSUMERS);
+    it('leaves one effect of each message, poison out of the way, and nothing unsettled', async () => {
+      await openAll();
+      const published = broker.publish(plan);
+      for (let kill = 1; kill <= kills; kill++) {
+        await booked((kill * good.length) / (kills + 2));
+        if (kill === Math.ceil(kills / 2)) await broker.restart?.();
+        await end(alive.shift()!.process);
+        await open();
+      }
+      await published;
+      await settleAll();
 
-      await stop(consumers);
-      expect(await booked(queue)).toEqual({ effects: messages, messages });
-      expect(consumers.map(({ errors }) => errors()).join('')).toBe('');
+      expect(await effects()).toEqual([...good].sort());
+      expect(await records('completed')).toEqual([...good].sort());
+      expect(await records('held')).toEqual([...poison].sort());
+
+      // Whoever is killed, or loses its broker, after it has told of a message gets it once more.
+      const restarts = broker.restart === undefined ? 0 : 1;
+      const mayRepeat = (kills + CONSUMERS * restarts) * PREFETCH;
+      const lines = broker.lines(plan);
+      expect(droppedLines()).toBeGreaterThanOrEqual(lines);
+      expect(droppedLines()).toBeLessThanOrEqual(lines + mayRepeat);
+      const rejected = await broker.rejected?.();
+      if (rejected === undefined) return;
+      expect([...new Set(rejected.map(({ id }) => id))].sort()).toEqual([...poison].sort());
     });
   });
 }

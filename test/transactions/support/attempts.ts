@@ -135,6 +135,12 @@ export function describeAttempts(kind: SqlDatabaseKind): void {
       await service.forget(options);
       await expect(service.run(options, fail)).rejects.toBe(POISON);
       await expect(service.run(options, async (operation) => operation.attempt)).resolves.toBe(2);
+
+      const forgotten = newOptions({ maxAttempts: 2 });
+      await expect(service.run(forgotten, fail)).rejects.toBe(POISON);
+      await service.run(forgotten, write);
+      await service.forget(forgotten);
+      await expect(service.run(forgotten, async ({ attempt }) => attempt)).resolves.toBe(1);
     });
 
     it('whose process is gone count when their lease is over', async () => {

@@ -47,6 +47,8 @@ import type { SweepOptions } from './options/store-options.js';
 import { type PurgeCallOptions, type PurgeResult, purgeStore } from './operators/purge.js';
 import type { SweepResult } from './operators/sweep.js';
 
+const UNREACHABLE = 'The record could not be reached. Try again later.';
+
 /** Names one operation. */
 export interface OperationRef {
   /** Namespace of the key: a handler's `METHOD /route/template`, or any name that you choose. */
@@ -77,6 +79,7 @@ export interface RunOptions
       | 'onRecordFailure'
       | 'transaction'
       | 'secondConnection'
+      | 'conflictRetries'
       | 'returns'
     > {
   /**
@@ -307,13 +310,17 @@ export class IdempotencyService {
       return await ask();
     } catch (cause) {
       if (isIdempotencyConfigurationError(cause)) throw cause;
-      throw this.refusal('IDEMPOTENCY_STORE_UNAVAILABLE', cause);
+      throw this.refusal('IDEMPOTENCY_STORE_UNAVAILABLE', cause, UNREACHABLE);
     }
   }
 
-  private refusal(code: IdempotencyErrorCode, cause: unknown): IdempotencyException {
+  private refusal(
+    code: IdempotencyErrorCode,
+    cause: unknown,
+    detail?: string,
+  ): IdempotencyException {
     const { problemBaseUrl } = this.options;
-    return new IdempotencyException(code, { cause, problemBaseUrl });
+    return new IdempotencyException(code, { cause, problemBaseUrl, detail });
   }
 
   private identify({ scope, key, principal }: OperationRef): {

@@ -4,7 +4,7 @@ import { type Awaitable, chain } from '../engine/awaitable.js';
 import type { Claim, Settlement } from '../engine/claim.js';
 import { IdempotencyEngine } from '../engine/engine.js';
 import type { Beginning } from '../engine/operation.js';
-import type { IdempotencyErrorCode } from '../engine/refusals.js';
+import { type IdempotencyErrorCode, undoneRefusal } from '../engine/refusals.js';
 import { observableReturned } from '../handlers/not-protected.js';
 import { isNotNow, keptJobError } from '../keys/jobs.js';
 import { ownRefusal } from '../operation/known-exceptions.js';
@@ -14,7 +14,7 @@ import { NotKeptWarnings } from '../operation/not-kept-warnings.js';
 import { IdempotencyException, isIdempotencyError } from '../operation/idempotency.exception.js';
 import type { IdempotentOperation } from '../operation/idempotent-operation.js';
 import type { RecoveredReply } from '../operation/recovery.js';
-import type { IdempotencyModuleOptions } from '../options/idempotency.options.js';
+import type { ErrorDecision, IdempotencyModuleOptions } from '../options/idempotency.options.js';
 import { MODULE_OPTIONS_TOKEN, REPLY_VALUES } from '../options/module-definition.js';
 import {
   decodeReply,
@@ -27,6 +27,7 @@ import { notKeepable } from '../replies/not-keepable.js';
 import { type Reply, ShapedError } from '../replies/reply.js';
 import type { ReplyValues } from '../replies/values.js';
 import { Callers } from './callers.js';
+import { Conflict, conflictOf, released, whileConflicting } from './conflicts.js';
 import {
   decideOnFailure,
   FAILURES,
@@ -36,7 +37,7 @@ import {
   orLast,
   reasonOf,
 } from './failure.js';
-import { exceptionOf } from './refused.js';
+import { exceptionOf, type RefusalReason } from './refused.js';
 import { encodeRecoveredValue, givenOutsideHttp, recovery } from './recovery-call.js';
 import { type DirectCall, ERROR_FORM, type ErrorForm, type ValueCall } from './value-call.js';
 
@@ -68,13 +69,15 @@ export class ValueOperations {
     );
     const caller = policy.keepsReply ? this.callers.known(call.principal) : undefined;
     const request = { id, scope, label, fingerprint, policy, transaction, recover, caller };
-    return this.goOn(await this.engine.begin(request), call, fn);
+    return whileConflicting(policy, async () =>
+      this.goOn(await this.engine.begin(request), call, fn),
+    );
   }
 
   /**
    * Carries out what the engine has decided.
    *
-   * @throws {@link IdempotencyException} for every refusal, and what `fn` throws
+   * @throws {@link IdempotencyException} for every refusal, what `fn` throws, and {@link Conflict}
    */
   async goOn<T>(beginning: Beginning, call: ValueCall, fn: Work<T>): Promise<T> {
     switch (beginning.outcome) {
@@ -125,8 +128,8 @@ export class ValueOperations {
       }
     } catch (error) {
       // The strategy's answer is part of the work.
-      await this.failed(call, claim, run, error, isAnswering);
-      throw error;
+      const conflict = this.conflictOf(call, claim, error);
+      throw released(conflict, await this.failed(call, claim, run, error, isAnswering)) ?? error;
     }
     if (!claim.isRunning) return value;
     if (!run.hasStarted) {
@@ -144,9 +147,20 @@ export class ValueOperations {
     }
     const [reply, answer] = claim.keepsReply ? this.encode(call, value) : [NOT_KEPT, value];
     const settlement = await claim.complete(reply);
+    if (settlement.outcome === 'undone' && settlement.why === 'conflict') {
+      const { code, reason } = undoneRefusal(settlement, call.policy.retryAfterMs);
+      throw new Conflict(this.refusal(code, reason), claim.hasReachedOut !== true);
+    }
     if (settlement.outcome !== 'failed') return this.winnerOr(settlement, answer, call);
     await this.fail(call, claim, settlement.error, true);
     throw settlement.error;
+  }
+
+  private conflictOf(call: ValueCall, claim: Claim, error: unknown): Conflict | undefined {
+    if (!claim.isRunning) return undefined;
+    const { policy } = call;
+    const said = [call.onError, call.endings?.onError];
+    return conflictOf(error, { claim, policy, said, problemBaseUrl: this.problemBaseUrl });
   }
 
   /**
@@ -159,11 +173,17 @@ export class ValueOperations {
     run: HandlerRun,
     error: unknown,
     isOfWork: boolean,
-  ): Promise<void> {
-    if (!claim.isRunning) return;
-    if (!run.hasStarted) return claim.release();
-    if (!run.hasEnded) return this.settleAtEnd(call, claim, run);
-    await this.fail(call, claim, error, isOfWork || run.failure !== undefined);
+  ): Promise<ErrorDecision | undefined> {
+    if (!claim.isRunning) return undefined;
+    if (!run.hasStarted) {
+      await claim.release();
+      return undefined;
+    }
+    if (!run.hasEnded) {
+      this.settleAtEnd(call, claim, run);
+      return undefined;
+    }
+    return this.fail(call, claim, error, isOfWork || run.failure !== undefined);
   }
 
   /**
@@ -213,14 +233,20 @@ export class ValueOperations {
     return NOT_KEPT;
   }
 
-  /** @param mayRunAgain false for a handler that has succeeded, because only its reply failed */
+  /**
+   * @param mayRunAgain false for a handler that has succeeded, because only its reply failed
+   * @returns `release` if the work runs again
+   */
   private async fail(
     call: ValueCall,
     claim: Claim,
     error: unknown,
     mayRunAgain: boolean,
-  ): Promise<void> {
-    if (mayRunAgain && isNotNow(error, call.isOfJob === true)) return claim.giveBack();
+  ): Promise<ErrorDecision | undefined> {
+    if (mayRunAgain && isNotNow(error, call.isOfJob === true)) {
+      await claim.giveBack();
+      return undefined;
+    }
     const { failures = FAILURES } = call;
     const status = failures.statusOf(error);
     const byDefault = failures.byDefault(error, status);
@@ -231,15 +257,17 @@ export class ValueOperations {
     switch (decision) {
       case 'store':
         await claim.fail(this.encodedError(error, call));
-        return;
+        return decision;
       case 'hold':
         await claim.hold(reasonOf(decided, claim, status), error);
-        return;
+        return decision;
       case 'reject':
-        return claim.release();
+        await claim.release();
+        return undefined;
       case 'release':
         if (!mayRunAgain) await claim.complete(NOT_KEPT);
         else await (isNotYet(error) ? claim.withdraw() : claim.release());
+        return mayRunAgain ? decision : undefined;
     }
   }
 
@@ -271,9 +299,8 @@ export class ValueOperations {
       case 'lost':
         throw this.refusal('IDEMPOTENCY_KEY_IN_USE', policy);
       case 'undone': {
-        const { retryAfterMs } = policy;
-        const { cause } = settlement;
-        throw this.refusal('IDEMPOTENCY_STORE_UNAVAILABLE', { retryAfterMs, cause });
+        const { code, reason } = undoneRefusal(settlement, policy.retryAfterMs);
+        throw this.refusal(code, reason);
       }
       case 'unrecorded': {
         const { retryAfterMs } = policy;
@@ -327,16 +354,8 @@ export class ValueOperations {
     return kept instanceof ShapedError ? (form?.restore?.(kept.data) ?? kept.data) : kept;
   }
 
-  private refusal(
-    code: IdempotencyErrorCode,
-    from: { retryAfterMs?: number; cause?: unknown } = {},
-  ): IdempotencyException {
-    const { retryAfterMs, cause } = from;
-    return new IdempotencyException(code, {
-      retryAfterMs,
-      cause,
-      problemBaseUrl: this.problemBaseUrl,
-    });
+  private refusal(code: IdempotencyErrorCode, reason: RefusalReason = {}): IdempotencyException {
+    return exceptionOf(code, reason, this.problemBaseUrl);
   }
 
   /**

@@ -9,6 +9,7 @@ import type { RecoveredReply } from '../operation/recovery.js';
 import { type Begun, Operations, type TransportCall } from './operations.js';
 import type { ReplyValues } from '../replies/values.js';
 import type { FailureForm } from './failure.js';
+import { whileConflicting } from './conflicts.js';
 import { Passage } from './passage.js';
 import type { Transport } from './transport.js';
 import type { ValueOperations } from './value-operations.js';
@@ -70,10 +71,21 @@ export abstract class ValueTransport<Call extends TransportCall> {
     told?: (outcome: Outcome) => void,
     joined = work,
   ): Promise<unknown> {
-    const begun = await this.operations.begin(call, handler);
-    told?.(begun?.beginning);
+    return whileConflicting(handler.policy, async () => {
+      const begun = await this.operations.begin(call, handler);
+      told?.(begun?.beginning);
+      const running = this.running(call, handler, begun);
+      if (begun === undefined) return this.valueOperations.runUnprotected(running, work);
+      const { beginning } = begun;
+      return beginning.outcome === 'joined'
+        ? joined()
+        : this.valueOperations.goOn(beginning, running, work);
+    });
+  }
+
+  private running(call: Call, handler: ProtectedHandler, begun: Begun | undefined): ValueCall {
     const { key, scope, principal } = call;
-    const running: ValueCall = {
+    return {
       name: handler.name,
       key,
       scope,
@@ -91,11 +103,6 @@ export abstract class ValueTransport<Call extends TransportCall> {
       passage: call.passage,
       isOfJob: call.isOfJob,
     };
-    if (begun === undefined) return this.valueOperations.runUnprotected(running, work);
-    const { beginning } = begun;
-    return beginning.outcome === 'joined'
-      ? joined()
-      : this.valueOperations.goOn(beginning, running, work);
   }
 
   /** An error in the form that the caller gets. */

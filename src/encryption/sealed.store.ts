@@ -148,6 +148,10 @@ class SealedTransaction implements StoreTransaction, Required<Omit<StoreTransact
     return this.transaction.commit();
   }
 
+  get hasReachedOut(): boolean {
+    return this.transaction.hasReachedOut === true;
+  }
+
   failureOf(error: unknown): CommitFailure {
     return this.transaction.failureOf?.(error) ?? 'unknown';
   }

@@ -1,4 +1,5 @@
 import type { Awaitable } from './awaitable.js';
+import type { Undone } from './refusals.js';
 import type { Steps } from './store.js';
 import type { OperationManager } from './transaction.js';
 
@@ -14,10 +15,8 @@ export type Settlement =
   | { readonly outcome: 'superseded'; readonly reply: Uint8Array }
   /** The claim was lost and there is no reply. Nothing was changed. */
   | { readonly outcome: 'lost' }
-  /**
-   * The transaction failed: neither work nor record exists, or both do if only the answer was lost.
-   */
-  | { readonly outcome: 'undone'; readonly cause: unknown }
+  /** The transaction failed: neither work nor record exists, or both do if only the answer was lost. */
+  | { readonly outcome: 'undone'; readonly cause: unknown; readonly why: Undone }
   /**
    * The database refused to commit the work, which is the work's own failure: nothing of it exists.
    * `fail`, `hold` or `release` comes next, as for a handler that has failed.
@@ -68,6 +67,18 @@ export interface Claim {
    * @throws the work's own error
    */
   readonly checkWork?: (() => Promise<void>) | undefined;
+  /**
+   * True for an error with which the database has undone the work, or will, because others changed the same
+   * data. Absent without a transaction.
+   */
+  isConflict?(error: unknown): boolean;
+  /**
+   * True once the work has done something that is not undone with its transaction, or that nobody can know
+   * of. Then only its caller may repeat it.
+   */
+  readonly hasReachedOut?: boolean;
+  /** The work is about to do such a thing. */
+  reachOut?(): void;
   /** Changes how long the reply will be kept, in milliseconds. */
   setTtl(ttlMs: number): void;
   /** Records the reply. Do not send the reply before this has settled. */

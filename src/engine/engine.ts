@@ -15,7 +15,7 @@ import type { AttemptLimit, Beginning, OperationRequest, Refused } from './opera
 import type { IdempotencyErrorCode } from './refusals.js';
 import type { IdempotencyStore, Refusing } from './store.js';
 import { type StoreCalls, StoreUnavailableError } from './store-calls.js';
-import { TransactionalClaims } from './transactional-claim.js';
+import { TransactionalClaims } from './transactional-claims.js';
 
 const TOO_MUCH_WAITS =
   'Too many finished operations are already waiting for the idempotency store (maxDeferredCompletions).';

@@ -174,6 +174,22 @@ class LayeredClaim implements Claim {
     this.known.handOver();
   }
 
+  isConflict(error: unknown): boolean {
+    const own = this.work && this.preconditions.find(({ transactions }) => transactions);
+    return (
+      own?.transactions?.failureOf?.(error) === 'conflict' ||
+      this.claims.some((claim) => claim.isConflict?.(error) === true)
+    );
+  }
+
+  get hasReachedOut(): boolean {
+    return this.claims.some(({ hasReachedOut }) => hasReachedOut === true);
+  }
+
+  reachOut(): void {
+    for (const claim of this.claims) claim.reachOut?.();
+  }
+
   get checkWork(): Claim['checkWork'] {
     const checking = this.innermostFirst.find(({ checkWork }) => checkWork !== undefined);
     return checking && (() => checking.checkWork!());
@@ -203,7 +219,7 @@ class LayeredClaim implements Claim {
         await this.run(() => precondition.conclude?.());
     } catch (cause) {
       await this.release();
-      return { outcome: 'undone', cause };
+      return { outcome: 'undone', cause, why: 'undone' };
     }
     // If a claim was lost, work that is not committed yet is undone, because another owner may be
     // running.
@@ -214,10 +230,11 @@ class LayeredClaim implements Claim {
     try {
       await this.work?.commit();
     } catch (cause) {
-      const failure = this.preconditions.find(({ transactions }) => transactions)?.transactions;
-      if (failure?.failureOf?.(cause) === 'work') return { outcome: 'failed', error: cause };
+      const beginner = this.preconditions.find(({ transactions }) => transactions)?.transactions;
+      const failure = beginner?.failureOf?.(cause) ?? 'unknown';
+      if (failure === 'work') return { outcome: 'failed', error: cause };
       await this.releaseRecords();
-      return { outcome: 'undone', cause };
+      return { outcome: 'undone', cause, why: failure };
     }
     return this.settleRecords((claim) => claim.complete(reply));
   }

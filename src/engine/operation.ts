@@ -37,6 +37,8 @@ export interface OperationPolicy {
   readonly keepsReply: boolean;
   /** Absent if there is no limit. */
   readonly maxAttempts?: AttemptLimit;
+  /** How often a call runs again whose transaction had to make way for others; absent for never. */
+  readonly conflictRetries?: number;
 }
 
 /** What the failure of this attempt means, if it is the last one. */

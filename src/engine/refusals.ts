@@ -181,3 +181,54 @@ export const REFUSALS = {
 
 /** Codes of {@link REFUSALS}. */
 export type IdempotencyErrorCode = keyof typeof REFUSALS;
+
+/** What is known about a transaction that has failed although its work had succeeded. */
+export type Undone =
+  /** The database undid it, because others changed the same data. Nothing of it is there. */
+  | 'conflict'
+  /** Nothing of it is there, for another reason. */
+  | 'undone'
+  /** Work and record are both committed, or neither is. */
+  | 'unknown'
+  /** The handler had ended it before. An operator has to settle the operation. */
+  | 'held';
+
+/** What the caller of an operation whose transaction has failed is told. */
+const UNDONE = {
+  conflict: {
+    code: 'IDEMPOTENCY_STORE_UNAVAILABLE',
+    detail:
+      'The operation was run, but the database has undone it, because other operations changed the same data at the same time. Retry later with the same key and content.',
+  },
+  undone: {
+    code: 'IDEMPOTENCY_STORE_UNAVAILABLE',
+    detail:
+      'The operation was run, but it was undone, because it could not be recorded. Retry later with the same key and content.',
+  },
+  unknown: {
+    code: 'IDEMPOTENCY_STORE_UNAVAILABLE',
+    detail:
+      'The operation was run, but it is not known whether it was committed. Retry later with the same key and content: you get its result if it was committed, and it runs again if not.',
+  },
+  held: { code: 'IDEMPOTENCY_OUTCOME_UNKNOWN', detail: undefined },
+} as const satisfies Record<
+  Undone,
+  { readonly code: IdempotencyErrorCode; readonly detail: string | undefined }
+>;
+
+/** How the caller of an operation whose transaction has failed is refused. */
+export function undoneRefusal(
+  { why, cause }: { readonly why: Undone; readonly cause: unknown },
+  retryAfterMs: number,
+): {
+  readonly code: IdempotencyErrorCode;
+  readonly reason: { retryAfterMs?: number; detail?: string; cause: unknown };
+} {
+  const { code, detail } = UNDONE[why];
+  const isRetryable = REFUSALS[code].retryable;
+  return { code, reason: { cause, detail, ...(isRetryable && { retryAfterMs }) } };
+}
+
+/** What is said if the store does not answer while the handler is running. */
+export const NOT_CONTINUED =
+  'The operation was begun, but could not go on, because its record could not be reached. Retry later with the same key and content.';

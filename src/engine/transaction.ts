@@ -68,7 +68,9 @@ export interface StoreTransaction {
   commit(): Promise<void>;
   /** See {@link Claim.checkWork}; absent where the database puts nothing off. */
   readonly checkWork?: (() => Promise<void>) | undefined;
-  /** What an error of {@link commit}, or of a verb before it, means; absent for `unknown`. */
+  /** True once work has used the same database beside the transaction. Absent where nobody notices that. */
+  readonly hasReachedOut?: boolean;
+  /** What an error of {@link commit}, of the work, or of a verb, means; absent for `unknown`. */
   failureOf?(error: unknown): CommitFailure;
   /**
    * Looks on another connection whether this owner's record is settled, so that the transaction

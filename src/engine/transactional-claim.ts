@@ -1,109 +1,21 @@
-import { AttemptCounter } from './attempt-counter.js';
-import type { Asking, Claimed, ClaimSource } from './leased-claims.js';
+import type { AttemptCounter } from './attempt-counter.js';
+import type { Asking } from './leased-claims.js';
 import type { Claim, LastDecision, Settlement } from './claim.js';
 import type { Clock } from './clock.js';
 import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
 import { lastDecision, type OperationPolicy } from './operation.js';
 import type { StoreCalls } from './store-calls.js';
-import type { Acquired, Refusing, Steps } from './store.js';
+import type { Acquired, Steps } from './store.js';
 import { failureOf } from './story.js';
 import type { OperationManager, StoreTransaction } from './transaction.js';
 import { acquire, begin, refOf } from './transactional-asking.js';
 import { heldFor, holdCommitted, isCommitted, rollBack, undoOrHold } from './undoing.js';
 import type { LocalCall } from './waiting.js';
 
-/**
- * Claims that last as long as a transaction. The lock on the record's row takes the place of a
- * lease.
- */
-export class TransactionalClaims implements ClaimSource {
-  constructor(private readonly around: TransactionalClaimSurroundings) {}
-
-  claim(asking: Asking): Promise<Claimed | Refusing | undefined> {
-    const { within } = asking.request;
-    if (within instanceof TransactionalClaim) return this.join(within, asking);
-    return asking.request.policy.maxAttempts === undefined ? this.open(asking) : this.count(asking);
-  }
-
-  /** Counts the attempt before its transaction begins, because its process may die. */
-  private async count(asking: Asking): Promise<Claimed | Refusing | undefined> {
-    const counter = await AttemptCounter.begin(this.around, asking);
-    if (counter instanceof AttemptCounter) return this.counted(asking, counter);
-    // The counter of an operation that has ended is about to go; the record has the answer.
-    const isElsewhere = counter.outcome === 'in-flight' || counter.outcome === 'completed';
-    return isElsewhere ? this.look(asking) : counter;
-  }
-
-  private async counted(
-    asking: Asking,
-    counter: AttemptCounter,
-  ): Promise<Claimed | Refusing | undefined> {
-    // The counter stands for the caller's share.
-    const { caller: _, ...request } = asking.request;
-    try {
-      const result = await this.open({ ...asking, request }, counter);
-      const hasEnded = result?.outcome === 'completed' || result?.outcome === 'held';
-      if (hasEnded) await counter.end();
-      else if (result?.outcome !== 'claimed') await counter.withdraw();
-      return result;
-    } catch (cause) {
-      await counter.withdraw();
-      throw cause;
-    }
-  }
-
-  /** Another attempt is counted. The record may all the same have an answer. */
-  private async look(asking: Asking): Promise<Refusing> {
-    const transaction = await begin(this.around.calls, asking);
-    try {
-      const result = await acquire(this.around.calls, transaction, asking);
-      return result.outcome === 'acquired' ? IN_FLIGHT : result;
-    } finally {
-      await rollBack(this.around.calls, transaction);
-    }
-  }
-
-  /** Begins the transaction. */
-  private async open(
-    asking: Asking,
-    counter?: AttemptCounter,
-  ): Promise<Claimed | Refusing | undefined> {
-    const transaction = await begin(this.around.calls, asking);
-    // The connection took too long to get, and other calls wait for it.
-    if (asking.request.isLeft?.() === true) {
-      await rollBack(this.around.calls, transaction);
-      return undefined;
-    }
-    try {
-      const result = await acquire(this.around.calls, transaction, asking);
-      if (result.outcome === 'acquired') {
-        const claim = new TransactionalClaim(this.around, transaction, asking, result, counter);
-        return { outcome: 'claimed', claim, takenOver: undefined };
-      }
-      await rollBack(this.around.calls, transaction);
-      return result;
-    } catch (cause) {
-      void transaction.rollback();
-      throw cause;
-    }
-  }
-
-  /** Adds one more record to a transaction. If that fails, the owner rolls the transaction back. */
-  private async join(within: TransactionalClaim, asking: Asking): Promise<Claimed | Refusing> {
-    const result = await acquire(this.around.calls, within.transaction, asking);
-    if (result.outcome !== 'acquired') return result;
-    within.add(asking);
-    return { outcome: 'claimed', claim: within, takenOver: undefined };
-  }
-}
-
-/** The attempt that is running has not been seen by the database yet, or has just ended. */
-const IN_FLIGHT: Refusing = { outcome: 'in-flight', leaseRemainingMs: 0 };
-
 const NEVER_ABORTED = new AbortController().signal;
 
 /** What a claim needs of the engine. */
-interface TransactionalClaimSurroundings {
+export interface TransactionalClaimSurroundings {
   readonly calls: StoreCalls;
   readonly clock: Clock;
   readonly events: EventSink;
@@ -131,6 +43,7 @@ export class TransactionalClaim implements Claim {
   /** It stays so if nothing could be undone: the handler may have ended the transaction. */
   private isUndoing = false;
   private ttlMs: number | undefined;
+  private isReachedOut = false;
 
   constructor(
     private readonly around: TransactionalClaimSurroundings,
@@ -164,6 +77,18 @@ export class TransactionalClaim implements Claim {
 
   confirm(): boolean {
     return true;
+  }
+
+  isConflict(error: unknown): boolean {
+    return this.transaction.failureOf?.(error) === 'conflict';
+  }
+
+  get hasReachedOut(): boolean {
+    return this.isReachedOut || this.transaction.hasReachedOut === true;
+  }
+
+  reachOut(): void {
+    this.isReachedOut = true;
   }
 
   handOver(): void {
@@ -288,7 +213,8 @@ export class TransactionalClaim implements Claim {
     this.emit(isHeld ? heldFor(failure) : released);
     await this.counter?.keep();
     this.end();
-    if (isHeld || meaning !== 'work') return { outcome: 'undone', cause: failure };
+    if (isHeld) return { outcome: 'undone', cause: failure, why: 'held' };
+    if (meaning !== 'work') return { outcome: 'undone', cause: failure, why: meaning ?? 'unknown' };
     this.phase = 'failed';
     return { outcome: 'failed', error: cause };
   }
@@ -330,7 +256,7 @@ export class TransactionalClaim implements Claim {
       await this.around.calls.call('commit', () => this.commit(write));
     } catch (cause) {
       await rollBack(this.around.calls, this.transaction);
-      return { outcome: 'undone', cause };
+      return { outcome: 'undone', cause, why: 'undone' };
     }
     this.emit(event);
     return { outcome: 'stored' };

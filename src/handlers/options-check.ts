@@ -89,9 +89,17 @@ export function checkOptions(
   for (const option of ['required', 'acknowledge'])
     if (given[option] !== undefined && typeof given[option] !== 'boolean')
       throw wrongOption(option, given[option], 'true or false');
-  const { scope } = given;
+  const { scope, conflictRetries = 0 } = given;
+  if (!isCount(conflictRetries))
+    throw wrongOption('conflictRetries', conflictRetries, `an integer from 0 to ${MOST_RETRIES}`);
   if (scope !== undefined && (typeof scope !== 'string' || scope === ''))
     throw wrongOption('scope', scope, 'a string that is not empty', remedyForScope(scope));
+}
+
+const MOST_RETRIES = 10;
+
+function isCount(value: unknown): boolean {
+  return Number.isInteger(value) && (value as number) >= 0 && (value as number) <= MOST_RETRIES;
 }
 
 /** Like {@link checkOptions}, for the defaults of all handlers. */
@@ -116,6 +124,7 @@ export const RUN_OPTIONS = [
   'onRecordFailure',
   'transaction',
   'secondConnection',
+  'conflictRetries',
   'onError',
   'maxAttempts',
 ] as const satisfies readonly (keyof IdempotentOptions)[];
@@ -238,15 +247,19 @@ export function resolveTransaction(
 }
 
 /** @throws {@link IdempotencyConfigurationError} for an option that only a transaction gives a meaning */
-export function refuseWithoutTransaction({ secondConnection }: IdempotentOptions): void {
-  if (secondConnection === undefined) return;
-  throw wrongOption(
-    'secondConnection',
-    secondConnection,
-    'nothing, because without a transaction every connection is the only one',
-    'Add `transaction: true`, or remove the option.',
-  );
+export function refuseWithoutTransaction(options: IdempotentOptions): void {
+  for (const [option, why] of Object.entries(ONLY_IN_TRANSACTIONS)) {
+    const given: unknown = options[option as keyof typeof ONLY_IN_TRANSACTIONS];
+    if (given === undefined) continue;
+    const remedy = 'Add `transaction: true`, or remove the option.';
+    throw wrongOption(option, given, `nothing, because without a transaction ${why}`, remedy);
+  }
 }
+
+const ONLY_IN_TRANSACTIONS = {
+  secondConnection: 'every connection is the only one',
+  conflictRetries: 'the database undoes nothing',
+};
 
 /**
  * The policy that the engine gets for every operation of a handler.
@@ -273,6 +286,7 @@ export function policyOf(options: IdempotentOptions, strategy: string): Operatio
     onRecordFailure,
     keepsReply: true,
     maxAttempts: attemptsOf(options),
+    conflictRetries: options.conflictRetries ?? DEFAULTS.conflictRetries,
   };
 }
 

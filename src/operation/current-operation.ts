@@ -2,6 +2,7 @@ import { createHash, createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
 import type { Claim } from '../engine/claim.js';
 import { parseDuration } from '../engine/duration.js';
+import { NOT_CONTINUED } from '../engine/refusals.js';
 import type { Steps } from '../engine/store.js';
 import type { OperationManager, OperationTransaction } from '../engine/transaction.js';
 import { IdempotencyException } from './idempotency.exception.js';
@@ -63,6 +64,7 @@ export class CurrentOperation implements IdempotentOperation {
   }
 
   deriveKey(name: string): string {
+    this.claim?.reachOut?.();
     return deriveKey(this.claim?.id ?? (this.unprotectedSeed ??= randomUUID()), name);
   }
 
@@ -71,6 +73,7 @@ export class CurrentOperation implements IdempotentOperation {
   }
 
   step<T>(name: string, fn: () => T | PromiseLike<T>, options?: StepOptions): Promise<T> {
+    this.claim?.reachOut?.();
     const steps = (this.steps ??= new OperationSteps(this.claim, this.form, this.warnings));
     return steps.run(name, fn, options);
   }
@@ -153,7 +156,10 @@ async function save(claim: Claim, seed: string): Promise<void> {
   try {
     isOurs = await claim.saveStep(SEED_STEP, serialize(seed), { orFail: true });
   } catch (cause) {
-    throw new IdempotencyException('IDEMPOTENCY_STORE_UNAVAILABLE', { cause });
+    throw new IdempotencyException('IDEMPOTENCY_STORE_UNAVAILABLE', {
+      cause,
+      detail: NOT_CONTINUED,
+    });
   }
   if (!isOurs) throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
 }

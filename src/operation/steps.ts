@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Claim } from '../engine/claim.js';
+import { NOT_CONTINUED } from '../engine/refusals.js';
 import { notKeepable, shownStep } from '../replies/not-keepable.js';
 import { clone, decodeValue, encodeValue, type ReplyValues } from '../replies/values.js';
 import { IdempotencyException, isIdempotencyError } from './idempotency.exception.js';
@@ -115,7 +116,10 @@ async function isConfirmed(claim: Claim): Promise<boolean> {
   try {
     return await claim.confirm();
   } catch (cause) {
-    throw new IdempotencyException('IDEMPOTENCY_STORE_UNAVAILABLE', { cause });
+    throw new IdempotencyException('IDEMPOTENCY_STORE_UNAVAILABLE', {
+      cause,
+      detail: NOT_CONTINUED,
+    });
   }
 }
 

@@ -2,8 +2,8 @@ import type { EncryptionOptions } from '../encryption/encryption-options.js';
 import type { Duration } from '../engine/duration.js';
 import type { AbandonedDecision } from '../engine/operation.js';
 import type { Resources } from '../engine/resource.js';
-import type { SecondConnection } from '../engine/transaction.js';
 import type { Awaitable, IdempotencyStore } from '../engine/store.js';
+import type { SecondConnection } from '../engine/transaction.js';
 import type { AbandonedCall, RecoveredReply } from '../operation/recovery.js';
 import type { IdempotentCall } from '../keys/call.js';
 import type { ContentDeclaration } from '../keys/content.js';
@@ -75,14 +75,12 @@ export interface IdempotentOptions {
    */
   required?: boolean;
   /**
-   * How long a finished operation is answered from its record. A function is asked for each call, before
-   * anything runs, such as for one caller's own time.
+   * How long a finished operation is answered from its record. A function is asked before each call.
    * @default '24h'
    */
   ttl?: Duration | ((call: IdempotentCall) => Awaitable<Duration>);
   /**
-   * How long a claim lasts after its owner stops renewing it. Renewed every third of it while the
-   * handler runs.
+   * How long a claim lasts after its owner stops renewing it, every third of it while the handler runs.
    * @default '30s'
    */
   lease?: Duration;
@@ -97,15 +95,13 @@ export interface IdempotentOptions {
    */
   retryAfter?: Duration;
   /**
-   * What a duplicate of a finished operation gets: the recorded reply, or 409
-   * `IDEMPOTENCY_DUPLICATE`. While the first call is running, it gets 409 `IDEMPOTENCY_KEY_IN_USE`
-   * either way, because that call may still fail.
+   * What a duplicate of a finished operation gets: the recorded reply, or 409 `IDEMPOTENCY_DUPLICATE`. While the
+   * first call is running, it gets 409 `IDEMPOTENCY_KEY_IN_USE` either way, because that call may still fail.
    * @default 'replay'
    */
   onDuplicate?: 'replay' | 'reject';
   /**
-   * What a retry must repeat. A function replaces only the body (outside HTTP, the arguments);
-   * `false` compares nothing.
+   * What a retry must repeat. A function replaces only the body or the arguments; `false` compares nothing.
    * @default method, route, host and path params, query and body
    */
   fingerprint?: false | ((call: IdempotentCall) => Awaitable<unknown>);
@@ -191,13 +187,18 @@ export interface IdempotentOptions {
   /**
    * With a transaction: what happens if the handler uses the same data source beside it, such as
    * through an injected repository. That work is not undone with the operation, and needs a second
-   * connection while the first one is held. `warn` logs it once per handler, `refuse` throws, `join`
-   * makes it part of the transaction (repositories, managers, query builders, `dataSource.query()`
-   * and transactions, which become savepoints), `allow` does nothing. Reads count too. SQLite has one
-   * connection, which is always in the transaction.
+   * connection. `warn` logs it once per handler, `refuse` throws, `join` makes it part of the transaction
+   * (repositories, managers, query builders and transactions, which become savepoints), `allow` does nothing.
+   * Reads count too. SQLite has one connection, which is always in the transaction.
    * @default 'warn'
    */
   secondConnection?: SecondConnection;
+  /**
+   * With a transaction: how often a handler runs again within its call after a serialization failure or a
+   * deadlock, unless something outside may have happened. 0 to 10; then the caller gets 503.
+   * @default 3
+   */
+  conflictRetries?: number;
   /**
    * For messages of a queue that waits for acknowledgements (RabbitMQ with `noAck: false`): sends
    * them once the outcome is on record. A message that is done, or no longer needs to be done, is
@@ -380,6 +381,7 @@ export const DEFAULTS = {
   onRecordFailure: 'defer',
   transaction: false,
   secondConnection: 'warn',
+  conflictRetries: 3,
   acknowledge: false,
   stream: 'hold',
 } as const satisfies IdempotentOptions;

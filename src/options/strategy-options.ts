@@ -22,6 +22,7 @@ export const REFUSED_OPTIONS = {
     'maxAge',
     'transaction',
     'secondConnection',
+    'conflictRetries',
     'returns',
   ],
 } as const;

@@ -126,6 +126,7 @@ export class TokenService {
     } catch (cause) {
       throw new IdempotencyException('IDEMPOTENCY_STORE_UNAVAILABLE', {
         cause,
+        detail: 'No token could be issued, because the store could not be reached. Retry later.',
         retryAfterMs,
         problemBaseUrl,
       });

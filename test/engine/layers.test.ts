@@ -139,7 +139,7 @@ describe('a precondition', () => {
     const cause = new Error('not to be concluded');
     const precondition: Precondition = { ...met, conclude: () => Promise.reject(cause) };
     const claim = claimIn(await begin(world.process, { ...OUTER, precondition }));
-    expect(await claim.complete(REPLY)).toEqual({ outcome: 'undone', cause });
+    expect(await claim.complete(REPLY)).toEqual({ outcome: 'undone', cause, why: 'undone' });
     expect(world.record('outer').state).toBe('released');
   });
 });
@@ -165,7 +165,11 @@ describe('work in a transaction of its own', () => {
   test('leaves the record free when the commit fails', async () => {
     const { world, diary, claim } = await start();
     diary.commitError = new Error('cut off');
-    expect(await claim.complete(REPLY)).toEqual({ outcome: 'undone', cause: diary.commitError });
+    expect(await claim.complete(REPLY)).toEqual({
+      outcome: 'undone',
+      cause: diary.commitError,
+      why: 'unknown',
+    });
     expect(world.record('inner').state).toBe('released');
   });
 

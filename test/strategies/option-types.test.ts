@@ -34,6 +34,7 @@ const REFUSED_BY: Readonly<Record<string, readonly string[]>> = {
     'maxAge',
     'transaction',
     'secondConnection',
+    'conflictRetries',
     'returns',
   ],
 };
@@ -56,6 +57,7 @@ const GIVEN: Readonly<Record<string, string>> = {
   principal: '() => undefined',
   transaction: 'true',
   secondConnection: "'warn'",
+  conflictRetries: '0',
   acknowledge: 'true',
   onStoreFailure: "'proceed'",
   onRecordFailure: "'fail'",
@@ -192,6 +194,7 @@ const VALUES: Readonly<Record<string, unknown>> = {
   transaction: true,
   returns: Date,
   secondConnection: 'warn',
+  conflictRetries: 0,
 };
 
 describe('what a type refuses', () => {

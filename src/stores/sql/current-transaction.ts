@@ -10,7 +10,7 @@ interface Current {
   readonly connection?: SqlConnection;
   /** False once it has been committed or rolled back. */
   readonly isOpen: () => boolean;
-  readonly edge: Pick<TransactionEdge, 'cross'>;
+  readonly edge: Pick<TransactionEdge, 'cross' | 'isCrossed'>;
   /** The transaction of another executor around this one. */
   readonly outer?: Current | undefined;
 }
@@ -50,6 +50,13 @@ export function currentTransaction(of?: SqlExecutor | HasTransactions<unknown>):
  * await outsideTransaction(() => db.insert(attempts).values({ account }));
  */
 export function outsideTransaction<T>(work: () => T): T {
+  for (let current = storage.getStore(); current !== undefined; current = current.outer)
+    current.edge.isCrossed = true;
+  return unwatched(work);
+}
+
+/** As {@link outsideTransaction}, for statements of the store itself. */
+export function unwatched<T>(work: () => T): T {
   if (storage.getStore() === undefined) return work();
   return storage.run(undefined, () => {
     const result = work();

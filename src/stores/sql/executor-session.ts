@@ -1,5 +1,5 @@
 import { withoutContent } from '../../engine/driver-errors.js';
-import { isInTransaction, outsideTransaction } from './current-transaction.js';
+import { isInTransaction, unwatched } from './current-transaction.js';
 import { driverErrorOf } from './errors.js';
 import type { SqlConnection, SqlExecutor, SqlResult, SqlValue } from './executor.js';
 import { type Answer, bound, type Session, type Statement, type Values } from './session.js';
@@ -11,13 +11,13 @@ export class ExecutorSession implements Session {
 
   query(statement: Statement, values: Values): Promise<Answer> {
     const { executor } = this;
-    return outsideTransaction(() => ask(executor, executor, statement, values));
+    return unwatched(() => ask(executor, executor, statement, values));
   }
 
   /** In a transaction, because that is how an executor keeps a connection. */
   onOneConnection<T>(work: (session: Session) => Promise<T>): Promise<T> {
     const { executor } = this;
-    return outsideTransaction(() =>
+    return unwatched(() =>
       executor.transaction((connection) => work(new ConnectionSession(executor, () => connection))),
     );
   }
@@ -46,7 +46,7 @@ export class ConnectionSession implements Session {
   query(statement: Statement, values: Values): Promise<Answer> {
     const connection = this.current();
     return connection === undefined
-      ? outsideTransaction(() => ask(this.executor, this.executor, statement, values))
+      ? unwatched(() => ask(this.executor, this.executor, statement, values))
       : ask(this.executor, connection, statement, values);
   }
 

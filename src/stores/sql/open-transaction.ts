@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { outsideTransaction } from './current-transaction.js';
+import { unwatched } from './current-transaction.js';
 import type { SqlConnection, SqlExecutor } from './executor.js';
 
 /** Makes a transaction fail, so that its work is undone. */
@@ -38,7 +38,7 @@ export function openTransaction<Tx>(executor: SqlExecutor<Tx>): Promise<OpenTran
         }),
       );
     };
-    const whole = outsideTransaction(() => executor.transaction(work));
+    const whole = unwatched(() => executor.transaction(work));
     whole.catch(reject);
   });
 }

@@ -3,7 +3,7 @@ import { type Dialect, statementsOf, type TableName } from './dialect.js';
 import { lockTimeoutOf } from './errors.js';
 import { roomValues } from './records.js';
 import { bytesOfId } from './row.js';
-import type { Session, Statement } from './session.js';
+import type { Answer, Session, Statement } from './session.js';
 
 /**
  * Limits how long transactions wait for each other on the same record. The work's own statements
@@ -14,10 +14,11 @@ export interface RecordLock {
   readonly endsWithTransaction: boolean;
   /**
    * Called before the record is claimed. `false`: another transaction still has it after the wait.
+   * `serializable`: taken, in a transaction that the database may undo because of what others read.
    *
    * @param name a digest that is unique on the server
    */
-  take(session: Session, name: string, waitMs: number): Promise<boolean>;
+  take(session: Session, name: string, waitMs: number): Promise<boolean | 'serializable'>;
   /**
    * As {@link take}, where callers are limited and their room is found out with the lock. Absent where
    * the claim itself does that.
@@ -65,10 +66,12 @@ const REMEMBER_TIMEOUT =
 const RESTORE_TIMEOUT =
   "SELECT set_config('lock_timeout', current_setting('idempotency.lock_timeout'), true)";
 
+const LEVEL = "current_setting('transaction_isolation') AS level";
+
 /** A statement without values. */
-async function run(session: Session, text: string): Promise<void> {
+function run(session: Session, text: string): Promise<Answer> {
   const returnsRows = text.startsWith('SELECT');
-  await session.query({ name: 'idempotency_transaction', text, parameters: [], returnsRows }, {});
+  return session.query({ name: 'idempotency_transaction', text, parameters: [], returnsRows }, {});
 }
 
 async function runAll(session: Session, texts: readonly string[]): Promise<void> {
@@ -77,8 +80,8 @@ async function runAll(session: Session, texts: readonly string[]): Promise<void>
 }
 
 /** Undoes what was done since {@link RecordLock.mark}. */
-export function undoToMark(session: Session): Promise<void> {
-  return run(session, `ROLLBACK TO SAVEPOINT ${SAVEPOINT}`);
+export async function undoToMark(session: Session): Promise<void> {
+  await run(session, `ROLLBACK TO SAVEPOINT ${SAVEPOINT}`);
 }
 
 /**
@@ -89,8 +92,9 @@ const postgres: RecordLock = {
   endsWithTransaction: true,
   async take(session, _name, waitMs) {
     // 0 would mean no limit.
-    await run(session, `${REMEMBER_TIMEOUT} '${Math.max(1, Math.ceil(waitMs))}', true)`);
-    return true;
+    const text = `${REMEMBER_TIMEOUT} '${Math.max(1, Math.ceil(waitMs))}', true), ${LEVEL}`;
+    const { rows } = await run(session, text);
+    return rows[0]?.level === 'serializable' ? 'serializable' : true;
   },
   isTaken: (error) => lockTimeoutOf(error) === 'row',
   mayBeTaken: (error) => lockTimeoutOf(error) === 'unknown',

@@ -1,4 +1,4 @@
-import { currentEdge, isInTransaction, outsideTransaction } from './current-transaction.js';
+import { currentEdge, isInTransaction, unwatched } from './current-transaction.js';
 import type { SecondConnections, SqlExecutor } from './executor.js';
 
 const begun = new WeakSet<SqlExecutor>();
@@ -202,7 +202,7 @@ export function watchPostgresJs(client: object, connections: SecondConnections):
       if (found === undefined) return begin(...args);
       const use = args.pop() as (tx: object) => Promise<unknown>;
       // Its BEGIN goes through `unsafe()`, and has been decided about.
-      const lend: Lend<object> = (lent) => outsideTransaction(() => begin(...args, lent));
+      const lend: Lend<object> = (lent) => unwatched(() => begin(...args, lent));
       return lendBeside(found, lend, use);
     };
   });

@@ -99,11 +99,18 @@ export class SqlTransaction<Tx> implements StoreTransaction {
   get checkWork(): (() => Promise<void>) | undefined {
     const { connection } = this.running;
     const { executor, isDeferring } = this.options;
-    if (connection.flush === undefined && !isDeferring()) return undefined;
+    const { checkConflicts } = this.records;
+    const isPutOff = connection.flush !== undefined || checkConflicts !== undefined;
+    if (!isPutOff && !isDeferring()) return undefined;
     return async () => {
       await connection.flush?.();
       if (isDeferring()) await new ConnectionSession(executor, () => connection).query(CHECK, {});
+      await checkConflicts?.();
     };
+  }
+
+  get hasReachedOut(): boolean {
+    return this.options.edge.isCrossed;
   }
 
   failureOf(error: unknown): CommitFailure {

@@ -49,6 +49,8 @@ export class SecondConnectionError extends Error {
  */
 export class TransactionEdge {
   isOpen = true;
+  /** True once work has left the transaction, whether that was meant or not. */
+  isCrossed = false;
 
   constructor(readonly options: EdgeOptions) {}
 
@@ -67,6 +69,7 @@ export class TransactionEdge {
     if (!this.isOpen) return take();
     const { scope, policy, warn, connectWithinMs, isPoolOfOne } = this.options;
     if (policy === 'refuse') throw this.refused();
+    this.isCrossed = true;
     if (policy !== 'allow') {
       warn(
         scope,

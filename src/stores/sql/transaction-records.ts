@@ -57,6 +57,7 @@ export class TransactionRecords {
   /** A record is there: the transaction cannot start over any more. */
   private isMarked = false;
   private isWanted = true;
+  private isSerializable = false;
   private claiming: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -103,6 +104,16 @@ export class TransactionRecords {
       return;
     await this.records.keepClaim(claim.request);
     claim.keptAtMs = performance.now();
+  }
+
+  /**
+   * Finds out early whether others have committed what undoes this transaction: PostgreSQL tells it with the next
+   * statement that reads. Absent where nothing is told so late.
+   */
+  get checkConflicts(): (() => Promise<void>) | undefined {
+    const [id] = this.claims.keys();
+    if (!this.isSerializable || id === undefined) return undefined;
+    return async () => void (await this.committed.find(id));
   }
 
   undoWork(): Promise<void> {
@@ -174,7 +185,9 @@ export class TransactionRecords {
     const { session } = this.transaction;
     if (request.bucket !== undefined && lock.takeCounted !== undefined)
       return lock.takeCounted(session, name, waitMs, request, this.options.table);
-    return { names: (await lock.take(session, name, waitMs)) ? [name] : [] };
+    const taken = await lock.take(session, name, waitMs);
+    if (taken === 'serializable') this.isSerializable = true;
+    return { names: taken === false ? [] : [name] };
   }
 
   /** After an error PostgreSQL answers nothing more in the transaction. */

@@ -1,6 +1,6 @@
 import type { DataSource, QueryRunner } from 'typeorm';
 import type { CommitFailure } from '../../engine/transaction.js';
-import { commitFailureOf } from '../sql/errors.js';
+import { commitFailureOf, isPassing } from '../sql/errors.js';
 
 /** Data sources whose database has constraints that it may check only at the commit. */
 const deferring = new WeakSet<DataSource>();
@@ -35,7 +35,7 @@ const WITHOUT_CONNECTION =
 /** What an error at the commit means. What subscribers throw before it is the application's. */
 export function failureOf(dataSource: DataSource, error: unknown): CommitFailure {
   const { name = '', driverError } = (error ?? {}) as { name?: string; driverError?: unknown };
-  const isDrivers = driverError !== undefined || WITHOUT_CONNECTION.test(name);
+  const isDrivers = driverError !== undefined || WITHOUT_CONNECTION.test(name) || isPassing(error);
   const failure = isDrivers ? commitFailureOf(error) : 'work';
   // A migration has come after the start.
   if (failure === 'work' && isDrivers && dataSource.options.type === 'postgres')

@@ -11,6 +11,8 @@ export interface Edge {
   readonly isOpen: boolean;
   /** The transaction itself, if code that asks for a connection gets it; else `undefined`. */
   join(): QueryRunner | undefined;
+  /** Notes that work is meant to be outside of the transaction. */
+  leave(): void;
   /** Connects a runner that may not be the transaction's. */
   connect(runner: QueryRunner, connect: () => Promise<unknown>): Promise<unknown>;
 }
@@ -50,6 +52,8 @@ export function currentManager(dataSource: DataSource): EntityManager {
  * await outsideTransaction(() => this.attempts.insert({ account }));
  */
 export function outsideTransaction<T>(work: () => T): T {
+  for (let current = storage.getStore(); current !== undefined; current = current.outer)
+    current.edge?.leave();
   return storage.run(undefined, work);
 }
 

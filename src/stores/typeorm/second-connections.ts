@@ -32,6 +32,14 @@ export class RunnerEdge implements Edge {
     this.edge.isOpen = false;
   }
 
+  get isCrossed(): boolean {
+    return this.edge.isCrossed;
+  }
+
+  leave(): void {
+    this.edge.isCrossed = true;
+  }
+
   /** The transaction itself, for code that asks the data source for a connection. */
   join(): QueryRunner | undefined {
     if (!this.isOpen || this.edge.options.policy !== 'join') return undefined;

@@ -36,7 +36,6 @@ const CROWDED_PAUSE_MS = 50;
 /** Record and work in one transaction, on one connection of the data source. */
 export class TypeOrmTransaction implements StoreTransaction {
   private readonly records: TransactionRecords;
-  readonly checkWork: (() => Promise<void>) | undefined;
   private readonly edge: RunnerEdge;
   private readonly warn: (problem: string) => void;
   private isOpen = true;
@@ -53,7 +52,6 @@ export class TypeOrmTransaction implements StoreTransaction {
     const { secondConnection: policy = 'allow', scope = 'An operation', lockWaitMs } = request;
     const { connectWithinMs = CONNECT_WITHIN_MS } = request;
     this.warn = (problem) => warn(`${scope}, commit`, `${scope}: ${problem}.`);
-    this.checkWork = checkOfWork(dataSource, runner);
     this.edge = new RunnerEdge(dataSource, runner, { policy, scope, connectWithinMs, warn });
     const { database } = dataSource.driver as { database?: string };
     const dialect = dialectOf(dataSource.options.type);
@@ -123,6 +121,21 @@ export class TypeOrmTransaction implements StoreTransaction {
   async commit(): Promise<void> {
     await commit(this.runner, this.warn);
     await this.close();
+  }
+
+  get checkWork(): (() => Promise<void>) | undefined {
+    const { checkConflicts } = this.records;
+    const checkDeferred = checkOfWork(this.dataSource, this.runner);
+    if (checkDeferred === undefined || checkConflicts === undefined)
+      return checkDeferred ?? checkConflicts;
+    return async () => {
+      await checkDeferred();
+      await checkConflicts();
+    };
+  }
+
+  get hasReachedOut(): boolean {
+    return this.edge.isCrossed;
   }
 
   failureOf(error: unknown): CommitFailure {

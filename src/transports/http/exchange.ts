@@ -7,7 +7,9 @@ import type { Claim } from '../../engine/claim.js';
 import type { IdempotencyErrorCode } from '../../engine/refusals.js';
 import type { IncomingRequest } from '../../keys/call.js';
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
+import type { Conflict } from '../../calls/conflicts.js';
 import type { TransportCall } from '../../calls/operations.js';
+import type { RefusalReason } from '../../calls/refused.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
 import type { Captured, Verdict } from './captured.js';
 import type { ResponseRecorder } from './response-recorder.js';
@@ -31,10 +33,11 @@ export interface FrameworkResponse {
 /** What the operations of an application share. */
 export interface HttpOperationContext {
   readonly maxResponseBytes: number;
+  readonly problemBaseUrl: string | undefined;
   readonly isUnrecorded: IsUnrecorded;
   /** Does something later, in the context of the call. Does not keep the process alive. */
   later(delayMs: number, work: () => void): void;
-  refusal(code: IdempotencyErrorCode, retryAfterMs?: number, cause?: unknown): IdempotencyException;
+  refusal(code: IdempotencyErrorCode, reason?: RefusalReason): IdempotencyException;
   setHeader(response: FrameworkResponse, name: string, value: string): void;
 }
 
@@ -43,6 +46,10 @@ const EXCHANGE = Symbol.for('nestjs-idempotency:exchange');
 export interface Entered {
   /** Runs the rest of the pipeline, or answers in its place. Subscribers are in this context. */
   pass(next: CallHandler, around: AsyncResource): Observable<unknown>;
+  /** What the error of a pass means, if the database has undone the work because of others. */
+  conflict?(error: unknown): Awaitable<Conflict | undefined>;
+  /** Undoes everything, before the call begins again. */
+  undo?(): Awaitable<void>;
   /** Called before another pass: true if the call begins again. */
   startsAnew?(): Awaitable<boolean>;
   /** Called when nobody waits for the call any more. */
@@ -156,7 +163,7 @@ export interface HttpOperationContext {
   readonly maxResponseBytes: number;
   /** Does something later, in the context of the call. Does not keep the process alive. */
   later(delayMs: number, work: () => void): void;
-  refusal(code: IdempotencyErrorCode, retryAfterMs?: number, cause?: unknown): IdempotencyException;
+  refusal(code: IdempotencyErrorCode, reason?: RefusalReason): IdempotencyException;
   setHeader(response: FrameworkResponse, name: string, value: string): void;
   /** The last attempt of an operation has failed. */
   exhausted(exchange: HttpExchange, handler: ProtectedHandler, claim: Claim): void;

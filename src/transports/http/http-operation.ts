@@ -1,4 +1,4 @@
-import { type CallHandler, Logger, StreamableFile } from '@nestjs/common';
+import { type CallHandler, StreamableFile } from '@nestjs/common';
 import type { AsyncResource } from 'node:async_hooks';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { concatMap, Observable } from 'rxjs';
@@ -14,6 +14,7 @@ import {
   reasonOf,
   statusOf,
 } from '../../calls/failure.js';
+import { type Conflict, conflictOf, released } from '../../calls/conflicts.js';
 import type { HandlerRun } from '../../operation/handler-run.js';
 import type { Endings } from '../../calls/operations.js';
 import type { ErrorDecision } from '../../options/idempotency.options.js';
@@ -26,10 +27,10 @@ import {
   type RecorderOwner,
 } from './exchange.js';
 import type { Captured, Verdict } from './captured.js';
-import { recordBeforeHooks } from './fastify-hooks.js';
 import { recordableHeaders } from './headers.js';
 import { type Pass, Passes } from './passes.js';
-import { ResponseRecorder } from './response-recorder.js';
+import { recorderOf, report, sourceErrorOf } from './recorder-of.js';
+import type { ResponseRecorder } from './response-recorder.js';
 import { failedCommit, verdictOf } from './verdicts.js';
 
 /** How long to wait for a reply after the handler ended, if the client has disconnected. */
@@ -132,6 +133,27 @@ export class HttpOperation implements Entered, RecorderOwner {
         ? chain(this.claim.release(), () => true)
         : false,
     );
+  }
+
+  /** The database has undone the handler's work because of others, and nobody else decides about that. */
+  conflict(error: unknown): Awaitable<Conflict | undefined> {
+    const { claim, context, endings, handler, recorder } = this;
+    if (this.failure === undefined || !claim.isRunning || !this.run.hasEnded) return undefined;
+    const said = [handler.onError, endings.onError];
+    const call = { claim, policy: handler.policy, said, problemBaseUrl: context.problemBaseUrl };
+    const conflict = conflictOf(error, call);
+    // What has begun to be written cannot begin again.
+    if (conflict === undefined || recorder.headersSent === true) return undefined;
+    return chain(this.decide(error, statusOf(error)), (decision) =>
+      released(conflict, orLast(decision, claim, error)),
+    );
+  }
+
+  /** Undoes everything, so that the call begins again. */
+  undo(): Awaitable<void> {
+    if (this.promised !== undefined) this.recorder.drop(this.promised);
+    this.run.over();
+    return this.claim.release();
   }
 
   /** The handler has not been reached and will not be. */
@@ -352,31 +374,4 @@ export class HttpOperation implements Entered, RecorderOwner {
       failedCommit(place, claim, error, decision),
     );
   }
-}
-
-function sourceErrorOf(captured: Captured): unknown {
-  return captured.kind === 'broken' ? captured.error : undefined;
-}
-
-/** One for the response, whoever owns the operation. */
-function recorderOf(
-  exchange: HttpExchange,
-  { streamsThrough }: ProtectedHandler,
-  { maxResponseBytes: maxBytes }: HttpOperationContext,
-): ResponseRecorder {
-  const { raw, response } = exchange;
-  const isNativeApi = raw === (response as unknown);
-  const options = { isNativeApi, maxBytes, streamsThrough };
-  const recorder = new ResponseRecorder(raw, options, {
-    settle: (captured) => exchange.owner!.settle(captured),
-    clientGone: () => exchange.owner!.clientGone(),
-    lost: (error) =>
-      report('A reply could not be sent; its client has lost the connection.', error),
-  });
-  if (!isNativeApi) recordBeforeHooks(exchange, recorder);
-  return recorder;
-}
-
-function report(problem: string, error: unknown): void {
-  new Logger('Idempotency').error(problem, error instanceof Error ? error.stack : String(error));
 }

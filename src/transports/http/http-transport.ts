@@ -12,7 +12,7 @@ import { attempt, type Awaitable, chain, Failure } from '../../engine/awaitable.
 import type { Claim } from '../../engine/claim.js';
 import { IdempotencyEngine } from '../../engine/engine.js';
 import type { IdempotencyErrorCode } from '../../engine/refusals.js';
-import { IdempotencyException } from '../../operation/idempotency.exception.js';
+import type { IdempotencyException } from '../../operation/idempotency.exception.js';
 import { MODULE_OPTIONS_TOKEN } from '../../options/module-definition.js';
 import {
   type IdempotencyModuleOptions,
@@ -26,8 +26,10 @@ import { HandlerRun } from '../../operation/handler-run.js';
 import type { RecoveredReply } from '../../operation/recovery.js';
 import { NotKeptWarnings } from '../../operation/not-kept-warnings.js';
 import { Callers } from '../../calls/callers.js';
+import { isRepeated, pauseAfter } from '../../calls/conflicts.js';
 import { logExhausted } from '../../calls/failure.js';
 import { type Begun, type CallForm, Operations } from '../../calls/operations.js';
+import { exceptionOf, type RefusalReason } from '../../calls/refused.js';
 import type { Transport } from '../../calls/transport.js';
 import { HandlerResolver } from '../../handlers/handler-resolver.js';
 import type { ProtectedHandler, ProtectedLayer } from '../../handlers/protected-handler.js';
@@ -56,7 +58,7 @@ export class HttpTransport
   readonly kind = 'http';
   readonly maxResponseBytes: number;
   readonly isUnrecorded: IsUnrecorded;
-  private readonly problemBaseUrl: string | undefined;
+  readonly problemBaseUrl: string | undefined;
   private readonly unknownCallers: UnknownCallers;
   private readonly operations: Operations<HttpExchange>;
 
@@ -119,6 +121,11 @@ export class HttpTransport
   ): void {
     let isOver = false;
     let entered: Entered | undefined;
+    let repetitions = 0;
+    const fail = (error: unknown): void => {
+      isOver = true;
+      subscriber.error(error);
+    };
     const pass = (now: Entered): void => {
       entered = now;
       if (subscriber.closed) {
@@ -128,10 +135,13 @@ export class HttpTransport
       subscriber.add(
         now.pass(next, around).subscribe({
           next: (value) => subscriber.next(value),
-          error: (error: unknown) => {
-            isOver = true;
-            subscriber.error(error);
-          },
+          error: (error: unknown) =>
+            void chain(now.conflict?.(error), (conflict) => {
+              if (conflict === undefined) fail(error);
+              else if (subscriber.closed || !isRepeated(conflict, handler.policy, repetitions))
+                fail(conflict.shown);
+              else void this.repeat(now, exchange, handler, (repetitions += 1)).then(pass, fail);
+            }),
           complete: () => {
             isOver = true;
             subscriber.complete();
@@ -145,6 +155,19 @@ export class HttpTransport
       if (!isOver && exchange.listeners === 0) entered?.leave?.();
     });
     void chain(this.enter(exchange, handler, subscriber), pass);
+  }
+
+  /** The database has undone the work of a call, which begins again as another attempt would. */
+  private async repeat(
+    entered: Entered,
+    exchange: HttpExchange,
+    handler: ProtectedHandler,
+    repetitions: number,
+  ): Promise<Entered> {
+    await entered.undo?.();
+    await pauseAfter(repetitions - 1);
+    exchange.entered = this.begin(exchange, handler);
+    return exchange.entered;
   }
 
   private enter(
@@ -208,13 +231,8 @@ export class HttpTransport
     this.unknownCallers.notice(exchange, handler);
   }
 
-  refusal(
-    code: IdempotencyErrorCode,
-    retryAfterMs?: number,
-    cause?: unknown,
-  ): IdempotencyException {
-    const { problemBaseUrl } = this;
-    return new IdempotencyException(code, { retryAfterMs, problemBaseUrl, cause });
+  refusal(code: IdempotencyErrorCode, reason: RefusalReason = {}): IdempotencyException {
+    return exceptionOf(code, reason, this.problemBaseUrl);
   }
 
   exhausted({ scope }: HttpExchange, { policy }: ProtectedHandler, claim: Claim): void {

@@ -2,7 +2,7 @@ import { HttpException, Logger } from '@nestjs/common';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { type Awaitable, chain } from '../../engine/awaitable.js';
 import type { Claim, Settlement } from '../../engine/claim.js';
-import type { IdempotencyErrorCode } from '../../engine/refusals.js';
+import { type IdempotencyErrorCode, undoneRefusal } from '../../engine/refusals.js';
 import type { ErrorDecision } from '../../options/idempotency.options.js';
 import { decodeReply, encodeHttpReply } from '../../replies/codec.js';
 import type { Reply } from '../../replies/reply.js';
@@ -34,20 +34,24 @@ export function verdictOf(
       return (raw) => writeWinner(raw, settlement.reply, place);
     case 'lost':
       return (raw) => {
-        writeProblem(raw, base, context.refusal('IDEMPOTENCY_KEY_IN_USE', retryAfterMs));
+        writeProblem(raw, base, context.refusal('IDEMPOTENCY_KEY_IN_USE', { retryAfterMs }));
       };
     // The commit failed, or its answer was lost. A retry runs, or gets the recorded reply.
     case 'undone':
       return (raw) => {
-        const code = 'IDEMPOTENCY_STORE_UNAVAILABLE';
         reportCommit(exchange, settlement.cause);
-        writeProblem(raw, base, context.refusal(code, retryAfterMs, settlement.cause));
+        const { code, reason } = undoneRefusal(settlement, retryAfterMs);
+        writeProblem(raw, base, context.refusal(code, reason));
       };
     // The reply must not be sent before it is on record. A retry gets it then.
     case 'unrecorded':
       return (raw) => {
-        const code = 'IDEMPOTENCY_RESULT_PENDING';
-        writeProblem(raw, base, context.refusal(code, retryAfterMs, settlement.cause));
+        const { cause } = settlement;
+        writeProblem(
+          raw,
+          base,
+          context.refusal('IDEMPOTENCY_RESULT_PENDING', { retryAfterMs, cause }),
+        );
       };
   }
 }

@@ -44,8 +44,8 @@ export const JOB_FAULTS: readonly Fault[] = [
     name: 'jobs: "not now" is a failure of the last attempt',
     breaks: ['T71', 'S15'],
     file: 'src/calls/value-operations.ts',
-    find: 'if (mayRunAgain && isNotNow(error, call.isOfJob === true)) return claim.giveBack();',
-    put: '',
+    find: 'if (mayRunAgain && isNotNow(error, call.isOfJob === true)) {',
+    put: 'if (!mayRunAgain && isNotNow(error, call.isOfJob === true)) {',
     tests: [[JOBS_TEST, "with strategy 'queue'.*goes on where it was"]],
   },
   {

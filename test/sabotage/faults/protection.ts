@@ -91,8 +91,8 @@ export const PROTECTION_FAULTS: readonly Fault[] = [
     name: 'values: a time-out within the protection frees the key of a handler that runs',
     breaks: ['T58', 'design 7.2'],
     file: VALUE_OPERATIONS,
-    find: 'if (!run.hasEnded) return this.settleAtEnd(call, claim, run);',
-    put: '',
+    find: '    if (!run.hasEnded) {\n      this.settleAtEnd(call, claim, run);',
+    put: '    if (run.hasEnded && !run.hasStarted) {\n      this.settleAtEnd(call, claim, run);',
     tests: [on('left-calls', 'messages', 'gives up further in')],
   },
   {

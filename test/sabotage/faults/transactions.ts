@@ -3,12 +3,45 @@ import type { Fault } from '../fault.js';
 const BESIDE = 'src/stores/typeorm/second-connections.ts';
 const COMMITS = 'src/stores/typeorm/commits.ts';
 const COMMIT_TEST = 'test/transactions/commits.test.ts';
+const CONFLICTS = 'test/transactions/conflicts.test.ts';
 const STORE = 'src/stores/typeorm/typeorm.store.ts';
 const TENANTS = 'test/transactions/tenants.test.ts';
 const SECOND = 'test/transactions/second-connections.test.ts';
 
 /** Faults at the edge of transactions. */
 export const TRANSACTION_FAULTS: readonly Fault[] = [
+  {
+    name: 'transaction: work that a conflict has undone is refused as if it had never run',
+    breaks: ['T78', 'design 2'],
+    file: 'src/engine/refusals.ts',
+    find: 'const { code, detail } = UNDONE[why];',
+    put: 'const { code, detail } = { ...UNDONE[why], detail: undefined };',
+    tests: [[CONFLICTS, 'as undone and not as never run']],
+  },
+  {
+    name: 'transaction: a conflict is not repeated',
+    breaks: ['T78'],
+    file: 'src/calls/conflicts.ts',
+    find: 'return mayRepeat && repetitions < conflictRetries;',
+    put: 'return mayRepeat && repetitions < 0 * conflictRetries;',
+    tests: [[CONFLICTS, 'runs again']],
+  },
+  {
+    name: 'transaction: what a step has done is repeated with a conflict',
+    breaks: ['T78', 'design 7.2'],
+    file: 'src/operation/current-operation.ts',
+    find: 'options?: StepOptions): Promise<T> {\n    this.claim?.reachOut?.();',
+    put: 'options?: StepOptions): Promise<T> {',
+    tests: [[CONFLICTS, 'it has run a step']],
+  },
+  {
+    name: 'transaction: a conflict that exists when the handler ends is found at the commit',
+    breaks: ['T84'],
+    file: 'src/stores/sql/transaction-records.ts',
+    find: "if (taken === 'serializable') this.isSerializable = true;",
+    put: '',
+    tests: [[CONFLICTS, 'within the same call: after']],
+  },
   {
     name: 'transaction: work that its handler has committed and that then failed runs again',
     breaks: ['T81', 'design 3.6'],

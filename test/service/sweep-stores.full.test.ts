@@ -118,12 +118,8 @@ describe.each(Object.entries(PLACES))('a sweep over %s', (_name, open) => {
       const states = await Promise.all(ids.map((id) => one.find({ id })));
       return states.every((record) => record?.state === 'completed');
     });
-    expect(
-      asked
-        .splice(0)
-        .map(({ label }) => label)
-        .sort(),
-    ).toEqual(ids.map((_, i) => `k${i}`).sort());
+    const labels = asked.splice(0).map(({ label }) => label);
+    expect(labels.toSorted()).toEqual(ids.map((_, i) => `k${i}`).toSorted());
     await eventually(async () => {
       await one.sweep();
       return (await other.find({ id: refund }))?.state === 'held';

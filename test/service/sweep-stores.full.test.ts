@@ -119,7 +119,8 @@ describe.each(Object.entries(PLACES))('a sweep over %s', (_name, open) => {
       return states.every((record) => record?.state === 'completed');
     });
     const labels = asked.splice(0).map(({ label }) => label);
-    expect(labels.toSorted()).toEqual(ids.map((_, i) => `k${i}`).toSorted());
+    expect(labels).toHaveLength(ids.length);
+    expect(new Set(labels)).toEqual(new Set(ids.map((_, i) => `k${i}`)));
     await eventually(async () => {
       await one.sweep();
       return (await other.find({ id: refund }))?.state === 'held';

@@ -145,20 +145,12 @@ export const EXECUTOR_FAULTS: readonly Fault[] = [
     tests: [[ROWS, 'makes a transition once']],
   },
   {
-    name: 'sqlTable(): two writers read the same version',
-    breaks: ['S8b', 'S20'],
-    file: 'src/stores/sql/table-resource.ts',
-    find: "query.dialect === 'sqlite' ? '' : ' FOR UPDATE'",
-    put: "query.dialect !== 'sqlite' ? '' : ' FOR UPDATE'",
-    tests: [[ROWS, 'lets one of many']],
-  },
-  {
     name: 'sqlTable(): rows are changed beside the transaction',
     breaks: ['S6', 'S24'],
     file: 'src/stores/sql/table-resource.ts',
     find: 'const connection = connectionOf(database.executor);',
     put: 'const connection = connectionOf({ ...database.executor });',
-    tests: [[ROWS, 'leaves row and version']],
+    tests: [[ROWS, 'makes a transition once']],
   },
   {
     name: 'insertOrGet(): inserts beside the transaction of the operation',

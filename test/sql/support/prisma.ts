@@ -42,17 +42,25 @@ type Generated = Pick<
  * The client of a schema. `prisma generate` writes the schema, its models and their parameters into a module
  * beside hundreds of kilobytes of types; the files in `prisma/` are what that module passes on.
  */
-function clientOf(provider: 'postgres' | 'mysql'): new (options: object) => PrismaClient {
-  const file = `test/sql/support/prisma/${provider}.json`;
-  const generated = JSON.parse(readFileSync(file, 'utf8')) as Generated;
-  return getPrismaClient({
+export function prismaOf(file: 'postgres' | 'mysql' | 'records.postgres'): {
+  readonly schema: string;
+  readonly PrismaClient: new (options: object) => PrismaClient;
+} {
+  const path = `test/sql/support/prisma/${file}.json`;
+  const generated = JSON.parse(readFileSync(path, 'utf8')) as Generated;
+  const provider = file === 'mysql' ? 'mysql' : 'postgres';
+  const made = getPrismaClient({
     ...generated,
     previewFeatures: [],
     clientVersion: '7.10.0',
     engineVersion: '7.10.0',
     activeProvider: provider === 'postgres' ? 'postgresql' : provider,
     compilerWasm: compilerOf(provider),
-  }) as unknown as new (options: object) => PrismaClient;
+  });
+  return {
+    schema: generated.inlineSchema,
+    PrismaClient: made as unknown as new (options: object) => PrismaClient,
+  };
 }
 
 function compilerOf(provider: 'postgres' | 'mysql'): GetPrismaClientConfig['compilerWasm'] {
@@ -77,13 +85,15 @@ function compilerOf(provider: 'postgres' | 'mysql'): GetPrismaClientConfig['comp
 
 /** A client with a pool of that many connections. */
 export function prismaOnPostgres(connectionString: string, max: number): PrismaClient {
-  return new (clientOf('postgres'))({ adapter: new PrismaPg({ connectionString, max }) });
+  return new (prismaOf('postgres').PrismaClient)({
+    adapter: new PrismaPg({ connectionString, max }),
+  });
 }
 
 export function prismaOnMariadb(url: string, connectionLimit: number): PrismaClient {
   const address = url.replace(/^mysql:/, 'mariadb:');
   const adapter = new PrismaMariaDb(`${address}?connectionLimit=${connectionLimit}`);
-  return new (clientOf('mysql'))({ adapter });
+  return new (prismaOf('mysql').PrismaClient)({ adapter });
 }
 
 function openPrisma(prisma: PrismaClient): OpenLayer {

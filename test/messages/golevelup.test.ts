@@ -1,199 +1,23 @@
-import {
-  AmqpConnection,
-  MessageHandlerErrorBehavior,
-  Nack,
-  RabbitHeader,
-  RabbitMQModule,
-  RabbitPayload,
-  RabbitRPC,
-  RabbitSubscribe,
-} from '@golevelup/nestjs-rabbitmq';
+import { AmqpConnection } from '@golevelup/nestjs-rabbitmq';
 import { jest } from '@jest/globals';
-import {
-  Controller,
-  type INestApplicationContext,
-  Injectable,
-  Logger,
-  Module,
-} from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { EventPattern } from '@nestjs/microservices';
+import { type INestApplicationContext, Logger } from '@nestjs/common';
 import { type ConfirmChannel, type ConsumeMessage, connect } from 'amqplib';
-import {
-  header,
-  Idempotent,
-  type IdempotencyEvent,
-  IdempotencyModule,
-  IdempotencyService,
-  type IdempotentOperation,
-  MemoryStore,
-  messageId,
-  Operation,
-  payload,
-} from 'nestjs-idempotency';
+import { type IdempotencyEvent, IdempotencyService, MemoryStore } from 'nestjs-idempotency';
 import { failBefore, FaultInjectingStore, Gate } from 'nestjs-idempotency/testing';
 import { eventually } from '../support/http.js';
+import {
+  appWith,
+  Consumer,
+  Controlled,
+  EXCHANGE,
+  type Order,
+  type Properties,
+  QUEUES,
+  type QueueName,
+  Work,
+  world,
+} from './support/golevelup-app.js';
 import { Rabbit } from './support/rabbitmq.js';
-
-type Deed = 'nack' | 'requeue' | 'requeue always' | 'fail' | 'wait' | 'reply bytes';
-
-interface Order {
-  readonly id: string;
-  readonly does?: Deed;
-}
-
-const QUEUES = [
-  'placed',
-  'asked',
-  'any',
-  'limited',
-  'inner',
-  'controlled',
-  'custom',
-  'named',
-] as const;
-type QueueName = (typeof QUEUES)[number];
-
-const EXCHANGE = 'shop';
-const RETRY_AFTER_MS = 20;
-const on = (queue: QueueName, routingKey: string | string[] = queue) => ({
-  exchange: EXCHANGE,
-  routingKey,
-  queue,
-  queueOptions: { deadLetterExchange: '', deadLetterRoutingKey: `${queue}.dead` },
-});
-
-let runs: string[];
-let gate: Gate;
-
-function ran(name: string): number {
-  runs.push(name);
-  return runs.filter((run) => run === name).length;
-}
-
-async function deed(time: number, does: Deed | undefined): Promise<Nack | undefined> {
-  if (does === 'wait' && time === 1) await gate.pass();
-  if (does === 'fail') throw new Error(`failed ${time}`);
-  if (does === 'nack' && time === 1) return new Nack(false);
-  if (does === 'requeue always' || (does === 'requeue' && time === 1)) return new Nack(true);
-  return undefined;
-}
-
-@Injectable()
-class Work {
-  @Idempotent({ key: payloadOf })
-  async done({ id, does }: Order): Promise<Nack | undefined> {
-    return deed(ran(`inner ${id}`), does);
-  }
-}
-
-function payloadOf({ args }: { readonly args?: readonly unknown[] }): string {
-  return (args![0] as Order).id;
-}
-
-@Injectable()
-class Consumer {
-  constructor(private readonly work: Work) {}
-
-  /** Gets what the package passes: the payload, the raw message, the headers. */
-  @Idempotent({ key: messageId(), retryAfter: RETRY_AFTER_MS })
-  @RabbitSubscribe(on('placed'))
-  async placed({ id, does }: Order, raw: ConsumeMessage): Promise<Nack | undefined> {
-    const isRaw = raw.fields.deliveryTag > 0;
-    return deed(ran(`${isRaw ? 'placed' : 'no raw message for'} ${id}`), does);
-  }
-
-  @RabbitRPC(on('asked'))
-  @Idempotent({ key: header('X-Intent'), retryAfter: RETRY_AFTER_MS })
-  async asked(
-    @RabbitPayload() { id, does }: Order,
-    @RabbitHeader('X-Intent') intent: string,
-    @Operation() operation: IdempotentOperation,
-  ): Promise<unknown> {
-    const isOwn = operation.key === intent;
-    const nack = await deed(ran(`${isOwn ? 'asked' : 'no operation for'} ${id}`), does);
-    if (does === 'reply bytes') return Buffer.from([1, 2, 3]);
-    return nack ?? { asked: id, times: runs.length };
-  }
-
-  @Idempotent({ key: payload('id') })
-  @RabbitSubscribe(on('any', ['any.*', 'other']))
-  any({ id }: Order, { fields }: ConsumeMessage): void {
-    ran(`${fields.routingKey} ${id}`);
-  }
-
-  @Idempotent({
-    key: payload('id'),
-    maxAttempts: { times: 2, afterwards: 'reject' },
-  })
-  @RabbitSubscribe({ ...on('limited'), errorBehavior: MessageHandlerErrorBehavior.REQUEUE })
-  async limited({ id, does }: Order): Promise<Nack | undefined> {
-    return deed(ran(`limited ${id}`), does);
-  }
-
-  @RabbitSubscribe(on('inner'))
-  async inner(order: Order): Promise<Nack | undefined> {
-    return this.work.done(order);
-  }
-}
-
-@Controller()
-@Idempotent({ key: payload('id') })
-class Controlled {
-  @RabbitSubscribe(on('controlled'))
-  controlled({ id }: Order): void {
-    ran(`controlled ${id}`);
-  }
-}
-
-@Injectable()
-class Custom {
-  @Idempotent({ key: payload('id') })
-  @RabbitSubscribe(on('custom'))
-  custom({ id }: Order): void {
-    ran(`custom ${id}`);
-  }
-
-  /** The module configures other routing keys. */
-  @Idempotent({ key: payload('id') })
-  @RabbitSubscribe({ ...on('named'), name: 'named' })
-  named({ id }: Order, { fields }: ConsumeMessage): void {
-    ran(`${fields.routingKey} ${id}`);
-  }
-}
-
-/** Nothing in the module has the decorator but what the factory makes. */
-@Module({ providers: [{ provide: 'custom', useFactory: () => new Custom() }] })
-class Made {}
-
-/** Properties of a message. */
-interface Properties {
-  readonly messageId?: string;
-  readonly headers?: Record<string, unknown>;
-}
-
-async function appWith(
-  uri: string,
-  store: FaultInjectingStore,
-  classes: { readonly providers?: never[]; readonly controllers?: never[] },
-): Promise<INestApplicationContext> {
-  @Module({
-    imports: [
-      IdempotencyModule.forRoot({ store }),
-      Made,
-      RabbitMQModule.forRoot({
-        uri,
-        exchanges: [{ name: EXCHANGE, type: 'topic' }],
-        connectionInitOptions: { timeout: 30_000 },
-        enableControllerDiscovery: true,
-        handlers: { named: on('named', ['named.one', 'named.two']) },
-      }),
-    ],
-    ...classes,
-  })
-  class App {}
-  return (await NestFactory.create(App, { logger: false, abortOnError: false })).init();
-}
 
 describe('handlers of @golevelup/nestjs-rabbitmq', () => {
   let rabbit: Rabbit;
@@ -226,8 +50,8 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
   }, 60_000);
 
   beforeEach(() => {
-    [runs, lines, events] = [[], [], []];
-    gate = new Gate();
+    [lines, events] = [[], []];
+    Object.assign(world, { runs: [], gate: new Gate() });
     for (const level of ['log', 'warn', 'error'] as const)
       jest.spyOn(Logger.prototype, level).mockImplementation((message: unknown) => {
         if (String(message).includes('IDEMPOTENCY') || String(message).includes('HANDLER_'))
@@ -258,7 +82,7 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
       await publish('placed', { id: 'a' }, { messageId: 'a' });
       await settled(time);
     }
-    expect(runs).toEqual(['placed a']);
+    expect(world.runs).toEqual(['placed a']);
     expect(lines).toEqual([]);
     expect(await noneIsDead('placed')).toBe(true);
   });
@@ -266,7 +90,7 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
   it('T71: do the work again after a Nack, which is no result', async () => {
     await publish('placed', { id: 'b', does: 'requeue' }, { messageId: 'b' });
     await eventually(() => events.some(({ type }) => type === 'stored'));
-    expect(runs).toEqual(['placed b', 'placed b']);
+    expect(world.runs).toEqual(['placed b', 'placed b']);
     expect(lines).toEqual([expect.stringMatching(/^warn HANDLER_GAVE_BACK on shop\/placed/)]);
     expect(events.filter(({ type }) => type === 'returned')).toHaveLength(1);
   });
@@ -277,13 +101,13 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
     expect(lines).toEqual([expect.stringMatching(/^error HANDLER_GAVE_BACK on shop\/placed/)]);
     channel.publish(EXCHANGE, 'placed', content, properties);
     await eventually(() => events.some(({ type }) => type === 'stored'));
-    expect(runs).toEqual(['placed c', 'placed c']);
+    expect(world.runs).toEqual(['placed c', 'placed c']);
   });
 
   it('T71: do the work again if it is a protected method that says Nack', async () => {
     await publish('inner', { id: 'd', does: 'requeue' });
     await eventually(() => events.some(({ type }) => type === 'stored'));
-    expect(runs).toEqual(['inner d', 'inner d']);
+    expect(world.runs).toEqual(['inner d', 'inner d']);
   });
 
   it('answer a repeated request from the record', async () => {
@@ -298,7 +122,7 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
     expect(await ask({ id: 'e' })).toEqual({ asked: 'e', times: 1 });
     expect(await ask({ id: 'e' })).toEqual({ asked: 'e', times: 1 });
     expect(await ask({ id: 'f', does: 'requeue' })).toEqual({ asked: 'f', times: 3 });
-    expect(runs).toEqual(['asked e', 'asked f', 'asked f']);
+    expect(world.runs).toEqual(['asked e', 'asked f', 'asked f']);
   });
 
   it('answer a repeated request with the same bytes', async () => {
@@ -311,18 +135,18 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
       const reply = (await channel.get(replyTo, { noAck: true })) as unknown as ConsumeMessage;
       expect([...reply.content]).toEqual([1, 2, 3]);
     }
-    expect(runs).toEqual(['asked o']);
+    expect(world.runs).toEqual(['asked o']);
   });
 
   it('give a message back that is running elsewhere, and leave it alone once it is done', async () => {
     const order: Order = { id: 'g', does: 'wait' };
     await publish('placed', order, { messageId: 'g' });
-    await gate.reached(1);
+    await world.gate.reached(1);
     await publish('placed', order, { messageId: 'g' });
     await eventually(() => lines.length > 1);
-    gate.open();
+    world.gate.open();
     await eventually(() => events.some(({ type }) => type === 'replayed'));
-    expect(runs).toEqual(['placed g']);
+    expect(world.runs).toEqual(['placed g']);
     expect(new Set(lines)).toEqual(
       new Set([expect.stringMatching(/^warn IDEMPOTENCY_KEY_IN_USE on shop\/placed/)]),
     );
@@ -332,7 +156,7 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
     store.next('acquire', failBefore());
     await publish('placed', { id: 'h' }, { messageId: 'h' });
     await eventually(() => events.some(({ type }) => type === 'stored'));
-    expect(runs).toEqual(['placed h']);
+    expect(world.runs).toEqual(['placed h']);
     expect(lines).toEqual([
       expect.stringMatching(/^warn IDEMPOTENCY_STORE_UNAVAILABLE on shop\/placed/),
     ]);
@@ -368,7 +192,7 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
     await dead('limited');
     await publish('limited', { id: 'l', does: 'requeue always' });
     await dead('limited');
-    expect(runs).toEqual(['limited k', 'limited k', 'limited l', 'limited l']);
+    expect(world.runs).toEqual(['limited k', 'limited k', 'limited l', 'limited l']);
     expect(lines.filter((line) => line.includes('ATTEMPTS_EXHAUSTED'))).toHaveLength(2);
   });
 
@@ -379,7 +203,7 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
     await settled(2);
     await publish('any.second', { id: 'm' });
     const { properties } = await dead('any');
-    expect(runs).toEqual(['any.first m']);
+    expect(world.runs).toEqual(['any.first m']);
     expect(lines).toEqual([expect.stringMatching(/^error IDEMPOTENCY_KEY_REUSED/)]);
     // On its way back from the dead letters, a message has another routing key, but was sent to the first.
     const headers = {
@@ -402,7 +226,7 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
     await settled(1);
     await publish('named.two', { id: 'p' });
     await dead('named');
-    expect(runs).toEqual(['named.one p']);
+    expect(world.runs).toEqual(['named.one p']);
     expect(lines).toEqual([expect.stringMatching(/^error IDEMPOTENCY_KEY_REUSED/)]);
   });
 
@@ -411,7 +235,7 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
     await settled(1);
     await publish('custom', { id: 'q' });
     await settled(2);
-    expect(runs).toEqual(['custom q']);
+    expect(world.runs).toEqual(['custom q']);
   });
 
   it('are covered by the decorator of their controller', async () => {
@@ -419,48 +243,12 @@ describe('handlers of @golevelup/nestjs-rabbitmq', () => {
     await settled(1);
     await publish('controlled', { id: 'n' });
     await settled(2);
-    expect(runs).toEqual(['controlled n']);
+    expect(world.runs).toEqual(['controlled n']);
   });
 
   it('leave nothing unsettled', async () => {
     await app.close();
     // Of a consumer that is gone its queue takes back what was not settled.
     for (const queue of QUEUES) expect((await channel.checkQueue(queue)).messageCount).toBe(0);
-  });
-
-  it('are refused at boot where they cannot be protected', async () => {
-    const refused = async (type: unknown): Promise<string> => {
-      const controllers = [type] as never[];
-      try {
-        @Module({ imports: [IdempotencyModule.forRoot()], controllers })
-        class App {}
-        await (await NestFactory.create(App, { logger: false, abortOnError: false })).init();
-      } catch (error) {
-        return (error as Error).message;
-      }
-      return 'boots';
-    };
-    @Controller()
-    class Batches {
-      @Idempotent({ key: messageId() })
-      @RabbitSubscribe({ ...on('placed'), batchOptions: { size: 10 } })
-      all(): void {}
-    }
-    @Controller()
-    class Acknowledging {
-      @Idempotent({ key: messageId(), acknowledge: true })
-      @RabbitSubscribe(on('placed'))
-      one(): void {}
-    }
-    @Controller()
-    class OfTwo {
-      @Idempotent({ key: messageId() })
-      @RabbitSubscribe(on('placed'))
-      @EventPattern<string>('placed')
-      one(): void {}
-    }
-    expect(await refused(Batches)).toContain('a handler of batches');
-    expect(await refused(Acknowledging)).toContain('acknowledges messages itself');
-    expect(await refused(OfTwo)).toContain('which both Nest and');
   });
 });

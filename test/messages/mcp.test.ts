@@ -19,8 +19,15 @@ import {
   StreamableHttpTransport,
   Tool,
 } from '@rekog/mcp-nest';
-import { arg, header, Idempotent, IdempotencyModule, payload } from 'nestjs-idempotency';
-import { Gate } from 'nestjs-idempotency/testing';
+import {
+  arg,
+  header,
+  Idempotent,
+  IdempotencyModule,
+  MemoryStore,
+  payload,
+} from 'nestjs-idempotency';
+import { failBefore, FaultInjectingStore, Gate } from 'nestjs-idempotency/testing';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { Random } from '../support/random.js';
@@ -140,6 +147,7 @@ describe('tools of @rekog/mcp-nest over Streamable HTTP', () => {
   let app: INestApplication;
   let url: URL;
   const clients: Client[] = [];
+  const store = new FaultInjectingStore(new MemoryStore());
 
   beforeAll(async () => {
     const mcp = new McpStrategy({
@@ -149,7 +157,7 @@ describe('tools of @rekog/mcp-nest over Streamable HTTP', () => {
       logging: false,
     });
     @Module({
-      imports: [IdempotencyModule.forRoot()],
+      imports: [IdempotencyModule.forRoot({ store })],
       controllers: [Shop, Books],
       providers: [Bank],
     })
@@ -226,6 +234,27 @@ describe('tools of @rekog/mcp-nest over Streamable HTTP', () => {
     });
     expect(inUse.content[0]!.text).toContain('Wait 1000 ms, then call the tool again');
     expect(effects).toEqual(['b', 'c']);
+  });
+
+  it('S22: tell an agent to come again while the store is down, and do the work once then', async () => {
+    const call = await connect();
+    store.next('acquire', failBefore());
+    const refused = await call('pay', { orderNo: 'down', amount: 5 });
+    expect(refused).toMatchObject({
+      isError: true,
+      structuredContent: {
+        code: 'IDEMPOTENCY_STORE_UNAVAILABLE',
+        retryable: true,
+        retryAfterMs: expect.any(Number) as number,
+      },
+    });
+    expect(refused.content[0]!.text).toContain('call the tool again with the same arguments');
+    // The work is done although the store fails when its result is to be recorded.
+    store.next('complete', failBefore());
+    const paid = await call('pay', { orderNo: 'down', amount: 5 });
+    expect(paid.structuredContent).toEqual({ paid: 5, receipt: 1 });
+    expect(await call('pay', { orderNo: 'down', amount: 5 })).toEqual(paid);
+    expect(effects).toEqual(['down']);
   });
 
   it('take the key from _meta, and know callers by the credentials of their requests', async () => {

@@ -76,7 +76,8 @@ function neededBy(name: string): string[] {
 export class ChildProgram {
   private readonly children = new Set<ChildProcess>();
 
-  private constructor(private readonly file: string) {}
+  /** @param file where it was compiled to */
+  private constructor(readonly file: string) {}
 
   /**
    * Compiles it, unless that was done before from the same sources: by another test, or another run.

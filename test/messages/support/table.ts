@@ -13,7 +13,7 @@ import {
 } from '@nestjs/microservices';
 import { Idempotent, payload } from 'nestjs-idempotency';
 import { Gate } from 'nestjs-idempotency/testing';
-import { firstValueFrom, type Observable } from 'rxjs';
+import { firstValueFrom, from, lastValueFrom, type Observable, toArray } from 'rxjs';
 import { join } from 'node:path';
 import { eventually } from '../../support/http.js';
 import { mqttUrl, startMosquitto } from '../../support/servers/mosquitto.js';
@@ -39,6 +39,11 @@ async function run(work: string, { id }: Order): Promise<object> {
   return { no: runs.length };
 }
 
+function stream({ id }: Order): Observable<object> {
+  runs.push(`stream ${id}`);
+  return from([{ no: 1 }, { no: 2 }, { no: 3 }]);
+}
+
 @Controller()
 class Orders {
   @Idempotent(KEY)
@@ -60,6 +65,12 @@ class Orders {
   }
 
   @Idempotent(KEY)
+  @MessagePattern('stream')
+  stream(@Payload() order: Order): Observable<object> {
+    return stream(order);
+  }
+
+  @Idempotent(KEY)
   @EventPattern('placed')
   async placed(@Payload() order: Order): Promise<void> {
     await run('placed', order);
@@ -78,6 +89,12 @@ class GrpcOrders {
   @GrpcMethod('Orders', 'Patient')
   patient(order: Order): Promise<object> {
     return run('patient', order);
+  }
+
+  @Idempotent(KEY)
+  @GrpcMethod('Orders', 'Stream')
+  stream(order: Order): Observable<object> {
+    return stream(order);
   }
 
   @Idempotent({ ...KEY, onError: 'hold' })
@@ -126,6 +143,8 @@ export const TABLE_WAYS = {
 /** How a test talks to the handlers. */
 interface Producer {
   ask(name: string, order: Order): Promise<unknown>;
+  /** All that the handler emits. */
+  askAll(name: string, order: Order): Promise<unknown[]>;
   /** Absent if the transport has no events. */
   readonly tell?: (order: Order) => Promise<unknown>;
   close(): unknown;
@@ -140,12 +159,14 @@ async function connect(transport: MicroserviceOptions): Promise<Producer> {
       client.getService<Record<string, (order: Order) => Observable<unknown>>>('Orders');
     return {
       ask: (name, order) => firstValueFrom(orders[name]!(order)),
+      askAll: (name, order) => lastValueFrom(orders[name]!(order).pipe(toArray())),
       close: () => client.close(),
     };
   }
   const client = await connectProducer(transport as never);
   return {
     ask: (name, order) => firstValueFrom(client.send<unknown>(name, order)),
+    askAll: (name, order) => lastValueFrom(client.send<unknown>(name, order).pipe(toArray())),
     tell: (order) =>
       firstValueFrom(client.emit<unknown>('placed', order), { defaultValue: undefined }),
     close: () => client.close(),
@@ -219,6 +240,13 @@ export function describeTable(name: keyof typeof TABLE_WAYS): void {
       const asked = [first, ...[2, 3].map(() => producer.ask('patient', { id: 'A-3' }))];
       gate.open();
       expect(await Promise.all(asked)).toEqual([{ no: 1 }, { no: 1 }, { no: 1 }]);
+    });
+
+    it('T77: a request gets all that was emitted, the first time and every other', async () => {
+      const all = [{ no: 1 }, { no: 2 }, { no: 3 }];
+      for (let time = 0; time < 2; time++)
+        expect(await producer.askAll('stream', { id: 'A-7' })).toEqual(all);
+      expect(runs).toEqual(['stream A-7']);
     });
 
     it('an operation that is held does not run again', async () => {

@@ -174,6 +174,23 @@ describe('operations that an operator settles', () => {
       expect(store.complete({ ...claim, reply: Buffer.from('late') })).toBe(false);
     });
 
+    it('lose no step if a retry has released them in the same moment', async () => {
+      await clock.advance(1);
+      const retry = { ...claim, owner: 'retry' };
+      const find = store.find.bind(store);
+      store.find = (one) => {
+        const record = find(one);
+        if (record?.owner !== 'dead') return record;
+        store.acquire(retry);
+        store.saveStep({ ...retry, name: 'charge', value: Buffer.from('1') });
+        store.release(retry);
+        return record;
+      };
+      expect(await service.settle({ id }, 'hold', BY)).toBe(false);
+      await clock.advance(1_000);
+      expect(await service.find({ id })).toMatchObject({ state: 'released', steps: ['charge'] });
+    });
+
     it.each([
       ['a reply', recoveredReply('paid'), 'completed'],
       ['a release', 'release', 'released'],
@@ -202,6 +219,21 @@ describe('operations that an operator settles', () => {
     ['source', () => service.list({ state: 'held', source: 'other' })],
   ])('are not looked for with a wrong %s', async (option, ask) => {
     await expect(ask()).rejects.toThrow(`"${option}"`);
+  });
+
+  it('are deleted when they have expired, a few at a time, where a scheduler asks for it', async () => {
+    await close();
+    await start({ encryption: { keys: [Buffer.alloc(32, 7)] } });
+    const left = [3, 3, 1];
+    const asked: number[] = [];
+    store.purgeExpired = (limit) => {
+      asked.push(limit);
+      return left.shift() ?? 0;
+    };
+    expect(await service.purge({ batch: 3 })).toEqual({ deleted: 7, isComplete: true });
+    expect(asked).toEqual([3, 3, 3]);
+    for (const wrong of [{ batch: 0 }, { time: 'long' as '1s' }])
+      await expect(service.purge(wrong)).rejects.toThrow('of purge()');
   });
 
   it('keep the message of their failure sealed where replies are', async () => {

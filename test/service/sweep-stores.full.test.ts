@@ -132,3 +132,31 @@ describe.each(Object.entries(PLACES))('a sweep over %s', (_name, open) => {
     expect((await one.list({ state: 'abandoned' })).records).toEqual([]);
   });
 });
+
+it('expired records of every source of a store are deleted, and no more than were asked for', async () => {
+  const server = await sharedPostgres();
+  const pools = ['one', 'other'].map(
+    (schema) => new Pool({ connectionString: server.url, options: `-c search_path=${schema}` }),
+  );
+  const [one, other] = pools as [Pool, Pool];
+  for (const [index, pool] of pools.entries()) {
+    await one.query(`CREATE SCHEMA ${['one', 'other'][index]}`);
+    for (const statement of sqlMigration('postgres').up) await pool.query(statement);
+  }
+  const open = (pool: Pool) => new SqlStore({ executor: fromPg(pool), purge: false });
+  for (const store of [open(one), open(other)])
+    for (let i = 0; i < 3; i += 1)
+      await store.issue({ id: recordId('purge', undefined, `k${i}`), ttlMs: 1 });
+  const sources = { other: fromPg(other) };
+  const store = new SqlStore({ executor: fromPg(one), sources, purge: false });
+  await eventually(async () => {
+    const { rows } = await one.query(
+      'SELECT 1 FROM one.idempotency_records WHERE expires_at > extract(epoch FROM clock_timestamp()) * 1000',
+    );
+    return rows.length === 0;
+  });
+  const deleted = [await store.purgeExpired(4), await store.purgeExpired(4)];
+  expect(deleted).toEqual([4, 2]);
+  for (const pool of pools) await pool.end();
+  await server.stop();
+});

@@ -95,4 +95,12 @@ export const OPERATOR_FAULTS: readonly Fault[] = [
     put: '',
     tests: [[ADMIN_TEST, 'does not boot with no guards']],
   },
+  {
+    name: 'settling what a retry has released loses its steps',
+    breaks: ['guarantee 6', 'design 7.7'],
+    file: 'src/operators/operator-records.ts',
+    find: "await this.around.ask('release', () => place.release({ id, owner, ttlMs }));",
+    put: "await this.around.ask('release', () => place.release({ id, owner, ttlMs: 1 }));",
+    tests: [['test/service/operators.test.ts', 'lose no step']],
+  },
 ];

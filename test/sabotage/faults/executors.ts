@@ -145,6 +145,14 @@ export const EXECUTOR_FAULTS: readonly Fault[] = [
     tests: [[ROWS, 'makes a transition once']],
   },
   {
+    name: 'sqlTable(): two writers read the same version',
+    breaks: ['S8b', 'S20'],
+    file: 'src/stores/sql/table-resource.ts',
+    find: "query.dialect === 'sqlite' ? '' : ' FOR UPDATE'",
+    put: "query.dialect !== 'sqlite' ? '' : ' FOR UPDATE'",
+    tests: [[ROWS, 'has a second writer wait']],
+  },
+  {
     name: 'sqlTable(): rows are changed beside the transaction',
     breaks: ['S6', 'S24'],
     file: 'src/stores/sql/table-resource.ts',

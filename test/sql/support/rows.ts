@@ -16,8 +16,16 @@ import {
   SqlStore,
   UniqueIndexConflictError,
 } from 'nestjs-idempotency/sql';
+import { Gate } from 'nestjs-idempotency/testing';
 import { tally } from '../../support/engine.js';
-import { boot, expectProblem, expectReplay, PATIENT, type TestApp } from '../../support/http.js';
+import {
+  boot,
+  eventually,
+  expectProblem,
+  expectReplay,
+  PATIENT,
+  type TestApp,
+} from '../../support/http.js';
 import { type Layer, type Layers, openTwice } from './layer.js';
 
 const UUID = 'B1946AC9-2492-4D23-8A0B-7F0B1A3C9D10';
@@ -62,7 +70,7 @@ interface Listing {
 }
 
 interface Change {
-  readonly how?: 'update' | 'count' | 'nothing' | 'fail' | 'not found';
+  readonly how?: 'wait' | 'update' | 'count' | 'nothing' | 'fail' | 'not found';
 }
 
 const CALLERS = Array.from({ length: 24 }, (_, at) => at);
@@ -74,6 +82,7 @@ export function describeRows(layer: Layer): void {
     let shop: TestApp;
     let runs = 0;
     let lastId = 0;
+    let gate: Gate;
 
     const bootWith = (controllers: Type[], options: IdempotencyModuleOptions): Promise<TestApp> =>
       boot('express', {
@@ -104,6 +113,7 @@ export function describeRows(layer: Layer): void {
       const { run } = layers.layer;
       const change = async (tx: unknown, id: string, { how }: Change): Promise<object> => {
         runs += 1;
+        if (how === 'wait') await gate.pass();
         if (how !== 'nothing')
           await run!(tx, `UPDATE goods SET name = 'run ${runs}' WHERE id = ${id}`);
         if (how === 'count')
@@ -214,6 +224,7 @@ export function describeRows(layer: Layer): void {
 
     beforeEach(() => {
       runs = 0;
+      gate = new Gate();
     });
 
     const put = (id: number | string, version: string, dto: Change = {}, to = shop) =>
@@ -300,6 +311,20 @@ export function describeRows(layer: Layer): void {
       );
       expect(tally(payers.map(({ status }) => String(status)))).toEqual({ 201: 1, 409: 23 });
     });
+
+    if (layer.dialect === 'postgres') {
+      it('has a second writer wait at the row until the first one has committed', async () => {
+        const id = await add();
+        const one = put(id, '"1"', { how: 'wait' });
+        await gate.reached(1);
+        const two = put(id, '"1"', { how: 'wait', at: 2 } as Change);
+        const waiting =
+          "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        await eventually(async () => (await query(waiting)).length === 1);
+        gate.open();
+        expect([(await one).status, (await two).status, runs]).toEqual([200, 412, 1]);
+      });
+    }
 
     it('makes a transition once, repeats its reply, and says what stands in the way', async () => {
       const id = await addOrder();

@@ -71,7 +71,7 @@ describe.each(PLATFORMS)('a page of another origin than the %s it calls', (platf
       { url: `http://127.0.0.1:${api.port}/orders`, names: CORS_EXPOSED_HEADERS },
     );
     expect(seen).toEqual({
-      replayed: ['true', null, null, '"2"', '/orders/1'],
+      replayed: ['true', null, null, null, '"2"', '/orders/1'],
       refused: 'IDEMPOTENCY_KEY_REQUIRED',
     });
     await page.close();

@@ -9,6 +9,7 @@ import type {
   ReleaseRequest,
   SaveStepRequest,
 } from './store.js';
+import { StoreFullError } from './store.js';
 
 /** Decides the type of `op.manager`: the entry points of databases add their type here. */
 export interface OperationManagers {}
@@ -133,3 +134,6 @@ export interface TransactionalStore extends IdempotencyStore {
 export function isTransactional(store: IdempotencyStore): store is TransactionalStore {
   return typeof (store as Partial<TransactionalStore>).beginTransaction === 'function';
 }
+
+/** The record is larger than the server takes, so it was not sent, and the transaction goes on. */
+export class UnsentError extends StoreFullError {}

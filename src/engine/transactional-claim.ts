@@ -2,12 +2,13 @@ import type { AttemptCounter } from './attempt-counter.js';
 import type { Asking } from './leased-claims.js';
 import type { Claim, LastDecision, Settlement } from './claim.js';
 import type { Clock } from './clock.js';
+import type { DeferredCompletions } from './deferred.js';
 import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
 import { lastDecision, type OperationPolicy } from './operation.js';
 import type { StoreCalls } from './store-calls.js';
 import type { Acquired, Steps } from './store.js';
 import { failureOf } from './story.js';
-import type { OperationManager, StoreTransaction } from './transaction.js';
+import { type OperationManager, type StoreTransaction, UnsentError } from './transaction.js';
 import { acquire, begin, refOf } from './transactional-asking.js';
 import { heldFor, holdCommitted, isCommitted, rollBack, undoOrHold } from './undoing.js';
 import type { LocalCall } from './waiting.js';
@@ -19,6 +20,7 @@ export interface TransactionalClaimSurroundings {
   readonly calls: StoreCalls;
   readonly clock: Clock;
   readonly events: EventSink;
+  readonly deferred: Pick<DeferredCompletions, 'bounds'>;
   closed(id: string, local: LocalCall): void;
 }
 
@@ -43,6 +45,8 @@ export class TransactionalClaim implements Claim {
   /** It stays so if nothing could be undone: the handler may have ended the transaction. */
   private isUndoing = false;
   private ttlMs: number | undefined;
+  /** What is on record instead of the reply. */
+  private tombstone: Uint8Array | undefined;
   private isReachedOut = false;
 
   constructor(
@@ -154,7 +158,20 @@ export class TransactionalClaim implements Claim {
     return this.transaction.saveStep({ ...refOf(this.records[0]!), name, value });
   }
 
-  private writeReply(reply: Uint8Array): Promise<boolean> {
+  /** Instead of a reply that the server would never take, a tombstone: the work is done, and stays so. */
+  private async writeReply(reply: Uint8Array): Promise<boolean> {
+    try {
+      return await this.writeBytes(reply);
+    } catch (cause) {
+      if (!(cause instanceof UnsentError)) throw cause;
+      const { tombstone } = this.around.deferred.bounds;
+      this.tombstone = tombstone;
+      this.emit({ type: 'completion-failed', verb: 'complete', cause, keeps: 'tombstone' });
+      return this.writeBytes(tombstone);
+    }
+  }
+
+  private writeBytes(reply: Uint8Array): Promise<boolean> {
     return this.inAll((asking) => {
       const keptMs = asking.request.policy.keepsReply ? this.ttlOf(asking) : 0;
       return this.transaction.complete({ ...refOf(asking), reply, ttlMs: keptMs });
@@ -189,7 +206,7 @@ export class TransactionalClaim implements Claim {
     }
     if (reply !== undefined)
       for (const { request, local } of this.records)
-        if (request.policy.keepsReply) local.reply(reply);
+        if (request.policy.keepsReply) local.reply(this.tombstone ?? reply);
     this.emit(event);
     await count();
     this.end();

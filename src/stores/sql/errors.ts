@@ -55,6 +55,21 @@ const CROWDED: readonly (string | number)[] = [
 const MISSING: readonly (string | number)[] = ['42P01', '3F000', '42703', 1146, 1049, 1054];
 const SQLITE_MISSING = /no such (table|column)|unknown database/;
 
+/** Error codes for a role, a server or a session that may not write, or not even read. */
+const FORBIDDEN: readonly (string | number)[] = [
+  // PostgreSQL: insufficient_privilege, read_only_sql_transaction (a standby, too)
+  '42501',
+  '25006',
+  // MySQL and MariaDB: for the table, for a column; --read-only, read-only transaction, read-only mode
+  1142,
+  1143,
+  1290,
+  1792,
+  1836,
+  'SQLITE_READONLY',
+];
+const SQLITE_READONLY = /readonly database/;
+
 /** Matches no text. */
 const NOTHING = /(?!)/;
 
@@ -96,6 +111,11 @@ export function isCrowded(error: unknown): boolean {
 /** True for an error that may not happen with a smaller record. */
 export function isFull(error: unknown): boolean {
   return isOneOf(FULL, SQLITE_FULL, error);
+}
+
+/** True if this client may not do what a store has to do. */
+export function isForbidden(error: unknown): boolean {
+  return isOneOf(FORBIDDEN, SQLITE_READONLY, error);
 }
 
 /** True if the table or one of its columns is missing. */

@@ -8,6 +8,7 @@ import {
   type SaveStepRequest,
   StoreFullError,
 } from '../../engine/store.js';
+import { UnsentError } from '../../engine/transaction.js';
 import {
   asBytes,
   bytesOfId,
@@ -32,6 +33,11 @@ import type { Row, Session } from './session.js';
 
 /** Drivers write bytes into a statement as hexadecimal digits. */
 const BYTES_IN_HEXADECIMAL = 2;
+
+/** More than a statement has beside its content. */
+const STATEMENT_BYTES = 2 ** 14;
+
+const TOO_LARGE = 'The record is larger than max_allowed_packet.';
 
 /** Servers that take less are not asked about what is smaller: it was not the size. */
 const LEAST_PACKET_BYTES = 2 ** 19;
@@ -140,13 +146,15 @@ export class MysqlRecords extends SqlRecords {
    * size tells the two apart.
    */
   private async unlessTooLarge<T>(content: Uint8Array, write: () => Promise<T>): Promise<T> {
+    const bytes = BYTES_IN_HEXADECIMAL * content.byteLength;
+    // The transaction would be gone with the connection.
+    if (this.isInTransaction && bytes >= LEAST_PACKET_BYTES)
+      if (bytes + STATEMENT_BYTES > (await this.packetBytes())) throw new UnsentError(TOO_LARGE);
     try {
       return await write();
     } catch (cause) {
-      const bytes = BYTES_IN_HEXADECIMAL * content.byteLength;
       if (bytes < LEAST_PACKET_BYTES || bytes < (await this.packetBytes())) throw cause;
-      const problem = 'The record is larger than max_allowed_packet.';
-      throw new StoreFullError(problem, { cause });
+      throw new StoreFullError(TOO_LARGE, { cause });
     }
   }
 

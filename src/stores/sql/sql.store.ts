@@ -21,7 +21,7 @@ import type {
   TransactionalStore,
   TransactionRequest,
 } from '../../engine/transaction.js';
-import { checkTable, type Expected } from './check-table.js';
+import { checkTable, checkWrites, type Expected } from './check-table.js';
 import { checkName, DEFAULT_TABLE, type TableName } from './dialect.js';
 import type { SqlDialect, SqlExecutor } from './executor.js';
 import { ExecutorSession, LoneSession } from './executor-session.js';
@@ -148,6 +148,7 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore,
     for (const executor of this.executors()) {
       await executor.start?.();
       await checkTable(this.openRecords(executor), this.name, warn, TABLE);
+      await checkWrites(() => this.begin(executor, 0, noEdge()), this.name, TABLE);
       await this.findDeferred(executor);
     }
     if (this.purge === undefined || this.purgeTimer !== undefined) return;
@@ -213,17 +214,18 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore,
   async beginTransaction(request: TransactionRequest): Promise<StoreTransaction> {
     const { source, lockWaitMs } = request;
     const executor = source === undefined ? this.executor : this.sourceOf(source);
+    return this.begin(executor, lockWaitMs, this.edgeOf(executor, request));
+  }
+
+  private begin(
+    executor: SqlExecutor,
+    lockWaitMs: number,
+    edge: TransactionEdge,
+  ): Promise<StoreTransaction> {
     const dialect = this.dialectOf(executor);
     const isDeferring = (): boolean => this.deferring.has(executor);
-    const edge = this.edgeOf(executor, request);
-    return SqlTransaction.begin({
-      executor,
-      dialect,
-      table: this.name,
-      lockWaitMs,
-      edge,
-      isDeferring,
-    });
+    const { name: table } = this;
+    return SqlTransaction.begin({ executor, dialect, table, lockWaitMs, edge, isDeferring });
   }
 
   /**
@@ -368,4 +370,16 @@ function checkExecutor(option: string, executor: unknown): void {
     'what fromPg(), fromDrizzle(), fromKysely() and so on return, or a SqlExecutor of your own',
     'Wrap the client: new SqlStore({ executor: fromPg(pool) }).',
   );
+}
+
+/** Of a transaction in which nothing but the store works. */
+function noEdge(): TransactionEdge {
+  return new TransactionEdge({
+    policy: 'allow',
+    scope: 'The store',
+    connectWithinMs: CONNECT_WITHIN_MS,
+    warn: () => undefined,
+    remedy: WRITE_WITH,
+    isPoolOfOne: () => false,
+  });
 }

@@ -26,7 +26,7 @@ import type {
 } from '../../engine/transaction.js';
 import { findDeferred } from './commits.js';
 import { outliveConnections } from './connections.js';
-import { checkTable } from '../sql/check-table.js';
+import { checkTable, checkWrites } from '../sql/check-table.js';
 import { checkName, DEFAULT_TABLE, type TableName } from '../sql/dialect.js';
 import { type PurgeOptions, purgeOptions, PurgeTimer } from '../sql/purge-timer.js';
 import { Warnings } from '../sql/transaction-edge.js';
@@ -120,12 +120,18 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
   async start(warn: (warning: string) => void): Promise<void> {
     this.warn = warn;
     for (const source of [undefined, ...this.sources]) {
-      const { dataSource, records, table } = await this.place(source);
+      const place = await this.place(source);
+      const { dataSource, records, table } = place;
       if (!dataSource.isInitialized) throw notInitialized(source);
       await transactionHostsOf(dataSource);
       // A database that cannot be reached yet tells it with the first error.
       await findDeferred(dataSource).catch(() => undefined);
       await checkTable(records, table, warn, TABLE);
+      await checkWrites(
+        () => place.beginTransaction({ source: undefined, lockWaitMs: 0 }),
+        table,
+        TABLE,
+      );
     }
     if (this.purge === undefined || this.purgeTimer !== undefined) return;
     this.purgeTimer = new PurgeTimer((limit) => this.purgeExpired(limit), this.purge, warn);

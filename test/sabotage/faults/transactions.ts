@@ -11,6 +11,22 @@ const SECOND = 'test/transactions/second-connections.test.ts';
 /** Faults at the edge of transactions. */
 export const TRANSACTION_FAULTS: readonly Fault[] = [
   {
+    name: 'boot: a database that may only be read boots',
+    breaks: ['T84'],
+    file: 'src/stores/sql/check-table.ts',
+    find: '    if (isForbidden(error)) throw forbidden(option, table, error);\n  } finally {',
+    put: '    void isForbidden(error);\n  } finally {',
+    tests: [['test/sql/limited-servers.test.ts', 'a role that may read']],
+  },
+  {
+    name: 'transaction: a reply that the server never takes undoes its work each time',
+    breaks: ['T83'],
+    file: 'src/stores/sql/mysql-records.ts',
+    find: 'if (this.isInTransaction && bytes >= LEAST_PACKET_BYTES)',
+    put: 'if (this.isInTransaction && bytes >= Infinity)',
+    tests: [['test/sql/limited-servers.test.ts', 'MariaDB never takes']],
+  },
+  {
     name: 'transaction: work that a conflict has undone is refused as if it had never run',
     breaks: ['T78', 'design 2'],
     file: 'src/engine/refusals.ts',

@@ -1,0 +1,108 @@
+import { Controller, Post } from '@nestjs/common';
+import { Idempotent } from 'nestjs-idempotency';
+import { fromMysql2, fromPg, sqlMigration, SqlStore } from 'nestjs-idempotency/sql';
+import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
+import { createPool } from 'mysql2/promise';
+import { randomBytes } from 'node:crypto';
+import { Pool } from 'pg';
+import { DataSource } from 'typeorm';
+import { boot, PATIENT } from '../support/http.js';
+import { startMariadb, mariadbUrl } from '../support/servers/mariadb.js';
+import { sharedPostgres, type SharedServer } from '../support/servers/shared.js';
+
+const REFUSED = /may read and write.*Grant SELECT, INSERT, UPDATE and DELETE/s;
+
+describe('a database that may only be read', () => {
+  let server: SharedServer;
+  let owner: Pool;
+  const role = `reader_${randomBytes(4).toString('hex')}`;
+
+  beforeAll(async () => {
+    server = await sharedPostgres();
+    owner = new Pool({ connectionString: server.url });
+    for (const statement of [...sqlMigration('postgres').up, `CREATE ROLE ${role}`])
+      await owner.query(statement);
+  });
+
+  afterAll(async () => {
+    await owner?.query(`DROP OWNED BY ${role}`);
+    await owner?.query(`DROP ROLE ${role}`);
+    await owner?.end();
+    await server?.stop();
+  });
+
+  const startOverPg = async (options: string): Promise<string[]> => {
+    const pool = new Pool({ connectionString: server.url, options });
+    const warnings: string[] = [];
+    const store = new SqlStore({ executor: fromPg(pool), purge: false });
+    try {
+      await store.start((warning) => warnings.push(warning));
+    } finally {
+      await pool.end();
+    }
+    return warnings;
+  };
+
+  it.each([
+    ['a role without any right', []],
+    ['a role that may read', ['SELECT']],
+    ['a role that may not change rows', ['SELECT', 'INSERT']],
+  ])('is refused at boot: %s', async (_name, rights) => {
+    for (const right of rights)
+      await owner.query(`GRANT ${right} ON idempotency_records TO ${role}`);
+    await expect(startOverPg(`-c role=${role}`)).rejects.toThrow(REFUSED);
+  });
+
+  it('is refused at boot: a session whose transactions are read-only, as on a standby', async () => {
+    await expect(startOverPg('-c default_transaction_read_only=on')).rejects.toThrow(REFUSED);
+    const dataSource = new DataSource({
+      type: 'postgres',
+      url: server.url,
+      extra: { options: '-c default_transaction_read_only=on' },
+    });
+    await dataSource.initialize();
+    const store = new TypeOrmStore({ dataSource, purge: false });
+    await expect(Promise.resolve(store.start(() => undefined))).rejects.toThrow(REFUSED);
+    await dataSource.destroy();
+  });
+
+  it('leaves nothing of the check behind, where it may be written', async () => {
+    await owner.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_records TO ${role}`);
+    expect(await startOverPg(`-c role=${role}`)).toEqual([]);
+    expect((await owner.query('SELECT 1 FROM idempotency_records')).rowCount).toBe(0);
+  });
+});
+
+test('a reply that MariaDB never takes is a tombstone at once, and its work is committed', async () => {
+  const server = await startMariadb();
+  const url = mariadbUrl(server.port);
+  const owner = createPool({ uri: url });
+  for (const statement of [...sqlMigration('mysql').up, 'SET GLOBAL max_allowed_packet = 1048576'])
+    await owner.query(statement);
+  const pool = createPool({ uri: url });
+  let runs = 0;
+  @Controller()
+  class Reports {
+    @Post('reports')
+    @Idempotent({ transaction: true })
+    report(): object {
+      runs += 1;
+      return { text: 'x'.repeat(900_000) };
+    }
+  }
+  const store = new SqlStore({ executor: fromMysql2(pool), purge: false });
+  const shop = await boot('express', {
+    controllers: [Reports],
+    idempotency: { ...PATIENT, store },
+  });
+  const first = await shop.send('/reports', { key: 'a' });
+  expect([first.status, first.bytes.length > 900_000]).toEqual([201, true]);
+  expect((await shop.send('/reports', { key: 'a' })).json()).toMatchObject({
+    code: 'IDEMPOTENCY_REPLY_NOT_KEPT',
+  });
+  expect(runs).toBe(1);
+  await shop.close();
+  await pool.end();
+  await owner.end();
+  await server.stop();
+});

@@ -21,6 +21,7 @@ const EXPECTED = [
   /^(README|CHANGELOG)\.md$/,
   /^LICENSE$/,
   /^migrations\/(postgres|mysql|sqlite)([.](limits|story))?[.]sql$/,
+  /^migrations\/(drizzle[.](postgres|mysql)[.]ts|prisma[.](postgres|mysql)[.]prisma|knex[.]ts)$/,
   /^dist\/cjs\/package\.json$/,
   /^dist\/browser\/client\.js$/,
   /^dist\/(esm|cjs)\/(.+\/)?[^/]+(\.d\.ts|\.js)$/,

@@ -8,6 +8,8 @@ import { ModuleMocker } from 'jest-mock';
 
 /** What modules that stand for a package call (resolver.cjs). */
 const REQUIRE = Symbol.for('nestjs-idempotency.tests.require');
+/** Globals of packages (resolver.cjs). */
+const globals = (globalThis[Symbol.for('nestjs-idempotency.tests.globals')] ??= new Set());
 /** Stands for the process's own realm where Jest's runtime asks for a context. */
 const OWN_REALM = {};
 /** Those that a test file has used. Before Node 24, each one makes every promise of its process slower. */
@@ -52,7 +54,7 @@ export default class SharedRealm {
   /** The next file of this worker finds what this one found. */
   teardown() {
     for (const name of Reflect.ownKeys(globalThis))
-      if (!this.names.has(name)) Reflect.deleteProperty(globalThis, name);
+      if (!this.names.has(name) && !globals.has(name)) Reflect.deleteProperty(globalThis, name);
     for (const name of Object.keys(process.env)) if (!(name in this.env)) delete process.env[name];
     Object.assign(process.env, this.env);
     for (const storage of storages) storage.disable();

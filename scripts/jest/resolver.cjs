@@ -12,6 +12,8 @@ const PACKAGES = `${path.sep}node_modules${path.sep}`;
 const COLLECTORS = /[\\/]node_modules[\\/]@nestjs[\\/](graphql|apollo|mercurius)([\\/]|$)/;
 
 const known = new Map();
+/** Globals that packages have made: they are evaluated once, so these outlive a test file. */
+const globals = (globalThis[Symbol.for('nestjs-idempotency.tests.globals')] ??= new Set());
 mkdirSync(FOLDER, { recursive: true });
 
 module.exports = (request, options) => {
@@ -30,7 +32,7 @@ module.exports = (request, options) => {
 function moduleFor(target) {
   let exported;
   try {
-    exported = require(target);
+    exported = evaluated(target);
   } catch (error) {
     if (error.code === 'ERR_REQUIRE_ASYNC_MODULE') return target;
     throw error;
@@ -39,6 +41,13 @@ function moduleFor(target) {
   return isModuleNamespaceObject(exported)
     ? written(reexports(required, exported), 'mjs')
     : written(`module.exports = ${required};\n`, 'cjs');
+}
+
+function evaluated(target) {
+  const before = new Set(Reflect.ownKeys(globalThis));
+  const exported = require(target);
+  for (const name of Reflect.ownKeys(globalThis)) if (!before.has(name)) globals.add(name);
+  return exported;
 }
 
 function reexports(required, namespace) {

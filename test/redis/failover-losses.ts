@@ -16,7 +16,7 @@ const WRITERS = 8;
 const FAILS_OVER_WITHIN_MS = 20_000;
 const SYNCS_WITHIN_MS = 20_000;
 /** What a busy machine may add. */
-const SLACK_MS = 500;
+const SLACK_MS = 1_500;
 
 /** An operation that the primary said yes to, and when that was last. */
 interface Acknowledged {

@@ -17,8 +17,9 @@ export async function lentPostgres(run: string): Promise<LentServer> {
   const url = given ?? postgresUrl(server!.port);
   // One after the other, on a connection that stays.
   const admin = new Pool({ connectionString: url, max: 1, idleTimeoutMillis: 0 });
+  const cleaner = new Pool({ connectionString: url, max: 1, idleTimeoutMillis: 0 });
   // The server is gone: whoever uses it is told.
-  admin.on('error', () => undefined);
+  for (const pool of [admin, cleaner]) pool.on('error', () => undefined);
   const nextName = names(run);
   const dropping = new Set<Promise<unknown>>();
   return {
@@ -29,10 +30,13 @@ export async function lentPostgres(run: string): Promise<LentServer> {
         name,
         url: withPath(url, name),
         port: portOf(url, 5432),
-        // Nobody has to wait for it: the name is not used again.
+        // Nobody has to wait for it: the name is not used again. The server itself waits some seconds for
+        // connections that are just ending. One that is told so meanwhile has no listener for errors any more.
         free() {
-          const done = admin
-            .query(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`)
+          const drop = `DROP DATABASE IF EXISTS ${name}`;
+          const done = cleaner
+            .query(drop)
+            .catch(() => cleaner.query(`${drop} WITH (FORCE)`))
             .catch(() => undefined)
             .finally(() => dropping.delete(done));
           dropping.add(done);
@@ -42,7 +46,7 @@ export async function lentPostgres(run: string): Promise<LentServer> {
     },
     async stop() {
       await Promise.all(dropping);
-      await admin.end();
+      await Promise.all([admin.end(), cleaner.end()]);
       await server?.stop();
     },
   };

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { openShop, OPENING_MS } from './support/shop.js';
+import { OPENING_MS, openShopAnew } from './support/shop.js';
 
 describe('starting the shop', () => {
   it(
@@ -11,7 +11,7 @@ describe('starting the shop', () => {
       await once(other, 'listening');
       const { port } = other.address() as AddressInfo;
       try {
-        await expect(openShop({ PORT: String(port) })).rejects.toThrow(
+        await expect(openShopAnew({ PORT: String(port) })).rejects.toThrow(
           new RegExp(`code 1[^]*Port ${port} on 127\\.0\\.0\\.1 is in use`),
         );
       } finally {
@@ -30,6 +30,6 @@ describe('starting the shop', () => {
     ['LEASE', 'soon', 'LEASE=soon: must be a duration such as 30s.'],
     ['PORT', '99999', 'PORT=99999: must be a number from 0 to 65535'],
   ])('is refused with a wrong %s', async (variable, value, message) => {
-    await expect(openShop({ [variable]: value })).rejects.toThrow(message);
+    await expect(openShopAnew({ [variable]: value })).rejects.toThrow(message);
   });
 });

@@ -16,9 +16,9 @@ interface Many {
 }
 
 describe.each<Many>([
-  { store: 'memory', processes: 2, runs: 4_000, ms: 900_000, start: async () => NOWHERE },
-  { store: 'Redis', processes: 2, runs: 500, ms: 240_000, start: sharedRedis },
-  { store: 'PostgreSQL', processes: 1, runs: 1_000, ms: 300_000, start: startSchemas },
+  { store: 'memory', processes: 2, runs: 4_000, ms: 1_800_000, start: async () => NOWHERE },
+  { store: 'Redis', processes: 2, runs: 500, ms: 600_000, start: sharedRedis },
+  { store: 'PostgreSQL', processes: 1, runs: 1_000, ms: 600_000, start: startSchemas },
 ])(
   `ten thousand generated applications from seed ${FIRST_SEED} under random calls, with records in $store,`,
   ({ store, processes, runs, ms, start }) => {

@@ -30,6 +30,8 @@ const SERVERS = [
   },
   { program: 'nats-server', package: 'nats-server', service: 'nats-server', url: 'TEST_NATS_URL' },
   { program: 'mosquitto', package: 'mosquitto', service: 'mosquitto' },
+  { program: 'etcd', package: 'etcd-server', service: 'etcd' },
+  { program: 'zkServer.sh', package: 'zookeeper' },
   // It runs a mock cluster of Kafka.
   { program: 'kcat', package: 'kcat' },
   { program: 'chromium', package: 'chromium' },
@@ -37,6 +39,9 @@ const SERVERS = [
 
 /** Debian keeps the programs of PostgreSQL in a folder per version, off the PATH. */
 const POSTGRESQL = '/usr/lib/postgresql';
+
+/** Where Debian keeps the programs of ZooKeeper. */
+const ZOOKEEPER = '/usr/share/zookeeper/bin';
 
 /**
  * Installs packages without leaving a service behind. `policy-rc.d` forbids the installation to
@@ -69,6 +74,7 @@ export function searchedFolders(path = process.env.PATH ?? '') {
   return [
     ...path.split(delimiter).filter((folder) => folder !== ''),
     '/usr/sbin',
+    ZOOKEEPER,
     ...versions.map((version) => join(POSTGRESQL, version, 'bin')),
   ];
 }

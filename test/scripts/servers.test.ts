@@ -13,6 +13,8 @@ const PROGRAMS = [
   'rabbitmq-server',
   'nats-server',
   'mosquitto',
+  'etcd',
+  'zkServer.sh',
   'kcat',
   'chromium',
 ];
@@ -64,7 +66,7 @@ describe('the servers of the tests', () => {
     const told = evaluate(`remedy(missingServers(['/nowhere']))`);
     expect(told).toContain(`${PROGRAMS.join(', ')}.\n`);
     expect(told).toMatch(
-      /apt-get install redis-server mariadb-server postgresql rabbitmq-server nats-server mosquitto kcat chromium\)/,
+      /apt-get install redis-server mariadb-server postgresql rabbitmq-server nats-server mosquitto etcd-server zookeeper kcat chromium\)/,
     );
     expect(told).toMatch(/docker compose run --rm test$/);
   });
@@ -94,7 +96,7 @@ describe('the servers of the tests', () => {
         `Object.values(withoutUrl(missingServers(['/nowhere']), ${JSON.stringify(given)}))
            .map((servers) => servers.map(({ program }) => program))`,
       );
-    expect(apart(env)).toEqual([PROGRAMS.slice(0, 5), ['mosquitto', 'kcat', 'chromium']]);
+    expect(apart(env)).toEqual([PROGRAMS.slice(0, 5), PROGRAMS.slice(5)]);
     expect(apart({ TEST_NATS_URL: 'nats://there', TEST_REDIS_URL: '' })).toEqual([
       ['nats-server'],
       PROGRAMS.filter((program) => program !== 'nats-server'),

@@ -16,6 +16,8 @@ export class TcpProxy {
   delayMs = 0;
   /** Requests arrive, answers do not. */
   swallowsReplies = false;
+  /** Requests do not arrive. */
+  swallowsRequests = false;
   /** Changes answers; keep the length, which protocols count. */
   rewrite: ((text: string) => string) | undefined;
   /** Asked about everything that a client sends: whether that costs the connection, and when. */
@@ -79,7 +81,7 @@ export class TcpProxy {
           return trap.sprung();
         }
       }
-      server.write(data);
+      if (!this.swallowsRequests) server.write(data);
     });
     server.on('data', (data) => {
       if (losesReply) return this.cut(pair);

@@ -24,6 +24,8 @@ const DRIVERS = [
   { home: 'src/bullmq', packages: ['bullmq', '@nestjs/bullmq'] },
   { home: 'src/swagger', packages: ['@nestjs/swagger'] },
   { home: 'src/opentelemetry', packages: ['@opentelemetry/[^/]+'] },
+  { home: 'src/etcd', packages: ['etcd3'] },
+  { home: 'src/zookeeper', packages: ['node-zookeeper-client', 'zookeeper'] },
   { home: 'src/terminus', packages: ['@nestjs/terminus'] },
 ];
 

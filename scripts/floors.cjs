@@ -31,10 +31,12 @@ exports.FLOORS = [
     'bullmq',
     'client',
     'contracts',
+    'etcd',
     'opentelemetry',
     'swagger',
     'terminus',
     'testing/contract',
+    'zookeeper',
   ],
   ['cli', 'testing'],
 ];

@@ -91,7 +91,9 @@ import { TokenService } from './tokens/token.service.js';
           maxBytes: options.maxDeferredBytes ?? MODULE_DEFAULTS.maxDeferredBytes,
           tombstone: NOT_KEPT,
         });
-        return new IdempotencyEngine(calls, clock, events, deferred, replaysOf(options, clock));
+        const replays = replaysOf(options, clock);
+        const { locks } = options;
+        return new IdempotencyEngine(calls, clock, events, deferred, replays, undefined, locks);
       },
     },
     {
@@ -183,6 +185,7 @@ export class IdempotencyModule
     const logger = new Logger('Idempotency');
     const warn = (warning: string): void => logger.warn(warning);
     await this.store.start?.(warn);
+    await this.options.locks?.start?.(warn);
     for (const entity of (await this.store.entities?.()) ?? []) {
       const known = knownClass(entity as ClassLike<object>, 'data');
       if (known !== undefined) this.values.types.add(known);
@@ -210,6 +213,7 @@ export class IdempotencyModule
     this.engine.stop();
     this.events.end();
     await this.store.close?.();
+    await this.options.locks?.close?.();
   }
 }
 
@@ -276,9 +280,21 @@ function isStoreFactory(store: IdempotencyModuleOptions['store']): store is Stor
  */
 function allowed(
   given: IdempotencyStore | undefined,
-  { allowMemoryStore }: IdempotencyModuleOptions,
+  { allowMemoryStore, locks }: IdempotencyModuleOptions,
 ): IdempotencyStore {
   const store = given ?? new MemoryStore();
+  if (
+    locks?.isVolatile === true &&
+    process.env['NODE_ENV'] === 'production' &&
+    allowMemoryStore !== true
+  ) {
+    throw wrongOption(
+      'locks',
+      locks,
+      'with NODE_ENV=production, locks that all processes share',
+      'Keep the locks in a shared store or service, or set `allowMemoryStore: true` for a single process.',
+    );
+  }
   if (
     store.isVolatile === true &&
     process.env['NODE_ENV'] === 'production' &&

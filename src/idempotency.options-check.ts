@@ -15,6 +15,7 @@ import { checkTokenOptions } from './tokens/token-options-check.js';
 const KNOWN_OPTIONS = [
   ...Object.keys(MODULE_DEFAULTS),
   'store',
+  'locks',
   'allowMemoryStore',
   'principal',
   'encryption',
@@ -127,6 +128,16 @@ export function checkModuleOptions(options: IdempotencyModuleOptions): void {
   if (options.types !== undefined) checkTypes(options.types);
   if (tokens !== undefined) checkTokenOptions(tokens);
   if (encryption !== undefined) checkEncryption(encryption);
+  if (
+    options.locks !== undefined &&
+    !(has(options.locks, 'acquire') && !has(options.locks, 'find'))
+  )
+    throw wrongOption(
+      'locks',
+      options.locks,
+      'a lock service',
+      'Pass zookeeperLocks({ client }) or etcdLocks({ client }). For a store, pass storeLocks({ store }).',
+    );
   if (store !== undefined && !has(store, 'useFactory'))
     checkStore(store, 'a store, or { inject, useFactory }');
 }

@@ -106,6 +106,13 @@ export type {
   ValueReply,
 } from '../replies/reply.js';
 
+// Locks.
+export type { LeaseHolder } from '../engine/lease.js';
+export type { HeldLock, LockRequest, LockService } from '../engine/lock-service.js';
+export { LeasedLock, LockServiceError, type LockVerbs } from '../engine/leased-lock.js';
+export { storeLocks, type StoreLocksOptions } from '../engine/store-locks.js';
+export type { LockOptions } from '../options/store-options.js';
+
 // Rows of the strategies `version` and `state`.
 export type {
   Expectation,

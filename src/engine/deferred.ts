@@ -1,3 +1,6 @@
+export const TOO_MUCH_WAITS =
+  'Too many finished operations are already waiting for the idempotency store (maxDeferredCompletions).';
+
 /** Limits what may wait to be recorded, for the whole process. */
 export interface DeferredBounds {
   /** How many finished operations may wait; beyond that, nothing new is claimed. */

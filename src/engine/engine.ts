@@ -2,12 +2,14 @@ import { Answers } from './answers.js';
 import { type Awaitable, chain, isPending } from './awaitable.js';
 import { BackgroundWork } from './background-work.js';
 import type { Clock } from './clock.js';
-import type { DeferredCompletions } from './deferred.js';
+import { type DeferredCompletions, TOO_MUCH_WAITS } from './deferred.js';
 import { type EventSink, subjectOf } from './events.js';
 import type { Claim } from './claim.js';
 import type { LeasedClaim, LeasedClaimSurroundings } from './leased-claim.js';
 import { type Asking, type Claimed, type ClaimSource, LeasedClaims } from './leased-claims.js';
 import { newOwner, wantsInquiry } from './owned-record.js';
+import type { LockService } from './lock-service.js';
+import { Locks } from './locks.js';
 import { Places } from './places.js';
 import { fingerprintsMatch, LocalCall, Rounds } from './waiting.js';
 import type { ReplayCache } from './replay-cache.js';
@@ -16,9 +18,6 @@ import type { IdempotencyErrorCode } from './refusals.js';
 import type { IdempotencyStore, Refusing } from './store.js';
 import { type StoreCalls, StoreUnavailableError } from './store-calls.js';
 import { TransactionalClaims } from './transactional-claims.js';
-
-const TOO_MUCH_WAITS =
-  'Too many finished operations are already waiting for the idempotency store (maxDeferredCompletions).';
 
 /** Tells a duplicate to look again, because something changed. */
 const LOOK_AGAIN = Symbol('look again');
@@ -42,6 +41,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
   private readonly transactions: ClaimSource;
   private readonly background: BackgroundWork;
   private readonly places: Places | undefined;
+  private readonly locks: Locks | undefined;
 
   /** @param rest for the engine of a single place: called whenever it may have become idle */
   constructor(
@@ -51,12 +51,14 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
     readonly deferred: DeferredCompletions,
     readonly replays?: ReplayCache | undefined,
     rest?: () => void,
+    lockService?: LockService,
   ) {
     this.background = new BackgroundWork(clock, this.locals, rest);
     this.rounds = new Rounds(calls.store, clock);
     this.answers = new Answers(events);
     this.leases = new LeasedClaims(this);
     this.transactions = new TransactionalClaims(this);
+    this.locks = lockService && new Locks(lockService, this, this.answers);
     if (rest === undefined)
       this.places = new Places(
         (store, atRest) =>
@@ -78,7 +80,8 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
 
   /** Decides what happens to a call. Answers without a promise if the store does. */
   begin(request: OperationRequest): Awaitable<Beginning> {
-    const { places } = this;
+    const { places, locks } = this;
+    if (locks !== undefined && request.policy.isLock === true) return locks.begin(request);
     if (places === undefined) return this.beginHere(request);
     const { store } = this.calls;
     const source = request.transaction?.source;

@@ -35,6 +35,8 @@ export interface OperationPolicy {
   readonly onRecordFailure: 'defer' | 'fail';
   /** False for a lock: nothing is recorded, and the next call runs. */
   readonly keepsReply: boolean;
+  /** True for a lock, which a lock service keeps if there is one. */
+  readonly isLock?: boolean;
   /** Absent if there is no limit. */
   readonly maxAttempts?: AttemptLimit;
   /** How often a call runs again whose transaction had to make way for others; absent for never. */

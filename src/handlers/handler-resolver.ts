@@ -25,10 +25,12 @@ import type { StrategyPlan } from '../strategies/strategy.js';
 import { StrategyRegistry } from '../strategies/strategy-registry.js';
 import {
   checkDefaults,
+  checkLease,
   checkOptions,
   checkRunNames,
   handlerPolicyOf,
   located,
+  lockPolicyOf,
   meaningless,
   policyOf,
   refuseWithoutTransaction,
@@ -210,11 +212,9 @@ export class HandlerResolver {
         'nothing on a route, whose reply is recorded as it is sent',
         'Remove the option.',
       );
-    return {
-      strategy: strategyName,
-      options,
-      plan: strategy.plan({ handler: name, kind, options }),
-    };
+    const plan = strategy.plan({ handler: name, kind, options });
+    checkLease(own, plan, this.moduleOptions.locks);
+    return { strategy: strategyName, options, plan };
   }
 
   private resolved(declaration: HandlerDeclaration, layers: readonly Layer[]): ProtectedHandler {
@@ -299,7 +299,7 @@ export class HandlerResolver {
       perPrincipal: plan.perPrincipal ?? true,
       age: resolveKeyAge(options.maxAge, key, ttlOf === undefined ? policy.ttlMs : undefined),
       ttlOf,
-      policy: plan.keepsReply ? policy : { ...policy, keepsReply: false, ttlMs: policy.leaseMs },
+      policy: plan.keepsReply ? policy : lockPolicyOf(policy),
       transaction: plan.transaction === 'never' ? undefined : transactionOfAll,
       fingerprint: key.coversContent ? matchesAll : fingerprint,
       label: resolveLabel(options.label, keys.handler, warn),

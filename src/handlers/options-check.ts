@@ -1,12 +1,14 @@
 import { IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import { type Awaitable, chain } from '../engine/awaitable.js';
 import { type Duration, parseDuration } from '../engine/duration.js';
+import type { LockService } from '../engine/lock-service.js';
 import type { OperationPolicy, OperationTransaction } from '../engine/operation.js';
 import type { IdempotencyStore } from '../engine/store.js';
 import { isTransactional } from '../engine/transaction.js';
 import type { IdempotentCall } from '../keys/call.js';
 import { DEFAULTS, type IdempotentOptions } from '../options/idempotency.options.js';
 import { attemptsOf } from './attempts-check.js';
+import type { StrategyPlan } from '../strategies/strategy.js';
 import { remedyFor, remedyForScope } from '../options/moved-options.js';
 
 const CHOICES = {
@@ -318,5 +320,25 @@ export function meaningless(
     given,
     'nothing',
     `Strategy '${strategy}' does not take this option. Remove it, or choose another strategy.`,
+  );
+}
+
+/** How a lock is treated: nothing is recorded, so there is nothing to keep. */
+export function lockPolicyOf(policy: OperationPolicy): OperationPolicy {
+  return { ...policy, keepsReply: false, isLock: true, ttlMs: policy.leaseMs };
+}
+
+/** A lease that a lock service would not heed. A default, or one of a class, is for others. */
+export function checkLease(
+  { lease }: IdempotentOptions,
+  { keepsReply }: Pick<StrategyPlan, 'keepsReply'>,
+  locks: LockService | undefined,
+): void {
+  if (lease === undefined || keepsReply || locks?.decidesLease !== true) return;
+  throw wrongOption(
+    'lease',
+    lease,
+    "nothing, because the lock lasts as long as its client's session",
+    'Remove the option, and set the session timeout of the client.',
   );
 }

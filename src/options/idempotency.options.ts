@@ -15,6 +15,7 @@ import type { ReplyType, ReturnedClass } from '../replies/known-types.js';
 import type {
   CircuitBreakerOptions,
   IdempotencyLimits,
+  LockOptions,
   ReplayCacheOptions,
   StoreFactory,
   SweepOptions,
@@ -233,7 +234,7 @@ export interface IdempotentOptions {
 }
 
 /** What `forRoot()` takes, and what the factory of `forRootAsync()` returns. */
-export interface IdempotencyModuleOptions {
+export interface IdempotencyModuleOptions extends LockOptions {
   /**
    * Where records live. The memory store is for one process and loses its records on restart. With
    * `NODE_ENV=production` you must allow it with `allowMemoryStore`.
@@ -295,8 +296,7 @@ export interface IdempotencyModuleOptions {
    */
   maxDeferredCompletions?: number;
   /**
-   * How many bytes of replies may wait for a store that fails, in this process. Beyond that,
-   * operations are recorded without their reply once the store is back.
+   * How many bytes of replies may wait for a store that fails. Later ones are recorded without reply.
    * @default 67108864
    */
   maxDeferredBytes?: number;
@@ -324,7 +324,7 @@ export interface IdempotencyModuleOptions {
    */
   sweep?: boolean | SweepOptions;
   /**
-   * How long a shutdown waits for operations that are still running or not recorded yet.
+   * How long a shutdown waits for operations that still run or are not recorded.
    * @default '5s'
    */
   shutdownTimeout?: Duration;

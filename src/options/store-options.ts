@@ -1,11 +1,22 @@
 import type { InjectionToken, OptionalFactoryDependency } from '@nestjs/common';
 import type { Duration } from '../engine/duration.js';
+import type { LockService } from '../engine/lock-service.js';
 import type { Awaitable, IdempotencyStore } from '../engine/store.js';
 
 /** A store that a factory makes, with injected dependencies. */
 export interface StoreFactory {
   readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
   readonly useFactory: (...dependencies: never[]) => Awaitable<IdempotencyStore>;
+}
+
+/** Where locks are kept. */
+export interface LockOptions {
+  /**
+   * Where the locks of strategy `lock` are kept: `zookeeperLocks()`, `etcdLocks()`, `storeLocks()` for
+   * another store, or your own `LockService`.
+   * @default the store
+   */
+  locks?: LockService;
 }
 
 /** How much one caller may have; a limit that is left out does not exist. */

@@ -4,6 +4,14 @@ export {
   type Guarantee,
   type StoreHarness,
 } from './contract/contract-case.js';
+export {
+  LOCK_GUARANTEES,
+  type LockCase,
+  type LockGuarantee,
+  type LockHarness,
+  type MortalLocks,
+} from './contract/lock-case.js';
+export { lockContract } from './contract/lock-contract.js';
 export { storeContract } from './contract/store-contract.js';
 export {
   TRANSACTION_GUARANTEES,

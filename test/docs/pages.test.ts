@@ -76,6 +76,14 @@ describe('the page on the contract of stores', () => {
     expect([...proven].sort()).toEqual(Object.keys(GUARANTEES).sort());
   });
 
+  it('is followed by the one of lock services', () => {
+    const stated = tableBelow('docs/locks.md', 'Guarantees').map((row) => [
+      row['number'],
+      row['guarantee'],
+    ]);
+    expect(Object.fromEntries(stated)).toEqual(testing.LOCK_GUARANTEES);
+  });
+
   it('has every verb, and no other', () => {
     const verbs = tableBelow(CONTRACT_PAGE, 'Verbs').map(({ verb }) => verb);
     const members = [...membersOf('engine/store.ts', 'IdempotencyStore').keys()];
@@ -139,6 +147,8 @@ describe('the page on testing', () => {
       'storeContract',
       'TRANSACTION_GUARANTEES',
       'transactionContract',
+      'LOCK_GUARANTEES',
+      'lockContract',
     ];
     expect([...parts, ...ofContract].sort()).toEqual(Object.keys(testing).sort());
   });

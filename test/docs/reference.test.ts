@@ -36,6 +36,7 @@ describe('the options in the reference', () => {
   const OPTIONS_FILE = 'options/idempotency.options.ts';
   const moduleMembers = new Map([
     ...membersOf(OPTIONS_FILE, 'IdempotencyModuleOptions'),
+    ...membersOf('options/store-options.ts', 'LockOptions'),
     ...membersOf('options/module-definition.ts', 'IdempotencyModuleExtras'),
   ]);
   const TABLES: Record<string, { members: Map<string, Member>; defaults: object }> = {

@@ -2,6 +2,7 @@ import type { Claim } from '../../src/engine/claim.js';
 import type { CircuitChange, CircuitOptions } from '../../src/engine/circuit.js';
 import { IdempotencyEngine } from '../../src/engine/engine.js';
 import type { IdempotencyEvent } from '../../src/engine/events.js';
+import type { LockService } from '../../src/engine/lock-service.js';
 import type { Beginning, OperationPolicy, OperationRequest } from '../../src/engine/operation.js';
 import type { Awaitable, IdempotencyStore, RecordView } from '../../src/engine/store.js';
 import {
@@ -55,7 +56,7 @@ export class Process {
   constructor(
     readonly store: IdempotencyStore,
     readonly clock: ManualClock,
-    { bounds, circuit, replays }: ProcessOptions = {},
+    { bounds, circuit, replays, locks }: ProcessOptions = {},
   ) {
     const sink = { hasListeners: true, emit: (event: IdempotencyEvent) => this.events.push(event) };
     const storeSink = {
@@ -65,7 +66,8 @@ export class Process {
     };
     const calls = new StoreCalls(store, clock, STORE_TIMEOUT_MS, storeSink, circuit);
     const kept = replays && new ReplayCache(new BoundedReplies(replays), clock);
-    this.engine = new IdempotencyEngine(calls, clock, sink, newDeferred(bounds), kept);
+    const deferred = newDeferred(bounds);
+    this.engine = new IdempotencyEngine(calls, clock, sink, deferred, kept, undefined, locks);
   }
 
   begin(given?: Given): Awaitable<Beginning> {
@@ -99,6 +101,7 @@ interface ProcessOptions {
   readonly bounds?: Partial<DeferredBounds>;
   readonly circuit?: CircuitOptions;
   readonly replays?: ReplayCacheOptions;
+  readonly locks?: LockService;
 }
 
 interface StartOptions extends ProcessOptions {

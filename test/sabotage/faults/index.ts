@@ -4,6 +4,7 @@ import { ENGINE_FAULTS } from './engine.js';
 import { JOB_FAULTS } from './jobs.js';
 import { KEY_FAULTS } from './keys.js';
 import { LIMITS_FAULTS } from './limits.js';
+import { LOCK_FAULTS } from './locks.js';
 import { OPERATOR_FAULTS } from './operators.js';
 import { OUTAGE_FAULTS } from './outages.js';
 import { PILES_FAULTS } from './piles.js';
@@ -36,6 +37,7 @@ export const FAULTS: readonly Fault[] = [
   ...SURROUNDINGS_FAULTS,
   ...PILES_FAULTS,
   ...LIMITS_FAULTS,
+  ...LOCK_FAULTS,
   ...OUTAGE_FAULTS,
   ...OPERATOR_FAULTS,
   ...VALUE_FAULTS,

@@ -1,8 +1,12 @@
 import { createRequire } from 'node:module';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, join, posix, relative, resolve, sep } from 'node:path';
 import ts from 'typescript';
 import { documents, read, root, tableBelow } from './markdown.js';
+
+const { sitePages } = (await import(
+  String(new URL('../../scripts/docs/pages.mjs', import.meta.url))
+)) as { sitePages: () => Map<string, string> };
 
 interface Floors {
   readonly FLOORS: readonly (readonly string[])[];
@@ -87,6 +91,21 @@ describe('the documents', () => {
     expect(broken).toEqual([]);
   });
 
+  it('link to pages that the site has', () => {
+    const pages = sitePages();
+    const dead: string[] = [];
+    for (const [page, text] of pages)
+      for (const [, target] of withoutCode(text).matchAll(/(?<!!)\[[^\]]*\]\(([^)\s]+)\)/g)) {
+        if (/^[a-z]+:|^#/.test(target!)) continue;
+        const path = posix.join(posix.dirname(page), target!.split('#')[0]!);
+        if (!pages.has(path)) dead.push(`${page}: ${target}`);
+      }
+    expect(dead).toEqual([]);
+    expect([...pages.keys()]).toEqual(expect.arrayContaining(['index.md', 'docs/index.md']));
+    expect(pages.get('index.md')).toContain('](docs/index.md)');
+    expect(pages.get('index.md')).not.toContain('](LICENSE)');
+  });
+
   it('link a technical word to the glossary where it first stands', () => {
     const unlinked = [...documents(), 'sample-app/README.md']
       .filter((document) => basename(document) !== 'glossary.md')
@@ -118,16 +137,18 @@ describe('the documents', () => {
 
   /** What is read as sentences: without code, headings and the texts of other links. */
   function prose(document: string): string {
-    return read(document)
-      .replaceAll(/^ *```.*?^ *```$/gms, '')
+    return withoutCode(read(document))
       .replaceAll(/^#+ .*$/gm, '')
       .replaceAll(/`[^`\n]+`/g, '')
       .replaceAll(/\[[^\][]*\]\((?!\S*glossary\.md)[^)]*\)/g, '');
   }
 
+  function withoutCode(text: string): string {
+    return text.replaceAll(/^ *```.*?^ *```$/gms, '');
+  }
+
   function cells(document: string): string[] {
-    const rows = read(document)
-      .replaceAll(/^ *```.*?^ *```$/gms, '')
+    const rows = withoutCode(read(document))
       .split('\n')
       .filter((line) => line.startsWith('|'));
     return rows.flatMap((row) => row.split(/(?<!\\)\|/).map((cell) => cell.trim()));

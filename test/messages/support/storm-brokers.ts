@@ -34,6 +34,8 @@ export interface StormBroker {
 export interface BrokerKind {
   readonly name: string;
   readonly program: string;
+  /** How a consumer may end when its broker is restarted; whoever runs it then starts it again. */
+  readonly ends?: RegExp;
   start(queue: string): Promise<StormBroker>;
 }
 
@@ -241,11 +243,15 @@ export const STORM_BROKERS = {
     pattern: 'book',
     data,
   })),
-  'RabbitMQ (golevelup)': rabbitmq(
-    'RabbitMQ, with @golevelup/nestjs-rabbitmq',
-    'storm-golevelup',
-    (message) => message,
-  ),
+  'RabbitMQ (golevelup)': {
+    ...rabbitmq(
+      'RabbitMQ, with @golevelup/nestjs-rabbitmq',
+      'storm-golevelup',
+      (message) => message,
+    ),
+    // The package settles a message after its channel was lost, in a promise that nobody handles.
+    ends: /IllegalOperationError: Channel closed/,
+  } as BrokerKind,
   BullMQ: BULLMQ,
   Kafka: KAFKA,
   NATS,

@@ -1,5 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, extname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -86,11 +94,29 @@ export async function buildLibrary() {
     tsc('tsconfig.build.client.json'),
     tsc('tsconfig.build.client.json', asCommonJs.split(' ')),
   ]);
+  requireInPlace();
   await bundleClient();
   // Without it Node reads the copy by the root's `"type": "module"`.
   mkdirSync(join(root, 'dist', 'cjs'), { recursive: true });
   writeFileSync(join(root, 'dist', 'cjs', 'package.json'), COMMON_JS);
   makeClientPackage();
+}
+
+/**
+ * An `import()` becomes a `require` within a function of its own, and bundlers no longer see that it stands in a
+ * `try`: for them a package that is not installed would be an error.
+ */
+function requireInPlace() {
+  const folder = join(root, 'dist', 'cjs');
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.js')) continue;
+    const code = readFileSync(join(folder, name), 'utf8');
+    const inPlace = code.replaceAll(
+      /await Promise\.resolve\(\)\.then\(\(\) => (__importStar\(require\('[^']+'\)\))\)/g,
+      'await $1',
+    );
+    if (inPlace !== code) writeFileSync(join(folder, name), inPlace);
+  }
 }
 
 const COMMON_JS = '{ "type": "commonjs" }\n';

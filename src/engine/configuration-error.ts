@@ -27,7 +27,7 @@ export class IdempotencyConfigurationError extends Error {
     super(`Idempotency option "${option}" is ${describe(given)}. Accepted: ${accepted}. ${remedy}`);
     this.option = option;
     // Not enumerable, so that no log shows it: the value may be a secret.
-    Object.defineProperty(this, 'problem', { value: problem });
+    Object.defineProperty(this, 'problem', { value: problem, enumerable: false });
     Object.defineProperty(this, BRAND, { value: true });
   }
 }
@@ -45,6 +45,26 @@ export function wrongOption(
   remedy = `Correct the ${option}, or leave it out to use the default.`,
 ): IdempotencyConfigurationError {
   return new IdempotencyConfigurationError({ option, given, accepted, remedy });
+}
+
+/**
+ * Handlers need an optional package that cannot be imported. Such imports are literal and inside `try`, so that a
+ * bundler includes what is installed and leaves out what is not.
+ *
+ * @param handlers in the plural
+ */
+export function notInstalled(
+  handlers: string,
+  name: string,
+  cause: unknown,
+): IdempotencyConfigurationError {
+  const error = wrongOption(
+    '@Idempotent()',
+    `on ${handlers}`,
+    `${handlers} where ${name} can be imported`,
+    `Install ${name} beside nestjs-idempotency. In a bundle, include it or make it external.`,
+  );
+  return Object.assign(error, { cause });
 }
 
 /** True for errors of this class, even from another copy of this package (ESM beside CJS). */

@@ -47,6 +47,7 @@ import {
 } from 'nestjs-idempotency/contracts';
 import { failBefore, FaultInjectingStore, unprotected } from 'nestjs-idempotency/testing';
 import { EMPTY, type Observable } from 'rxjs';
+import { inspect } from 'node:util';
 import {
   type AppOptions,
   boot,
@@ -746,6 +747,18 @@ describe.each(PLATFORMS)('booting on %s', (platform) => {
       expect(app.get(Elsewhere, { strict: false }).idempotency).toBeInstanceOf(IdempotencyService);
       await app.close();
       await expect(bootModule(root(false))).rejects.toThrow(/resolve dependencies/);
+    });
+
+    it('shows no value of an option in the log', async () => {
+      const store = { password: 'hunter2' } as unknown as MemoryStore;
+      const error = await bootModule(asyncApp({ useFactory: () => ({ store }) })).catch(
+        (reason: unknown) => reason,
+      );
+      expect(error).toBeInstanceOf(IdempotencyConfigurationError);
+      expect(inspect(error, { depth: 10 })).not.toContain('hunter2');
+      expect(JSON.stringify(error)).toBe(
+        '{"name":"IdempotencyConfigurationError","option":"store"}',
+      );
     });
 
     it('refuses a factory that a factory returns', async () => {

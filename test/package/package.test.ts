@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
 import { jest } from '@jest/globals';
 import ts from 'typescript';
 import { pack, type Packed, root, run, unpack } from './packed.js';
@@ -282,6 +283,57 @@ const DECLARATIONS = [
   'swagger/index.d.ts',
   'testing/index.d.ts',
 ];
+
+describe('a bundle', () => {
+  /** What an application without any optional package starts with, apart from Nest itself. */
+  const NAMES = '{ IdempotencyModule, IdempotencyService, MemoryStore }';
+  const LOADED = {
+    esm: `
+      import 'reflect-metadata';
+      import { NestFactory } from '@nestjs/core';
+      import ${NAMES} from 'nestjs-idempotency';`,
+    cjs: `
+      require('reflect-metadata');
+      const { NestFactory } = require('@nestjs/core');
+      const ${NAMES} = require('nestjs-idempotency');`,
+  };
+  const START = `
+    class App {}
+    const store = new MemoryStore();
+    const root = { module: App, imports: [IdempotencyModule.forRoot({ store })] };
+    NestFactory.createApplicationContext(root, { logger: ['error'] }).then(async (app) => {
+      const run = () => app.get(IdempotencyService).run({ scope: 's', key: 'k' }, () => Math.random());
+      console.log(JSON.stringify((await run()) === (await run())));
+      await app.close();
+    });`;
+
+  it.each<['esm' | 'cjs', boolean]>([
+    ['esm', false],
+    ['cjs', true],
+  ])(
+    'starts without the packages that are not installed: %s, minified: %s',
+    async (format, minify) => {
+      const outfile = join(project, `bundle.${format === 'esm' ? 'mjs' : 'cjs'}`);
+      const { warnings } = await build({
+        stdin: { contents: LOADED[format] + START, resolveDir: project },
+        bundle: true,
+        outfile,
+        format,
+        minify,
+        platform: 'node',
+        // Only those that are there, so that everything else has to be found.
+        external: ['@nestjs/common', '@nestjs/core', 'reflect-metadata', 'rxjs'],
+        logLevel: 'silent',
+      });
+      expect(warnings).toEqual([]);
+      const printed = run(process.execPath, [outfile], {
+        cwd: project,
+        env: { ...process.env, NODE_OPTIONS: '', NODE_ENV: 'test' },
+      });
+      expect(JSON.parse(printed)).toBe(true);
+    },
+  );
+});
 
 describe('the declarations', () => {
   let library: string;

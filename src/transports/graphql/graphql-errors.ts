@@ -4,6 +4,7 @@ import {
   isIdempotencyError,
 } from '../../operation/idempotency.exception.js';
 import { type FailureForm, isDeterministic, statusOf } from '../../calls/failure.js';
+import { notInstalled } from '../../engine/configuration-error.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import type { ErrorForm } from '../../calls/value-call.js';
 import { REPLY_VALUES } from '../../options/module-definition.js';
@@ -39,7 +40,11 @@ export class GraphqlErrors implements ErrorForm, OnModuleInit {
   /** From then on, methods too get errors of GraphQL back as what they were. */
   async onModuleInit(): Promise<void> {
     if (!this.handlers.has('graphql')) return;
-    this.graphql = (await import('graphql')) as unknown as Graphql;
+    try {
+      this.graphql = (await import('graphql')) as unknown as Graphql;
+    } catch (cause) {
+      throw notInstalled('mutations', 'graphql', cause);
+    }
     this.values.types.add({
       name: 'graphql:GraphQLError',
       class: this.graphql.GraphQLError,

@@ -1,4 +1,5 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { notInstalled } from '../../engine/configuration-error.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import { type ClassLike, knownClass, KnownTypes } from '../../replies/known-types.js';
 
@@ -25,8 +26,12 @@ export class ObjectTypes implements OnModuleInit {
   constructor(private readonly handlers: HandlerRegistry) {}
 
   async onModuleInit(): Promise<void> {
-    if (this.handlers.has('graphql'))
+    if (!this.handlers.has('graphql')) return;
+    try {
       this.graphql = (await import('@nestjs/graphql')) as unknown as NestGraphql;
+    } catch (cause) {
+      throw notInstalled('mutations', '@nestjs/graphql', cause);
+    }
   }
 
   /** What is known of a handler's values, and the object types of the schema. */

@@ -1,5 +1,6 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import type { ErrorForm } from '../../calls/value-call.js';
+import { notInstalled } from '../../engine/configuration-error.js';
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import { REPLY_VALUES } from '../../options/module-definition.js';
@@ -44,7 +45,11 @@ export class RpcErrors implements ErrorForm<Pick<MessageCall, 'context'>>, OnMod
   /** From then on, the exceptions of messages come back from records as what they were. */
   async onModuleInit(): Promise<void> {
     if (!isOfNest(this.handlers)) return;
-    this.microservices = (await import('@nestjs/microservices')) as unknown as Microservices;
+    try {
+      this.microservices = (await import('@nestjs/microservices')) as unknown as Microservices;
+    } catch (cause) {
+      throw notInstalled('message handlers', '@nestjs/microservices', cause);
+    }
     const { RpcException, KafkaRetriableException } = this.microservices;
     for (const type of [RpcException, KafkaRetriableException])
       this.values.types.add({

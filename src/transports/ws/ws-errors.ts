@@ -1,6 +1,7 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService } from '@nestjs/core';
 import type { ErrorForm } from '../../calls/value-call.js';
+import { notInstalled } from '../../engine/configuration-error.js';
 import { classOf } from '../../handlers/declared-methods.js';
 import type { IdempotencyException } from '../../operation/idempotency.exception.js';
 import { REPLY_VALUES } from '../../options/module-definition.js';
@@ -31,7 +32,11 @@ export class WsErrors implements ErrorForm<Pick<EventCall, 'sent'>>, OnModuleIni
       return type !== undefined && events.isHost!(type);
     });
     if (!hasGateway) return;
-    this.websockets = (await import('@nestjs/websockets')) as unknown as Websockets;
+    try {
+      this.websockets = (await import('@nestjs/websockets')) as unknown as Websockets;
+    } catch (cause) {
+      throw notInstalled('gateways', '@nestjs/websockets', cause);
+    }
     const { WsException } = this.websockets;
     const name = '@nestjs/websockets:WsException';
     this.values.types.add({ name, class: WsException, trust: 'data', coversSubclasses: true });

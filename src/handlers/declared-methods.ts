@@ -1,4 +1,5 @@
 import type { InstanceWrapper } from '@nestjs/core/injector/instance-wrapper.js';
+import { Observable } from 'rxjs';
 import { type IdempotencyConfigurationError, wrongOption } from '../engine/configuration-error.js';
 import type { CallKind } from '../keys/call.js';
 import {
@@ -201,10 +202,10 @@ export function checkResult({ type, name, methodName, made }: Declared, kind: Ca
   }
 }
 
-/** True for an `Observable`, even from another copy of RxJS, and for a `Subject`. */
+/** True for an `Observable`, even renamed by a bundler or from another copy of RxJS, and for a `Subject`. */
 function isObservableType(type: unknown): boolean {
   for (let owner = type; typeof owner === 'function'; owner = Object.getPrototypeOf(owner))
-    if (owner.name === 'Observable') return true;
+    if (owner === Observable || owner.name === 'Observable') return true;
   return false;
 }
 

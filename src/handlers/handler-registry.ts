@@ -201,6 +201,7 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
   }
 
   private async check(): Promise<void> {
+    this.owners.reportShortened();
     for (const check of this.checks.splice(0)) await check();
   }
 

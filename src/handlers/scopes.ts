@@ -1,5 +1,7 @@
+import { Logger } from '@nestjs/common';
 import { wrongOption } from '../engine/configuration-error.js';
 import type { IdempotentOptions } from '../options/idempotency.options.js';
+import { KEEP_NAMES, keepsClassNames } from '../replies/known-types.js';
 import type { Endpoint, ScopeOfRequest } from './endpoint.js';
 
 /** The part of a layer that decides its scope. */
@@ -33,6 +35,9 @@ export function checkScopes(layers: readonly ScopedLayer[]): void {
   }
 }
 
+/** Bundlers make names of one or two letters. Applications hardly do. */
+const LONGEST_SHORTENED = 2;
+
 /** A handler that has a scope. */
 interface ScopeOwner {
   readonly type: NewableFunction;
@@ -47,6 +52,7 @@ interface ScopeOwner {
  */
 export class ScopeOwners {
   private readonly owners = new Map<string, ScopeOwner>();
+  private readonly shortened: string[] = [];
 
   /**
    * Registers a handler's default scope, which no other handler may have.
@@ -54,6 +60,7 @@ export class ScopeOwners {
    * @throws {@link IdempotencyConfigurationError}
    */
   claim(type: NewableFunction, name: string, scope: string): void {
+    if (scope.endsWith(name)) this.checkName(type, name, scope);
     this.add(scope, { type, name, isNamed: false });
   }
 
@@ -65,6 +72,27 @@ export class ScopeOwners {
    */
   named(type: NewableFunction, name: string, scope: string): void {
     this.add(scope, { type, name, isNamed: true });
+  }
+
+  /** Without a route, the name of the class is a part of the scope. */
+  private checkName(type: NewableFunction, name: string, scope: string): void {
+    if (!keepsClassNames())
+      throw wrongOption(
+        `scope of ${name}`,
+        `${scope}, in a bundle that shortens the names of classes`,
+        'a scope that stays the same from build to build',
+        `Give the handler a \`scope\`, or keep the names: ${KEEP_NAMES}.`,
+      );
+    if (type.name.length <= LONGEST_SHORTENED) this.shortened.push(scope);
+  }
+
+  /** Warns of scopes that look as if a bundler had made their names. */
+  reportShortened(): void {
+    const scopes = this.shortened.splice(0).map((scope) => `"${scope}"`);
+    if (scopes.length === 0) return;
+    new Logger('Idempotency').warn(
+      `The name of a class is a part of these scopes: ${scopes.join(', ')}. If a bundler has shortened it, another build forgets all records of the handler. Give the handler a \`scope\`, or keep the names: ${KEEP_NAMES}.`,
+    );
   }
 
   private add(scope: string, owner: ScopeOwner): void {

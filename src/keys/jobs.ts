@@ -115,6 +115,12 @@ const MOVED: ReadonlySet<string> = new Set([
   'WaitingError',
   'WaitingChildrenError',
 ]);
+/** Their own messages, because a bundler may have renamed the classes. */
+const MOVED_TO: ReadonlySet<unknown> = new Set([
+  'bullmq:movedToDelayed',
+  'bullmq:movedToWait',
+  'bullmq:movedToWaitingChildren',
+]);
 /** BullMQ knows this error by its message. */
 const RATE_LIMITED = 'bullmq:rateLimitExceeded';
 /** The messages that BullMQ gives its errors begin so. */
@@ -130,6 +136,7 @@ const OF_BULLMQ = 'bullmq:';
 export function isNotNow(error: unknown, isOfJob: boolean): boolean {
   const { message } = (error ?? {}) as { readonly message?: unknown };
   if (message === RATE_LIMITED) return true;
+  if (MOVED_TO.has(message)) return true;
   if (!isNamed(error, MOVED)) return false;
   return isOfJob || (typeof message === 'string' && message.startsWith(OF_BULLMQ));
 }
@@ -137,9 +144,13 @@ export function isNotNow(error: unknown, isOfJob: boolean): boolean {
 const FINAL = 'UnrecoverableError';
 const UNRECOVERABLE: ReadonlySet<string> = new Set([FINAL]);
 
+/** The message of such an error if the application gave none. */
+const UNRECOVERABLE_MESSAGE = 'bullmq:unrecoverable';
+
 /** True for an error after which the queue does not try again. */
 export function isUnrecoverable(error: unknown): boolean {
-  return isNamed(error, UNRECOVERABLE);
+  const { message } = (error ?? {}) as { readonly message?: unknown };
+  return message === UNRECOVERABLE_MESSAGE || isNamed(error, UNRECOVERABLE);
 }
 
 /** True for an error with one of the names, or of a class derived from one that has it. */

@@ -5,6 +5,8 @@ import { Transformation } from '../replies/class-transformer.js';
 import { hasPrivateState } from '../replies/data-class.js';
 import {
   type ClassLike,
+  KEEP_NAMES,
+  keepsClassNames,
   knownClass,
   type KnownType,
   KnownTypes,
@@ -71,6 +73,13 @@ function returnedClass(option: string, given: unknown): KnownType {
       'a class without a name',
       'a class that has one, because records name it',
       'Give the class a name, or use replyType({ name, class }).',
+    );
+  if (!keepsClassNames())
+    throw wrongOption(
+      option,
+      `the class ${type.name}, in a bundle that shortens names`,
+      'a class whose name stays the same from build to build, because records name it',
+      `Use replyType({ name, class }), or keep the names: ${KEEP_NAMES}.`,
     );
   checkPrivacy(option, given);
   return type;

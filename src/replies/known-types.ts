@@ -134,6 +134,21 @@ export function named(type: ReplyType): KnownType {
   };
 }
 
+/** How bundlers keep the names of classes. */
+export const KEEP_NAMES =
+  'keepNames of esbuild, keep_classnames of Terser and SWC (minify options of the bundler)';
+
+/** Nothing but its name is used. */
+class NameThatABundlerKeeps {}
+
+/**
+ * False in a bundle that shortens the names of classes. It may shorten them otherwise the next time, so
+ * no record may depend on one. A bundler that only tells equal names apart appends a number.
+ */
+export function keepsClassNames(): boolean {
+  return NameThatABundlerKeeps.name.startsWith('NameThatABundlerKeeps');
+}
+
 /** A class known by its own name, whose instances keep their properties. */
 export function knownClass(
   type: ClassLike<object>,

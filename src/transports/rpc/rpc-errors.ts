@@ -7,7 +7,7 @@ import { REPLY_VALUES } from '../../options/module-definition.js';
 import type { ReplyValues } from '../../replies/values.js';
 import type { MessageCall } from './messages.js';
 import { isRawMessage } from './golevelup.js';
-import { isGrpc, isKafka } from './transport-context.js';
+import { addContexts, isGrpc, isKafka } from './transport-context.js';
 
 type RpcExceptionClass = new (error: string | object) => Error;
 
@@ -50,11 +50,12 @@ export class RpcErrors implements ErrorForm<Pick<MessageCall, 'context'>>, OnMod
     } catch (cause) {
       throw notInstalled('message handlers', '@nestjs/microservices', cause);
     }
-    const { RpcException, KafkaRetriableException } = this.microservices;
-    for (const type of [RpcException, KafkaRetriableException])
+    addContexts(this.microservices);
+    // By their exported names, because a bundler may have renamed the classes.
+    for (const name of ['RpcException', 'KafkaRetriableException'] as const)
       this.values.types.add({
-        name: `@nestjs/microservices:${type.name}`,
-        class: type,
+        name: `@nestjs/microservices:${name}`,
+        class: this.microservices[name],
         trust: 'data',
         coversSubclasses: true,
       });

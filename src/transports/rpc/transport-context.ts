@@ -129,6 +129,16 @@ const FORGETTING: ReadonlySet<string> = new Set([
   'RedisContext',
   'TcpContext',
 ]);
+/** The classes themselves, because a bundler may have renamed them. */
+const forgetting = new WeakSet<object>();
+
+/** Makes the contexts of Nest's transports known. */
+export function addContexts(microservices: object): void {
+  for (const name of FORGETTING) {
+    const type = (microservices as Readonly<Record<string, unknown>>)[name];
+    if (typeof type === 'function') forgetting.add(type);
+  }
+}
 
 /**
  * True for a transport that delivers an event again if its handler fails. Kafka does, and so may
@@ -137,7 +147,7 @@ const FORGETTING: ReadonlySet<string> = new Set([
 export function redeliversFailed(context: unknown): boolean {
   if (isKafka(context)) return true;
   const type = (context as { constructor?: { name?: string } } | null | undefined)?.constructor;
-  return !FORGETTING.has(type?.name ?? '');
+  return type === undefined || !(forgetting.has(type) || FORGETTING.has(type.name ?? ''));
 }
 
 export function isKafka(context: unknown): context is KafkaContext {

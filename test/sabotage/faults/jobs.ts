@@ -41,6 +41,22 @@ export const JOB_FAULTS: readonly Fault[] = [
     tests: [['test/messages/mcp.test.ts', 'credentials of their requests']],
   },
   {
+    name: 'bundles: a job that a renamed error of BullMQ has moved is a failure',
+    breaks: ['T71'],
+    file: JOBS,
+    find: 'if (MOVED_TO.has(message)) return true;',
+    put: '',
+    tests: [['test/package/bundles.test.ts', 'renamed']],
+  },
+  {
+    name: 'bundles: a renamed context is one of a transport that delivers again',
+    breaks: ['T74'],
+    file: 'src/transports/rpc/transport-context.ts',
+    find: "if (typeof type === 'function') forgetting.add(type);",
+    put: '',
+    tests: [['test/package/bundles.test.ts', 'renamed']],
+  },
+  {
     name: 'jobs: "not now" is a failure of the last attempt',
     breaks: ['T71', 'S15'],
     file: 'src/calls/value-operations.ts',

@@ -1,4 +1,5 @@
 import { jest } from '@jest/globals';
+import type { Route } from 'playwright-core';
 import { PATIENCE_MS } from './support/browser.js';
 import { compared, OpenPage } from './support/open-page.js';
 
@@ -11,6 +12,34 @@ describe('the page of the shop', () => {
     await open.page.choose('A number used again', 'keyboard');
     const pay = () => open.page.press('Pay 40, then 90, then 40', 'keyboard');
     expect(await compared(open, 'POST /payments/by-order', pay)).toEqual({ sent: 3, ran: 1 });
+  });
+
+  it('S3: a double click of a hand is two requests and one payment, whatever others pay meanwhile', async () => {
+    await open.page.choose('Pay for an order');
+    const { page, visitor } = open.page;
+    const sent: Route[] = [];
+    const bothAreSent = new Promise<void>((resolve) => {
+      void page.route('**/payments', (route) => {
+        if (sent.push(route) === 2) resolve();
+      });
+    });
+    const button = page.getByRole('button', { name: 'Pay', exact: true });
+    const { x, y, width, height } = (await button.boundingBox())!;
+    await page.mouse.move(x + width / 2, y + height / 2);
+    for (const pauseMs of [180, 0]) {
+      await page.mouse.down();
+      await page.mouse.up();
+      await page.waitForTimeout(pauseMs);
+    }
+    await bothAreSent;
+    const headers = { 'Idempotency-Key': 'another visitor' };
+    await visitor.send({ path: '/payments', body: { orderId: 'A-2', amount: 1 }, headers });
+    await Promise.all(sent.map((route) => route.continue()));
+
+    expect(await open.page.result()).toEqual({ sent: 2, ran: 1 });
+    expect(await button.boundingBox()).toEqual({ x, y, width, height });
+    await page.unroute('**/payments');
+    expect(await open.page.press('Pay')).toEqual({ sent: 1, ran: 1 });
   });
 
   it('S14: a double click on the protected button is one request', async () => {

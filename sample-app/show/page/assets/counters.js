@@ -19,7 +19,7 @@ export class Counters {
     this.#timer ??= setTimeout(() => void this.refresh(), DELAY_MS);
   }
 
-  /** @returns {Promise<Record<string, number>>} the effects */
+  /** @returns {Promise<Record<string, number> | undefined>} the effects; `undefined` if the server is gone */
   async refresh() {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -30,7 +30,7 @@ export class Counters {
       return effects;
     } catch {
       // The banner already says that the server is gone.
-      return {};
+      return undefined;
     }
   }
 

@@ -48,6 +48,17 @@ export function outcomeOf(call) {
   return status >= 400 ? 'refused' : 'answered';
 }
 
+const RAN = new Set(['executed', 'taken-over', 'failed']);
+
+/**
+ * Whether the handler ran for a call.
+ *
+ * @param {import('./timeline.js').Call} call
+ */
+export function hasRun(call) {
+  return RAN.has(outcomeOf(call));
+}
+
 /** The code of a refusal, without the common prefix. */
 export function shortCode({ events }) {
   return events.find(({ code }) => code !== undefined)?.code.replace('IDEMPOTENCY_', '');

@@ -5,6 +5,10 @@ import { WIDGETS } from './widgets.js';
 const SETTLE_MS = 150;
 /** What was counted before the page was loaded again. */
 const CARRIED = 'shop:carried';
+/** In place of a number that nobody can tell. */
+const GONE = Symbol('gone');
+const WHAT_IS_GONE =
+  'The shop does not answer: its process has ended. Start it with npm start, and press again.';
 
 /** A scenario: what goes wrong, what protects from it, the buttons to try it, and what came of it. */
 export class ScenarioView {
@@ -15,6 +19,8 @@ export class ScenarioView {
   #result = element('div', { class: 'result', role: 'status' });
   #fields = new Map();
   #latest;
+  /** The run that is at work, and what it is about. */
+  #acting;
   #widget;
   #fresh;
 
@@ -37,9 +43,10 @@ export class ScenarioView {
       element('h2', { id: 'scenario-title' }, scenario.title),
       element('p', { class: 'danger' }, element('strong', {}, 'Unprotected: '), scenario.danger),
       element('pre', { class: 'code' }, element('code', {}, scenario.code)),
-      this.#facts,
+      // What appears with the first press is below the buttons, so that none of them moves.
       this.#controls(),
       this.#result,
+      this.#facts,
     );
     this.#showHint();
     void this.#showFacts();
@@ -84,13 +91,20 @@ export class ScenarioView {
     return element('label', { class: 'field' }, element('span', {}, label), input);
   }
 
-  #button({ label, act }, index) {
+  #button({ label, act, isSentAgain = false }, index) {
+    /** @type {Promise<void>[]} */
+    let presses = [];
     const press = async () => {
       // Not disabled: that would cost whoever uses a keyboard the focus.
-      if (button.ariaBusy === 'true') return;
+      if (button.ariaBusy === 'true') {
+        // The second half of a double click is a second request about the same thing.
+        if (isSentAgain) presses.push(this.#again(act));
+        return;
+      }
       button.ariaBusy = 'true';
+      presses = [];
       try {
-        await this.#perform(act);
+        await this.#perform(act, presses);
       } finally {
         button.ariaBusy = 'false';
       }
@@ -103,20 +117,35 @@ export class ScenarioView {
     return button;
   }
 
-  async #perform(act) {
+  /** @param presses those that follow while it is at work */
+  async #perform(act, presses) {
     const run = this.#newRun();
+    if (this.#scenario.isNewEachTime) this.#subject = undefined;
     const before = await this.#count();
     try {
-      const subject = await this.#subjectOf(run);
+      const acting = this.#subjectOf(run).then((subject) => ({ run, subject }));
+      this.#acting = acting;
+      const { subject } = await acting;
       await this.#showFacts();
-      const fields = Object.fromEntries(
-        [...this.#fields].map(([name, { value }]) => [name, value]),
-      );
-      await act(run, subject, fields);
+      await act(run, subject, this.#fieldsNow());
+      for (let at = 0; at < presses.length; at++) await presses[at];
     } catch {
       // The server is gone, and the banner says so.
     }
     await this.#finish(run, before);
+  }
+
+  /** Once more, in the run that is at work. */
+  async #again(act) {
+    const acting = await this.#acting?.catch(() => undefined);
+    if (acting === undefined) return;
+    await Promise.resolve(act(acting.run, acting.subject, this.#fieldsNow())).catch(
+      () => undefined,
+    );
+  }
+
+  #fieldsNow() {
+    return Object.fromEntries([...this.#fields].map(([name, { value }]) => [name, value]));
   }
 
   /** For what the library's client sends. */
@@ -158,13 +187,25 @@ export class ScenarioView {
 
   async #finish(run, before) {
     await this.#context.timeline.settled(this.#scenario.settle ?? SETTLE_MS);
-    const executions = (await this.#count()) - before;
+    const executions = await this.#ranBy(run, before);
     await this.#showFacts();
     if (this.#latest === run || run.replies.length > 0) this.#showResult(run, executions);
   }
 
+  /** How often the handler ran for this press; what others send does not count. */
+  async #ranBy(run, before) {
+    const { route, widget } = this.#scenario;
+    const now = await this.#count();
+    if (now === undefined || before === undefined) return GONE;
+    // A form goes on after the page was loaded again, and deliveries belong to no press.
+    const isOfRequests = route.includes(' /') && widget === undefined;
+    return isOfRequests ? this.#context.timeline.ranBy(run.id, route) : now - before;
+  }
+
+  /** `undefined` if the server does not answer. */
   async #count() {
-    return (await this.#context.counters.refresh())[this.#scenario.route] ?? 0;
+    const effects = await this.#context.counters.refresh();
+    return effects && (effects[this.#scenario.route] ?? 0);
   }
 
   async #subjectOf(run) {
@@ -204,7 +245,8 @@ export class ScenarioView {
   #showResult(run, executions) {
     const [sent = 'request', ran = 'execution'] = this.#scenario.words ?? [];
     const numbers = element('p', { class: 'numbers' }, number(run.requests, sent));
-    numbers.append(executions === undefined ? ' …' : number(executions, ran));
+    if (executions === GONE) numbers.append(element('span', { class: 'gone' }, WHAT_IS_GONE));
+    else numbers.append(executions === undefined ? ' …' : number(executions, ran));
     this.#result.replaceChildren(
       ...(run.requests === 0 ? [] : [numbers]),
       element('ul', { class: 'replies' }, ...grouped(run.replies)),

@@ -20,7 +20,7 @@ export const BROKEN = [
     danger: 'The work takes longer than the client’s patience. Every retry starts it once more.',
     code: '@Idempotent()',
     route: 'POST /slow',
-    fresh: 'New key',
+    isNewEachTime: true,
     make: () => ({ key: newKey() }),
     facts: keyFact,
     actions: [
@@ -134,11 +134,11 @@ export const BROKEN = [
     route: 'JOB imports',
     words: ['request', 'job'],
     settle: 500,
-    fresh: 'New file',
+    isNewEachTime: true,
     make: () => ({ key: newKey() }),
     facts: keyFact,
     actions: [
-      { label: 'Import 3 rows', act: (run, file) => run.send(importRows(file)) },
+      { label: 'Import 3 rows', isSentAgain: true, act: (run, file) => run.send(importRows(file)) },
       { label: 'The same 5 times at once', act: (run, file) => run.atOnce(importRows(file), 5) },
     ],
   },

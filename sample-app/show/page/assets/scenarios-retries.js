@@ -23,7 +23,7 @@ export const RETRIES = [
     code: '@Idempotent({ transaction: true })',
     route: 'POST /payments',
     pace: 500,
-    fresh: 'New payment',
+    isNewEachTime: true,
     make: () => ({ key: newKey(), orderId: `A-${randomNumber()}` }),
     facts: ({ key, orderId }) => [
       ['Order', orderId],
@@ -31,7 +31,7 @@ export const RETRIES = [
       ['Idempotency-Key', short(key)],
     ],
     actions: [
-      { label: 'Pay', act: (run, payment) => run.send(pay(payment)) },
+      { label: 'Pay', isSentAgain: true, act: (run, payment) => run.send(pay(payment)) },
       { label: 'Click twice', act: (run, payment) => run.atOnce(pay(payment), 2) },
       { label: 'Fire 20 at once', act: (run, payment) => run.atOnce(pay(payment), 20) },
       {
@@ -53,14 +53,14 @@ export const RETRIES = [
     code: '@Idempotent()',
     route: 'POST /goods/:id/decrement',
     pace: 300,
-    fresh: 'Next customer',
+    isNewEachTime: true,
     make: () => ({ key: newKey() }),
     facts: async (taken, run) => [
       ['Lamps in stock', String((await run.read('/goods/1')).stock)],
       ...keyFact(taken),
     ],
     actions: [
-      { label: 'Take one', act: (run, taken) => run.send(takeOne(taken)) },
+      { label: 'Take one', isSentAgain: true, act: (run, taken) => run.send(takeOne(taken)) },
       {
         label: 'Time out, retry 3 times',
         act: async (run, taken) => {

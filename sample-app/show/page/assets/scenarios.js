@@ -15,7 +15,8 @@ import { RETRIES } from './scenarios-retries.js';
  * @property {number} [pace] milliseconds that handlers take longer
  * @property {number} [settle] milliseconds of quiet after which nothing more is to come
  * @property {[sent: string, ran: string]} [words] what is counted, when it is not requests and executions
- * @property {string} [fresh] the button for another subject
+ * @property {boolean} [isNewEachTime] whether each press is about another subject
+ * @property {string} [fresh] the button for another subject, where presses build on each other
  * @property {() => object | Promise<object>} [make] the subject: what all requests are about
  * @property {(subject: object, run: import('./run.js').Run) => Fact[] | Promise<Fact[]>} [facts]
  * @property {{ name: string, label: string, value: string }[]} [fields]
@@ -29,6 +30,7 @@ import { RETRIES } from './scenarios-retries.js';
  * @typedef {object} Action
  * @property {string} label
  * @property {string} [hint]
+ * @property {boolean} [isSentAgain] whether the second half of a double click is sent too
  * @property {(run: import('./run.js').Run, subject: any, fields: Record<string, string>) => unknown} act
  */
 

@@ -59,13 +59,14 @@ export class TimelineView {
   #drawBurst({ calls, start, end }) {
     const [first] = calls;
     const burst = this.#bursts.find(({ id }) => id === first.id) ?? newBurst(first.id);
-    const lengthMs = Math.max(end - start, SHORTEST_MS);
+    const tickMs = tickOf(Math.max(end - start, SHORTEST_MS) / TICKS);
+    const lengthMs = tickMs * TICKS;
     const time = new Date(start).toLocaleTimeString([], { hour12: false });
     setText(burst.time, time);
     setText(burst.summary, summaryOf(calls));
     setText(burst.axis, '');
     for (let tick = 0; tick <= TICKS; tick++)
-      burst.axis.append(element('span', {}, duration((lengthMs * tick) / TICKS)));
+      burst.axis.append(element('span', {}, tickText(tickMs * tick)));
     setChildren(
       burst.list,
       calls.map((call) => this.#drawRow(call, start, lengthMs)),
@@ -177,6 +178,17 @@ function groupsOf(calls, now) {
     }
   }
   return groups;
+}
+
+/** The least of 1, 2, 5, 10, 20, 50 … that is not below. */
+function tickOf(leastMs) {
+  const power = 10 ** Math.floor(Math.log10(leastMs));
+  return power * [1, 2, 5, 10].find((step) => step * power >= leastMs);
+}
+
+/** `500 ms`, `1.5 s`, `2 s`. */
+function tickText(ms) {
+  return ms < 1000 ? `${ms} ms` : `${Number((ms / 1000).toFixed(2))} s`;
 }
 
 function newBurst(id) {

@@ -1,4 +1,4 @@
-import { hasEnded, isOver } from './outcomes.js';
+import { hasEnded, hasRun, isOver } from './outcomes.js';
 
 /**
  * @typedef {object} Call a request, a delivery or work in the background
@@ -73,6 +73,17 @@ export class Timeline extends EventTarget {
         !this.isConnected ||
         (Date.now() - this.#lastChange > quietMs && [...this.calls.values()].every(isOver)),
     );
+  }
+
+  /** How often a handler of this process ran for the requests of one press. */
+  ranBy(runId, route) {
+    return [...this.calls.values()].filter(
+      (call) =>
+        call.requestId?.startsWith(`${runId}-`) === true &&
+        call.title === route &&
+        !call.isWorkers &&
+        hasRun(call),
+    ).length;
   }
 
   async #until(condition) {

@@ -9,6 +9,7 @@ import { LedgerModule } from './ledger/ledger.module.js';
 import { PageModule } from './page/page.module.js';
 import { ShowsDeliveries } from './timeline/shows-deliveries.interceptor.js';
 import { TimelineModule } from './timeline/timeline.module.js';
+import { UnprotectedModule } from './unprotected/unprotected.module.js';
 import { WorkerModule } from './worker/worker.module.js';
 
 // From here, so that the shop knows nothing of a timeline. Global interceptors of a microservice that is
@@ -22,7 +23,7 @@ export class ShowModule {
   static for(config: ShopConfig, bus: OrderBus): DynamicModule {
     return {
       module: ShowModule,
-      imports: [ShopModule.for(config, bus), WorkerModule.for(config)],
+      imports: [ShopModule.for(config, bus), UnprotectedModule, WorkerModule.for(config)],
     };
   }
 }

@@ -31,6 +31,22 @@ describe('the page of the shop', () => {
     expect(outcomes(await open.page.bars())).toContain('replayed');
   });
 
+  it('S3: charges as often as it is asked to without protection, and once with it', async () => {
+    await open.page.choose('Pay for an order');
+    const { page } = open.page;
+    await page.getByLabel('Without protection').check();
+    expect(await open.page.press('Click twice')).toEqual({ sent: 2, ran: 2 });
+    expect(await open.page.press('Lose the reply, retry')).toEqual({ sent: 2, ran: 2 });
+    await page.getByLabel('Without protection').uncheck();
+    expect(await open.page.press('Click twice')).toEqual({ sent: 2, ran: 1 });
+  });
+
+  it('S12: gives the last coupon to one of 20', async () => {
+    await open.page.choose('The last coupon');
+    expect(await open.page.press('20 people at once')).toEqual({ sent: 20, ran: 1 });
+    expect(await open.page.press('Claim it')).toEqual({ sent: 1, ran: 1 });
+  });
+
   it('S19: votes once for everybody who signs in, and not for nobody', async () => {
     await open.page.choose('One vote each');
     expect(await open.page.press('Vote 5 times')).toEqual({ sent: 5, ran: 1 });

@@ -5,8 +5,14 @@ import { type FindOptionsWhere, LessThan, Repository } from 'typeorm';
 import { ProblemException } from '../common/problems/problems.js';
 import { Coupon } from './coupon.entity.js';
 
-/** How many pieces each coupon has. */
+/** How many pieces a coupon has. */
 const PIECES = 100;
+/** What the ids of coupons with a single piece begin with. */
+const LAST = 'last-';
+
+function piecesOf(id: string): number {
+  return id.startsWith(LAST) ? 1 : PIECES;
+}
 
 @Injectable()
 export class CouponsService {
@@ -14,7 +20,7 @@ export class CouponsService {
 
   async left(id: string): Promise<{ id: string; left: number }> {
     const coupon = await this.coupons.findOneBy({ id });
-    return { id, left: PIECES - (coupon?.claimed ?? 0) };
+    return { id, left: piecesOf(id) - (coupon?.claimed ?? 0) };
   }
 
   /** Reads, decides and writes, which is only correct for one call at a time. */
@@ -24,11 +30,12 @@ export class CouponsService {
     // From now on, an earlier holder of the lock that was paused can no longer write.
     await this.write({ id, fencingToken: LessThan(fencingToken) }, { fencingToken });
     const { claimed } = await this.coupons.findOneByOrFail({ id });
-    if (claimed === PIECES)
+    const pieces = piecesOf(id);
+    if (claimed === pieces)
       throw new ProblemException(HttpStatus.CONFLICT, 'All pieces are taken.');
     const no = claimed + 1;
     await this.write({ id, fencingToken }, { claimed: no });
-    return { id, no, left: PIECES - no };
+    return { id, no, left: pieces - no };
   }
 
   private async write(where: FindOptionsWhere<Coupon>, values: Partial<Coupon>): Promise<void> {

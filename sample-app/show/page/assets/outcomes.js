@@ -59,6 +59,11 @@ export function hasRun(call) {
   return RAN.has(outcomeOf(call));
 }
 
+/** As {@link hasRun}, and it did what was asked. */
+export function hasSucceeded(call) {
+  return hasRun(call) && outcomeOf(call) !== 'failed';
+}
+
 /** The code of a refusal, without the common prefix. */
 export function shortCode({ events }) {
   return events.find(({ code }) => code !== undefined)?.code.replace('IDEMPOTENCY_', '');

@@ -27,6 +27,8 @@ export const newKey = () => crypto.randomUUID();
 /** One press of a button: the requests it sent, and their replies. */
 export class Run extends EventTarget {
   requests = 0;
+  /** Whether its requests go where nothing protects them. */
+  isUnprotected = false;
   /** @type {Reply[]} */
   replies = [];
 

@@ -1,4 +1,5 @@
 import { element } from './dom.js';
+import { hasRun, hasSucceeded } from './outcomes.js';
 import { Run } from './run.js';
 import { WIDGETS } from './widgets.js';
 
@@ -18,6 +19,7 @@ export class ScenarioView {
   #facts = element('dl', { class: 'facts' });
   #result = element('div', { class: 'result', role: 'status' });
   #fields = new Map();
+  #unprotected = element('input', { type: 'checkbox', name: 'unprotected' });
   #latest;
   /** The run that is at work, and what it is about. */
   #acting;
@@ -65,7 +67,7 @@ export class ScenarioView {
   }
 
   #controls() {
-    const { widget, fields = [], actions = [], fresh } = this.#scenario;
+    const { widget, fields = [], actions = [], fresh, unprotected } = this.#scenario;
     if (widget !== undefined) {
       this.#widget = WIDGETS[widget](this.#stage());
       return this.#widget.node;
@@ -75,6 +77,7 @@ export class ScenarioView {
       'div',
       { class: 'controls' },
       ...fields.map((field) => this.#field(field)),
+      unprotected === undefined ? undefined : this.#switch(),
       element(
         'div',
         { class: 'actions' },
@@ -83,6 +86,10 @@ export class ScenarioView {
       ...hints.map((hint) => element('p', { class: 'try' }, hint)),
       fresh === undefined ? undefined : this.#fresh,
     );
+  }
+
+  #switch() {
+    return element('label', { class: 'check' }, this.#unprotected, 'Without protection');
   }
 
   #field({ name, label, value }) {
@@ -123,7 +130,11 @@ export class ScenarioView {
     if (this.#scenario.isNewEachTime) this.#subject = undefined;
     const before = await this.#count();
     try {
-      const acting = this.#subjectOf(run).then((subject) => ({ run, subject }));
+      const { isUnprotected } = run;
+      const acting = this.#subjectOf(run).then((subject) => ({
+        run,
+        subject: { ...subject, isUnprotected },
+      }));
       this.#acting = acting;
       const { subject } = await acting;
       await this.#showFacts();
@@ -177,6 +188,7 @@ export class ScenarioView {
   #newRun() {
     const { timeline, user } = this.#context;
     const run = new Run(timeline, user, this.#scenario.pace ?? 0);
+    run.isUnprotected = this.#unprotected.checked;
     run.addEventListener('change', () => {
       if (run.requests === 0) return;
       this.#latest = run;
@@ -194,12 +206,16 @@ export class ScenarioView {
 
   /** How often the handler ran for this press; what others send does not count. */
   async #ranBy(run, before) {
-    const { route, widget } = this.#scenario;
+    const { route, widget, unprotected, countsSuccesses = false } = this.#scenario;
+    const { timeline } = this.#context;
     const now = await this.#count();
     if (now === undefined || before === undefined) return GONE;
     // A form goes on after the page was loaded again, and deliveries belong to no press.
     const isOfRequests = route.includes(' /') && widget === undefined;
-    return isOfRequests ? this.#context.timeline.ranBy(run.id, route) : now - before;
+    if (!isOfRequests) return now - before;
+    // The library tells nothing of what it does not protect: each of those requests runs.
+    if (run.isUnprotected) return timeline.ranBy(run.id, unprotected, () => true);
+    return timeline.ranBy(run.id, route, countsSuccesses ? hasSucceeded : hasRun);
   }
 
   /** `undefined` if the server does not answer. */

@@ -1,7 +1,12 @@
 import { keyFact, keyed, randomNumber, short } from './calls.js';
 import { newKey } from './run.js';
 
-const pay = ({ key, orderId }) => keyed({ path: '/payments', body: { orderId, amount: 40 } }, key);
+const pay = ({ key, orderId, isUnprotected }) => {
+  const body = { orderId, amount: 40 };
+  return isUnprotected
+    ? { path: '/unprotected/payments', body }
+    : keyed({ path: '/payments', body }, key);
+};
 
 const payByNumber = ({ orderNo }, amount) => ({
   path: '/payments/by-order',
@@ -22,7 +27,9 @@ export const RETRIES = [
     danger: 'The reply to a payment gets lost. The customer pays again, and is charged twice.',
     code: '@Idempotent({ transaction: true })',
     route: 'POST /payments',
+    words: ['request', 'payment'],
     pace: 500,
+    unprotected: 'POST /unprotected',
     isNewEachTime: true,
     make: () => ({ key: newKey(), orderId: `A-${randomNumber()}` }),
     facts: ({ key, orderId }) => [
@@ -52,6 +59,7 @@ export const RETRIES = [
       '“Stock minus one” is another number every time it runs: a retry after a time-out takes two.',
     code: '@Idempotent()',
     route: 'POST /goods/:id/decrement',
+    words: ['request', 'lamp taken'],
     pace: 300,
     isNewEachTime: true,
     make: () => ({ key: newKey() }),

@@ -14,6 +14,8 @@ import { RETRIES } from './scenarios-retries.js';
  * @property {string} route the counter among the effects
  * @property {number} [pace] milliseconds that handlers take longer
  * @property {number} [settle] milliseconds of quiet after which nothing more is to come
+ * @property {string} [unprotected] the bars of the same calls without protection; makes a switch for them
+ * @property {boolean} [countsSuccesses] whether a handler that has refused does not count
  * @property {[sent: string, ran: string]} [words] what is counted, when it is not requests and executions
  * @property {boolean} [isNewEachTime] whether each press is about another subject
  * @property {string} [fresh] the button for another subject, where presses build on each other

@@ -1,4 +1,4 @@
-import { hasEnded, hasRun, isOver } from './outcomes.js';
+import { hasEnded, isOver } from './outcomes.js';
 
 /**
  * @typedef {object} Call a request, a delivery or work in the background
@@ -75,14 +75,20 @@ export class Timeline extends EventTarget {
     );
   }
 
-  /** How often a handler of this process ran for the requests of one press. */
-  ranBy(runId, route) {
+  /**
+   * How often a handler of this process ran for the requests of one press.
+   *
+   * @param {string} runId
+   * @param {string} route
+   * @param {(call: Call) => boolean} counts
+   */
+  ranBy(runId, route, counts) {
     return [...this.calls.values()].filter(
       (call) =>
         call.requestId?.startsWith(`${runId}-`) === true &&
         call.title === route &&
         !call.isWorkers &&
-        hasRun(call),
+        counts(call),
     ).length;
   }
 

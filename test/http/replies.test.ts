@@ -1142,6 +1142,7 @@ describe.each(PLATFORMS)('headers that are not replayed on %s', (platform) => {
           response.setHeader('X-RateLimit-Remaining', String(100 - requests));
           response.setHeader('X-Request-Id', `request-${requests}`);
           response.setHeader('X-Kept', 'by middleware');
+          response.setHeader('X-Served-By', `server ${requests}`);
           next();
         })
         .forRoutes('*path');
@@ -1175,6 +1176,7 @@ describe.each(PLATFORMS)('headers that are not replayed on %s', (platform) => {
       'x-ratelimit-remaining': '98',
       'x-kept': 'by the handler',
       'x-request-id': 'request-2',
+      'x-served-by': 'server 2',
     });
     expect(replay.headers).not.toHaveProperty('set-cookie');
     expect(replay.headers).not.toHaveProperty('authentication-info');

@@ -302,6 +302,9 @@ describe('a job that is delivered again', () => {
     const { id } = await orders.add('fails', { to: 'carol' }, { attempts: 2 });
     expect(await ended(orders, id!)).toEqual(['completed', 'by fails']);
     expect(log).toEqual(['order carol', 'sent to carol', 'order carol']);
+    const again = await orders.add('fails', { to: 'carol' }, { attempts: 2 });
+    expect(await ended(orders, again.id!)).toEqual(['completed', 'by fails']);
+    expect(log.filter((line) => line.startsWith('sent'))).toEqual(['sent to carol']);
   });
 
   it('waits for the one that has its key, which is no failed attempt', async () => {

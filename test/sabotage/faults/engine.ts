@@ -327,8 +327,8 @@ export const ENGINE_FAULTS: readonly Fault[] = [
     name: 'duplicates get a reply that is not on record from memory',
     breaks: ['T63', 'S27', 'design 7.8'],
     file: LEASED_CLAIM,
-    find: 'if (isSent) this.local.reply(waiting.bytes);\n    else',
-    put: 'this.local.reply(waiting.bytes);\n    if (!isSent)',
+    find: 'if (isSent) this.local.reply(waiting.bytes);\n    else this.local.run();',
+    put: 'this.local.reply(waiting.bytes);',
     tests: [RECORD_FAILURES],
   },
   {

@@ -126,7 +126,7 @@ export const JOB_FAULTS: readonly Fault[] = [
     file: JOBS,
     find: '{ name: FINAL, stack }',
     put: '{ stack }',
-    tests: [[JOBS_TEST, 'fails for good with the error on record']],
+    tests: [['test/queues/job-attempts.test.ts', 'although its queue would go on']],
   },
   {
     name: 'jobs: a processor with a callback boots',

@@ -66,7 +66,7 @@ export const PROTECTION_FAULTS: readonly Fault[] = [
     file: HTTP_OPERATION,
     find: ' || (run.isSilent && !isHandlers))',
     put: ')',
-    tests: [on('answered-by-others', 'middleware that ends the response on express')],
+    tests: [on('answered-by-others', 'middleware that says that all is well on express')],
   },
   {
     name: 'http: a handler runs again because its reply could not be made',

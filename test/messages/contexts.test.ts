@@ -12,6 +12,7 @@ import {
   RpcException,
   TcpContext,
 } from '@nestjs/microservices';
+import { DelayedError, UnrecoverableError, WaitingChildrenError, WaitingError } from 'bullmq';
 import {
   header,
   Idempotent,
@@ -21,6 +22,8 @@ import {
   payload,
 } from 'nestjs-idempotency';
 import { failBefore, FaultInjectingStore, Gate } from 'nestjs-idempotency/testing';
+import { isNotNow, isUnrecoverable } from '../../src/keys/jobs.js';
+import { addContexts, redeliversFailed } from '../../src/transports/rpc/transport-context.js';
 import { type Consumer, startConsumer } from './support/consumer.js';
 import { HandedServer } from './support/handed-server.js';
 
@@ -336,4 +339,32 @@ it('a decorated class covers its handlers of events, and not those of requests',
   expect(runs).toBe(1);
   for (let time = 0; time < 2; time++) await server.hand('not covered', { id: 'A' }, kafka('1'));
   expect(runs).toBe(3);
+});
+
+describe('what a bundler has renamed is known', () => {
+  /** As the class of a bundle would be: nothing has its name. */
+  const renamed = (error: Error): Error => new (class a extends Error {})(error.message);
+
+  it.each([new DelayedError(), new WaitingError(), new WaitingChildrenError()])(
+    '$name',
+    (error) => {
+      expect(isNotNow(error, false)).toBe(true);
+      expect(isNotNow(renamed(error), false)).toBe(true);
+      expect(isNotNow(renamed(new Error(error.name)), true)).toBe(false);
+    },
+  );
+
+  it('UnrecoverableError', () => {
+    expect(isUnrecoverable(renamed(new UnrecoverableError()))).toBe(true);
+    expect(isUnrecoverable(renamed(new Error('declined')))).toBe(false);
+  });
+
+  it('the contexts of transports that do not deliver again', () => {
+    class a {}
+    class b {}
+    expect(redeliversFailed(new a())).toBe(true);
+    addContexts({ RmqContext: a, KafkaContext: b });
+    expect(redeliversFailed(new a())).toBe(false);
+    expect(redeliversFailed(new b())).toBe(true);
+  });
 });

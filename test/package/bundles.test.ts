@@ -1,9 +1,6 @@
 import { join } from 'node:path';
 import { jest } from '@jest/globals';
-import { DelayedError, UnrecoverableError, WaitingChildrenError, WaitingError } from 'bullmq';
 import { build, type BuildOptions } from 'esbuild';
-import { isNotNow, isUnrecoverable } from '../../src/keys/jobs.js';
-import { addContexts, redeliversFailed } from '../../src/transports/rpc/transport-context.js';
 import { linkPackages, pack, type Packed, run, unpack } from './packed.js';
 
 jest.setTimeout(180_000);
@@ -98,33 +95,5 @@ describe('a bundle', () => {
     const refusal =
       /^Idempotency option "scope of (\w+)\.charge" is "\1\.charge, in a bundle that shortens the names of classes"\. .* Give the handler a `scope`, or keep the names: keepNames of esbuild/;
     expect(start(file)).toMatch(refusal);
-  });
-});
-
-describe('what a bundler has renamed is known', () => {
-  /** As the class of a bundle would be: nothing has its name. */
-  const renamed = (error: Error): Error => new (class a extends Error {})(error.message);
-
-  it.each([new DelayedError(), new WaitingError(), new WaitingChildrenError()])(
-    '$name',
-    (error) => {
-      expect(isNotNow(error, false)).toBe(true);
-      expect(isNotNow(renamed(error), false)).toBe(true);
-      expect(isNotNow(renamed(new Error(error.name)), true)).toBe(false);
-    },
-  );
-
-  it('UnrecoverableError', () => {
-    expect(isUnrecoverable(renamed(new UnrecoverableError()))).toBe(true);
-    expect(isUnrecoverable(renamed(new Error('declined')))).toBe(false);
-  });
-
-  it('the contexts of transports that do not deliver again', () => {
-    class a {}
-    class b {}
-    expect(redeliversFailed(new a())).toBe(true);
-    addContexts({ RmqContext: a, KafkaContext: b });
-    expect(redeliversFailed(new a())).toBe(false);
-    expect(redeliversFailed(new b())).toBe(true);
   });
 });

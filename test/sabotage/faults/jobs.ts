@@ -46,7 +46,7 @@ export const JOB_FAULTS: readonly Fault[] = [
     file: JOBS,
     find: 'if (MOVED_TO.has(message)) return true;',
     put: '',
-    tests: [['test/package/bundles.test.ts', 'renamed']],
+    tests: [[CONTEXTS_TEST, 'a bundler has renamed']],
   },
   {
     name: 'bundles: a renamed context is one of a transport that delivers again',
@@ -54,7 +54,7 @@ export const JOB_FAULTS: readonly Fault[] = [
     file: 'src/transports/rpc/transport-context.ts',
     find: "if (typeof type === 'function') forgetting.add(type);",
     put: '',
-    tests: [['test/package/bundles.test.ts', 'renamed']],
+    tests: [[CONTEXTS_TEST, 'a bundler has renamed']],
   },
   {
     name: 'jobs: "not now" is a failure of the last attempt',

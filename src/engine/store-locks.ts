@@ -6,6 +6,7 @@ import { newOwner } from './owned-record.js';
 import type { IdempotencyStore } from './store.js';
 import { Rounds } from './waiting.js';
 
+/** Options of {@link storeLocks}. */
 export interface StoreLocksOptions {
   /** Keeps the locks, and nothing else of the application's records. */
   readonly store: IdempotencyStore;

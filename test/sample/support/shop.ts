@@ -22,7 +22,8 @@ export const OPENING_MS = START_MS + 5_000;
 const REPORT_CRON = '0 0 29 2 *';
 
 export async function openShop(env: NodeJS.ProcessEnv): Promise<ShopProcess> {
-  const main = await bundledShop(MAIN);
+  // What is loaded first changes packages, and a bundle has copies of its own.
+  const main = env.NODE_OPTIONS === undefined ? await bundledShop(MAIN) : MAIN;
   const prepared = env.DATABASE_URL === undefined ? await withPreparedDatabase() : {};
   return startShop(main, { REPORT_CRON, ...prepared, ...env });
 }

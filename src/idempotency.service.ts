@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Observable } from 'rxjs';
 import { isIdempotencyConfigurationError, wrongOption } from './engine/configuration-error.js';
-import { type Duration, parseDuration } from './engine/duration.js';
+import type { Duration } from './engine/duration.js';
 import type { CircuitChange } from './engine/circuit.js';
 import type { IdempotencyEvent } from './engine/events.js';
 import { IdempotencyEngine } from './engine/engine.js';
@@ -21,7 +21,6 @@ import { encodeForScope } from './calls/recovery-call.js';
 import { IdempotencyException } from './operation/idempotency.exception.js';
 import { IDEMPOTENCY_STORE, MODULE_OPTIONS_TOKEN } from './options/module-definition.js';
 import {
-  DEFAULTS,
   type IdempotencyModuleOptions,
   type IdempotentOptions,
 } from './options/idempotency.options.js';
@@ -122,7 +121,8 @@ export class IdempotencyService {
       ask: (verb, run) => this.ask(verb, run),
       forget: (id, place) => this.orRefuse(() => engine.forget(id, place)),
       encode: (reply, scope) => encodeForScope(reply, scope, handlers, operations.values),
-      defaultTtlMs: () => parseDuration('ttl', options.defaults?.ttl ?? DEFAULTS.ttl),
+      ttlMsOf: (scope) =>
+        scope === undefined ? undefined : handlers.withScope(scope)?.policy.ttlMs,
       events,
     });
     this.events$ = events.events$;

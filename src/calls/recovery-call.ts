@@ -100,10 +100,10 @@ function unknownInSweep(name: string): never {
 export function encodeForScope(
   reply: RecoveredReply,
   scope: string | undefined,
-  handlers: Pick<HandlerRegistry, 'hasScope' | 'valuesOf'>,
+  handlers: Pick<HandlerRegistry, 'hasScope' | 'withScope'>,
   values: ReplyValues,
 ): Uint8Array {
-  const ofHandler = scope === undefined ? undefined : handlers.valuesOf(scope);
+  const ofHandler = scope === undefined ? undefined : handlers.withScope(scope)?.values;
   const known = ofHandler ?? values;
   const isHttp =
     reply.status !== undefined ||

@@ -92,6 +92,7 @@ export const settle: Command = {
     '--value <json>    it happened; retries get this value (over HTTP, with status 200)',
     '--release         it did not happen; the next retry runs',
     '--hold            holds an abandoned operation until somebody settles it',
+    '--ttl <duration>  the `ttl` of the handler, if the operation is abandoned; else its reply is kept for 30d',
     ...SETTLED_BY_USAGE,
     ...RECORDS_USAGE,
   ],
@@ -103,6 +104,7 @@ export const settle: Command = {
     value: { type: 'string' },
     release: { type: 'boolean' },
     hold: { type: 'boolean' },
+    ttl: { type: 'string' },
   },
   takesId: true,
   run: async (given, around) => {

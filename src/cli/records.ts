@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { encodeRecoveredHttpReply } from '../calls/recovery-call.js';
 import { SealedStore } from '../encryption/sealed.store.js';
 import { Seal } from '../encryption/seal.js';
+import { type Duration, parseDuration } from '../engine/duration.js';
 import { type IdempotencyStore, isPurging } from '../engine/store.js';
 import { OperatorRecords } from '../operators/operator-records.js';
 import type { Keeping } from '../replies/kept-value.js';
@@ -40,8 +41,6 @@ export interface OpenedRecords {
   close(): Promise<void>;
 }
 
-/** A reply is kept this long if the record does not say how long: the default of `ttl`. */
-const DEFAULT_TTL_MS = 86_400_000;
 const CONNECT_WITHIN_MS = 10_000;
 
 /**
@@ -55,13 +54,15 @@ export function openRecords(given: Given, around: Surroundings): OpenedRecords {
   const plain = opened.store;
   const store = sealed(plain, textOf(given, 'encryption-key-file'));
   const keeping: Keeping = { types: new KnownTypes() };
+  const ttl = textOf(given, 'ttl');
+  const ttlMs = ttl === undefined ? undefined : parseDuration('--ttl', ttl as Duration);
   const records = new OperatorRecords({
     store,
     ask: async (_verb, run) => run(store),
     forget: async (id, place) => place.forget(id),
     // Nothing here tells routes from other handlers, and all of them can read this form.
     encode: (reply) => encodeRecoveredHttpReply(reply, keeping),
-    defaultTtlMs: () => DEFAULT_TTL_MS,
+    ttlMsOf: () => ttlMs,
     events: { hasListeners: false, emit: () => undefined },
   });
   const purge = isPurging(plain) ? (limit: number) => plain.purgeExpired(limit) : undefined;

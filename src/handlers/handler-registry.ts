@@ -32,7 +32,6 @@ import {
 import { HandlerResolver } from './handler-resolver.js';
 import { notProtected } from './not-protected.js';
 import type { ProtectedHandler } from './protected-handler.js';
-import type { ReplyValues } from '../replies/values.js';
 import { ScopeOwners } from './scopes.js';
 import { checkSerializer } from './serializer-check.js';
 import { SoleProviders } from './sole-providers.js';
@@ -194,10 +193,10 @@ export class HandlerRegistry implements OnModuleInit, OnApplicationBootstrap {
     return this.scopes.get(kind)?.has(scope) === true;
   }
 
-  /** How the handler with this scope keeps its values; `undefined` if no handler here has it. */
-  valuesOf(scope: string): ReplyValues | undefined {
+  /** The handler with this scope, of whatever kind; `undefined` if no handler here has it. */
+  withScope(scope: string): ProtectedHandler | undefined {
     const handlers = [...this.scopes.values()].flatMap((ofKind) => ofKind.get(scope) ?? []);
-    return handlers[0]?.values;
+    return handlers[0];
   }
 
   private async check(): Promise<void> {

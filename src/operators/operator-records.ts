@@ -99,8 +99,8 @@ export interface OperatorSurroundings {
   forget(id: string, place: IdempotencyStore): Promise<boolean>;
   /** The bytes that a record keeps of a reply. */
   encode(reply: RecoveredReply, scope: string | undefined): Uint8Array;
-  /** How long a reply is kept of whose handler nothing is known, in milliseconds. */
-  defaultTtlMs(): number;
+  /** How long the handler with this scope keeps its replies, in milliseconds; `undefined` if that is not known here. */
+  ttlMsOf(scope: string | undefined): number | undefined;
   readonly events: EventSink;
 }
 
@@ -113,6 +113,11 @@ export interface Found {
 
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 1_000;
+/**
+ * A settled reply that is forgotten too early lets a late retry run again. So where nobody knows how long the
+ * handler keeps its replies, this one is kept long: 30 days, in milliseconds.
+ */
+const UNKNOWN_TTL_MS = 30 * 24 * 60 * 60_000;
 /** Long enough for the two writes that follow. In milliseconds. */
 const TAKE_OVER_MS = 30_000;
 
@@ -167,7 +172,8 @@ export class OperatorRecords {
     const { place, record } = await this.look(ref);
     if (record === undefined) return false;
     const { id, story = {} } = record;
-    const { scope = fallbackScope, keepsForMs: ttlMs = this.around.defaultTtlMs() } = story;
+    const { scope = fallbackScope } = story;
+    const ttlMs = story.keepsForMs ?? this.ttlMsOf(scope);
     // Before anything changes: a value that cannot be kept leaves the record as it is.
     const reply = typeof decision === 'string' ? undefined : this.around.encode(decision, scope);
     const owner = await this.ownerOf(place, record, decision, settledBy);
@@ -238,7 +244,7 @@ export class OperatorRecords {
     if (!isAbandoned(record)) return undefined;
     const { id, fingerprint, story } = record;
     const { scope, label } = story ?? {};
-    const ttlMs = this.around.defaultTtlMs();
+    const ttlMs = this.ttlMsOf(scope);
     const owner = newOwner();
     // An expired record is not made anew.
     const own = { id, owner, fingerprint, scope, label, mustBeIssued: true };
@@ -254,6 +260,10 @@ export class OperatorRecords {
     }
     const isHeld = await this.around.ask('hold', () => place.hold({ id, owner, reason, ttlMs }));
     return isHeld ? owner : undefined;
+  }
+
+  private ttlMsOf(scope: string | undefined): number {
+    return this.around.ttlMsOf(scope) ?? UNKNOWN_TTL_MS;
   }
 
   private get sources(): readonly string[] {

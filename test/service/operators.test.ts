@@ -1,6 +1,7 @@
-import { Controller, Module, Post } from '@nestjs/common';
+import { Controller, Injectable, Module, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import {
+  arg,
   body,
   type IdempotencyEvent,
   type IdempotentCall,
@@ -37,7 +38,14 @@ describe('operations that an operator settles', () => {
       ...(module.providers ?? []),
       { provide: IDEMPOTENCY_CLOCK, useValue: clock },
     ];
-    @Module({ imports: [module] })
+    @Injectable()
+    class Payouts {
+      @Idempotent({ scope: 'payout', key: arg(0), ttl: '60d' })
+      pay(id: string): Promise<string> {
+        return Promise.resolve(id);
+      }
+    }
+    @Module({ imports: [module], providers: [Payouts] })
     class TestModule {}
     const app = await NestFactory.createApplicationContext(TestModule, { logger: false });
     service = app.get(IdempotencyService);
@@ -189,6 +197,20 @@ describe('operations that an operator settles', () => {
       expect(await service.settle({ id }, 'hold', BY)).toBe(false);
       await clock.advance(1_000);
       expect(await service.find({ id })).toMatchObject({ state: 'released', steps: ['charge'] });
+    });
+
+    it.each([
+      ['the handler', 'payout', 60],
+      ['30 days, where no handler here has the scope', 'elsewhere', 30],
+    ])('keep the reply as long as %s', async (_what, scope, days) => {
+      const other = 'b'.repeat(64);
+      store.acquire({ ...claim, id: other, scope });
+      await clock.advance(1_000);
+      expect(await service.settle({ id: other }, recoveredReply('paid'), BY)).toBe(true);
+      expect(await service.find({ id: other })).toMatchObject({
+        state: 'completed',
+        ttlRemainingMs: days * 24 * HOUR_MS,
+      });
     });
 
     it.each([

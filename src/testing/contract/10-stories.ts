@@ -134,6 +134,30 @@ export const stories = casesOf(10, {
     },
   ),
 
+  'goes on with a list whose last record was held again meanwhile': telling(
+    async ({ store, other }) => {
+      const ids = new Set<string>();
+      for (let i = 0; i < 4; i += 1) ids.add((await held(store)).id);
+      const seen = new Set<string>();
+      let after: string | undefined;
+      do {
+        const page = await other.list!({ state: 'held', after, limit: 1 });
+        for (const { id, owner } of page.records) {
+          if (!ids.has(id)) continue;
+          if (seen.size === 1) {
+            await other.release({ id, owner, from: 'held', ttlMs: LONG_MS });
+            const { request } = await win(other, { id });
+            await other.hold({ ...request, reason: 'again' });
+          }
+          seen.add(id);
+        }
+        after = page.next;
+      } while (after !== undefined);
+      assert.deepEqual(seen, ids);
+      for (const id of ids) await other.forget(id);
+    },
+  ),
+
   'tells abandoned operations from those in flight': telling(async (harness) => {
     const { store, other } = harness;
     const abandoned = await lapsed(harness, ABOUT);

@@ -75,7 +75,7 @@ export const VALUE_FAULTS: readonly Fault[] = [
     name: 'values: who settles does not know the classes of the handler',
     breaks: ['design 7.4', 'T65'],
     file: 'src/calls/recovery-call.ts',
-    find: ': handlers.valuesOf(scope);',
+    find: ': handlers.withScope(scope)?.values;',
     put: ': undefined;',
     tests: [['test/values/options.test.ts', 'counts for the reply with which an operator settles']],
   },

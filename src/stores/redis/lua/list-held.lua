@@ -6,12 +6,9 @@
 
 local limit = tonumber(ARGV[1])
 if not ARGV[2] then return redis.call('ZRANGE', KEYS[1], 0, limit - 1, 'WITHSCORES') end
-local rank = redis.call('ZRANK', KEYS[1], ARGV[3])
-if not rank then
-  -- The last entry is gone. What has its score comes in the order of the ids.
-  local marked = redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[3])
-  rank = redis.call('ZRANK', KEYS[1], ARGV[3])
-  if marked == 1 then redis.call('ZREM', KEYS[1], ARGV[3]) end
-  rank = rank - 1
+-- By its place, not by its entry: that may have been held again since, and be at the end now.
+local before = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. ARGV[2])
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[2], ARGV[2])) do
+  if id <= ARGV[3] then before = before + 1 end
 end
-return redis.call('ZRANGE', KEYS[1], rank + 1, rank + limit, 'WITHSCORES')
+return redis.call('ZRANGE', KEYS[1], before, before + limit - 1, 'WITHSCORES')

@@ -1,3 +1,0 @@
-import { describeStorm } from './support/storm.js';
-
-describeStorm('RabbitMQ (Nest)');

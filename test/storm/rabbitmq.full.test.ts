@@ -1,0 +1,3 @@
+import { describeStorm } from '../messages/support/storm.js';
+
+describeStorm('RabbitMQ (Nest)');

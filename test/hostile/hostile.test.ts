@@ -30,6 +30,6 @@ describe.each<{ store: HostileStore; start: () => Promise<SharedServer> }>([
     );
     expect(outcome.violations).toEqual([]);
     expect(outcome.requests).toBe(REQUESTS);
-    expect(outcome.runs).toBeGreaterThan(REQUESTS / 20);
+    expect(outcome.runs).toBeGreaterThan(REQUESTS / 40);
   }, 90_000);
 });

@@ -10,7 +10,8 @@ import {
 import { type Call, KEYS, LEASE_MS, Model, TTL_MS, WAIT_MS } from './model.js';
 
 const PROCESSES = 3;
-const RUNS = 250;
+const RUNS = Number(process.env.RACES_RUNS ?? 250);
+const TIMEOUT_MS = 30_000 + 20 * RUNS;
 const LONGEST = 40;
 
 type Action = (model: Model) => Promise<void> | void;
@@ -20,7 +21,7 @@ function named(name: string, action: Action): Action {
   return Object.assign(action, { [fc.toStringMethod]: () => name });
 }
 
-const process = fc.nat({ max: PROCESSES - 1 });
+const someProcess = fc.nat({ max: PROCESSES - 1 });
 const pick = fc.nat({ max: 9 });
 const duration = fc.oneof(
   fc.integer({ min: 1, max: LEASE_MS }),
@@ -30,7 +31,7 @@ const duration = fc.oneof(
 const call = fc
   .record<Call>(
     {
-      process,
+      process: someProcess,
       key: fc.constantFrom(...KEYS),
       fingerprint: fc.constantFrom('content', 'content', 'content', 'other', ''),
       waits: fc.boolean(),
@@ -49,17 +50,17 @@ const step = pick.map((index) => named(`step ${index}`, (model) => model.saveSte
 
 const pass = duration.map((ms) => named(`pass ${ms}`, (model) => model.pass(ms)));
 
-const pause = process.map((index) => named(`pause ${index}`, (model) => model.pause(index)));
-const wake = process.map((index) => named(`wake ${index}`, (model) => model.wake(index)));
-const crash = process.map((index) => named(`crash ${index}`, (model) => model.crash(index)));
+const pause = someProcess.map((index) => named(`pause ${index}`, (model) => model.pause(index)));
+const wake = someProcess.map((index) => named(`wake ${index}`, (model) => model.wake(index)));
+const crash = someProcess.map((index) => named(`crash ${index}`, (model) => model.crash(index)));
 const jump = fc
-  .tuple(fc.oneof(process, fc.constant('store' as const)), duration)
+  .tuple(fc.oneof(someProcess, fc.constant('store' as const)), duration)
   .map(([whose, ms]) => named(`jump ${whose} ${ms}`, (model) => model.jump(whose, ms)));
 
 const FAULTS = { throwBefore, failBefore, failAfter, hang, hangAfter };
 const VERBS: StoreVerb[] = ['acquire', 'extend', 'complete', 'release', 'hold', 'saveStep', 'find'];
 const fault = fc
-  .tuple(process, fc.constantFrom(...VERBS), fc.constantFrom(...keysOf(FAULTS)))
+  .tuple(someProcess, fc.constantFrom(...VERBS), fc.constantFrom(...keysOf(FAULTS)))
   .map(([index, verb, how]) =>
     named(`${how} ${index} ${verb}`, (model) => model.fault(index, verb, FAULTS[how]())),
   );
@@ -98,15 +99,20 @@ test.each([
       { numRuns: RUNS },
     );
   },
+  TIMEOUT_MS,
 );
 
-test('without crashes, pauses and failures no two handlers of a key run at once', async () => {
-  const actions = fc.array(fc.oneof(...calm), { maxLength: LONGEST, size: 'max' });
-  const expectOneHandler = (model: Model): void => {
-    for (const key of KEYS) expect(model.handlersOf(key)).toBeLessThanOrEqual(1);
-  };
-  await fc.assert(
-    fc.asyncProperty(actions, (each) => play(each, expectOneHandler)),
-    { numRuns: RUNS },
-  );
-});
+test(
+  'without crashes, pauses and failures no two handlers of a key run at once',
+  async () => {
+    const actions = fc.array(fc.oneof(...calm), { maxLength: LONGEST, size: 'max' });
+    const expectOneHandler = (model: Model): void => {
+      for (const key of KEYS) expect(model.handlersOf(key)).toBeLessThanOrEqual(1);
+    };
+    await fc.assert(
+      fc.asyncProperty(actions, (each) => play(each, expectOneHandler)),
+      { numRuns: RUNS },
+    );
+  },
+  TIMEOUT_MS,
+);

@@ -22,14 +22,24 @@ function callerWith(limits: Partial<Limits>): (given?: Partial<AcquireRequest>) 
   return (given) => claimOf({ bucket, limits: { windowMs: LONG_MS, ...limits }, ...given });
 }
 
-/** Expects this limit to refuse the claim, and the claim to leave nothing behind. */
+/**
+ * Expects this limit to refuse the claim, and the claim to leave nothing behind. A store may need a
+ * moment to count the leases that are alive: what is claimed until then is released.
+ */
 async function assertLimited(
-  { store, other }: StoreHarness,
+  harness: StoreHarness,
   request: AcquireRequest,
   limit: 'inFlight' | 'newKeys',
 ): Promise<number> {
+  const { store, other, elapse, tickMs } = harness;
   const before = await other.find(request.id);
-  const result = await store.acquire(request);
+  let result = await store.acquire(request);
+  for (let round = 0; round < 20; round += 1) {
+    if (result.outcome !== 'acquired' || limit !== 'inFlight') break;
+    await store.release(request);
+    await elapse(tickMs / 10);
+    result = await store.acquire(request);
+  }
   if (result.outcome !== 'limited') assert.fail(`expected 'limited', got '${result.outcome}'`);
   assert.equal(result.limit, limit);
   assert.deepEqual((await other.find(request.id))?.state, before?.state);
@@ -153,7 +163,7 @@ export const limits = limitCases({
       const { request } = await win(harness.store, claim());
       await settle(harness.other, request);
     }
-    await harness.elapse(harness.tickMs / 10);
+    await harness.elapse(harness.tickMs / 2);
     const retryAfterMs = await assertLimited(harness, claim(), 'newKeys');
     assert.ok(retryAfterMs > 0 && retryAfterMs <= LONG_MS, `retry after ${retryAfterMs} ms`);
   },
@@ -164,7 +174,7 @@ export const limits = limitCases({
     await win(store, claim());
     await elapse(2 * tickMs);
     await win(store, claim());
-    await elapse(tickMs / 10);
+    await elapse(tickMs / 2);
     const retryAfterMs = await assertLimited(harness, claim(), 'newKeys');
     assert.ok(retryAfterMs <= 4 * tickMs + 1, `retry after ${retryAfterMs} ms`);
     await elapse(retryAfterMs + 1);
@@ -181,7 +191,7 @@ export const limits = limitCases({
       request = again.request;
     }
     await win(harness.store, claim());
-    await harness.elapse(harness.tickMs / 10);
+    await harness.elapse(harness.tickMs / 2);
     await assertLimited(harness, claim(), 'newKeys');
   },
 
@@ -198,12 +208,12 @@ export const limits = limitCases({
   },
 
   'counts an issued record as new, and leaves one issued that it refuses': async (harness) => {
-    const { store, other, tickMs, elapse } = harness;
+    const { store, other } = harness;
     const claim = callerWith({ inFlight: 1 });
     const [first, second] = [newId(), newId()];
     for (const id of [first, second]) assert.equal(await other.issue({ id, ttlMs: LONG_MS }), true);
     const { request } = await win(store, claim({ id: first, mustBeIssued: true }));
-    await elapse(tickMs / 10);
+    await assertLimited(harness, claim(), 'inFlight');
     await assertLimited(harness, claim({ id: second, mustBeIssued: true }), 'inFlight');
     // The fencing token may have grown if the record was claimed for a moment.
     const left = await mustFind(other, second);

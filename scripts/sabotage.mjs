@@ -1,9 +1,10 @@
 // npm run test:sabotage: puts each fault of test/sabotage/faults into a copy of the project, and
 // runs the tests that should notice. A fault that no test notices survives, and fails the run.
 //
-//   npm run test:sabotage -- [text …] [--jobs 2] [--list]
+//   npm run test:sabotage -- [text …] [--jobs 2] [--shard 1/4] [--list]
 //
-// With texts only the faults whose name, file or broken promise has one of them.
+// With texts only the faults whose name, file or broken promise has one of them; with a shard only
+// that part of them, for a list that several runs share.
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Copy, UnusableFaultError } from './sabotage-copy.mjs';
@@ -13,7 +14,11 @@ import { install, root } from './setup.mjs';
 
 const { values: options, positionals: texts } = parseArgs({
   allowPositionals: true,
-  options: { jobs: { type: 'string', default: '1' }, list: { type: 'boolean', default: false } },
+  options: {
+    jobs: { type: 'string', default: '1' },
+    shard: { type: 'string', default: '1/1' },
+    list: { type: 'boolean', default: false },
+  },
 });
 const jobs = Number(options.jobs);
 if (!Number.isInteger(jobs) || jobs < 1) {
@@ -21,8 +26,14 @@ if (!Number.isInteger(jobs) || jobs < 1) {
   process.exit(2);
 }
 
+const [shard, shards] = options.shard.split('/').map(Number);
+if (!(Number.isInteger(shard) && Number.isInteger(shards) && 1 <= shard && shard <= shards)) {
+  console.error(`--shard must be a part of a whole, such as 1/4, not "${options.shard}".`);
+  process.exit(2);
+}
+
 install();
-const faults = (await loadFaults()).filter(isWanted);
+const faults = partOf((await loadFaults()).filter(isWanted));
 if (faults.length === 0) {
   console.error('No fault matches.');
   process.exit(2);
@@ -80,6 +91,12 @@ function isWanted({ name, file, breaks }) {
     texts.length === 0 ||
     [name, file, ...breaks].some((text) => texts.some((one) => text.includes(one)))
   );
+}
+
+/** Neighbours stay together, because they often need the same tests. */
+function partOf(all) {
+  const first = (part) => Math.floor((all.length * part) / shards);
+  return all.slice(first(shard - 1), first(shard));
 }
 
 /** Every test that is needed passes where nothing is broken, and there are tests of these names. */

@@ -30,7 +30,7 @@ export const ENGINE_FAULTS: readonly Fault[] = [
     breaks: ['T2', 'design 3.5'],
     file: 'src/engine/lease.ts',
     find: 'if (isKept && this.hasFailed && remainingMs <= 0) return this.lose();',
-    put: '',
+    put: 'if (isKept && this.hasFailed && remainingMs <= 0) return this.schedule(this.leaseMs);',
     tests: [LEASES],
   },
   {

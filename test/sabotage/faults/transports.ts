@@ -229,8 +229,8 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     breaks: ['T6'],
     file: HTTP_OPERATION,
     find: 'this.context.later(this.handler.policy.leaseMs, () => {',
-    put: 'this.context.later(this.handler.policy.leaseMs * 1000, () => {',
-    tests: [onExpress('disconnects', '.*/silent')],
+    put: 'this.context.later(this.handler.policy.leaseMs * 5, () => {',
+    tests: [onExpress('disconnects', '.*without a reply in sight.*/silent')],
   },
   {
     name: 'http: a failed commit lets the captured success out',

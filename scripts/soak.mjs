@@ -20,6 +20,6 @@ process.exitCode = await tool('jest/bin/jest.js', ['test/soak/soak.full.test.ts'
     PATH: path,
     TEST_TIER: 'full',
     SOAK_MINUTES: values.minutes,
-    ...(values.seed !== undefined && { SOAK_SEED: values.seed }),
+    ...(values.seed !== undefined && { TEST_SEED: values.seed }),
   },
 });

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/properties.js';
 import { ExpiryQueue, type Queued } from '../../src/stores/memory/expiry-queue.js';
 
 interface Entry extends Queued {

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { randomBytes } from 'node:crypto';
+import fc from '../support/properties.js';
 import { type Binding, Seal, UnreadableContentError } from '../../src/encryption/seal.js';
 import { SealedStore } from '../../src/encryption/sealed.store.js';
 import { Xaes256Gcm } from '../../src/encryption/xaes-256-gcm.js';

@@ -1,4 +1,5 @@
-import { makeHistories, SEED } from './histories.js';
+import { SEED } from '../support/seed.js';
+import { makeHistories } from './histories.js';
 import { CUT_REDIS, MEMORY, POSTGRES, REDIS, UNPREPARED_POSTGRES } from './support/stores.js';
 
 const MS = 25_000;

@@ -1,4 +1,5 @@
-import { makeHistories, SEED } from './histories.js';
+import { SEED } from '../support/seed.js';
+import { makeHistories } from './histories.js';
 import { MEMORY, POSTGRES, REDIS } from './support/stores.js';
 
 const MS = 1_000;

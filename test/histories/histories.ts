@@ -1,12 +1,9 @@
 import { Random } from '../support/random.js';
+import { SEED } from '../support/seed.js';
 import type { StoreCall } from './history.js';
 import { violationsOf } from './rules.js';
 import type { StoreKind } from './support/stores.js';
 import { makeHistory } from './workload.js';
-
-const { HISTORIES_SEED = String(Date.now() % 1_000_000) } = process.env;
-/** As in `HISTORIES_SEED=17`; by the clock otherwise. */
-export const SEED = Number(HISTORIES_SEED);
 
 /** Processes, each with a store of its own. */
 const STORES = 5;

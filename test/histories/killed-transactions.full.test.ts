@@ -1,6 +1,6 @@
 import { type PrivateServer } from '../support/servers/private-server.js';
 import { startPostgres } from '../support/servers/postgres.js';
-import { SEED } from './histories.js';
+import { SEED } from '../support/seed.js';
 import { killTransactions } from './killed-transactions.js';
 
 const ENOUGH = { seed: SEED, kills: 200, bookings: 600 };

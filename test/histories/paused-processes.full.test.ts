@@ -1,6 +1,6 @@
 import { SERVERS } from '../processes/support/servers.js';
 import type { PrivateServer } from '../support/servers/private-server.js';
-import { SEED } from './histories.js';
+import { SEED } from '../support/seed.js';
 import { disturb } from './paused-processes.js';
 
 const DISTURBANCES = { seed: SEED, processes: 4, times: 120 };

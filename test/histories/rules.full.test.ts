@@ -1,5 +1,5 @@
 import { Random } from '../support/random.js';
-import { SEED } from './histories.js';
+import { SEED } from '../support/seed.js';
 import { violationsOf } from './rules.js';
 import { FAULTS, faultyStore } from './support/faulty-stores.js';
 import { makeHistory } from './workload.js';

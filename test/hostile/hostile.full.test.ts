@@ -1,15 +1,15 @@
 import { ChildProgram } from '../support/child-program.js';
+import { SEED } from '../support/seed.js';
 import { sharedPostgres, sharedRedis, type SharedServer } from '../support/servers/shared.js';
 import { attack, type HostileStore } from './attack.js';
 
-const { HOSTILE_SEED = String(Date.now() % 1_000_000) } = process.env;
 const REQUESTS = 50_000;
 
 describe.each<{ store: HostileStore; start: () => Promise<SharedServer> }>([
   { store: 'Redis', start: sharedRedis },
   { store: 'PostgreSQL', start: sharedPostgres },
 ])(
-  `a hundred thousand hostile requests with seed ${HOSTILE_SEED}, records in $store`,
+  `a hundred thousand hostile requests with seed ${SEED}, records in $store`,
   ({ store, start }) => {
     let server: SharedServer;
     let program: ChildProgram;
@@ -28,7 +28,7 @@ describe.each<{ store: HostileStore; start: () => Promise<SharedServer> }>([
       const outcome = await attack(
         program,
         { store, url: server.url },
-        { seed: Number(HOSTILE_SEED), requests: REQUESTS, endsWithinMs: 280_000 },
+        { seed: SEED, requests: REQUESTS, endsWithinMs: 280_000 },
       );
       expect(outcome.violations).toEqual([]);
       expect(outcome.requests).toBe(REQUESTS);

@@ -1,5 +1,5 @@
 import canonicalize from 'canonicalize';
-import fc from 'fast-check';
+import fc from '../support/properties.js';
 import { canonicalJson, NotComparableError } from '../../src/keys/canonical-json.js';
 import { deep, json, reversed } from './json-values.js';
 

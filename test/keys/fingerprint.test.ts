@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/properties.js';
 import { IdempotencyConfigurationError } from '../../src/engine/configuration-error.js';
 import {
   type FingerprintDeclaration,

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/properties.js';
 
 /** Names and text that canonical forms get wrong: order beyond ASCII, escapes, prototypes. */
 const text = fc.oneof(

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/properties.js';
 import { recordId } from '../../src/keys/record-id.js';
 
 type Ref = [scope: string, principal: string | undefined, key: string];

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/properties.js';
 import { IdempotencyConfigurationError } from '../../src/engine/configuration-error.js';
 import { directKey } from '../../src/keys/key-part.js';
 import { InvalidKeyError, type KeyDeclaration, type KeySource } from '../../src/keys/key-source.js';

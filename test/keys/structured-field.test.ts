@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import fc from '../support/properties.js';
 import { InvalidKeyError } from '../../src/keys/key-source.js';
 import { parseKeyHeader } from '../../src/keys/header-source.js';
 

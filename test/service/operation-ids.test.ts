@@ -1,7 +1,7 @@
 import { jest } from '@jest/globals';
-import fc from 'fast-check';
 import { createHash } from 'node:crypto';
 import { serialize } from 'node:v8';
+import fc from '../support/properties.js';
 import type { Claim } from '../../src/engine/claim.js';
 import { type CurrentOperation, savedId } from '../../src/operation/current-operation.js';
 import { siblingOf, uuidV7 } from '../../src/operation/uuid-v7.js';

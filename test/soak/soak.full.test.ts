@@ -1,6 +1,7 @@
+import { SEED } from '../support/seed.js';
 import { describeSoak } from './describe.js';
 
-const { SOAK_MINUTES = '0.5', SOAK_SEED = String(Date.now() % 1_000_000) } = process.env;
+const { SOAK_MINUTES = '0.5' } = process.env;
 
 describeSoak(
   [
@@ -10,5 +11,5 @@ describeSoak(
     { server: 'MariaDB', isTransaction: false },
     { server: 'Redis', isTransaction: false },
   ],
-  { processes: 5, ms: Number(SOAK_MINUTES) * 60_000, seed: Number(SOAK_SEED) },
+  { processes: 5, ms: Number(SOAK_MINUTES) * 60_000, seed: SEED },
 );

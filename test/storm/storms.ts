@@ -1,4 +1,5 @@
 import { type ChildProgram, nextMessage } from '../support/child-program.js';
+import { SEED } from '../support/seed.js';
 
 export type StormStore = 'memory' | 'Redis' | 'PostgreSQL';
 
@@ -39,8 +40,7 @@ export const LANES = 8;
  * out.
  */
 const { STORM_SEED, STORM_SHRINK, STORM_WITHOUT } = process.env;
-/** Others each time. */
-export const FIRST_SEED = Number(STORM_SEED ?? Date.now() % 1_000_000_000);
+export const FIRST_SEED = Number(STORM_SEED ?? SEED);
 const TIMES = 5;
 
 export async function makeStorms(

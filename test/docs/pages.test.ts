@@ -4,6 +4,7 @@ import * as frontDoor from '../../src/index.js';
 import { GUARANTEES } from '../../src/testing/contract/contract-case.js';
 import * as sql from '../../src/stores/sql/index.js';
 import * as testing from '../../src/testing/index.js';
+import { RUN_TIMES } from '../runtimes/rows.js';
 import { codeNames, read, root, tableBelow } from './markdown.js';
 import { membersOf } from './source.js';
 
@@ -212,6 +213,15 @@ describe('the page on compatibility', () => {
   it('has the oldest Node that the package asks for', () => {
     const [node] = tableBelow(COMPATIBILITY_PAGE, 'Run time');
     expect(`>=${/^[\d.]+/.exec(node!['range']!)?.[0]}`).toBe(engines.node);
+  });
+
+  it('names each run time that is tried, and no other', () => {
+    const stated = tableBelow(COMPATIBILITY_PAGE, 'Run time').flatMap((row) => {
+      const versions =
+        /smoke table\S* on ([\d., ]+\d)/.exec(row['tested']!)?.[1]?.split(', ') ?? [];
+      return versions.map((version) => `${row['run time']} ${version}`);
+    });
+    expect(stated).toEqual(RUN_TIMES.map((name) => name.replace(/\.\d+$/, '')));
   });
 
   it.each(rows.map((row) => [row['package']!, row['tested']!] as const))(

@@ -63,7 +63,11 @@ export interface StoreTransaction {
   hold(request: HoldRequest): Promise<boolean>;
   /** Releases the claim of an operation that goes on in another transaction. */
   release(request: ReleaseRequest): Promise<boolean>;
-  /** Undoes what was done since the claim, but keeps the claim. */
+  /**
+   * Undoes what was done since the claim, but keeps the claim.
+   *
+   * @throws {@link EndedTransactionError} if the transaction has ended already
+   */
   undoWork(): Promise<void>;
   /** @throws if nothing of the transaction was committed, or if that is not known */
   commit(): Promise<void>;
@@ -133,6 +137,22 @@ export interface TransactionalStore extends IdempotencyStore {
 
 export function isTransactional(store: IdempotencyStore): store is TransactionalStore {
   return typeof (store as Partial<TransactionalStore>).beginTransaction === 'function';
+}
+
+/**
+ * The transaction has ended before its work has: the database has undone it (a deadlock on MySQL), or the work has
+ * sent COMMIT or ROLLBACK. What the work wrote after that was committed statement by statement.
+ */
+export class EndedTransactionError extends Error {
+  override readonly name = 'EndedTransactionError';
+
+  /** @param isUndone true if the database has undone everything, and nothing was sent since */
+  constructor(
+    readonly isUndone: boolean,
+    cause?: unknown,
+  ) {
+    super('The transaction of the operation has ended before its handler has.', { cause });
+  }
 }
 
 /** The record is larger than the server takes, so it was not sent, and the transaction goes on. */

@@ -8,9 +8,24 @@ import { lastDecision, type OperationPolicy } from './operation.js';
 import type { StoreCalls } from './store-calls.js';
 import type { Acquired, Steps } from './store.js';
 import { failureOf } from './story.js';
-import { type OperationManager, type StoreTransaction, UnsentError } from './transaction.js';
+import {
+  type CommitFailure,
+  EndedTransactionError,
+  type OperationManager,
+  type StoreTransaction,
+  UnsentError,
+} from './transaction.js';
 import { acquire, begin, refOf } from './transactional-asking.js';
-import { heldFor, holdCommitted, isCommitted, rollBack, undoOrHold } from './undoing.js';
+import {
+  causeOf,
+  hasGoneOn,
+  heldFor,
+  holdCommitted,
+  holdHere,
+  isCommitted,
+  rollBack,
+  undoOrHold,
+} from './undoing.js';
 import type { LocalCall } from './waiting.js';
 
 const NEVER_ABORTED = new AbortController().signal;
@@ -129,7 +144,7 @@ export class TransactionalClaim implements Claim {
       return;
     }
     this.startSettling();
-    const cause = await undoOrHold(this.around.calls, this.transaction, this.records.map(refOf));
+    const cause = await undoOrHold(this.around.calls, this.transaction, this.records);
     this.emit(cause === undefined ? { type: 'released' } : heldFor(cause));
     await count();
     this.end();
@@ -216,15 +231,16 @@ export class TransactionalClaim implements Claim {
   /** What came of a commit that failed; `undefined` if only its answer was lost. */
   private async unsettled(failure: unknown): Promise<Settlement | undefined> {
     // Absent if the database did not answer in time.
-    const { cause } = failure as { readonly cause?: unknown };
-    const meaning = cause === undefined ? 'unknown' : this.transaction.failureOf?.(cause);
+    const cause = causeOf(failure);
+    const meaning = this.meaningOf(cause);
     let isHeld = false;
     const mayBeCommitted = this.isUndoing || (meaning !== 'work' && meaning !== 'conflict');
     if (mayBeCommitted && cause !== undefined) {
       const { calls } = this.around;
       const claims = this.records.map(refOf);
-      if (await isCommitted(calls, this.transaction, claims[0]!)) return undefined;
-      isHeld = await holdCommitted(calls, this.transaction, claims);
+      const isSettled = await isCommitted(calls, this.transaction, claims[0]!);
+      if (isSettled && !hasGoneOn(cause)) return undefined;
+      isHeld = (await holdCommitted(calls, this.transaction, claims)) || isSettled;
     }
     const released = { type: 'released', cause: meaning === 'work' ? cause : failure } as const;
     this.emit(isHeld ? heldFor(failure) : released);
@@ -234,6 +250,12 @@ export class TransactionalClaim implements Claim {
     if (meaning !== 'work') return { outcome: 'undone', cause: failure, why: meaning ?? 'unknown' };
     this.phase = 'failed';
     return { outcome: 'failed', error: cause };
+  }
+
+  private meaningOf(cause: unknown): CommitFailure | undefined {
+    if (cause === undefined) return 'unknown';
+    if (cause instanceof EndedTransactionError) return cause.isUndone ? 'conflict' : 'unknown';
+    return this.transaction.failureOf?.(cause);
   }
 
   /**
@@ -281,9 +303,10 @@ export class TransactionalClaim implements Claim {
 
   private async commit(write: () => Promise<boolean>): Promise<void> {
     try {
-      if (!(await write())) throw new Error('The record is no longer in the transaction.');
+      if (!(await write())) throw new EndedTransactionError(false);
       await this.transaction.commit();
     } catch (cause) {
+      if (hasGoneOn(cause)) await holdHere(this.around.calls, this.transaction, this.records);
       await this.transaction.rollback();
       throw cause;
     }

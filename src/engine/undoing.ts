@@ -1,16 +1,49 @@
 import { attempt, Failure } from './awaitable.js';
 import type { OwnersEvent } from './events.js';
 import type { StoreCalls } from './store-calls.js';
+import type { Asking } from './leased-claims.js';
 import type { ClaimRef } from './store.js';
-import type { StoreTransaction } from './transaction.js';
+import { EndedTransactionError, type StoreTransaction } from './transaction.js';
+import { acquire, refOf } from './transactional-asking.js';
 
-/** For operators, on the record of an operation whose handler has ended its transaction. */
-const ENDED_BY_HANDLER =
-  'The handler has ended the transaction of its operation itself (COMMIT, or a statement that commits, such as ' +
-  'CREATE TABLE on MySQL), and then the operation failed. What it had written by then may be committed.';
+/** For operators, on the record of an operation whose transaction has ended before its handler. */
+const ENDED_EARLY =
+  'The handler has ended the transaction of its operation itself (COMMIT, ROLLBACK, or a statement that commits, such ' +
+  'as CREATE TABLE on MySQL), or it went on after the database had undone the transaction (a deadlock on MySQL). ' +
+  'What it has written may be committed. A handler that catches the error of a deadlock must throw it, and write ' +
+  'nothing more.';
 
 export function heldFor(cause: unknown): OwnersEvent {
-  return { type: 'held', reason: ENDED_BY_HANDLER, cause };
+  return { type: 'held', reason: ENDED_EARLY, cause };
+}
+
+/** The reason within an error of {@link StoreCalls}; absent if the database did not answer in time. */
+export function causeOf(failure: unknown): unknown {
+  return (failure as { readonly cause?: unknown }).cause;
+}
+
+/** True if statements after the end of the transaction may be committed. */
+export function hasGoneOn(failure: unknown): boolean {
+  const ended = failure instanceof EndedTransactionError ? failure : causeOf(failure);
+  return ended instanceof EndedTransactionError && !ended.isUndone;
+}
+
+/**
+ * Holds the records of a transaction that was undone too early, on its own connection: committed with what the
+ * work has written there since then, and under the lock that keeps other attempts away. Never throws.
+ */
+export async function holdHere(
+  calls: StoreCalls,
+  transaction: StoreTransaction,
+  askings: readonly Asking[],
+): Promise<void> {
+  for (const asking of askings) {
+    const again = await attempt(() => acquire(calls, transaction, asking));
+    // A claim that was committed is still there, for holdCommitted().
+    if (again instanceof Failure || again.outcome !== 'acquired') continue;
+    const held = { ...refOf(asking), reason: ENDED_EARLY, ttlMs: asking.request.policy.ttlMs };
+    await attempt(() => calls.call('hold', () => transaction.hold(held)));
+  }
 }
 
 /**
@@ -26,20 +59,24 @@ export async function rollBack(calls: StoreCalls, transaction: StoreTransaction)
  * savepoint after the claim is gone. What was committed by then cannot be undone, so the operation must
  * not simply run again.
  *
- * @returns why nothing could be undone, if a claim was committed and is held now; else `undefined`
+ * @returns why nothing could be undone, if a claim is committed and held now; else `undefined`
  */
 export async function undoOrHold(
   calls: StoreCalls,
   transaction: StoreTransaction,
-  claims: readonly ClaimRef[],
+  askings: readonly Asking[],
 ): Promise<unknown> {
   const undone = await attempt(() => calls.call('rollback', () => transaction.undoWork()));
+  const failure = undone instanceof Failure ? undone.cause : undefined;
+  const wentOn = failure !== undefined && hasGoneOn(failure);
+  if (wentOn) await holdHere(calls, transaction, askings);
   await rollBack(calls, transaction);
-  if (!(undone instanceof Failure)) return undefined;
-  const { cause } = undone.cause as { readonly cause?: unknown };
-  // Absent if the database did not answer in time: then nobody has ended anything.
+  // Without a cause the database did not answer in time: then nobody has ended anything.
+  const cause = failure === undefined ? undefined : causeOf(failure);
   if (cause === undefined) return undefined;
-  return (await holdCommitted(calls, transaction, claims)) ? cause : undefined;
+  const claims = askings.map(refOf);
+  const isHere = wentOn && (await isCommitted(calls, transaction, claims[0]!));
+  return (await holdCommitted(calls, transaction, claims)) || isHere ? cause : undefined;
 }
 
 /** Holds the claims of a transaction that has failed although somebody had committed it. */
@@ -51,7 +88,7 @@ export async function holdCommitted(
   let isHeld = false;
   for (const claim of claims) {
     const hold = async (): Promise<boolean> =>
-      (await transaction.holdCommitted?.({ ...claim, reason: ENDED_BY_HANDLER })) ?? false;
+      (await transaction.holdCommitted?.({ ...claim, reason: ENDED_EARLY })) ?? false;
     if ((await attempt(() => calls.call('hold', hold))) === true) isHeld = true;
   }
   return isHeld;

@@ -73,6 +73,10 @@ const SQLITE_READONLY = /readonly database/;
 /** Matches no text. */
 const NOTHING = /(?!)/;
 
+/** Error codes for a savepoint that is not there, because the transaction has ended. */
+const NO_SAVEPOINT: readonly (string | number)[] = ['25P01', '3B001', 1305];
+const SQLITE_NO_SAVEPOINT = /no such savepoint/;
+
 const LOCK_NOT_AVAILABLE = '55P03';
 
 /** True for an error that may not happen again if the statement is repeated. */
@@ -116,6 +120,11 @@ export function isFull(error: unknown): boolean {
 /** True if this client may not do what a store has to do. */
 export function isForbidden(error: unknown): boolean {
   return isOneOf(FORBIDDEN, SQLITE_READONLY, error);
+}
+
+/** True for the error of a savepoint that went with its transaction. */
+export function isWithoutSavepoint(error: unknown): boolean {
+  return isOneOf(NO_SAVEPOINT, SQLITE_NO_SAVEPOINT, error);
 }
 
 /** True if the table or one of its columns is missing. */

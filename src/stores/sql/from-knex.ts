@@ -12,7 +12,7 @@ import type {
   SqlQuery,
   SqlResult,
 } from './executor.js';
-import { refuse } from './own-connection.js';
+import { refuse, whileOpen } from './own-connection.js';
 import { watchLender } from './second-connections.js';
 
 /** What Knex and its transactions have in common. */
@@ -36,7 +36,13 @@ export type KnexTransactionOf<Db> = Db extends {
   ? Tx
   : unknown;
 
-type Begin = <T>(work: (trx: { readonly client: KnexClient }) => Promise<T>) => Promise<T>;
+/** A transaction of Knex. */
+export interface KnexTransaction {
+  readonly client: KnexClient;
+  isCompleted(): boolean;
+}
+
+type Begin = <T>(work: (trx: KnexTransaction) => Promise<T>) => Promise<T>;
 
 const DIALECTS: Readonly<Record<string, SqlDialect>> = {
   pg: 'postgres',
@@ -89,7 +95,7 @@ export function fromKnex<Db extends KnexLike>(db: Db): SqlExecutor<KnexTransacti
     watch: (connections) => watchKnex(owner, connections),
     transaction: (work) =>
       begin.call(db, (trx) =>
-        work({ tx: trx as KnexTransactionOf<Db>, ...knexQueries(trx.client, dialect) }),
+        work({ tx: trx as KnexTransactionOf<Db>, ...queriesWithin(trx, dialect) }),
       ) as ReturnType<typeof work>,
   };
 }
@@ -97,6 +103,11 @@ export function fromKnex<Db extends KnexLike>(db: Db): SqlExecutor<KnexTransacti
 export function watchKnex(client: KnexClient, connections: SecondConnections): void {
   const giveBack = (connection: object): unknown => client.releaseConnection(connection);
   watchLender(client, 'acquireConnection', giveBack, connections);
+}
+
+/** Statements in a transaction of Knex. */
+export function queriesWithin(trx: KnexTransaction, dialect: SqlDialect): SqlQueries {
+  return whileOpen(knexQueries(trx.client, dialect), () => trx.isCompleted());
 }
 
 /** Statements on a connection of Knex's pool, or on that of its transaction. */

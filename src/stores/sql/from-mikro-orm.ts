@@ -1,5 +1,5 @@
 import type { SqlDialect, SqlExecutor, SqlQueries } from './executor.js';
-import { knexQueries, watchKnex } from './from-knex.js';
+import { knexQueries, type KnexTransaction, queriesWithin, watchKnex } from './from-knex.js';
 import { refuse } from './own-connection.js';
 
 /** A `MikroORM` of `@mikro-orm/postgresql`, `/mysql` or `/mariadb`. */
@@ -16,11 +16,11 @@ interface KnexOwner {
 
 /** An `EntityManager`, as far as it is needed. */
 interface Manager {
-  fork(): Manager;
+  fork(options: { readonly disableContextResolution: true }): Manager;
   clear(): void;
   flush(): Promise<void>;
   getConnection(): { getKnex?(): KnexOwner };
-  getTransactionContext(): KnexOwner | undefined;
+  getTransactionContext(): KnexTransaction | undefined;
   transactional<T>(work: (em: Manager) => Promise<T>): Promise<T>;
 }
 
@@ -76,7 +76,8 @@ export function fromMikroOrm<Orm extends MikroOrmLike>(
     query: (query) => knexQueries(knex().client, dialect).query(query),
     watch: (connections) => watchKnex(knex().client, connections),
     transaction: (work) =>
-      manager.fork().transactional((tx) =>
+      // Otherwise it would be a fork of whatever ORM of the same name the code has a transaction of.
+      manager.fork({ disableContextResolution: true }).transactional((tx) =>
         work({
           tx: tx as MikroOrmManagerOf<Orm>,
           ...queriesOf(tx, dialect),
@@ -91,5 +92,5 @@ export function fromMikroOrm<Orm extends MikroOrmLike>(
 function queriesOf(tx: Manager, dialect: SqlDialect): SqlQueries {
   const context = tx.getTransactionContext();
   if (context === undefined) throw new Error('fromMikroOrm() only knows MikroORM 6.');
-  return knexQueries(context.client, dialect);
+  return queriesWithin(context, dialect);
 }

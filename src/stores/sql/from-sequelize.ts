@@ -5,7 +5,7 @@ import {
   type PgQueryable,
 } from './driver-queries.js';
 import type { SqlDialect, SqlExecutor, SqlQueries } from './executor.js';
-import { refuse } from './own-connection.js';
+import { refuse, whileOpen } from './own-connection.js';
 import { watchLender } from './second-connections.js';
 
 /** A `Sequelize` of `sequelize` 6. */
@@ -28,7 +28,13 @@ interface ConnectionManager {
   releaseConnection(connection: object): void;
 }
 
-type Begin = <T>(work: (transaction: { readonly connection?: object }) => Promise<T>) => Promise<T>;
+/** Ended by `commit()` or `rollback()` of the handler or, after a deadlock on MySQL, of Sequelize itself. */
+interface Transaction {
+  readonly connection?: object;
+  readonly finished?: string;
+}
+
+type Begin = <T>(work: (transaction: Transaction) => Promise<T>) => Promise<T>;
 
 const DIALECTS: Readonly<Record<string, SqlDialect>> = { postgres: 'postgres', mysql: 'mysql' };
 
@@ -89,7 +95,7 @@ export function fromSequelize<Db extends SequelizeLike>(
         if (connection === undefined) throw new Error('fromSequelize() only knows sequelize 6.');
         return work({
           tx: transaction as SequelizeTransactionOf<Db>,
-          ...queriesOf(connection, dialect),
+          ...whileOpen(queriesOf(connection, dialect), () => transaction.finished !== undefined),
         });
       }) as ReturnType<typeof work>,
   };

@@ -1,4 +1,5 @@
 import { wrongOption } from '../../engine/configuration-error.js';
+import type { SqlQueries } from './executor.js';
 
 /** A connection of a driver's pool, as far as a transaction needs it. */
 interface Connection {
@@ -66,6 +67,22 @@ export function guarded<C extends object>(
       };
     },
   });
+}
+
+/**
+ * The store's own statements, where the data layer gives the connection back when the handler ends the transaction, or
+ * when it ends one by itself. Others may be in a transaction on that connection.
+ */
+export function whileOpen(queries: SqlQueries, hasEnded: () => boolean): SqlQueries {
+  return {
+    query(query) {
+      // Locks by name stay with the connection. To release them is good for whoever has it now.
+      if (!hasEnded() || query.text.startsWith('DO RELEASE_LOCK')) return queries.query(query);
+      return Promise.reject(
+        new Error('The transaction of the operation was ended before its handler.'),
+      );
+    },
+  };
 }
 
 function isQuery(name: string | symbol): boolean {

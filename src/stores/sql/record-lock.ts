@@ -1,6 +1,6 @@
 import type { AcquireRequest, Limited } from '../../engine/store.js';
 import { type Dialect, statementsOf, type TableName } from './dialect.js';
-import { lockTimeoutOf } from './errors.js';
+import { isPassing, lockTimeoutOf } from './errors.js';
 import { roomValues } from './records.js';
 import { bytesOfId } from './row.js';
 import type { Answer, Session, Statement } from './session.js';
@@ -38,6 +38,11 @@ export interface RecordLock {
   isHeldUp(error: unknown): boolean;
   /** Called after the record was claimed. The work can be undone back to here. */
   mark(session: Session): Promise<void>;
+  /**
+   * Called before the work is undone, where the server may have undone the whole transaction by itself: whether it
+   * has, with the last statement that was sent.
+   */
+  readonly isUndone?: (session: Session) => Promise<boolean>;
   /** Called after the end of the transaction, on the same connection. */
   drop(session: Session, names: readonly string[]): Promise<void>;
 }
@@ -83,6 +88,14 @@ async function runAll(session: Session, texts: readonly string[]): Promise<void>
 export async function undoToMark(session: Session): Promise<void> {
   await run(session, `ROLLBACK TO SAVEPOINT ${SAVEPOINT}`);
 }
+
+/** What the last statement has failed with, if it has. Another statement would begin a new list. */
+const SHOW_ERRORS: Statement = {
+  name: 'idempotency_show_errors',
+  text: 'SHOW ERRORS',
+  parameters: [],
+  returnsRows: true,
+};
 
 /**
  * The claim waits for the lock on the row, and `lock_timeout` limits that. It also limits the wait
@@ -143,6 +156,10 @@ const mysql: RecordLock = {
   },
   async mark(session) {
     await run(session, `SAVEPOINT ${SAVEPOINT}`);
+  },
+  async isUndone(session) {
+    const { rows } = await session.query(SHOW_ERRORS, {});
+    return rows.some(({ Code: errno }) => isPassing({ errno: Number(errno) }));
   },
   async drop(session, names) {
     if (names.length === 0) return;

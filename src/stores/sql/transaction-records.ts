@@ -8,9 +8,10 @@ import type {
   ReleaseRequest,
   SaveStepRequest,
 } from '../../engine/store.js';
+import { EndedTransactionError } from '../../engine/transaction.js';
 import { fingerprintsMatch } from '../../engine/waiting.js';
 import type { Dialect, TableName } from './dialect.js';
-import { isPassing } from './errors.js';
+import { isPassing, isWithoutSavepoint } from './errors.js';
 import { recordsInTransaction, recordsOn } from './open-records.js';
 import { RECORD_LOCKS, type RecordLock, type TakenLocks, undoToMark } from './record-lock.js';
 import type { SqlRecords } from './records.js';
@@ -116,8 +117,15 @@ export class TransactionRecords {
     return async () => void (await this.committed.find(id));
   }
 
-  undoWork(): Promise<void> {
-    return undoToMark(this.transaction.session);
+  /** @throws {@link EndedTransactionError} */
+  async undoWork(): Promise<void> {
+    const { session } = this.transaction;
+    const isUndone = await this.lock.isUndone?.(session);
+    try {
+      await undoToMark(session);
+    } catch (error) {
+      throw isWithoutSavepoint(error) ? new EndedTransactionError(isUndone === true, error) : error;
+    }
   }
 
   /**
@@ -192,7 +200,7 @@ export class TransactionRecords {
 
   /** After an error PostgreSQL answers nothing more in the transaction. */
   private async backToMark(): Promise<void> {
-    if (this.isMarked) await this.undoWork();
+    if (this.isMarked) await undoToMark(this.transaction.session);
     else {
       if (!this.transaction.keepsConnection) await this.dropLocks();
       await this.transaction.rollback();

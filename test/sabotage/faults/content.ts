@@ -158,7 +158,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
     name: 'transaction: the work is committed although the record is not',
     breaks: ['S6', 'T34', 'design 3.6'],
     file: TRANSACTION,
-    find: "if (!(await write())) throw new Error('The record is no longer in the transaction.');",
+    find: 'if (!(await write())) throw new EndedTransactionError(false);',
     put: 'void write;',
     tests: [onDatabase('SQLite', '')],
   },

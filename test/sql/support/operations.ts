@@ -1,6 +1,14 @@
 import { Body, Controller, HttpCode, NotFoundException, Post } from '@nestjs/common';
-import { Idempotent, type IdempotentOperation, Operation } from 'nestjs-idempotency';
-import { currentTransaction, SqlStore } from 'nestjs-idempotency/sql';
+import {
+  IdempotencyService,
+  Idempotent,
+  type IdempotentOperation,
+  Operation,
+} from 'nestjs-idempotency';
+import { currentTransaction, type SqlQuery, SqlStore } from 'nestjs-idempotency/sql';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Gate } from 'nestjs-idempotency/testing';
 import { boot, expectReplay, PATIENT, type TestApp } from '../../support/http.js';
 import { type Layer, type Layers, openTwice, type OpenLayer } from './layer.js';
 
@@ -103,6 +111,14 @@ export function describeOperations(layer: Layer): void {
   });
 }
 
+async function attempt(work: () => unknown): Promise<void> {
+  try {
+    await work();
+  } catch {
+    // What it has done shows elsewhere.
+  }
+}
+
 /** A handler that ends its transaction itself, through the layer, and then fails. */
 export function describeEndings(layer: Layer): void {
   describe(`a handler that ends its transaction itself, through ${layer.name}`, () => {
@@ -110,18 +126,19 @@ export function describeEndings(layer: Layer): void {
     let shop: TestApp;
     let runs = 0;
     let error: Error;
+    let statement: string;
 
     beforeAll(async () => {
       layers = await openTwice(layer, 4);
-      const { executor, run } = layers.layer;
+      const { executor, insert, run } = layers.layer;
       @Controller()
       class EndingController {
         @Post('ending')
         @Idempotent({ transaction: true })
         async end(@Operation() op: IdempotentOperation): Promise<never> {
           runs += 1;
-          const end = layer.dialect === 'mysql' ? `CREATE TABLE ended_${runs} (id int)` : 'COMMIT';
-          await run!(op.tx, end);
+          await run!(op.tx, statement.replace('{n}', `${runs}`));
+          await insert(op.tx, 'payments', `ended ${runs}`);
           throw error;
         }
       }
@@ -136,16 +153,118 @@ export function describeEndings(layer: Layer): void {
       await layers?.stop();
     });
 
+    const commits = layer.dialect === 'mysql' ? 'CREATE TABLE ended_{n} (id int)' : 'COMMIT';
+
     it.each([
-      ['in any way', new Error('out of order')],
-      ['with its result', new NotFoundException()],
-    ])('and then fails %s, does not run again', async (how, failure) => {
+      ['in any way', commits, new Error('out of order')],
+      ['with its result', commits, new NotFoundException()],
+      ['in any way', 'ROLLBACK', new Error('out of order')],
+      ['with its result', 'ROLLBACK', new NotFoundException()],
+    ])('and then fails %s, does not run again: %s', async (how, text, failure) => {
       error = failure;
+      statement = text;
       const before = runs;
-      await shop.send('/ending', { key: how });
-      const retry = await shop.send('/ending', { key: how });
+      await shop.send('/ending', { key: `${how} ${text}` });
+      const retry = await shop.send('/ending', { key: `${how} ${text}` });
       expect(retry.json()).toMatchObject({ code: 'IDEMPOTENCY_OUTCOME_UNKNOWN' });
       expect(runs - before).toBe(1);
     });
+
+    it('by a method of the layer, leaves others alone who have got its connection', async () => {
+      // The first connection is free again, so that the second operation gets it.
+      const one = await openTwice(layer, 2);
+      const { executor, insert } = one.layer;
+      const store = new SqlStore({ executor, purge: false });
+      const app = await boot('express', { controllers: [], idempotency: { ...PATIENT, store } });
+      const service = app.app.get(IdempotencyService);
+      for (const end of ['commit', 'rollback'] as const) {
+        const ended = new Gate();
+        const written = new Gate();
+        let isPossible = true;
+        const first = service
+          .run({ scope: end, key: 'first', transaction: true }, async ({ tx }) => {
+            const how = (tx as { commit?: () => unknown; rollback?: () => unknown })[end];
+            isPossible = typeof how === 'function';
+            // What cannot end it throws.
+            if (isPossible) await attempt(() => how!.call(tx));
+            await ended.pass();
+            if (isPossible) await Promise.race([written.reached(1), sleep(500)]);
+            throw new Error('out of order');
+          })
+          .catch(() => undefined);
+        await ended.reached(1);
+        const id = `beside ${end}`;
+        const second = service.run({ scope: end, key: 'second', transaction: true }, async (op) => {
+          await insert(op.tx, 'payments', id);
+          await written.pass();
+          return id;
+        });
+        ended.open();
+        await first;
+        written.open();
+        expect(await second).toBe(id);
+        expect(await one.layer.query(`SELECT id FROM payments WHERE id = '${id}'`)).toEqual([
+          { id },
+        ]);
+      }
+      await app.close();
+      await one.stop();
+    });
+
+    if (layer.dialect === 'mysql') {
+      const statementOf = (text: string): SqlQuery => {
+        return { name: 'deadlock', text, values: [], returnsRows: false };
+      };
+
+      /** The server undoes the smaller of two transactions that wait for each other. */
+      const deadlock = async (tx: unknown): Promise<void> => {
+        // MikroORM takes the transaction that the code runs in.
+        const run = AsyncLocalStorage.bind((text: string) => layers.layer.run!(tx, text));
+        await run("DELETE FROM payments WHERE id = 'row 0'");
+        const undone = new Error('undone');
+        await layers.other.executor
+          .transaction(async (other) => {
+            await other.query(statementOf("DELETE FROM payments WHERE id LIKE 'row 1%'"));
+            const [, own] = await Promise.allSettled([
+              other.query(statementOf("DELETE FROM payments WHERE id = 'row 0'")),
+              run("DELETE FROM payments WHERE id = 'row 10'"),
+            ]);
+            throw own.status === 'rejected' ? own.reason : undone;
+          })
+          .catch((error: unknown) => {
+            if (error !== undone) throw error;
+          });
+      };
+
+      it('by a deadlock runs again, unless it has gone on', async () => {
+        const rows = Array.from({ length: 20 }, (_, i) => `('row ${i}')`);
+        await layers.layer.query(`INSERT INTO payments VALUES ${rows.join(', ')}`);
+        const { executor, insert } = layers.layer;
+        const store = new SqlStore({ executor, purge: false });
+        const app = await boot('express', { controllers: [], idempotency: { ...PATIENT, store } });
+        const service = app.app.get(IdempotencyService);
+        const attempt = (key: string, work: (tx: unknown) => Promise<unknown>) =>
+          service.run({ scope: 'deadlock', key, transaction: true }, async ({ tx }) => {
+            runs += 1;
+            await work(tx);
+            return runs;
+          });
+        runs = 0;
+        const atOnce = await attempt('at once', (tx) =>
+          runs === 1 ? deadlock(tx) : insert(tx, 'payments', 'at once'),
+        );
+        expect(atOnce).toBe(2);
+        const wentOn = attempt('went on', async (tx) => {
+          await deadlock(tx).catch(() => undefined);
+          await insert(tx, 'payments', 'went on');
+        });
+        // Sequelize ends the transaction itself, and lets nothing more into it.
+        if (layer.name.startsWith('fromSequelize'))
+          await expect(wentOn).rejects.toThrow(/rollback/);
+        else await expect(wentOn).rejects.toMatchObject({ code: 'IDEMPOTENCY_OUTCOME_UNKNOWN' });
+        expect(runs).toBe(3);
+        await app.close();
+      });
+    }
   });
 }

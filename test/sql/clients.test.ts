@@ -6,6 +6,7 @@ import {
   PostgresIntrospector,
   PostgresQueryCompiler,
 } from 'kysely';
+import knex, { type Knex } from 'knex';
 import { createConnection } from 'mysql2';
 import { IdempotencyConfigurationError } from 'nestjs-idempotency';
 import {
@@ -191,6 +192,28 @@ describe('the client of a transaction', () => {
     await transaction.commit();
     expect(() => query('SELECT 1')).toThrow('has ended');
     expect(() => tx.query('SELECT 1')).toThrow('has ended');
+  });
+
+  it('of Drizzle sends nothing once the transaction has ended', async () => {
+    const executor = fromDrizzle(drizzle(layers.layer.executor.client as Pool));
+    const insertion = "INSERT INTO payments VALUES ('late')";
+    const late = await executor.transaction(({ tx }) =>
+      Promise.resolve(() => Promise.resolve(tx.execute(insertion))),
+    );
+    await expect(late()).rejects.toThrow(/Failed query|has ended/);
+    expect(await layers.layer.query("SELECT id FROM payments WHERE id = 'late'")).toEqual([]);
+  });
+
+  it('of Knex is left alone by the store once the handler has ended the transaction', async () => {
+    const { connectionString } = (layers.layer.executor.client as Pool).options;
+    const db = knex({ client: 'pg', connection: connectionString!, pool: { min: 0, max: 1 } });
+    const statement = { name: 'one', text: 'SELECT 1', values: [], returnsRows: true };
+    await fromKnex(db).transaction(async (connection) => {
+      await expect(connection.query(statement)).resolves.toBeDefined();
+      await (connection.tx as Knex.Transaction).commit();
+      await expect(connection.query(statement)).rejects.toThrow(/ended before its handler/);
+    });
+    await db.destroy();
   });
 
   it.each(['COMMIT', ' rollback ', 'END', 'BEGIN', 'START TRANSACTION'])(

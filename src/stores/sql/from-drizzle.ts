@@ -9,7 +9,7 @@ import {
 import type { SecondConnections, SqlConnection, SqlDialect, SqlExecutor } from './executor.js';
 import { connectionLimitOf, isMysql2Pool, watchMysql2 } from './from-mysql2.js';
 import { isPgPool, outliveClients } from './from-pg.js';
-import { refuse } from './own-connection.js';
+import { refuse, untilOver } from './own-connection.js';
 import { watchPool, watchPostgresJs } from './second-connections.js';
 
 /** What `drizzle()` of `drizzle-orm/node-postgres`, `/postgres-js` or `/mysql2` returns. */
@@ -25,6 +25,9 @@ export type DrizzleTransactionOf<Db> = Db extends {
   : unknown;
 
 type Begin = <T>(work: (tx: object) => Promise<T>) => Promise<T>;
+
+/** @param client the connection of the transaction, as the driver has it */
+type InTransaction<T> = (tx: object, client: object) => Promise<T>;
 
 /** A driver that Drizzle stands on. */
 interface Driver {
@@ -77,11 +80,19 @@ export function fromDrizzle<Db extends DrizzleLike>(db: Db): SqlExecutor<Drizzle
     query: (query) => driver.queries($client as object).query(query),
     watch: (connections) => driver.watch(connections),
     transaction: (work) => {
-      const within = <T>(inTransaction: (tx: object) => Promise<T>): Promise<T> =>
-        begin.call(db, inTransaction) as Promise<T>;
+      const within = <T>(inTransaction: InTransaction<T>): Promise<T> =>
+        begin.call(db, async (tx) => {
+          let isOver = false;
+          const client = closeAtTheEnd(tx, () => isOver);
+          try {
+            return await inTransaction(tx, client);
+          } finally {
+            isOver = true;
+          }
+        }) as Promise<T>;
       return driver.forgetsFailures
-        ? within((tx) =>
-            work({ tx: tx as DrizzleTransactionOf<Db>, ...driver.queries(clientOf(tx)) }),
+        ? within((tx, client) =>
+            work({ tx: tx as DrizzleTransactionOf<Db>, ...driver.queries(client) }),
           )
         : despiteFailures(within, driver, (tx, queries) =>
             work({ tx: tx as DrizzleTransactionOf<Db>, ...queries }),
@@ -95,14 +106,14 @@ export function fromDrizzle<Db extends DrizzleLike>(db: Db): SqlExecutor<Drizzle
  * commit is ours, and postgres.js ends the empty transaction that comes after it.
  */
 async function despiteFailures<T>(
-  begin: (inTransaction: (tx: object) => Promise<T>) => Promise<T>,
+  begin: (inTransaction: InTransaction<T>) => Promise<T>,
   driver: Driver,
   work: (tx: object, queries: Omit<SqlConnection, 'tx'>) => Promise<T>,
 ): Promise<T> {
   let committed: { readonly result: T } | undefined;
   try {
-    return await begin(async (tx) => {
-      const queries = driver.queries(clientOf(tx)) as Required<Omit<SqlConnection, 'tx'>>;
+    return await begin(async (tx, client) => {
+      const queries = driver.queries(client) as Required<Omit<SqlConnection, 'tx'>>;
       let mayHaveFailed = false;
       const result = await work(tx, {
         async query(statement) {
@@ -177,13 +188,26 @@ function isPostgresJs(client: unknown): client is { readonly options: { readonly
   );
 }
 
-/** @throws Error for a version of Drizzle that keeps its connection elsewhere */
-function clientOf(tx: object): object {
-  const { session, _: inner } = tx as {
-    session?: { client?: object };
-    _?: { session?: { client?: object } };
+interface DrizzleSession {
+  client?: object;
+}
+
+/**
+ * Drizzle sends what comes after the end of a transaction on the same connection, where it is committed by itself or
+ * becomes part of another transaction. Here it is an error.
+ *
+ * @returns the connection, as the driver has it
+ * @throws Error for a version of Drizzle that keeps its connection elsewhere
+ */
+function closeAtTheEnd(tx: object, isOver: () => boolean): object {
+  const { session: own, _: inner } = tx as {
+    session?: DrizzleSession;
+    _?: { session?: DrizzleSession };
   };
-  const client = session?.client ?? inner?.session?.client;
-  if (client !== undefined) return client;
-  throw new Error('fromDrizzle() does not know this version of drizzle-orm. Use 0.36 or newer.');
+  const session = own?.client === undefined ? inner?.session : own;
+  if (session?.client === undefined)
+    throw new Error('fromDrizzle() does not know this version of drizzle-orm. Use 0.36 or newer.');
+  const { client } = session;
+  session.client = untilOver(client, isOver);
+  return client;
 }

@@ -52,11 +52,7 @@ export function guarded<C extends object>(
       const value: unknown = Reflect.get(target, name, target);
       if (typeof value !== 'function') return value;
       return (...args: unknown[]): unknown => {
-        if (!isOpen()) {
-          throw new Error(
-            `The transaction of the operation has ended: ${String(name)}() came too late. Await everything in the handler.`,
-          );
-        }
+        if (!isOpen()) throw tooLate(name);
         if (methods.includes(String(name)) || (isQuery(name) && ENDS.test(textOf(args[0])))) {
           throw new Error(
             'The transaction belongs to the operation, which commits it when the handler returns and ' +
@@ -67,6 +63,29 @@ export function guarded<C extends object>(
       };
     },
   });
+}
+
+const ENDS_IT = /^\s*(commit|rollback)\b/i;
+const SENDS: readonly (string | symbol)[] = ['query', 'execute', 'unsafe', 'savepoint'];
+
+/** The connection as the data layer gets it: once the work is over, it only ends the transaction. */
+export function untilOver<C extends object>(connection: C, isOver: () => boolean): C {
+  return new Proxy(connection, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (typeof value !== 'function' || !SENDS.includes(name)) return value;
+      return (...args: unknown[]): unknown => {
+        if (isOver() && !ENDS_IT.test(textOf(args[0]))) throw tooLate(name);
+        return Reflect.apply(value, target, args) as unknown;
+      };
+    },
+  });
+}
+
+function tooLate(name: string | symbol): Error {
+  return new Error(
+    `The transaction of the operation has ended: ${String(name)}() came too late. Await everything in the handler.`,
+  );
 }
 
 /**

@@ -40,6 +40,22 @@ export const EXECUTOR_FAULTS: readonly Fault[] = [
     tests: [[PG, '1: ']],
   },
   {
+    name: 'SqlStore: what comes after the end of a transaction of Drizzle is committed by itself',
+    breaks: ['T62', 'T87', 'design 7.6'],
+    file: 'src/stores/sql/own-connection.ts',
+    find: 'if (isOver() && !ENDS_IT.test(textOf(args[0]))) throw tooLate(name);',
+    put: 'if (isOver() && ENDS_IT.test(textOf(args[0]))) void tooLate(name);',
+    tests: [[CLIENTS, 'of Drizzle sends nothing']],
+  },
+  {
+    name: 'SqlStore: the store goes on in a transaction of others on the connection of an ended one',
+    breaks: ['T62', 'T81', 'T87', 'design 7.6'],
+    file: 'src/stores/sql/own-connection.ts',
+    find: "if (!hasEnded() || query.text.startsWith('DO RELEASE_LOCK')) return queries.query(query);",
+    put: 'if (!hasEnded() || query.text.length > 0) return queries.query(query);',
+    tests: [[CLIENTS, 'of Knex is left alone']],
+  },
+  {
     name: 'SqlStore: code goes on with a transaction that has ended',
     breaks: ['design 3.6'],
     file: 'src/stores/sql/sql.transaction.ts',
@@ -60,8 +76,8 @@ export const EXECUTOR_FAULTS: readonly Fault[] = [
     name: 'fromPg(): a handler writes with a client that was given back',
     breaks: ['T46'],
     file: 'src/stores/sql/own-connection.ts',
-    find: 'if (!isOpen()) {',
-    put: 'if (!isOpen) {',
+    find: 'if (!isOpen()) throw tooLate(name);',
+    put: 'if (!isOpen) throw tooLate(name);',
     tests: [[CLIENTS, 'once the transaction has ended']],
   },
   {

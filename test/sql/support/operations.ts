@@ -211,6 +211,21 @@ export function describeEndings(layer: Layer): void {
       await one.stop();
     });
 
+    it('or that writes after its end, writes nothing', async () => {
+      const { executor, insert, query } = layers.layer;
+      const store = new SqlStore({ executor, purge: false });
+      for (const end of ['commit', 'rollback'] as const) {
+        const transaction = await store.beginTransaction({ source: undefined, lockWaitMs: 0 });
+        const { manager: tx } = transaction;
+        await transaction.run(() => insert(tx, 'payments', `in time ${end}`));
+        await transaction[end]();
+        const late = attempt(() => insert(tx, 'payments', `late ${end}`));
+        await late;
+        const written = await query(`SELECT id FROM payments WHERE id = 'late ${end}'`);
+        expect([end, written]).toEqual([end, []]);
+      }
+    });
+
     if (layer.dialect === 'mysql') {
       const statementOf = (text: string): SqlQuery => {
         return { name: 'deadlock', text, values: [], returnsRows: false };

@@ -103,6 +103,13 @@ export interface Claim {
    */
   giveBack(): Awaitable<void>;
   /**
+   * Deletes what this claim has recorded, although it was completed: its message will come again, and
+   * has to run then. Resolves when nothing is on record any more, however long the store fails.
+   *
+   * @throws if what was done cannot be repeated: a row was compared and set
+   */
+  takeBack(): Promise<void>;
+  /**
    * Holds the operation until an operator settles it. `lost`: this owner no longer had the claim.
    *
    * @param error what it is held for; the record keeps its name and its message, without values

@@ -110,6 +110,7 @@ class LayeredClaim implements Claim {
   private readonly known: Claim;
   private readonly innermostFirst: readonly Claim[];
   private allSignals: AbortSignal | undefined;
+  private completing: Promise<Settlement> | undefined;
 
   /**
    * @param claims outermost first
@@ -213,7 +214,11 @@ class LayeredClaim implements Claim {
    * The work has succeeded: its preconditions conclude, its own transaction commits, and then the
    * records are settled.
    */
-  async complete(reply: Uint8Array): Promise<Settlement> {
+  complete(reply: Uint8Array): Promise<Settlement> {
+    return (this.completing = this.conclude(reply));
+  }
+
+  private async conclude(reply: Uint8Array): Promise<Settlement> {
     try {
       for (const precondition of this.preconditions)
         await this.run(() => precondition.conclude?.());
@@ -262,6 +267,15 @@ class LayeredClaim implements Claim {
   async giveBack(): Promise<void> {
     if (this.preconditions.length > 0) return this.withdraw();
     for (const claim of this.innermostFirst) await claim.giveBack();
+  }
+
+  async takeBack(): Promise<void> {
+    if (this.isRunning) return;
+    const { outcome } = (await this.completing) ?? {};
+    if (outcome === undefined || outcome === 'undone' || outcome === 'failed') return;
+    if (this.preconditions.length > 0)
+      throw new Error('The row that the operation compared and set has its new value for good.');
+    for (const claim of this.innermostFirst) await claim.takeBack();
   }
 
   async hold(reason: string, error?: unknown): Promise<Settlement> {

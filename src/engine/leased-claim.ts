@@ -11,6 +11,7 @@ import type { ReplayCache } from './replay-cache.js';
 import { type Acquired, isStoreFull, type Steps } from './store.js';
 import type { StoreCalls } from './store-calls.js';
 import { failureOf } from './story.js';
+import { takeBack } from './taking-back.js';
 
 const STORED: Settlement = { outcome: 'stored' };
 const DEFERRED: Settlement = { outcome: 'deferred' };
@@ -47,6 +48,10 @@ export class LeasedClaim implements Claim, LeaseHolder {
   readonly keepsReply: boolean;
   isRunning = true;
   private handlerStartedAtMs: number | undefined;
+  private isCompleting = false;
+  private whenCompleted: (() => void) | undefined;
+  private settling: Promise<void> | undefined;
+  private isRecorded = false;
   private readonly request: OperationRequest;
   private readonly lease: Lease;
   private readonly record: OwnedRecord;
@@ -102,6 +107,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
   complete(reply: Uint8Array): Awaitable<Settlement> {
     if (!this.keepsReply) return this.unlock();
     this.startSettling();
+    this.isCompleting = true;
     return chain(this.tryToRecordInTime(reply), (settlement) => {
       if (!(settlement instanceof Failure)) return this.recorded(settlement, reply);
       if (isStoreFull(settlement.cause)) return this.completeWithTombstone(settlement.cause);
@@ -119,6 +125,15 @@ export class LeasedClaim implements Claim, LeaseHolder {
 
   withdraw(): Awaitable<void> {
     return this.free(true);
+  }
+
+  async takeBack(): Promise<void> {
+    // What is still being recorded would be on record after it.
+    if (this.isCompleting) await new Promise<void>((done) => (this.whenCompleted = done));
+    await this.settling;
+    if (!this.isRecorded) return;
+    const recorded = { ids: [this.id], ttlMs: this.record.ttlMs };
+    await takeBack(this.around, recorded, (cause) => this.emitFailure('release', cause));
   }
 
   private free(isUncounted: boolean): Awaitable<void> {
@@ -258,6 +273,8 @@ export class LeasedClaim implements Claim, LeaseHolder {
       });
     const settled = (late: Settlement): void => void this.recorded(late, waiting.bytes);
     this.settleInBackground(complete, settled, () => waiting.leave());
+    this.isCompleting = false;
+    this.whenCompleted?.();
     return isSent ? DEFERRED : { outcome: 'unrecorded', cause };
   }
 
@@ -307,7 +324,10 @@ export class LeasedClaim implements Claim, LeaseHolder {
   }
 
   private recorded(settlement: Settlement, reply: Uint8Array): Settlement {
+    this.isCompleting = false;
+    this.whenCompleted?.();
     if (settlement.outcome === 'stored') {
+      this.isRecorded = this.keepsReply;
       this.local.reply(reply);
       this.emit({ type: 'stored' });
     } else {
@@ -343,17 +363,14 @@ export class LeasedClaim implements Claim, LeaseHolder {
     settled: (result: T) => void,
     left: () => void = this.around.deferred.book(this.record.unsavedBytes),
   ): void {
-    const { clock } = this.around;
-    const giveUp = (): void => {
-      this.leave();
-      this.close();
-    };
+    const giveUp = (): void => this.abandon();
     this.lease.detach();
-    const { ttlMs } = this.record;
+    const [{ clock }, { ttlMs }] = [this.around, this.record];
     // Promises keep the context in which they were made.
-    outside(() =>
-      this.around.inBackground(settleLater(clock, ttlMs, settle, settled, giveUp).finally(left)),
-    );
+    outside(() => {
+      this.settling = settleLater(clock, ttlMs, settle, settled, giveUp).finally(left);
+      this.around.inBackground(this.settling);
+    });
   }
 
   private emit(facts: OwnersEvent): void {

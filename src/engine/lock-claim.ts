@@ -106,6 +106,10 @@ export class LockClaim implements Claim {
     return this.release();
   }
 
+  async takeBack(): Promise<void> {
+    // Nothing is on record.
+  }
+
   async release(): Promise<void> {
     if (!this.isRunning) return;
     this.isRunning = false;

@@ -5,14 +5,17 @@ import type { Clock } from './clock.js';
 import type { DeferredCompletions } from './deferred.js';
 import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
 import { lastDecision, type OperationPolicy } from './operation.js';
+import type { ReplayCache } from './replay-cache.js';
 import type { StoreCalls } from './store-calls.js';
-import type { Acquired, Steps } from './store.js';
+import type { Acquired, IdempotencyStore, Steps } from './store.js';
 import { failureOf } from './story.js';
+import { takeBack } from './taking-back.js';
 import {
   type CommitFailure,
   EndedTransactionError,
   type OperationManager,
   type StoreTransaction,
+  type TransactionalStore,
   UnsentError,
 } from './transaction.js';
 import { acquire, begin, refOf } from './transactional-asking.js';
@@ -36,7 +39,10 @@ export interface TransactionalClaimSurroundings {
   readonly clock: Clock;
   readonly events: EventSink;
   readonly deferred: Pick<DeferredCompletions, 'bounds'>;
+  readonly replays?: ReplayCache | undefined;
   closed(id: string, local: LocalCall): void;
+  /** Registers background work, so that a shutdown can wait for it. */
+  inBackground(work: Promise<void>): void;
 }
 
 /**
@@ -63,6 +69,8 @@ export class TransactionalClaim implements Claim {
   /** What is on record instead of the reply. */
   private tombstone: Uint8Array | undefined;
   private isReachedOut = false;
+  private isRecorded = false;
+  private completing: Promise<Settlement> | undefined;
 
   constructor(
     private readonly around: TransactionalClaimSurroundings,
@@ -123,7 +131,7 @@ export class TransactionalClaim implements Claim {
   }
 
   complete(reply: Uint8Array): Promise<Settlement> {
-    return this.settle({ type: 'stored' }, reply, () => this.writeReply(reply));
+    return (this.completing = this.settle({ type: 'stored' }, reply, () => this.writeReply(reply)));
   }
 
   async fail(reply: Uint8Array): Promise<Settlement> {
@@ -160,6 +168,19 @@ export class TransactionalClaim implements Claim {
     const settlement = await this.settle({ type: 'released' }, undefined, release, count);
     if (settlement.outcome === 'undone') throw settlement.cause;
     if (settlement.outcome === 'failed') throw settlement.error;
+  }
+
+  async takeBack(): Promise<void> {
+    await this.completing;
+    if (!this.isRecorded) return;
+    const { source } = this.records[0]!.request.transaction ?? {};
+    const place = async (store: IdempotencyStore): Promise<IdempotencyStore> =>
+      (source !== undefined && (await (store as TransactionalStore).recordsOf?.(source))) || store;
+    const ids = this.records.map(({ request }) => request.id);
+    const recorded = { ids, ttlMs: this.ttlMs ?? this.policy.ttlMs, place };
+    await takeBack(this.around, recorded, (cause) =>
+      this.emit({ type: 'completion-failed', verb: 'release', cause }),
+    );
   }
 
   hold(reason: string, error?: unknown): Promise<Settlement> {
@@ -219,6 +240,7 @@ export class TransactionalClaim implements Claim {
       const unsettled = await this.unsettled(failure);
       if (unsettled !== undefined) return unsettled;
     }
+    this.isRecorded = reply !== undefined;
     if (reply !== undefined)
       for (const { request, local } of this.records)
         if (request.policy.keepsReply) local.reply(this.tombstone ?? reply);

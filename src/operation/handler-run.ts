@@ -196,9 +196,10 @@ export class HandlerRun {
     return this.work.isGivenBack;
   }
 
-  /** The work has to be done again, as after a failure. */
+  /** The work has to be done again, as after a failure, and so has the work that it is part of. */
   giveBack(): void {
     this.work.isGivenBack = true;
+    if (this.outer?.hasEnded === false) this.outer.giveBack();
   }
 
   /** True in the handler's own code, and on the way to it. */

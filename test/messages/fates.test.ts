@@ -1,11 +1,20 @@
 import { jest } from '@jest/globals';
-import { Controller, Logger, type Type } from '@nestjs/common';
+import { Controller, Injectable, Logger, type Type } from '@nestjs/common';
 import { Ctx, EventPattern, MessagePattern, Payload, RmqContext } from '@nestjs/microservices';
 import type { Channel, Message } from 'amqplib';
-import { Idempotent, type IdempotencyEvent, MemoryStore, payload } from 'nestjs-idempotency';
-import { failBefore, FaultInjectingStore, Gate } from 'nestjs-idempotency/testing';
+import { arg, Idempotent, type IdempotencyEvent, MemoryStore, payload } from 'nestjs-idempotency';
+import type { IdempotencyStore } from 'nestjs-idempotency/contracts';
+import {
+  delayUntil,
+  failAfter,
+  failBefore,
+  FaultInjectingStore,
+  Gate,
+} from 'nestjs-idempotency/testing';
+import { CreateIdempotencyRecords1763700000000, TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { concat, of, throwError } from 'rxjs';
 import { eventually } from '../support/http.js';
+import { SQLITE } from '../support/sql-databases.js';
 import { type Consumer, startConsumer } from './support/consumer.js';
 import { type Queue, Rabbit } from './support/rabbitmq.js';
 
@@ -89,6 +98,18 @@ class Acknowledged {
   }
 }
 
+/** Somebody else settles its messages, also while it still runs. */
+@Controller()
+class Later {
+  @Idempotent(KEY)
+  @EventPattern<string>('order')
+  async order(@Payload() { id }: Order, @Ctx() context: RmqContext): Promise<void> {
+    ran(`order ${id!}`);
+    held.push([channelOf(context), messageOf(context)]);
+    await gate?.pass();
+  }
+}
+
 let rabbit: Rabbit;
 let queue: Queue;
 let store: FaultInjectingStore;
@@ -118,10 +139,21 @@ async function expectNothingLeft(): Promise<void> {
 }
 afterEach(expectNothingLeft);
 
-async function start(controller: Type, { prefetchCount = 1, noAck = false } = {}): Promise<void> {
+interface Settings {
+  readonly prefetchCount?: number;
+  readonly noAck?: boolean;
+  readonly records?: IdempotencyStore;
+  readonly providers?: Type[];
+}
+
+async function start(
+  controller: Type,
+  { prefetchCount = 1, noAck = false, records = store, providers = [] }: Settings = {},
+): Promise<void> {
   const consumer = await startConsumer(queue.transport({ prefetchCount, noAck }), {
     controllers: [controller],
-    idempotency: { store },
+    providers,
+    idempotency: { store: records },
   });
   consumer.idempotency.events$.subscribe((event) => events.push(event));
   consumers.push(consumer);
@@ -221,6 +253,81 @@ describe('a handler that settles its messages itself', () => {
     },
   );
 
+  it('and gives its message back in a protected method is called again, and so is the method', async () => {
+    @Injectable()
+    class Shipping {
+      @Idempotent({ key: arg(0, 'id'), fingerprint: false })
+      async ship({ id }: Order, context: RmqContext): Promise<void> {
+        const isFirst = ran(`ship ${id!}`);
+        await Promise.resolve();
+        channelOf(context)[isFirst ? 'nack' : 'ack'](messageOf(context));
+      }
+    }
+    @Controller()
+    class Calling {
+      constructor(private readonly shipping: Shipping) {}
+
+      @Idempotent(KEY)
+      @EventPattern<string>('order')
+      order(@Payload() order: Order, @Ctx() context: RmqContext): Promise<void> {
+        ran(`order ${order.id!}`);
+        return this.shipping.ship(order, context);
+      }
+    }
+    await start(Calling, { providers: [Shipping] });
+    await queue.publish('order', { id: '1' });
+    await eventually(() => runs.length >= 4);
+    expect(runs).toEqual(['order 1', 'ship 1', 'order 1', 'ship 1']);
+  });
+
+  it('and gives back the message of another run has done its own work', async () => {
+    @Controller()
+    class Pairs {
+      /** The second one gives the first one back. */
+      @Idempotent(KEY)
+      @EventPattern<string>('order')
+      order(@Payload() { id }: Order, @Ctx() context: RmqContext): void {
+        ran(`order ${id!}`);
+        const [before] = held.splice(0);
+        if (before !== undefined) before[0].nack(before[1]);
+        held.push([channelOf(context), messageOf(context)]);
+        if (id === '2') channelOf(context).ack(messageOf(context));
+      }
+    }
+    await start(Pairs, { prefetchCount: 2 });
+    await queue.publish('order', { id: '1' });
+    await eventually(() => events.some(({ type }) => type === 'stored'));
+    await queue.publish('order', { id: '2' });
+    await eventually(() => runs.length === 3);
+    await queue.publish('order', { id: '2' });
+    await eventually(() => events.some(({ type }) => type === 'replayed'));
+    expect(runs).toEqual(['order 1', 'order 2', 'order 1']);
+    held[0]![0].ack(held[0]![1]);
+  });
+
+  it.each([
+    ['while it runs', 'acquire'],
+    ['while its reply is being recorded', 'complete'],
+  ] as const)(
+    'whose message is given back %s, by somebody else, is called again',
+    async (_when, verb) => {
+      const recording = new Gate();
+      gate = verb === 'acquire' ? new Gate() : undefined;
+      store.next('complete', delayUntil(recording));
+      await start(Later);
+      await queue.publish('order', { id: '1' });
+      await eventually(() => held.length === 1 && store.count(verb) === 1);
+      const [channel, message] = held.splice(0)[0]!;
+      channel.nack(message);
+      gate?.open();
+      recording.open();
+      await eventually(() => held.length === 1);
+      expect(runs).toEqual(['order 1', 'order 1']);
+      channel.ack(held[0]![1]);
+      await eventually(() => events.filter(({ type }) => type === 'stored').length >= 1);
+    },
+  );
+
   it('and gives messages back after it has returned is called again for each', async () => {
     await start(ByHand, { prefetchCount: 2 });
     for (const id of ['1', '2']) await queue.publish('batch', { id });
@@ -230,6 +337,95 @@ describe('a handler that settles its messages itself', () => {
     await eventually(() => held.length === 2);
     expect(runs).toEqual(['batch 1', 'batch 2', 'batch 1', 'batch 2']);
     channel.ack(held[1]![1], true);
+  });
+
+  describe('after it has returned, gives a message back and is called again', () => {
+    /** Gives the first delivery back, and expects a second. */
+    async function expectAnother(before: () => unknown = () => undefined): Promise<void> {
+      await queue.publish('batch', { id: '1' });
+      await eventually(() => held.length === 1);
+      await before();
+      const [channel, message] = held.splice(0)[0]!;
+      channel.nack(message);
+      await eventually(() => held.length === 1);
+      expect(runs).toEqual(['batch 1', 'batch 1']);
+      channel.ack(held[0]![1]);
+    }
+    const completed = (): Promise<void> => eventually(() => store.count('complete') > 0);
+
+    it('with the records of a tenant', async () => {
+      const tenant = new FaultInjectingStore(new MemoryStore());
+      Object.assign(store, { ofCall: () => tenant });
+      await start(ByHand);
+      await expectAnother(() => eventually(() => tenant.count('complete') === 1));
+    });
+
+    it('with two records, one within the other', async () => {
+      @Controller()
+      class Stacked {
+        @Idempotent({ ...KEY, scope: 'outer' })
+        @Idempotent({ ...KEY, scope: 'inner' })
+        @EventPattern<string>('batch')
+        batch(@Payload() { id }: Order, @Ctx() context: RmqContext): void {
+          ran(`batch ${id!}`);
+          held.push([channelOf(context), messageOf(context)]);
+        }
+      }
+      await start(Stacked);
+      await expectAnother(() => eventually(() => store.count('complete') === 2));
+    });
+
+    it.each(['its own', 'named'])(
+      'with records in a transaction of a data source: %s',
+      async (which) => {
+        const database = await SQLITE.start();
+        try {
+          const migrations = [CreateIdempotencyRecords1763700000000];
+          const [dataSource, named] = await Promise.all(
+            [1, 2].map(() => database.connect({ migrations, migrationsRun: true })),
+          );
+          const records = new TypeOrmStore({ dataSource: dataSource!, sources: { named: named! } });
+          const transaction = which === 'named' ? 'named' : true;
+          @Controller()
+          class InTransaction {
+            @Idempotent({ ...KEY, transaction })
+            @EventPattern<string>('batch')
+            batch(@Payload() { id }: Order, @Ctx() context: RmqContext): void {
+              ran(`batch ${id!}`);
+              held.push([channelOf(context), messageOf(context)]);
+            }
+          }
+          await start(InTransaction, { records });
+          await expectAnother(() => eventually(() => events.some(({ type }) => type === 'stored')));
+          await eventually(() => events.filter(({ type }) => type === 'stored').length === 2);
+        } finally {
+          await database.stop();
+        }
+      },
+    );
+
+    it.each([
+      ['was never reached', failBefore],
+      ['has recorded it although its answer was lost', failAfter],
+    ])('while its reply waits for a store that %s', async (_name, fault) => {
+      store.always('complete', fault());
+      await start(ByHand);
+      await expectAnother(async () => {
+        await completed();
+        store.heal();
+      });
+    });
+
+    it('once a store that is down answers again', async () => {
+      await start(ByHand);
+      await expectAnother(async () => {
+        await completed();
+        store.next('forget', failBefore());
+      });
+      expect(events).toContainEqual(
+        expect.objectContaining({ type: 'completion-failed', verb: 'release' }),
+      );
+    });
   });
 });
 

@@ -1,8 +1,8 @@
 import type { LoggerService } from '@nestjs/common';
-import type { Awaitable } from '../../engine/awaitable.js';
+import type { Claim } from '../../engine/claim.js';
 import type { CancelTimer, Clock } from '../../engine/clock.js';
 import type { ProtectedHandler } from '../../handlers/protected-handler.js';
-import { handlerRuns } from '../../operation/handler-run.js';
+import { type HandlerRun, handlerRuns } from '../../operation/handler-run.js';
 import type { RmqChannel, RmqContext, RmqMessage } from './transport-context.js';
 
 /**
@@ -42,17 +42,26 @@ export class Deliveries {
   private watched(channel: RmqChannel): WatchedChannel {
     let watched = this.channels.get(channel);
     if (watched === undefined) {
-      watched = new WatchedChannel(channel, this.logger);
+      watched = new WatchedChannel(channel, this.logger, (message) => this.open.get(message));
       this.channels.set(channel, watched);
     }
     return watched;
   }
 }
 
+/** The operation of one handler for a message. */
+interface Turn {
+  readonly claim: Claim;
+  readonly isByHand: boolean;
+  /** Absent until the handler is reached. */
+  run?: HandlerRun | undefined;
+}
+
 /**
  * One delivered message. The queue is told the outcome once, when all its handlers have finished.
  */
 export class Delivery {
+  private readonly turns = new Map<ProtectedHandler, Turn>();
   private readonly verdicts = new Map<ProtectedHandler, Verdict>();
   private running = 0;
   private pauseMs = 0;
@@ -74,9 +83,31 @@ export class Delivery {
     return (this.hasReported = true);
   }
 
-  /** Called before the queue gets the message back from a handler that settles it later. */
-  whenReturned(undo: () => Awaitable<unknown>): void {
-    this.channel.whenReturned(this.message, undo);
+  /** A handler has got the claim of its operation. */
+  claimed(handler: ProtectedHandler, claim: Claim): void {
+    this.turns.set(handler, { claim, isByHand: handler.acknowledges !== true });
+  }
+
+  /** What runs from now on is the handler's work. */
+  reached(handler: ProtectedHandler): void {
+    const turn = this.turns.get(handler);
+    if (turn !== undefined) turn.run = handlerRuns.getStore();
+  }
+
+  /**
+   * The message goes back to its queue. The handler that says so has not done its work. Out of a
+   * handler, such as in a timer that settles many messages, that is said of all whose messages it is.
+   *
+   * @returns the operations that have ended: what is on record of them has to be taken back first
+   */
+  giveBack(): Claim[] {
+    const current = handlerRuns.getStore();
+    const turns = [...this.turns.values()];
+    const own = turns.filter(({ claim }) => current?.isPartOf(claim.id));
+    if (own.length > 0) current?.giveBack();
+    const given = own.length > 0 ? own : turns.filter(isOpen);
+    for (const { run } of given) run?.giveBack();
+    return given.flatMap(({ claim }) => (claim.isRunning ? [] : claim));
   }
 
   begin(): void {
@@ -112,6 +143,11 @@ export class Delivery {
   }
 }
 
+/** True for a handler that may still say what becomes of the message. */
+function isOpen({ claim, isByHand }: Turn): boolean {
+  return isByHand || claim.isRunning;
+}
+
 const SETTLES_ALL: ReadonlySet<unknown> = new Set(['ackAll', 'nackAll']);
 /** With `true` as second argument they settle all older messages as well. */
 const SETTLES_OLDER: ReadonlySet<unknown> = new Set(['ack', 'nack']);
@@ -138,11 +174,13 @@ class WatchedChannel {
   private readonly settled = new WeakSet<RmqMessage>();
   private readonly returned = new WeakSet<RmqMessage>();
   private readonly unsettled = new Set<RmqMessage>();
-  private readonly undoing = new WeakMap<RmqMessage, () => Awaitable<unknown>>();
+  /** Until the library's own settlement has been told. */
+  private isOurs = false;
 
   constructor(
     private readonly channel: RmqChannel,
     private readonly logger: LoggerService,
+    private readonly deliveryOf: (message: RmqMessage) => Delivery | undefined,
   ) {
     for (const verb of SETTLING) this.watchVerb(verb);
     channel.on('error', ({ message }) => {
@@ -152,10 +190,6 @@ class WatchedChannel {
 
   watch(message: RmqMessage): void {
     if (!this.settled.has(message)) this.unsettled.add(message);
-  }
-
-  whenReturned(message: RmqMessage, undo: () => Awaitable<unknown>): void {
-    if (this.unsettled.has(message)) this.undoing.set(message, undo);
   }
 
   /** True for a message that a handler has given back to its queue. */
@@ -173,10 +207,13 @@ class WatchedChannel {
 
   private settle(message: RmqMessage, tell: () => void): void {
     if (!this.unsettled.has(message)) return;
+    this.isOurs = true;
     try {
-      outsideRuns(tell);
+      tell();
     } catch {
       // The channel is closed, and the message on its way to another consumer.
+    } finally {
+      this.isOurs = false;
     }
   }
 
@@ -194,30 +231,30 @@ class WatchedChannel {
       if (isOne && this.settled.has(message)) return undefined;
       const isReturned = (args[REQUEUE_ARGUMENT[verb] ?? -1] ?? verb in REQUEUE_ARGUMENT) === true;
       const messages = this.settledBy(verb, args);
-      const undone = messages.flatMap((one) => this.noted(one, isReturned) ?? []);
-      if (isReturned) handlerRuns.getStore()?.giveBack();
+      const ended = messages.flatMap((one) => this.noted(one, isReturned));
       const tell = (): unknown => Reflect.apply(member, channel, args);
-      if (undone.length === 0) return tell();
-      void this.undoFirst(undone, tell);
+      if (ended.length === 0) return tell();
+      void this.takeBackFirst(ended, tell);
     };
   }
 
-  /** Notes that a message is settled; what to undo first, if its operation is already on record. */
-  private noted(message: RmqMessage, isReturned: boolean): (() => Awaitable<unknown>) | undefined {
+  /** Notes that a message is settled; the operations to take back before it returns. */
+  private noted(message: RmqMessage, isReturned: boolean): Claim[] {
     this.settled.add(message);
     this.unsettled.delete(message);
-    if (!isReturned) return undefined;
-    if (handlerRuns.getStore() !== undefined) this.returned.add(message);
-    return this.undoing.get(message);
+    if (!isReturned || this.isOurs) return [];
+    this.returned.add(message);
+    const delivery = this.deliveryOf(message);
+    if (delivery !== undefined) return delivery.giveBack();
+    // A message of a handler without `@Idempotent()`, given back by a protected method.
+    handlerRuns.getStore()?.giveBack();
+    return [];
   }
 
   /** The message must not come back while its record says that it is done. */
-  private async undoFirst(
-    undone: readonly (() => Awaitable<unknown>)[],
-    tell: () => unknown,
-  ): Promise<void> {
+  private async takeBackFirst(ended: readonly Claim[], tell: () => unknown): Promise<void> {
     try {
-      await Promise.all(undone.map(async (undo) => undo()));
+      await Promise.all(ended.map((claim) => claim.takeBack()));
     } catch (error) {
       const problem =
         'A handler gave back a message whose record could not be removed. It will be taken for a duplicate.';
@@ -237,9 +274,4 @@ class WatchedChannel {
     const last = message.fields.deliveryTag;
     return [...this.unsettled, message].filter(({ fields }) => fields.deliveryTag <= last);
   }
-}
-
-/** What the library settles says nothing about the handler in whose context that happens. */
-function outsideRuns(tell: () => void): void {
-  handlerRuns.exit(tell);
 }

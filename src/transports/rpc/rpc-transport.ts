@@ -4,7 +4,6 @@ import { type FailureForm, statusOf } from '../../calls/failure.js';
 import { type Fate, MessageFates } from '../../calls/message-fates.js';
 import { type Outcome, ValueInterceptor } from '../../calls/value-transport.js';
 import { ValueOperations } from '../../calls/value-operations.js';
-import type { Claim } from '../../engine/claim.js';
 import { IdempotencyEngine } from '../../engine/engine.js';
 import { HandlerRegistry } from '../../handlers/handler-registry.js';
 import { notProtected } from '../../handlers/not-protected.js';
@@ -49,7 +48,7 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
   private readonly fates: MessageFates;
 
   constructor(
-    private readonly engine: IdempotencyEngine,
+    engine: IdempotencyEngine,
     operations: ValueOperations,
     protected override readonly errors: RpcErrors,
     private readonly handlers: HandlerRegistry,
@@ -107,8 +106,14 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
       const value = await this.run(
         call,
         handler,
-        () => this.collected(next.handle()),
-        (decided) => (outcome = decided),
+        () => {
+          delivery?.reached(handler);
+          return this.collected(next.handle());
+        },
+        (decided) => {
+          outcome = decided;
+          if (decided?.outcome === 'execute') delivery?.claimed(handler, decided.claim);
+        },
       );
       const values = EmittedValues.listOf(value);
       const known = decidedOf(outcome);
@@ -143,13 +148,7 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
         id: idOf(outcome),
       });
     const isByHand = handler.acknowledges !== true && outcome?.outcome !== 'replay';
-    if (isByHand && outcome?.outcome === 'execute') this.undoWhenReturned(delivery, outcome.claim);
     delivery.end(handler, isByHand ? 'nothing' : 'acknowledge');
-  }
-
-  /** A handler that settles messages later, a batch at a time, may still say that one has to be done again. */
-  private undoWhenReturned(delivery: Delivery, { id }: Claim): void {
-    delivery.whenReturned(() => this.engine.forget(id));
   }
 
   /** Nobody waits for a reply: the queue is told what becomes of the event, and so is the log. */

@@ -271,8 +271,8 @@ export const ENGINE_FAULTS: readonly Fault[] = [
     name: 'a lock keeps its reply on record',
     breaks: ['strategy lock', 'S12'],
     file: 'src/engine/leased-claim.ts',
-    find: '    if (!this.keepsReply) return this.unlock();\n    this.startSettling();\n    return chain(this.tryToRecord',
-    put: '    this.startSettling();\n    return chain(this.tryToRecord',
+    find: '    if (!this.keepsReply) return this.unlock();\n    this.startSettling();\n    this.isCompleting',
+    put: '    this.startSettling();\n    this.isCompleting',
     tests: ['test/engine/locks.test.ts'],
   },
   {

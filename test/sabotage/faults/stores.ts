@@ -254,8 +254,8 @@ export const STORE_FAULTS: readonly Fault[] = [
     name: 'redis: what is held is forgotten in the end',
     breaks: ['guarantee 3', 'store redis', 'T39'],
     file: lua('hold'),
-    find: 'write(record)',
-    put: "write(record, 'KEEPTTL')",
+    find: 'pcall(write, record)',
+    put: "pcall(write, record, 'KEEPTTL')",
     tests: [inRedis('3: ')],
   },
   {

@@ -44,6 +44,8 @@ const TABLES = {
 export interface Layers {
   readonly layer: OpenLayer;
   readonly other: OpenLayer;
+  /** Of the database. */
+  readonly url: string;
   stop(): Promise<void>;
 }
 
@@ -58,6 +60,7 @@ export async function openTwice({ dialect, open }: Layer, connections: number): 
   return {
     layer,
     other,
+    url: server.url,
     async stop() {
       await layer.close();
       await other.close();

@@ -21,9 +21,9 @@ const MESSAGES = 6;
 
 const POSTGRES = [PG, PRISMA_PG, ...LAYERS].filter(({ dialect }) => dialect === 'postgres');
 
-describe.each(POSTGRES.map((layer) => [layer.name, layer] as const))(
+describe.each(POSTGRES.map((layer) => [layer.name]))(
   'a process that pays over %s and is killed between any two statements',
-  (name, layer) => {
+  (name) => {
     let layers: Layers;
     let proxy: TcpProxy;
     let program: ChildProgram;

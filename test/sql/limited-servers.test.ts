@@ -31,10 +31,10 @@ describe('a database that may only be read', () => {
     await server?.stop();
   });
 
-  const startOverPg = async (options: string): Promise<string[]> => {
+  const startOverPg = async (options: string, table?: string): Promise<string[]> => {
     const pool = new Pool({ connectionString: server.url, options });
     const warnings: string[] = [];
-    const store = new SqlStore({ executor: fromPg(pool), purge: false });
+    const store = new SqlStore({ executor: fromPg(pool), purge: false, ...(table && { table }) });
     try {
       await store.start((warning) => warnings.push(warning));
     } finally {
@@ -66,6 +66,43 @@ describe('a database that may only be read', () => {
     await dataSource.destroy();
   });
 
+  it('is refused at boot: a role that may not delete', async () => {
+    await owner.query(`GRANT SELECT, INSERT, UPDATE ON idempotency_records TO ${role}`);
+    await expect(startOverPg(`-c role=${role}`)).rejects.toThrow(REFUSED);
+  });
+
+  it('is refused at boot: a table that would take two claims, and one where none is kept', async () => {
+    const LIKE = 'LIKE idempotency_records INCLUDING DEFAULTS';
+    await owner.query(`CREATE TABLE twice (${LIKE})`);
+    await expect(startOverPg('', 'twice')).rejects.toThrow(/no unique .* constraint.*sqlMigration/);
+    await owner.query(`CREATE TABLE never (${LIKE}, PRIMARY KEY (id))`);
+    await owner.query('CREATE RULE never AS ON UPDATE TO never DO INSTEAD NOTHING');
+    await expect(startOverPg('', 'never')).rejects.toThrow(/sqlMigration/);
+  });
+
+  it('is warned of at boot: a table that is empty after a crash', async () => {
+    await owner.query(
+      'CREATE UNLOGGED TABLE crashing (LIKE idempotency_records, PRIMARY KEY (id))',
+    );
+    expect(await startOverPg('', 'crashing')).toEqual([
+      expect.stringMatching(/finished operations run again.*SET LOGGED/),
+    ]);
+  });
+
+  it('is refused at boot: a session whose statements have no time', async () => {
+    const locking = await owner.connect();
+    await locking.query('BEGIN');
+    await locking.query('LOCK TABLE idempotency_records');
+    try {
+      await expect(startOverPg('-c statement_timeout=20ms')).rejects.toThrow(
+        /Raise statement_timeout/,
+      );
+    } finally {
+      await locking.query('ROLLBACK');
+      locking.release();
+    }
+  });
+
   it('leaves nothing of the check behind, where it may be written', async () => {
     await owner.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_records TO ${role}`);
     expect(await startOverPg(`-c role=${role}`)).toEqual([]);
@@ -73,7 +110,7 @@ describe('a database that may only be read', () => {
   });
 });
 
-test('a reply that MariaDB never takes is a tombstone at once, and its work is committed', async () => {
+test('a reply that MariaDB never takes is a tombstone at once; no autocommit or no transactions stop the boot', async () => {
   const server = await startMariadb();
   const url = mariadbUrl(server.port);
   const owner = createPool({ uri: url });
@@ -103,6 +140,22 @@ test('a reply that MariaDB never takes is a tombstone at once, and its work is c
   expect(runs).toBe(1);
   await shop.close();
   await pool.end();
+
+  // A server without transactions, in two ways.
+  const startAgain = async (): Promise<void> => {
+    const again = createPool({ uri: url, connectionLimit: 1 });
+    const executor = fromMysql2(again);
+    try {
+      await new SqlStore({ executor, purge: false }).start(() => undefined);
+    } finally {
+      await again.end();
+    }
+  };
+  await owner.query('SET GLOBAL autocommit = 0');
+  await expect(startAgain()).rejects.toThrow(/autocommit = 0.*init_connect/);
+  await owner.query('SET GLOBAL autocommit = 1');
+  await owner.query('ALTER TABLE idempotency_records ROW_FORMAT = DEFAULT, ENGINE = MyISAM');
+  await expect(startAgain()).rejects.toThrow(/engine is MyISAM.*ENGINE = InnoDB/);
   await owner.end();
   await server.stop();
 });

@@ -70,6 +70,9 @@ const FORBIDDEN: readonly (string | number)[] = [
 ];
 const SQLITE_READONLY = /readonly database/;
 
+/** Error codes for a statement that the server has ended, because it took longer than statements may. */
+const TIMED_OUT: readonly (string | number)[] = ['57014', 1969, 3024];
+
 /** Matches no text. */
 const NOTHING = /(?!)/;
 
@@ -120,6 +123,11 @@ export function isFull(error: unknown): boolean {
 /** True if this client may not do what a store has to do. */
 export function isForbidden(error: unknown): boolean {
   return isOneOf(FORBIDDEN, SQLITE_READONLY, error);
+}
+
+/** True if statements have no time, as `statement_timeout` says. */
+export function isTimedOut(error: unknown): boolean {
+  return isOneOf(TIMED_OUT, NOTHING, error);
 }
 
 /** True for the error of a savepoint that went with its transaction. */

@@ -33,6 +33,9 @@ import type { Answer, Row, Session, Statement, Values } from './session.js';
 /** Each round means that another call came in between. That never happens this often in a row. */
 const MOST_ROUNDS = 50;
 
+/** Others changed the record again and again; or the table does not keep what it is given. */
+export class ChangingRecordError extends Error {}
+
 /** The verbs of a store as SQL statements, on one session. This class itself serves SQLite. */
 export class SqlRecords {
   constructor(
@@ -45,7 +48,9 @@ export class SqlRecords {
       const result = await this.tryToAcquire(request);
       if (result !== 'changed') return result;
     }
-    throw new Error(`The idempotency record changed ${MOST_ROUNDS} times during one claim.`);
+    throw new ChangingRecordError(
+      `The idempotency record changed ${MOST_ROUNDS} times during one claim.`,
+    );
   }
 
   extend(request: ExtendRequest): Promise<boolean> {

@@ -21,6 +21,7 @@ import type {
   TransactionalStore,
   TransactionRequest,
 } from '../../engine/transaction.js';
+import { checkServer } from './check-server.js';
 import { checkTable, checkWrites, type Expected } from './check-table.js';
 import { checkName, DEFAULT_TABLE, type TableName } from './dialect.js';
 import type { SqlDialect, SqlExecutor } from './executor.js';
@@ -148,6 +149,8 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore,
     for (const executor of this.executors()) {
       await executor.start?.();
       await checkTable(this.openRecords(executor), this.name, warn, TABLE);
+      const session = new ExecutorSession(executor);
+      await checkServer(session, this.dialectOf(executor), this.name, TABLE.option, warn);
       await checkWrites(() => this.begin(executor, 0, noEdge()), this.name, TABLE);
       await this.findDeferred(executor);
     }

@@ -26,14 +26,17 @@ import type {
 } from '../../engine/transaction.js';
 import { findDeferred } from './commits.js';
 import { outliveConnections } from './connections.js';
+import { checkServer } from '../sql/check-server.js';
 import { checkTable, checkWrites } from '../sql/check-table.js';
 import { checkName, DEFAULT_TABLE, type TableName } from '../sql/dialect.js';
 import { type PurgeOptions, purgeOptions, PurgeTimer } from '../sql/purge-timer.js';
 import { Warnings } from '../sql/transaction-edge.js';
+import { dialectOf } from './dialect.js';
 import { EntityResource } from './entity-resource.js';
 import { transactionHostsOf } from './current-manager.js';
 import { LIMITS, TABLE } from './migrations.js';
 import { Place } from './place.js';
+import { DataSourceSession } from './sessions.js';
 
 /** What {@link TypeOrmStore} is made of. */
 export interface TypeOrmStoreOptions {
@@ -127,6 +130,8 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
       // A database that cannot be reached yet tells it with the first error.
       await findDeferred(dataSource).catch(() => undefined);
       await checkTable(records, table, warn, TABLE);
+      const dialect = dialectOf(dataSource.options.type);
+      await checkServer(new DataSourceSession(dataSource), dialect, table, TABLE.option, warn);
       await checkWrites(
         () => place.beginTransaction({ source: undefined, lockWaitMs: 0 }),
         table,

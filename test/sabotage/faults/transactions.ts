@@ -5,6 +5,7 @@ const COMMITS = 'src/stores/typeorm/commits.ts';
 const COMMIT_TEST = 'test/transactions/commits.test.ts';
 const CONFLICTS = 'test/transactions/conflicts.test.ts';
 const UNDONE_EARLY = 'test/transactions/undone-early.test.ts';
+const LIMITED = 'test/sql/limited-servers.test.ts';
 const STORE = 'src/stores/typeorm/typeorm.store.ts';
 const TENANTS = 'test/transactions/tenants.test.ts';
 const SECOND = 'test/transactions/second-connections.test.ts';
@@ -15,9 +16,49 @@ export const TRANSACTION_FAULTS: readonly Fault[] = [
     name: 'boot: a database that may only be read boots',
     breaks: ['T84'],
     file: 'src/stores/sql/check-table.ts',
-    find: '    if (isForbidden(error)) throw forbidden(option, table, error);\n  } finally {',
-    put: '    void isForbidden(error);\n  } finally {',
+    find: '    if (isForbidden(error)) throw forbidden(option, table, error);\n    if (isTimedOut(error)) throw hasNoTime(option, table, error);\n    const',
+    put: '    const',
     tests: [['test/sql/limited-servers.test.ts', 'a role that may read']],
+  },
+  {
+    name: 'boot: a role that may not delete boots',
+    breaks: ['T84'],
+    file: 'src/stores/sql/check-server.ts',
+    find: 'if (isForbidden(error)) throw forbidden(option, name.table, error);',
+    put: 'void isForbidden(error);',
+    tests: [[LIMITED, 'a role that may not delete']],
+  },
+  {
+    name: 'boot: a table that takes two claims of one record boots',
+    breaks: ['T84', 'S1'],
+    file: 'src/stores/sql/check-table.ts',
+    find: "if (commitFailureOf(error) === 'work')",
+    put: "if (commitFailureOf(error) === 'work' && !table)",
+    tests: [[LIMITED, 'would take two claims']],
+  },
+  {
+    name: 'boot: connections without autocommit boot',
+    breaks: ['T84', 'S1'],
+    file: 'src/stores/sql/check-server.ts',
+    find: 'if (autocommit !== undefined && Number(autocommit) === 0)',
+    put: 'if (autocommit === undefined)',
+    tests: [[LIMITED, 'no autocommit or no transactions']],
+  },
+  {
+    name: 'boot: a table that is empty after a crash is not warned of',
+    breaks: ['T84'],
+    file: 'src/stores/sql/check-server.ts',
+    find: "if (persistence === undefined || persistence === 'p') return;",
+    put: 'if (persistence !== null) return;',
+    tests: [[LIMITED, 'empty after a crash']],
+  },
+  {
+    name: 'boot: statements that have no time boot',
+    breaks: ['T84'],
+    file: 'src/stores/sql/errors.ts',
+    find: "const TIMED_OUT: readonly (string | number)[] = ['57014', 1969, 3024];",
+    put: 'const TIMED_OUT: readonly (string | number)[] = [1969, 3024];',
+    tests: [[LIMITED, 'statements have no time']],
   },
   {
     name: 'transaction: a reply that the server never takes undoes its work each time',

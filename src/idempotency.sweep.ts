@@ -8,12 +8,13 @@ import {
 import { encodeForScope, recovery } from './calls/recovery-call.js';
 import { ValueOperations } from './calls/value-operations.js';
 import type { CancelTimer } from './engine/clock.js';
-import { wrongOption } from './engine/configuration-error.js';
+import { isIdempotencyConfigurationError, wrongOption } from './engine/configuration-error.js';
 import { messageOf } from './engine/driver-errors.js';
 import { parseDuration } from './engine/duration.js';
 import { IdempotencyEngine } from './engine/engine.js';
 import type { OperationRequest } from './engine/operation.js';
 import type { ListedRecord } from './engine/store.js';
+import { failureOf } from './engine/story.js';
 import { HandlerRegistry } from './handlers/handler-registry.js';
 import type { ProtectedLayer } from './handlers/protected-handler.js';
 import { recordId } from './keys/record-id.js';
@@ -36,7 +37,7 @@ const SPREAD = 0.1;
 export class AbandonedSweep implements OnModuleInit, OnApplicationBootstrap {
   private readonly sweep: Sweep;
   private readonly logger = new Logger('Idempotency');
-  /** What was already logged. */
+  /** What failed and was logged. It is logged again if it fails after it has worked. */
   private readonly logged = new Set<string>();
   private lock: string | undefined;
   private cancelTimer: CancelTimer | undefined;
@@ -56,8 +57,16 @@ export class AbandonedSweep implements OnModuleInit, OnApplicationBootstrap {
       requestFor: (record) => this.requestFor(record),
       failed: (scope, error) =>
         this.warn(
-          `Abandoned operations of ${scope} could not be settled by a sweep (${messageOf(error)}). They wait for a retry, and a later sweep asks again.`,
+          `operations of ${scope}`,
+          `Abandoned operations of ${scope} could not be settled by a sweep (${withoutSecrets(error)}). They wait for a retry, and a later sweep asks again.`,
         ),
+      settled: (scope) => this.logged.delete(`operations of ${scope}`),
+      unreachable: (source, error) =>
+        this.warn(
+          placeName(source),
+          `Abandoned operations in ${placeName(source)} could not be looked for (${messageOf(error)}). Later sweeps look again.`,
+        ),
+      reached: (source) => this.logged.delete(placeName(source)),
     });
   }
 
@@ -97,8 +106,9 @@ export class AbandonedSweep implements OnModuleInit, OnApplicationBootstrap {
     const pauseMs = everyMs * (1 + SPREAD * (Math.random() - 1));
     this.cancelTimer = this.engine.clock.after(pauseMs, () => {
       this.running = this.run(limitsOf(given), everyMs * LOCKS_FOR)
+        .then(() => this.logged.delete('sweep'))
         .catch((error: unknown) =>
-          this.warn(`Abandoned operations could not be looked for (${messageOf(error)}).`),
+          this.warn('sweep', `Abandoned operations could not be looked for (${messageOf(error)}).`),
         )
         .finally(() => this.rest(given));
     });
@@ -109,9 +119,9 @@ export class AbandonedSweep implements OnModuleInit, OnApplicationBootstrap {
     return { isDone: true, replied: 0, released: 0, held: 0, failed: 0, isComplete: true };
   }
 
-  private warn(warning: string): void {
-    if (this.logged.has(warning)) return;
-    this.logged.add(warning);
+  private warn(subject: string, warning: string): void {
+    if (this.logged.has(subject)) return;
+    this.logged.add(subject);
     this.logger.warn(warning);
   }
 
@@ -170,6 +180,17 @@ export class AbandonedSweep implements OnModuleInit, OnApplicationBootstrap {
       return NOT_KEPT;
     }
   }
+}
+
+function placeName(source: string | undefined): string {
+  return source === undefined ? "the store's own data source" : `data source ${source}`;
+}
+
+/** The application's own error may have anything in its text. */
+function withoutSecrets(error: unknown): string {
+  if (isIdempotencyConfigurationError(error)) return error.message;
+  const { name, message } = failureOf(error) ?? { name: typeof error, message: '' };
+  return message === '' ? name : `${name}: ${message}`;
 }
 
 /** @throws {@link IdempotencyConfigurationError} */

@@ -156,7 +156,7 @@ export const purge: Command = {
       for (;;) {
         const batch = await opened.purge(PURGE_BATCH);
         deleted += batch;
-        if (batch < PURGE_BATCH) break;
+        if (batch === 0) break;
       }
       return done(
         around,

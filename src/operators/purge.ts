@@ -10,7 +10,7 @@ export interface PurgeCallOptions {
    */
   readonly batch?: number;
   /**
-   * How long it may take. The next call goes on.
+   * How long it may take, also if the store does not answer. The next call goes on.
    * @default '10s'
    */
   readonly time?: Duration;
@@ -18,13 +18,16 @@ export interface PurgeCallOptions {
 
 /** What one call deleted. */
 export interface PurgeResult {
+  /** Without what a statement deletes that had not ended when the time was over. */
   readonly deleted: number;
-  /** False if its time was over before all expired records were deleted. */
+  /** False if its time was over before the store said that nothing is left to delete. */
   readonly isComplete: boolean;
 }
 
 const DEFAULTS = { batch: 1_000, time: '10s' } as const satisfies PurgeCallOptions;
 const MOST = 100_000;
+/** What Node's timers can wait. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Deletes expired records in small statements. A store whose server deletes them by itself has nothing
@@ -39,14 +42,25 @@ export async function purgeStore(
   const { batch, time } = { ...DEFAULTS, ...options };
   if (!Number.isInteger(batch) || batch < 1 || batch > MOST)
     throw wrongOption('batch of purge()', batch, `a whole number from 1 to ${MOST}`);
-  const endsAt = performance.now() + parseDuration('time of purge()', time);
+  const timeMs = parseDuration('time of purge()', time);
   if (!isPurging(store)) return { deleted: 0, isComplete: true };
+  const endsAt = performance.now() + timeMs;
+  let cancel: NodeJS.Timeout | undefined;
+  const timeOver = new Promise<undefined>((over) => {
+    cancel = setTimeout(() => over(undefined), Math.min(timeMs, LONGEST_TIMER_MS));
+  });
   let deleted = 0;
-  let isComplete = false;
-  do {
-    const now = await store.purgeExpired(batch);
-    deleted += now;
-    isComplete = now < batch;
-  } while (!isComplete && performance.now() < endsAt);
-  return { deleted, isComplete };
+  try {
+    do {
+      // A statement that ends too late is not waited for. The race takes its error, too.
+      const now = await Promise.race([(async () => store.purgeExpired(batch))(), timeOver]);
+      if (now === undefined) break;
+      deleted += now;
+      // Fewer than asked for may mean that a part of the store has failed. Asked again, it says so.
+      if (now === 0) return { deleted, isComplete: true };
+    } while (performance.now() < endsAt);
+    return { deleted, isComplete: false };
+  } finally {
+    clearTimeout(cancel);
+  }
 }

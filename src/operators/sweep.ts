@@ -2,8 +2,10 @@ import { AbandonedOperations, type AbandonedOutcome } from '../engine/abandoned.
 import type { IdempotencyEngine } from '../engine/engine.js';
 import type { OperationRequest } from '../engine/operation.js';
 import { newOwner } from '../engine/owned-record.js';
+import type { StoreCalls } from '../engine/store-calls.js';
 import type { IdempotencyStore, ListedRecord, RecordPage } from '../engine/store.js';
 import type { TransactionalStore } from '../engine/transaction.js';
+import { FailedQuestions } from './failed-questions.js';
 
 /** How much one sweep may do. */
 export interface SweepLimits {
@@ -25,7 +27,7 @@ export interface SweepResult {
   readonly held: number;
   /** How many could not be settled: `onAbandoned` threw, or the store failed. They stay abandoned. */
   readonly failed: number;
-  /** False if its time was over before it had seen everything. */
+  /** False if its time was over before it had seen everything, or a data source did not answer. */
   readonly isComplete: boolean;
 }
 
@@ -38,6 +40,12 @@ export interface SweepSurroundings {
   requestFor(record: ListedRecord): OperationRequest | undefined;
   /** Called for an operation that stays abandoned. */
   failed(scope: string, error: unknown): void;
+  /** Called for an operation that was settled. */
+  settled(scope: string): void;
+  /** Called for a data source whose operations could not be listed; `undefined` is the store's own. */
+  unreachable(source: string | undefined, error: unknown): void;
+  /** Called for a data source that answers. */
+  reached(source: string | undefined): void;
 }
 
 type Count = { -readonly [Name in keyof SweepResult]: SweepResult[Name] };
@@ -51,8 +59,6 @@ const NOTHING: SweepResult = {
   isComplete: false,
 };
 
-/** How many sweeps leave a scope out that has failed, at most. */
-const LONGEST_REST = 32;
 /** The claim of the lock outlives the longest page by far. In milliseconds. */
 const LEAST_LOCK_MS = 60_000;
 /** The record of the lock is gone with its lease. In milliseconds. */
@@ -66,6 +72,15 @@ interface Position {
 
 const START: Position = { place: 0, after: undefined };
 
+/** The records of one data source, and how its operations are settled. */
+interface Place {
+  /** `undefined` for the store's own. */
+  readonly source: string | undefined;
+  readonly store: IdempotencyStore;
+  readonly calls: StoreCalls;
+  readonly operations: AbandonedOperations;
+}
+
 /**
  * Looks for abandoned operations and asks their handlers' `onAbandoned`, without waiting for a retry.
  * One process at a time does it, as long as it renews a lock in the store. If that process dies, another
@@ -77,9 +92,9 @@ export class Sweep {
   private position = START;
   private isRunning = false;
   private isStopped = false;
-  private round = 0;
-  /** Scopes that have failed: how long they rest, and until which round. */
-  private readonly resting = new Map<string, { readonly rounds: number; readonly until: number }>();
+  /** True if this round could not see all: a data source did not answer. */
+  private hasGap = false;
+  private readonly failedQuestions = new FailedQuestions();
 
   constructor(private readonly around: SweepSurroundings) {}
 
@@ -96,7 +111,6 @@ export class Sweep {
     try {
       const lockMs = Math.max(LEAST_LOCK_MS, 2 * limits.timeMs, keepMs);
       if (!(await this.lock(lockMs))) return NOTHING;
-      this.round += 1;
       try {
         return await this.sweep(limits, lockMs);
       } finally {
@@ -119,13 +133,32 @@ export class Sweep {
     const endsAtMs = clock.now() + limits.timeMs;
     const isOver = (): boolean => this.isStopped || clock.now() >= endsAtMs;
     const count: Count = { ...NOTHING, isDone: true };
-    const places = await this.places();
+    const sources = this.sources();
     const asked = new Set<string>();
+    const errors: unknown[] = [];
+    let seen = 0;
     let renewedAtMs = clock.now();
-    while (this.position.place < places.length) {
-      const place = places[this.position.place]!;
-      const operations = this.operationsAt(place);
-      const { records, next } = await this.page(place, limits.batch);
+    this.failedQuestions.begin();
+    while (this.position.place < sources.length) {
+      const { place: index } = this.position;
+      const source = sources[index];
+      let place: Place;
+      let page: RecordPage;
+      try {
+        place = await this.placeOf(source);
+        page = await this.page(place, limits.batch);
+        this.around.reached(source);
+        seen += 1;
+      } catch (error) {
+        // One that is down keeps the others from nothing.
+        errors.push(error);
+        this.around.unreachable(source, error);
+        this.hasGap = true;
+        this.position = { place: index + 1, after: undefined };
+        if (isOver()) break;
+        continue;
+      }
+      const { records, next } = page;
       for (const record of records) {
         if (isOver()) return count;
         if (clock.now() - renewedAtMs > lockMs / 3) {
@@ -134,39 +167,41 @@ export class Sweep {
         }
         if (asked.has(record.id)) continue;
         asked.add(record.id);
-        await this.settle(operations, record, count);
+        await this.settle(place, record, count);
       }
-      const { place: index } = this.position;
       this.position =
         next === undefined ? { place: index + 1, after: undefined } : { place: index, after: next };
       if (isOver()) break;
       if (next !== undefined && limits.pauseMs > 0)
         await new Promise<void>((go) => void clock.after(limits.pauseMs, go));
     }
-    count.isComplete = this.position.place >= places.length;
-    if (count.isComplete) this.position = START;
+    const isAtEnd = this.position.place >= sources.length;
+    count.isComplete = isAtEnd && !this.hasGap;
+    if (isAtEnd) {
+      this.position = START;
+      // What a data source did not show may be there all the same.
+      if (!this.hasGap) this.failedQuestions.endRound();
+      this.hasGap = false;
+    }
+    if (seen === 0 && errors.length > 0) throw errors[0];
     return count;
   }
 
-  private async settle(
-    operations: AbandonedOperations,
-    record: ListedRecord,
-    count: Count,
-  ): Promise<void> {
-    const { scope = '' } = record.story ?? {};
-    if ((this.resting.get(scope)?.until ?? 0) >= this.round) return;
+  private async settle(place: Place, record: ListedRecord, count: Count): Promise<void> {
+    const { id, story: { scope = '' } = {} } = record;
+    const question = `${place.source ?? ''} ${scope}`;
     const request = this.around.requestFor(record);
-    if (request === undefined) return;
+    if (request === undefined || this.failedQuestions.areResting(question, id)) return;
     try {
-      const outcome = await operations.settle(request);
+      const outcome = await place.operations.settle(request);
       if (outcome === undefined) return;
-      this.resting.delete(scope);
+      this.failedQuestions.remove(question, id);
+      this.around.settled(scope);
       count[outcome] += 1;
       this.tell(request, outcome);
     } catch (error) {
       count.failed += 1;
-      const rounds = Math.min((this.resting.get(scope)?.rounds ?? 0.5) * 2, LONGEST_REST);
-      this.resting.set(scope, { rounds, until: this.round + rounds });
+      this.failedQuestions.add(question, id);
       this.around.failed(scope, error);
     }
   }
@@ -178,29 +213,30 @@ export class Sweep {
     events.emit({ type: 'settled', ...about, decision: outcome });
   }
 
-  private async page(place: IdempotencyStore, limit: number): Promise<RecordPage> {
+  private async page({ store, calls }: Place, limit: number): Promise<RecordPage> {
     const { after } = this.position;
-    const { calls } = this.around.engine;
-    if (place.list === undefined) return { records: [] };
-    return calls.call('list', () => place.list!({ state: 'abandoned', after, limit }));
+    if (store.list === undefined) return { records: [] };
+    return calls.call('list', () => store.list!({ state: 'abandoned', after, limit }));
   }
 
-  private async places(): Promise<readonly IdempotencyStore[]> {
-    const own = this.around.engine.calls.store as IdempotencyStore & Partial<TransactionalStore>;
-    const places: IdempotencyStore[] = [own];
-    for (const source of own.sources ?? []) {
-      const place = await own.recordsOf?.(source);
-      if (place !== undefined) places.push(place);
-    }
-    return places;
+  /** The names of the data sources; `undefined` for the store's own. */
+  private sources(): readonly (string | undefined)[] {
+    const own = this.around.engine.calls.store as Partial<TransactionalStore>;
+    return [undefined, ...(own.recordsOf === undefined ? [] : (own.sources ?? []))];
   }
 
-  private operationsAt(place: IdempotencyStore): AbandonedOperations {
+  private async placeOf(source: string | undefined): Promise<Place> {
     const { engine } = this.around;
-    const { calls, clock, events, deferred } = engine;
-    if (place === calls.store) return new AbandonedOperations(engine);
-    return new AbandonedOperations({
-      calls: calls.to(place),
+    const { clock, events, deferred } = engine;
+    const own = engine.calls.store as IdempotencyStore & Partial<TransactionalStore>;
+    if (source === undefined) {
+      const operations = new AbandonedOperations(engine);
+      return { source, store: own, calls: engine.calls, operations };
+    }
+    const store = await own.recordsOf!(source);
+    const calls = engine.calls.to(store);
+    const operations = new AbandonedOperations({
+      calls,
       clock,
       events,
       deferred,
@@ -208,6 +244,7 @@ export class Sweep {
       closed: () => undefined,
       inBackground: (work) => engine.inBackground(work),
     });
+    return { source, store, calls, operations };
   }
 
   /** True if this process has the lock now, for so long. */

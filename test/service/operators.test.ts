@@ -253,9 +253,23 @@ describe('operations that an operator settles', () => {
       return left.shift() ?? 0;
     };
     expect(await service.purge({ batch: 3 })).toEqual({ deleted: 7, isComplete: true });
-    expect(asked).toEqual([3, 3, 3]);
+    expect(asked).toEqual([3, 3, 3, 3]);
     for (const wrong of [{ batch: 0 }, { time: 'long' as '1s' }])
       await expect(service.purge(wrong)).rejects.toThrow('of purge()');
+  });
+
+  it('are not all deleted while a part of the store is down, nor while it does not answer', async () => {
+    const left = [3, 2];
+    store.purgeExpired = () => {
+      const deleted = left.shift();
+      if (deleted === undefined) throw new Error('a shard is down');
+      return deleted;
+    };
+    await expect(service.purge({ batch: 3 })).rejects.toMatchObject({
+      code: 'IDEMPOTENCY_STORE_UNAVAILABLE',
+    });
+    store.purgeExpired = (() => new Promise(() => undefined)) as never;
+    expect(await service.purge({ time: 20 })).toEqual({ deleted: 0, isComplete: false });
   });
 
   it('keep the message of their failure sealed where replies are', async () => {

@@ -169,6 +169,80 @@ describe('a sweep', () => {
     expect(asked.length).toBeLessThan(8);
   });
 
+  it('settles the others of a scope while some answers always fail', async () => {
+    const test = await start({});
+    const failing = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((one) =>
+      abandon('payments', one, `bad ${one}`),
+    );
+    const good = abandon('payments', 'good', 'order 7');
+    answer = ({ label = '' }) => {
+      if (label.startsWith('bad')) throw new Error(`no answer about ${label}`);
+      return recoveredReply('found out');
+    };
+    await clock.advance(2 * LEASE_MS);
+    const results = [];
+    for (let i = 0; i < 3; i += 1) {
+      results.push(await test.service.sweep());
+      await clock.advance(2 * LEASE_MS);
+    }
+    expect(await test.service.find({ id: good })).toMatchObject({ state: 'completed' });
+    // What they ask may be down: not all of them in one sweep.
+    expect(Math.max(...results.map(({ failed }) => failed))).toBeLessThan(4);
+    const left = await test.service.list({ state: 'abandoned' });
+    expect(left.records.map(({ id }) => id).sort()).toEqual([...failing].sort());
+  });
+
+  it('logs a failing scope once until it works again, and no value of the error', async () => {
+    const test = await start({});
+    const fail = (text: string) => async (): Promise<never> => {
+      throw new Error(`card "4242 4242" of ${text}@shop.example was declined`);
+    };
+    const sweep = async (): Promise<void> => {
+      await clock.advance(2 * LEASE_MS);
+      await test.service.sweep();
+    };
+    const logged = (): string[] =>
+      test.complaints.filter((line) => line.includes('POST /payments'));
+    for (const name of ['ann', 'bob']) {
+      abandon('payments', name);
+      answer = fail(name);
+      await sweep();
+    }
+    expect(logged()).toHaveLength(1);
+    expect(logged()[0]).toContain('Error: card … of … was declined');
+    answer = () => recoveredReply('found out');
+    for (let i = 0; i < 4; i += 1) await sweep();
+    abandon('payments', 'eve');
+    answer = fail('eve');
+    await sweep();
+    expect(logged()).toHaveLength(2);
+  });
+
+  it('goes on with the other data sources while one is down, and says that it did not see all', async () => {
+    const parts = new Map(['down', 'up'].map((name) => [name, new MemoryStore({ clock })]));
+    const own = Object.assign(store, {
+      sources: [...parts.keys()],
+      recordsOf: async (name: string) => parts.get(name)!,
+    });
+    const test = await start({ store: own });
+    const listed = parts.get('down')!;
+    const list = listed.list.bind(listed);
+    listed.list = () => {
+      throw new Error('the database is down');
+    };
+    const [id, late] = ['k1', 'k2'].map((key) => recordId('POST /payments', undefined, key));
+    const dead = { owner: 'dead', fingerprint: '', leaseMs: LEASE_MS, ttlMs: TTL_MS };
+    parts.get('up')!.acquire({ ...dead, id: id!, scope: 'POST /payments' });
+    listed.acquire({ ...dead, id: late!, scope: 'POST /payments' });
+    await clock.advance(2 * LEASE_MS);
+    expect(await test.service.sweep()).toMatchObject({ replied: 1, isComplete: false });
+    expect(parts.get('up')!.find(id!)).toMatchObject({ state: 'completed' });
+    expect(test.complaints.filter((line) => line.includes('data source down'))).toHaveLength(1);
+    listed.list = list;
+    expect(await test.service.sweep()).toMatchObject({ replied: 1, isComplete: true });
+    expect(listed.find(late!)).toMatchObject({ state: 'completed' });
+  });
+
   it('leaves alone what is alive, paused for less than a lease, or of nobody here', async () => {
     const test = await start({});
     const id = abandon('payments', 'k1');

@@ -26,8 +26,16 @@ export type Settlement =
 /** What the failure of the last attempt means. */
 export type LastDecision = 'hold' | 'store' | 'reject';
 
+/** What says that a step has finished, where its result is too large for the store. */
+export interface StepTombstone {
+  readonly value: Uint8Array;
+  /** Called when it was saved. */
+  used(): void;
+}
+
 export interface SaveStepOptions {
-  readonly orFail: boolean;
+  readonly orFail?: boolean;
+  readonly tombstone?: StepTombstone;
 }
 
 /** The owner's side of an operation: alive until it is completed, released or held, once. */
@@ -120,7 +128,8 @@ export interface Claim {
    * is retried before the claim is released, because the step must not run twice.
    *
    * @param options `orFail` for a result that must be on record before it is used: if the store
-   *   fails, this throws, and nothing is saved later
+   *   fails, this throws, and nothing is saved later; `tombstone` for what is saved instead of a result that the
+   *   store does not take
    */
   saveStep(name: string, value: Uint8Array, options?: SaveStepOptions): Awaitable<boolean>;
 }

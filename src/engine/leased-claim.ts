@@ -177,7 +177,7 @@ export class LeasedClaim implements Claim, LeaseHolder {
     if (!this.keepsReply) return !this.isLost;
     const mustBeOnRecord = options?.orFail === true || this.sendsRecordedOnly;
     return chain(
-      attempt(() => this.record.saveStep(name, value)),
+      attempt(() => this.record.saveStep(name, value, options?.tombstone)),
       (saved) => {
         if (saved instanceof Failure) {
           if (mustBeOnRecord) throw saved.cause;

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import type { Awaitable } from './awaitable.js';
+import { attempt, type Awaitable, chain, Failure } from './awaitable.js';
+import type { StepTombstone } from './claim.js';
 import type { OperationRequest } from './operation.js';
 import type { StoreCalls } from './store-calls.js';
-import type { Acquired, AcquireResult } from './store.js';
+import { type Acquired, type AcquireResult, isStoreFull } from './store.js';
 import type { RecordedFailure } from './story.js';
 
 /**
@@ -74,9 +75,28 @@ export class OwnedRecord {
     );
   }
 
-  saveStep(name: string, value: Uint8Array): Awaitable<boolean> {
+  /** A result that the store will never take for its size is tried once: its step must not run again and again. */
+  saveStep(name: string, value: Uint8Array, tombstone?: StepTombstone): Awaitable<boolean> {
     const { id, owner } = this;
-    return this.calls.call('saveStep', (store) => store.saveStep({ id, owner, name, value }));
+    const save = (bytes: Uint8Array): Awaitable<boolean> =>
+      this.calls.call('saveStep', (store) => store.saveStep({ id, owner, name, value: bytes }));
+    if (tombstone === undefined) return save(value);
+    return chain(
+      attempt(() => save(value)),
+      (saved) => {
+        if (!(saved instanceof Failure)) return saved;
+        if (!isStoreFull(saved.cause)) throw saved.cause;
+        return chain(
+          attempt(() => save(tombstone.value)),
+          (kept) => {
+            // If that is not taken either, it was not the size.
+            if (kept instanceof Failure) throw saved.cause;
+            tombstone.used();
+            return kept;
+          },
+        );
+      },
+    );
   }
 
   /** Saves the step before anybody else can run, because a finished step must not run twice. */

@@ -1,6 +1,6 @@
 import type { AttemptCounter } from './attempt-counter.js';
 import type { Asking } from './leased-claims.js';
-import type { Claim, LastDecision, Settlement } from './claim.js';
+import type { Claim, LastDecision, SaveStepOptions, Settlement } from './claim.js';
 import type { Clock } from './clock.js';
 import type { DeferredCompletions } from './deferred.js';
 import { type EventSink, type OwnersEvent, subjectOf } from './events.js';
@@ -190,8 +190,19 @@ export class TransactionalClaim implements Claim {
     );
   }
 
-  saveStep(name: string, value: Uint8Array): Promise<boolean> {
-    return this.transaction.saveStep({ ...refOf(this.records[0]!), name, value });
+  async saveStep(
+    name: string,
+    value: Uint8Array,
+    { tombstone }: SaveStepOptions = {},
+  ): Promise<boolean> {
+    const step = { ...refOf(this.records[0]!), name };
+    try {
+      return await this.transaction.saveStep({ ...step, value });
+    } catch (cause) {
+      if (!(cause instanceof UnsentError) || tombstone === undefined) throw cause;
+      tombstone.used();
+      return this.transaction.saveStep({ ...step, value: tombstone.value });
+    }
   }
 
   /** Instead of a reply that the server would never take, a tombstone: the work is done, and stays so. */

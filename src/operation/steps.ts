@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Claim } from '../engine/claim.js';
 import { NOT_CONTINUED } from '../engine/refusals.js';
-import { notKeepable, shownStep } from '../replies/not-keepable.js';
+import { NotKeepableError, notKeepable, shownStep } from '../replies/not-keepable.js';
 import { clone, decodeValue, encodeValue, type ReplyValues } from '../replies/values.js';
 import { IdempotencyException, isIdempotencyError } from './idempotency.exception.js';
 import type { StepOptions } from './idempotent-operation.js';
@@ -27,6 +27,8 @@ export const RESERVED_STEP_PREFIX = 'idempotency:';
  */
 const NOT_KEPT: Uint8Array = Buffer.from([0]);
 const V8_CLONE = 0xff;
+
+const TOO_LARGE = new NotKeepableError(undefined, 'larger than the store takes');
 
 /** A step that the current code is part of. */
 interface StepRun {
@@ -78,7 +80,8 @@ export class OperationSteps {
     const value = await fn();
     // A lock remembers no steps.
     const bytes = claim.keepsReply ? this.encoded(name, value, values) : NOT_KEPT;
-    if (!(await claim.saveStep(name, bytes)))
+    const used = (): void => this.warnings.ofStep(this.form.name, name, TOO_LARGE);
+    if (!(await claim.saveStep(name, bytes, { tombstone: { value: NOT_KEPT, used } })))
       throw new IdempotencyException('IDEMPOTENCY_KEY_IN_USE');
     return value;
   }

@@ -1,5 +1,5 @@
 import { Controller, Post } from '@nestjs/common';
-import { Idempotent } from 'nestjs-idempotency';
+import { Idempotent, type IdempotentOperation, Operation } from 'nestjs-idempotency';
 import { fromMysql2, fromPg, sqlMigration, SqlStore } from 'nestjs-idempotency/sql';
 import { TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { createPool } from 'mysql2/promise';
@@ -66,8 +66,11 @@ describe('a database that may only be read', () => {
     await dataSource.destroy();
   });
 
-  it('is refused at boot: a role that may not delete', async () => {
+  it('is refused at boot: a role that may not delete, and one that may not update', async () => {
     await owner.query(`GRANT SELECT, INSERT, UPDATE ON idempotency_records TO ${role}`);
+    await expect(startOverPg(`-c role=${role}`)).rejects.toThrow(REFUSED);
+    await owner.query(`REVOKE UPDATE ON idempotency_records FROM ${role}`);
+    await owner.query(`GRANT DELETE ON idempotency_records TO ${role}`);
     await expect(startOverPg(`-c role=${role}`)).rejects.toThrow(REFUSED);
   });
 
@@ -118,6 +121,7 @@ test('a reply that MariaDB never takes is a tombstone at once; no autocommit or 
     await owner.query(statement);
   const pool = createPool({ uri: url });
   let runs = 0;
+  let charges = 0;
   @Controller()
   class Reports {
     @Post('reports')
@@ -125,6 +129,24 @@ test('a reply that MariaDB never takes is a tombstone at once; no autocommit or 
     report(): object {
       runs += 1;
       return { text: 'x'.repeat(900_000) };
+    }
+
+    @Post('charges')
+    @Idempotent()
+    async charge(@Operation() op: IdempotentOperation): Promise<object> {
+      await op.step('charge', () => {
+        charges += 1;
+        return 'x'.repeat(900_000);
+      });
+      if (charges === 1) throw new Error('out of order');
+      return { charges };
+    }
+
+    @Post('charges/within')
+    @Idempotent({ transaction: true })
+    async chargeWithin(@Operation() op: IdempotentOperation): Promise<object> {
+      const { length } = await op.step('charge', () => 'x'.repeat(900_000));
+      return { length };
     }
   }
   const store = new SqlStore({ executor: fromMysql2(pool), purge: false });
@@ -138,6 +160,14 @@ test('a reply that MariaDB never takes is a tombstone at once; no autocommit or 
     code: 'IDEMPOTENCY_REPLY_NOT_KEPT',
   });
   expect(runs).toBe(1);
+  // A result of a step is not retried for ever either: its step has run.
+  expect((await shop.send('/charges', { key: 'a' })).status).toBe(500);
+  expect((await shop.send('/charges', { key: 'a' })).json()).toMatchObject({
+    code: 'IDEMPOTENCY_OUTCOME_UNKNOWN',
+  });
+  expect(charges).toBe(1);
+  expect((await shop.send('/charges/within', { key: 'a' })).json()).toEqual({ length: 900_000 });
+  expect(shop.complaints.join('\n')).toMatch(/step.*charge.*larger than the store takes/);
   await shop.close();
   await pool.end();
 

@@ -18,7 +18,7 @@ export const TRANSACTION_FAULTS: readonly Fault[] = [
     file: 'src/stores/sql/check-table.ts',
     find: '    if (isForbidden(error)) throw forbidden(option, table, error);\n    if (isTimedOut(error)) throw hasNoTime(option, table, error);\n    const',
     put: '    const',
-    tests: [['test/sql/limited-servers.test.ts', 'a role that may read']],
+    tests: [[LIMITED, 'one that may not update']],
   },
   {
     name: 'boot: a role that may not delete boots',
@@ -59,6 +59,22 @@ export const TRANSACTION_FAULTS: readonly Fault[] = [
     find: "const TIMED_OUT: readonly (string | number)[] = ['57014', 1969, 3024];",
     put: 'const TIMED_OUT: readonly (string | number)[] = [1969, 3024];',
     tests: [[LIMITED, 'statements have no time']],
+  },
+  {
+    name: 'a step whose result the server never takes runs again and again',
+    breaks: ['T83'],
+    file: 'src/engine/owned-record.ts',
+    find: 'if (!isStoreFull(saved.cause)) throw saved.cause;',
+    put: 'throw saved.cause;',
+    tests: [[LIMITED, 'a tombstone at once']],
+  },
+  {
+    name: 'transaction: a step whose result the server never takes undoes its work each time',
+    breaks: ['T83'],
+    file: 'src/engine/transactional-claim.ts',
+    find: 'if (!(cause instanceof UnsentError) || tombstone === undefined) throw cause;',
+    put: 'if (cause !== undefined || tombstone === undefined) throw cause;',
+    tests: [[LIMITED, 'a tombstone at once']],
   },
   {
     name: 'transaction: a reply that the server never takes undoes its work each time',

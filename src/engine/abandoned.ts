@@ -35,7 +35,7 @@ export class AbandonedOperations {
     const { claim, takenOver } = answer;
     if (takenOver === undefined) {
       // A retry has released it meanwhile. What it left behind stays.
-      await claim.release();
+      await claim.withdraw();
       return undefined;
     }
     this.tell('taken-over', request, claim);
@@ -44,7 +44,7 @@ export class AbandonedOperations {
       this.tell('exhausted', request, claim);
       if (maxAttempts.afterwards !== 'reject')
         return this.hold(claim, `attempted ${maxAttempts.times} times, without an end`);
-      await claim.release();
+      await claim.withdraw();
       return 'released';
     }
     return this.ask(request, takenOver, owner);
@@ -67,7 +67,8 @@ export class AbandonedOperations {
     if (decision === 'hold') return this.hold(claim, 'abandoned');
     if (decision === 'rerun') {
       if (claim.isLost) return undefined;
-      await claim.release();
+      // The attempt that died counts. This one ran nothing.
+      await claim.withdraw();
       return 'released';
     }
     const { outcome } = await claim.complete(decision);

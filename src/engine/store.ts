@@ -164,7 +164,7 @@ export interface ReleaseRequest extends ClaimRef {
   readonly ttlMs: number;
   /**
    * True if the attempt does not count, because it has not failed: the next claim gets its number again.
-   * Only with `from: 'in-flight'`. Absent for an attempt that counts.
+   * From `'held'`, no attempt counts: the next claim is attempt 1. Absent for an attempt that counts.
    */
   readonly isUncounted?: boolean | undefined;
   /** As in {@link CompleteRequest.from}. */

@@ -182,7 +182,8 @@ export class OperatorRecords {
     const isSettled =
       decision === 'hold' ||
       (reply === undefined
-        ? await this.around.ask('release', () => place.release(claim))
+        ? // A retry must run, however many attempts there were.
+          await this.around.ask('release', () => place.release({ ...claim, isUncounted: true }))
         : await this.around.ask('complete', () => place.complete({ ...claim, reply })));
     if (isSettled) this.tell('settled', { id, scope }, settledBy, outcomeOf(decision));
     return isSettled;

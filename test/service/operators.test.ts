@@ -119,6 +119,51 @@ describe('operations that an operator settles', () => {
     expect(await service.run({ scope: 'charge', key: 'k1' }, () => 'again')).toEqual(value);
   });
 
+  describe('whose attempts are used up run when they are released', () => {
+    const ref = { scope: 'charge', key: 'k1' };
+    const run = (work: () => string): Promise<string> =>
+      service.run({ ...ref, onAbandoned: 'hold', maxAttempts: 2 }, work);
+    const fail = (): Promise<unknown> =>
+      run(() => {
+        throw new Error('no');
+      }).catch(() => undefined);
+
+    async function expectRunAfterRelease(): Promise<void> {
+      await expect(run(() => 'too often')).rejects.toMatchObject({
+        code: 'IDEMPOTENCY_OUTCOME_UNKNOWN',
+      });
+      expect(await service.settle(ref, 'release', BY)).toBe(true);
+      await fail();
+      expect(await run(() => 'paid')).toBe('paid');
+    }
+
+    it('after the last one failed', async () => {
+      await fail();
+      await fail();
+      await expectRunAfterRelease();
+    });
+
+    it('after the process of the last one died', async () => {
+      await fail();
+      const { id } = (await service.find(ref))!;
+      store.acquire({ id, owner: 'dead', fingerprint: '', leaseMs: 1_000, ttlMs: 24 * HOUR_MS });
+      await clock.advance(2_000);
+      await expect(run(() => 'too often')).rejects.toMatchObject({
+        code: 'IDEMPOTENCY_ATTEMPTS_EXHAUSTED',
+      });
+      await expectRunAfterRelease();
+    });
+
+    it('before anybody else has seen that it died', async () => {
+      await fail();
+      const { id } = (await service.find(ref))!;
+      store.acquire({ id, owner: 'dead', fingerprint: '', leaseMs: 1_000, ttlMs: 24 * HOUR_MS });
+      await clock.advance(2_000);
+      expect(await service.settle(ref, 'release', BY)).toBe(true);
+      expect(await run(() => 'paid')).toBe('paid');
+    });
+  });
+
   it('are found by scope, label and age', async () => {
     await hold('k1', 'order 7');
     await hold('k2', 'order 8');

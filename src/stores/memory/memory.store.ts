@@ -181,7 +181,8 @@ export class MemoryStore implements IdempotencyStore, PurgingStore {
     this.settled(record, request, now);
     record.state = 'released';
     record.reason = undefined;
-    if (request.isUncounted === true) record.attempt -= 1;
+    if (request.isUncounted === true)
+      record.attempt = request.from === 'held' ? 0 : record.attempt - 1;
     this.records.keepUntil(record, now + request.ttlMs);
     this.watchers.wake(record.id);
     return true;

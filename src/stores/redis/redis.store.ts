@@ -104,8 +104,10 @@ export class RedisStore implements IdempotencyStore {
 
   release(request: ReleaseRequest): Promise<boolean> {
     const { id, owner, bucket, ttlMs, from = 'in-flight', isUncounted } = request;
-    if (from === 'held') return this.settle(SCRIPTS.release, request, [owner, `${ttlMs}`]);
-    const args = [owner, `${ttlMs}`, from, isUncounted === true ? '1' : '0'];
+    const uncounted = isUncounted === true ? '1' : '0';
+    if (from === 'held')
+      return this.settle(SCRIPTS.release, request, [owner, `${ttlMs}`], [uncounted]);
+    const args = [owner, `${ttlMs}`, from, uncounted];
     return this.askCounted(SCRIPTS.release, id, bucket, args);
   }
 
@@ -195,8 +197,9 @@ export class RedisStore implements IdempotencyStore {
     script: Script,
     { id, settledBy }: Pick<CompleteRequest, 'id' | 'settledBy'>,
     args: readonly Argument[],
+    more: readonly Argument[] = [],
   ): Promise<boolean> {
-    const how = [...args, 'held', settledNote(settledBy)];
+    const how = [...args, 'held', settledNote(settledBy), ...more];
     const isSettled = await this.ask(script, [this.prefix + id], how);
     if (isSettled) this.held.leave([id], 0);
     return isSettled;

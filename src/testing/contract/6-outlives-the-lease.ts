@@ -61,6 +61,22 @@ export const outlivesTheLease = casesOf(6, {
     assert.equal((await win(other, { id })).result.attempt, 3);
   },
 
+  'begins to count anew when what was held is released': async (harness) => {
+    const { store, other } = harness;
+    const first = await win(store);
+    const { id } = first.request;
+    await saveSteps(harness, first.request, { charge: 'c-1' });
+    await store.release(first.request);
+    const { request } = await win(other, { id });
+    await store.hold({ ...request, reason: 'reason' });
+    const anew = { ...request, from: 'held', isUncounted: true } as const;
+    assert.equal(await other.release(anew), true);
+    const next = await win(store, { id });
+    assert.equal(next.result.attempt, 1);
+    assert.ok(next.result.fencingToken > first.result.fencingToken, 'a token was given twice');
+    assertSteps(next.result.steps, { charge: 'c-1' });
+  },
+
   'counts an attempt whose owner died, also when the next one is released uncounted': async (
     harness,
   ) => {

@@ -8,6 +8,14 @@ const ADMIN_TEST = 'test/service/admin.test.ts';
 /** What happens without a call, or after its record is gone. */
 export const OPERATOR_FAULTS: readonly Fault[] = [
   {
+    name: 'a sweep that runs nothing is an attempt',
+    breaks: ['design 7.7'],
+    file: 'src/engine/abandoned.ts',
+    find: '      // The attempt that died counts. This one ran nothing.\n      await claim.withdraw();',
+    put: '      await claim.release();',
+    tests: [['test/service/sweep.test.ts', 'runs nothing']],
+  },
+  {
     name: 'sweep: every process asks at once',
     breaks: ['design 7.7'],
     file: 'src/operators/sweep.ts',

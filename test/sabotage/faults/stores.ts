@@ -86,7 +86,7 @@ export const STORE_FAULTS: readonly Fault[] = [
     name: 'memory: an attempt that did not fail counts',
     breaks: ['guarantee 6', 'store memory', 'T76'],
     file: MEMORY,
-    find: 'if (request.isUncounted === true) record.attempt -= 1;',
+    find: 'if (request.isUncounted === true)',
     put: '',
     tests: [MEMORY_CONTRACT],
   },
@@ -249,6 +249,14 @@ export const STORE_FAULTS: readonly Fault[] = [
     find: "if not record or (record.state == 'i' and lease_remaining(record) > 0) then return 0 end",
     put: 'if not record then return 0 end',
     tests: [inRedis('3: ')],
+  },
+  {
+    name: 'redis: what an operator releases has no attempt left',
+    breaks: ['guarantee 6', 'store redis'],
+    file: lua('release'),
+    find: "  if ARGV[5] == '1' then record.attempt = 0 end\n",
+    put: '',
+    tests: [inRedis('6: begins to count anew')],
   },
   {
     name: 'redis: what is held is forgotten in the end',

@@ -39,6 +39,19 @@ export const SABOTAGES_OF_RETRIES: readonly NamedSabotage[] = [
     (store) => ({ release: (request) => store.release({ ...request, isUncounted: false }) }),
   ],
   [
+    'what an operator has released has no attempt left',
+    6,
+    (store) => ({
+      release: (request) => {
+        const before = recordOf(store, request.id)?.attempt;
+        const isReleased = store.release(request);
+        const record = recordOf(store, request.id);
+        if (request.from === 'held' && record) record.attempt = before!;
+        return isReleased;
+      },
+    }),
+  ],
+  [
     'an attempt that did not fail undoes the count',
     6,
     (store) => ({

@@ -4,11 +4,11 @@
 -- :ttl_ms  in milliseconds
 -- :from          the state it is settled from, 'in-flight' or 'held'
 -- :note          who settles a held record, and why; see `story.ts`
--- :uncounted     1 for an attempt that does not count, else 0
+-- :uncounted     1 for an attempt that does not count, or from 'held', for none that counts; else 0
 -- changes one row, or none if the claim is no longer alive
 UPDATE {{table}} SET
   state = 'released',
-  attempt = attempt - :uncounted::integer,
+  attempt = CASE WHEN :from = 'held' AND :uncounted::integer = 1 THEN 0 ELSE attempt - :uncounted::integer END,
   reason = NULL,
   settled_at = CASE WHEN :from::text = 'held' THEN {{now_ms}} ELSE settled_at END,
   settled_note = CASE WHEN :from::text = 'held' THEN :note::bytea ELSE settled_note END,

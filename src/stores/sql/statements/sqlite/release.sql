@@ -4,12 +4,12 @@
 -- :ttl_ms  in milliseconds
 -- :from          the state it is settled from, 'in-flight' or 'held'
 -- :note          who settles a held record, and why; see `story.ts`
--- :uncounted     1 for an attempt that does not count, else 0
+-- :uncounted     1 for an attempt that does not count, or from 'held', for none that counts; else 0
 -- returns one row, or none if the claim is no longer alive
 WITH clock AS (SELECT {{now_ms}} AS ms)
 UPDATE {{table}} SET
   state = 'released',
-  attempt = attempt - :uncounted,
+  attempt = CASE WHEN :from = 'held' AND :uncounted = 1 THEN 0 ELSE attempt - :uncounted END,
   reason = NULL,
   settled_at = CASE WHEN :from = 'held' THEN {{now_ms}} ELSE settled_at END,
   settled_note = CASE WHEN :from = 'held' THEN :note ELSE settled_note END,

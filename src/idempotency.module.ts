@@ -184,7 +184,10 @@ export class IdempotencyModule
   async onModuleInit(): Promise<void> {
     const logger = new Logger('Idempotency');
     const warn = (warning: string): void => logger.warn(warning);
-    await this.store.start?.(warn);
+    await this.store.start?.(
+      warn,
+      this.options.maxResponseBytes ?? MODULE_DEFAULTS.maxResponseBytes,
+    );
     await this.options.locks?.start?.(warn);
     for (const entity of (await this.store.entities?.()) ?? []) {
       const known = knownClass(entity as ClassLike<object>, 'data');

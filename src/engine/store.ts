@@ -329,11 +329,11 @@ export interface IdempotencyStore {
   readonly isVolatile?: boolean;
 
   /**
-   * Called once when the application boots. A store whose server cannot be reached yet only warns.
+   * Called once when the application boots. A store that cannot be reached yet, or takes only smaller replies, warns.
    *
    * @throws if the server can never keep records
    */
-  start?(warn: (warning: string) => void): Awaitable<void>;
+  start?(warn: (warning: string) => void, largestReplyBytes?: number): Awaitable<void>;
 
   /**
    * A store that has this method keeps {@link AcquireRequest.limits}. Called once, after {@link start},

@@ -133,8 +133,8 @@ export class FaultInjectingStore implements IdempotencyStore, PurgingStore {
     );
   }
 
-  start(warn: (warning: string) => void): Awaitable<void> {
-    return this.inner.start?.(warn);
+  start(warn: (warning: string) => void, largestReplyBytes?: number): Awaitable<void> {
+    return this.inner.start?.(warn, largestReplyBytes);
   }
 
   entities(): Awaitable<readonly NewableFunction[]> {

@@ -154,6 +154,7 @@ test('a reply that MariaDB never takes is a tombstone at once; no autocommit or 
     controllers: [Reports],
     idempotency: { ...PATIENT, store },
   });
+  expect(shop.complaints.join('\n')).toMatch(/max_allowed_packet is 1048576.*maxResponseBytes/);
   const first = await shop.send('/reports', { key: 'a' });
   expect([first.status, first.bytes.length > 900_000]).toEqual([201, true]);
   expect((await shop.send('/reports', { key: 'a' })).json()).toMatchObject({

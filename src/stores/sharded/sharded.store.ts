@@ -94,10 +94,10 @@ export class ShardedStore implements IdempotencyStore {
   }
 
   /** A shard that cannot be reached yet only warns, and is asked for its place at the next start. */
-  async start(warn: (warning: string) => void): Promise<void> {
+  async start(warn: (warning: string) => void, largestReplyBytes?: number): Promise<void> {
     await Promise.all(
       this.parts.map(async ({ name, store }, i) => {
-        await store.start?.((warning) => warn(`${name}: ${warning}`));
+        await store.start?.((warning) => warn(`${name}: ${warning}`), largestReplyBytes);
         await this.takePlace(store, i, (warning) => warn(`${name}: ${warning}`));
       }),
     );

@@ -2,6 +2,7 @@ import { wrongOption } from '../../engine/configuration-error.js';
 import { forbidden } from './check-table.js';
 import type { Dialect, TableName } from './dialect.js';
 import { isForbidden } from './errors.js';
+import { packetOf } from './mysql-records.js';
 import type { Row, Session, Statement } from './session.js';
 import { pathOf } from './sql-table.js';
 
@@ -20,7 +21,7 @@ const ASK: Readonly<Partial<Record<Dialect, Statement>>> = {
   ),
   mysql: statement(
     'check_server',
-    `SELECT @@autocommit AS autocommit, (
+    `SELECT @@autocommit AS autocommit, @@max_allowed_packet AS packet, (
   SELECT concat(t.engine, ' ', e.transactions) FROM information_schema.tables AS t
   JOIN information_schema.engines AS e ON e.engine = t.engine
   WHERE t.table_schema = coalesce(?, database()) AND t.table_name = ?
@@ -28,6 +29,14 @@ const ASK: Readonly<Partial<Record<Dialect, Statement>>> = {
     ['schema', 'table'],
   ),
 };
+
+/** What a server is checked for. */
+interface ServerCheck {
+  /** What configuration errors call the table. */
+  readonly option: string;
+  readonly largestReplyBytes: number;
+  readonly warn: (warning: string) => void;
+}
 
 /**
  * Checks once, when the application boots, whether records in this table are what they have to be: committed when a
@@ -39,13 +48,19 @@ export async function checkServer(
   session: Session,
   dialect: Dialect,
   name: TableName,
-  option: string,
-  warn: (warning: string) => void,
+  { option, largestReplyBytes, warn }: ServerCheck,
 ): Promise<void> {
   await checkDeletes(session, dialect, name, option);
   const facts = await factsOf(session, dialect, name);
   if (facts === undefined) return;
-  const { autocommit, engine, persistence } = facts;
+  const { autocommit, engine, persistence, packet } = facts;
+  const neededBytes = packetOf(largestReplyBytes);
+  if (packet !== undefined && Number(packet) < neededBytes) {
+    warn(
+      `max_allowed_packet is ${Number(packet)} bytes, so a reply of \`maxResponseBytes\` (${largestReplyBytes}) cannot be kept: ` +
+        `its retries get 409 IDEMPOTENCY_REPLY_NOT_KEPT. Set max_allowed_packet to ${neededBytes} or more, or lower maxResponseBytes.`,
+    );
+  }
   if (autocommit !== undefined && Number(autocommit) === 0) throw notCommitting(option, name);
   if (String(engine).endsWith(' NO')) throw notTransactional(option, name, String(engine));
   if (persistence === undefined || persistence === 'p') return;

@@ -37,6 +37,11 @@ const BYTES_IN_HEXADECIMAL = 2;
 /** More than a statement has beside its content. */
 const STATEMENT_BYTES = 2 ** 14;
 
+/** How long a statement is that writes so many bytes. */
+export function packetOf(bytes: number): number {
+  return BYTES_IN_HEXADECIMAL * bytes + STATEMENT_BYTES;
+}
+
 const TOO_LARGE = 'The record is larger than max_allowed_packet.';
 
 /** Servers that take less are not asked about what is smaller: it was not the size. */

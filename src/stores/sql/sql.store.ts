@@ -142,7 +142,7 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore,
   }
 
   /** @throws {@link IdempotencyConfigurationError} for a database that cannot keep records */
-  async start(warn: (warning: string) => void): Promise<void> {
+  async start(warn: (warning: string) => void, largestReplyBytes = 0): Promise<void> {
     this.warn = warn;
     this.hasStarted = true;
     this.tellUnwatched();
@@ -150,7 +150,9 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore,
       await executor.start?.();
       await checkTable(this.openRecords(executor), this.name, warn, TABLE);
       const session = new ExecutorSession(executor);
-      await checkServer(session, this.dialectOf(executor), this.name, TABLE.option, warn);
+      const dialect = this.dialectOf(executor);
+      const { option } = TABLE;
+      await checkServer(session, dialect, this.name, { option, largestReplyBytes, warn });
       await checkWrites(() => this.begin(executor, 0, noEdge()), this.name, TABLE);
       await this.findDeferred(executor);
     }

@@ -120,7 +120,7 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
   }
 
   /** @throws {@link IdempotencyConfigurationError} for a database that cannot keep records */
-  async start(warn: (warning: string) => void): Promise<void> {
+  async start(warn: (warning: string) => void, largestReplyBytes = 0): Promise<void> {
     this.warn = warn;
     for (const source of [undefined, ...this.sources]) {
       const place = await this.place(source);
@@ -131,7 +131,9 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
       await findDeferred(dataSource).catch(() => undefined);
       await checkTable(records, table, warn, TABLE);
       const dialect = dialectOf(dataSource.options.type);
-      await checkServer(new DataSourceSession(dataSource), dialect, table, TABLE.option, warn);
+      const session = new DataSourceSession(dataSource);
+      const { option } = TABLE;
+      await checkServer(session, dialect, table, { option, largestReplyBytes, warn });
       await checkWrites(
         () => place.beginTransaction({ source: undefined, lockWaitMs: 0 }),
         table,

@@ -69,6 +69,8 @@ export class ValueOperations {
     );
     const caller = policy.keepsReply ? this.callers.known(call.principal) : undefined;
     const request = { id, scope, label, fingerprint, policy, transaction, recover, caller };
+    // Only a transaction meets conflicts, and the attempts cost promises.
+    if (transaction === undefined) return this.goOn(await this.engine.begin(request), call, fn);
     return whileConflicting(policy, async () =>
       this.goOn(await this.engine.begin(request), call, fn),
     );

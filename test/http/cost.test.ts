@@ -1,4 +1,5 @@
-import { MemoryStore } from 'nestjs-idempotency';
+import { Test } from '@nestjs/testing';
+import { IdempotencyModule, IdempotencyService, MemoryStore } from 'nestjs-idempotency';
 import { FaultInjectingStore, pass } from 'nestjs-idempotency/testing';
 import { createHook } from 'node:async_hooks';
 import { MeasuredApp } from './cost.js';
@@ -27,5 +28,37 @@ describe('a call', () => {
     expect(made['Timeout'] ?? 0).toBeLessThan(CALLS / 10);
     expect(made['IdempotencyInterceptor']).toBe(CALLS);
     expect(made['IdempotencyLease']).toBe(CALLS);
+  });
+});
+
+describe('run() in memory', () => {
+  it('needs no timer, and no promise for what a call does not use', async () => {
+    const imports = [IdempotencyModule.forRoot({ store: new MemoryStore() })];
+    const module = await Test.createTestingModule({ imports }).compile();
+    await module.init();
+    const service = module.get(IdempotencyService);
+    let work = 0;
+    const repeat = async (calls: number, key: (call: number) => string): Promise<void> => {
+      for (let call = 0; call < calls; call++)
+        await service.run({ scope: 'cost', key: key(call) }, () => (work += 1));
+    };
+    await repeat(WARM_UP, (call) => `warm-${call}`);
+    const made: Record<string, number> = {};
+    const hook = createHook({
+      init: (_id, type) => void (made[type] = (made[type] ?? 0) + 1),
+    });
+    const promisesOf = async (key: (call: number) => string): Promise<number> => {
+      made['PROMISE'] = 0;
+      hook.enable();
+      await repeat(CALLS, key);
+      hook.disable();
+      return Math.round(made['PROMISE'] / CALLS);
+    };
+    expect(await promisesOf((call) => `new-${call}`)).toBeLessThanOrEqual(14);
+    expect(work).toBe(WARM_UP + CALLS);
+    expect(await promisesOf(() => 'new-0')).toBeLessThanOrEqual(8);
+    expect(work).toBe(WARM_UP + CALLS);
+    expect(made['Timeout'] ?? 0).toBeLessThan(CALLS / 10);
+    await module.close();
   });
 });

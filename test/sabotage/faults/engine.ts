@@ -355,4 +355,12 @@ export const ENGINE_FAULTS: readonly Fault[] = [
     put: 'if (delayMs >= WHEEL_FROM_MS * 1_000_000) {',
     tests: [['test/http/cost.test.ts', 'makes no timer']],
   },
+  {
+    name: 'run() makes promises for conflicts that it cannot have',
+    breaks: ['design 7.9'],
+    file: 'src/calls/value-operations.ts',
+    find: 'if (transaction === undefined) return this.goOn(',
+    put: 'if (transaction === null) return this.goOn(',
+    tests: [['test/http/cost.test.ts', 'no promise for what']],
+  },
 ];

@@ -91,6 +91,19 @@ describe.each([POSTGRES, MARIADB, SQLITE])('the purge on $name', ({ start }) => 
   });
 });
 
+it('the purge of a data source that fails keeps the others from nothing, and says so', async () => {
+  const databases = [await SQLITE.start(), await SQLITE.start()];
+  const [dataSource, elsewhere] = await Promise.all(databases.map((one) => one.connect()));
+  await elsewhere!.runMigrations();
+  const store = new TypeOrmStore({ dataSource: dataSource!, sources: { elsewhere: elsewhere! } });
+  await expect(store.find('0'.repeat(64))).rejects.toThrow('no such table');
+  await completedOn(await store.recordsOf('elsewhere'));
+  await elsewhere!.query(`UPDATE ${TABLE} SET purge_at = 1, expires_at = 1`);
+  await expect(store.purgeExpired(10)).rejects.toThrow('no such table');
+  expect(await rows(elsewhere!)).toBe(0);
+  for (const database of databases) await database.stop();
+});
+
 describe('the purge on several nodes', () => {
   it('is at work on one at a time', async () => {
     const database = await POSTGRES.start();

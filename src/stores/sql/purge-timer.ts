@@ -36,6 +36,29 @@ function checkRange(option: string, given: number, most: number): void {
   );
 }
 
+/**
+ * Purges one place after the other. One that fails keeps no other from it.
+ *
+ * @param purge how to purge a place of which so many records were deleted elsewhere
+ * @throws the first failure, unless the other places may have more to delete: their records come first
+ */
+export async function purgeEach<Place>(
+  places: Iterable<Place>,
+  limit: number,
+  purge: (place: Place, deleted: number) => Promise<number>,
+): Promise<number> {
+  let deleted = 0;
+  const errors: unknown[] = [];
+  for (const place of places)
+    try {
+      deleted += await purge(place, deleted);
+    } catch (error) {
+      errors.push(error);
+    }
+  if (errors.length > 0 && deleted < limit) throw errors[0];
+  return deleted;
+}
+
 /** Deletes expired records at intervals. Does not keep the process alive. */
 export class PurgeTimer {
   private timer: NodeJS.Timeout | undefined;

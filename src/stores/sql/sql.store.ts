@@ -27,7 +27,7 @@ import { checkName, DEFAULT_TABLE, type TableName } from './dialect.js';
 import type { SqlDialect, SqlExecutor } from './executor.js';
 import { ExecutorSession, LoneSession } from './executor-session.js';
 import { recordsOn } from './open-records.js';
-import { type PurgeOptions, purgeOptions, PurgeTimer } from './purge-timer.js';
+import { type PurgeOptions, purgeEach, purgeOptions, PurgeTimer } from './purge-timer.js';
 import type { SqlRecords } from './records.js';
 import { watchOnce } from './second-connections.js';
 import { RetryingSession, type Statement } from './session.js';
@@ -208,11 +208,9 @@ export class SqlStore<Tx = unknown> implements TransactionalStore, PurgingStore,
 
   /** Deletes records whose ttl has passed, in one small statement for each database that has some. */
   async purgeExpired(limit: number): Promise<number> {
-    let deleted = 0;
-    for (const executor of this.executors())
-      if (deleted < limit)
-        deleted += await this.openRecords(executor).purgeExpired(limit - deleted);
-    return deleted;
+    return purgeEach(this.executors(), limit, async (executor, deleted) =>
+      deleted < limit ? this.openRecords(executor).purgeExpired(limit - deleted) : 0,
+    );
   }
 
   /** Opens a transaction for a record and the work itself. */

@@ -29,7 +29,7 @@ import { outliveConnections } from './connections.js';
 import { checkServer } from '../sql/check-server.js';
 import { checkTable, checkWrites } from '../sql/check-table.js';
 import { checkName, DEFAULT_TABLE, type TableName } from '../sql/dialect.js';
-import { type PurgeOptions, purgeOptions, PurgeTimer } from '../sql/purge-timer.js';
+import { type PurgeOptions, purgeEach, purgeOptions, PurgeTimer } from '../sql/purge-timer.js';
 import { Warnings } from '../sql/transaction-edge.js';
 import { dialectOf } from './dialect.js';
 import { EntityResource } from './entity-resource.js';
@@ -204,12 +204,11 @@ export class TypeOrmStore implements TransactionalStore, PurgingStore, Resources
    */
   async purgeExpired(limit: number): Promise<number> {
     if (this.places.size === 0) await this.place();
-    let deleted = 0;
-    for (const place of this.places.values()) {
-      if (place.dataSource.isInitialized) deleted += await place.purgeExpired(limit);
-      else if (place !== this.fixed) this.places.delete(place.dataSource);
-    }
-    return deleted;
+    return purgeEach(this.places.values(), limit, async (place) => {
+      if (place.dataSource.isInitialized) return place.purgeExpired(limit);
+      if (place !== this.fixed) this.places.delete(place.dataSource);
+      return 0;
+    });
   }
 
   /** Opens a transaction for a record and the work itself. */

@@ -88,6 +88,14 @@ export const OPERATOR_FAULTS: readonly Fault[] = [
     tests: [['test/service/operators.test.ts', 'while a part of the store is down']],
   },
   {
+    name: 'purge: nobody learns of a data source that is down while others have records to delete',
+    breaks: ['design 7.8'],
+    file: 'src/stores/sql/purge-timer.ts',
+    find: 'if (errors.length > 0 && deleted < limit) throw errors[0];',
+    put: 'if (errors.length > 0 && deleted === 0) throw errors[0];',
+    tests: [['test/contract/typeorm-purge.test.ts', 'a data source that fails']],
+  },
+  {
     name: 'a retry runs although its record is gone',
     breaks: ['S28'],
     file: 'src/calls/operations.ts',

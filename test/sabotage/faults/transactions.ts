@@ -272,8 +272,8 @@ export const TRANSACTION_FAULTS: readonly Fault[] = [
     name: 'transaction: further data sources are not purged',
     breaks: ['T79'],
     file: STORE,
-    find: 'if (place.dataSource.isInitialized) deleted',
-    put: 'if (place === this.fixed) deleted',
+    find: 'if (place.dataSource.isInitialized) return',
+    put: 'if (place === this.fixed) return',
     tests: [[TENANTS, 'are purged']],
   },
   {

@@ -38,5 +38,5 @@ exports.FLOORS = [
     'testing/contract',
     'zookeeper',
   ],
-  ['cli', 'testing'],
+  ['cli', 'schematics', 'testing'],
 ];

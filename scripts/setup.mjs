@@ -94,12 +94,20 @@ export async function buildLibrary() {
     tsc('tsconfig.build.client.json'),
     tsc('tsconfig.build.client.json', asCommonJs.split(' ')),
   ]);
+  takeSchematics();
   requireInPlace();
   await bundleClient();
   // Without it Node reads the copy by the root's `"type": "module"`.
   mkdirSync(join(root, 'dist', 'cjs'), { recursive: true });
   writeFileSync(join(root, 'dist', 'cjs', 'package.json'), COMMON_JS);
   makeClientPackage();
+}
+
+/** What the Nest CLI asks before it runs them; it requires those in CommonJS. */
+function takeSchematics() {
+  for (const format of ['esm', 'cjs'])
+    for (const name of ['collection.json', 'schema.json'])
+      cpSync(join(root, 'src', 'schematics', name), join(root, 'dist', format, 'schematics', name));
 }
 
 /**

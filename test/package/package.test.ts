@@ -25,6 +25,7 @@ const EXPECTED = [
   /^migrations\/(drizzle[.](postgres|mysql)[.]ts|prisma[.](postgres|mysql)[.]prisma|knex[.]ts)$/,
   /^dist\/cjs\/package\.json$/,
   /^dist\/browser\/client\.js$/,
+  /^dist\/(esm|cjs)\/schematics\/(collection|schema)\.json$/,
   /^dist\/(esm|cjs)\/(.+\/)?[^/]+(\.d\.ts|\.js)$/,
 ];
 

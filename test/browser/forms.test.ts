@@ -10,6 +10,7 @@ const FIRST = new RegExp(
     'killed and restarted',
     'after an answer',
     'with json',
+    'tells everybody that it is busy',
     'since the form was shown',
     'when the server fails',
     'goes on after a reload',

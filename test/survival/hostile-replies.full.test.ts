@@ -1,3 +1,3 @@
 import { describeHostileReplies } from './support/hostile-replies.js';
 
-describeHostileReplies('in a transaction', 'later', 'in Redis', 'in PostgreSQL');
+describeHostileReplies('at once', 'in a transaction', 'in Redis', 'in PostgreSQL');

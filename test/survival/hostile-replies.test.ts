@@ -1,3 +1,3 @@
 import { describeHostileReplies } from './support/hostile-replies.js';
 
-describeHostileReplies('at once');
+describeHostileReplies('later');

@@ -17,6 +17,8 @@ const REPLY = Uint8Array.from({ length: 512 }, (_, index) => index % 256);
 
 /** Long enough for a busy machine to end another transaction. In milliseconds. */
 const PATIENT_MS = 20_000;
+/** Far more than a store needs that does not wait. */
+const AT_ONCE_MS = 5_000;
 
 const begin = (store: TransactionalStore, lockWaitMs = 0): Promise<StoreTransaction> =>
   store.beginTransaction({ source: undefined, lockWaitMs });
@@ -171,8 +173,11 @@ const CASES: Readonly<
     'refuses a record that another transaction has, without waiting': async (harness) => {
       if (harness.connections === 1) return;
       const { transaction, request } = await written(harness);
+      const askedAt = performance.now();
       const result = await claimOnce(harness.other, again(request));
+      const tookMs = performance.now() - askedAt;
       assert.equal(result.outcome, 'in-flight');
+      assert.ok(tookMs < AT_ONCE_MS, `it waited for ${tookMs} ms`);
       await transaction.rollback();
     },
 

@@ -209,7 +209,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
     file: 'src/stores/sql/record-lock.ts',
     find: 'Math.max(1, Math.ceil(waitMs))',
     put: 'Math.max(1, Math.ceil(waitMs)) + 10_000',
-    tests: [onDatabase('PostgreSQL', '')],
+    tests: [['test/sql/pg.test.ts', 'without waiting']],
   },
   {
     name: 'transaction: MariaDB’s duplicates wait for a second although they are not to',
@@ -217,7 +217,7 @@ export const CONTENT_FAULTS: readonly Fault[] = [
     file: 'src/stores/sql/record-lock.ts',
     find: 'return Math.ceil(waitMs / 1000);',
     put: 'return Math.ceil(waitMs / 1000) + 30;',
-    tests: [onDatabase('MariaDB', '')],
+    tests: [['test/sql/mysql2.test.ts', 'without waiting']],
   },
   {
     name: 'sql: a statement that lost a deadlock is not repeated',

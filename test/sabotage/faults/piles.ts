@@ -47,7 +47,7 @@ export const PILES_FAULTS: readonly Fault[] = [
     file: 'src/transports/http/response-recorder.ts',
     find: "if (this.phase === 'settling' && this.hasEnded) this.response.once('finish', destroy);",
     put: "if (this.phase === 'passing' && !this.hasEnded) this.response.once('finish', destroy);",
-    tests: [[HOSTILE, 'fastify over a store that answers in Redis is the same, and does not']],
+    tests: [[HOSTILE, 'fastify over a store that answers later is the same, and does not']],
   },
   {
     name: 'replies that wait for the store are not counted in bytes',

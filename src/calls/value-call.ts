@@ -43,6 +43,8 @@ export interface ValueCall extends OperationIdentity {
   readonly isOfJob?: boolean;
   /** True for a returned value that means that the work has to be done again. */
   readonly isAgain?: (value: unknown) => boolean;
+  /** The error that a returned value stands for, if it says that the work has failed. */
+  readonly failureIn?: (value: unknown) => Error | undefined;
   /** True for a transport that reports every refusal and failure itself. */
   readonly reportsItself?: boolean;
   /** Who waits for it, if that may change. */

@@ -147,6 +147,11 @@ export class ValueOperations {
       await this.again(call, claim);
       return value;
     }
+    const failure = call.failureIn?.(value);
+    if (failure !== undefined) {
+      await this.fail(call, claim, failure, true, () => this.encode(call, value)[0]);
+      return value;
+    }
     const [reply, answer] = claim.keepsReply ? this.encode(call, value) : [NOT_KEPT, value];
     const settlement = await claim.complete(reply);
     if (settlement.outcome === 'undone' && settlement.why === 'conflict') {
@@ -237,6 +242,7 @@ export class ValueOperations {
 
   /**
    * @param mayRunAgain false for a handler that has succeeded, because only its reply failed
+   * @param kept what is on record of a failure that is stored
    * @returns `release` if the work runs again
    */
   private async fail(
@@ -244,6 +250,7 @@ export class ValueOperations {
     claim: Claim,
     error: unknown,
     mayRunAgain: boolean,
+    kept = (): Uint8Array => this.encodedError(error, call),
   ): Promise<ErrorDecision | undefined> {
     if (mayRunAgain && isNotNow(error, call.isOfJob === true)) {
       await claim.giveBack();
@@ -258,7 +265,7 @@ export class ValueOperations {
     if (decision !== decided) this.exhausted(call, claim);
     switch (decision) {
       case 'store':
-        await claim.fail(this.encodedError(error, call));
+        await claim.fail(kept());
         return decision;
       case 'hold':
         await claim.hold(reasonOf(decided, claim, status), error);

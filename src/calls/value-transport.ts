@@ -26,6 +26,8 @@ export abstract class ValueTransport<Call extends TransportCall> {
   protected readonly failures?: FailureForm;
   /** See {@link ValueCall.isAgain}. */
   protected readonly isAgain?: ValueCall['isAgain'];
+  /** See {@link ValueCall.failureIn}. */
+  protected failureIn?(value: unknown, call: Call): Error | undefined;
   /** See {@link CallForm.reportsRefusals}. */
   readonly reportsRefusals?: boolean;
   private readonly operations: Operations<Call>;
@@ -99,6 +101,7 @@ export abstract class ValueTransport<Call extends TransportCall> {
       errors: this.errors,
       failures: this.failures,
       isAgain: this.isAgain,
+      failureIn: this.failureIn && ((value) => this.failureIn!(value, call)),
       reportsItself: this.reportsRefusals,
       passage: call.passage,
       isOfJob: call.isOfJob,

@@ -90,6 +90,7 @@ export class AttemptCounter implements LeaseHolder {
   leaseLost(): void {}
 }
 
-function counterOf(id: string): string {
+/** The id of the record that counts the attempts of the operation with this record. */
+export function counterOf(id: string): string {
   return createHash('sha256').update(`attempts of ${id}`).digest('hex');
 }

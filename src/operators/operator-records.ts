@@ -1,3 +1,4 @@
+import { counterOf } from '../engine/attempt-counter.js';
 import { wrongOption } from '../engine/configuration-error.js';
 import { type Duration, parseDuration } from '../engine/duration.js';
 import type { EventSink } from '../engine/events.js';
@@ -202,10 +203,19 @@ export class OperatorRecords {
     const { place, record } = mustLook
       ? await this.look(ref)
       : { place: this.around.store, record: undefined };
-    const isForgotten = await this.around.forget(id, place);
+    const isForgotten = [await this.around.forget(id, place), await this.forgetCount(id)].includes(
+      true,
+    );
     const { scope = fallbackScope } = record?.story ?? {};
     if (isForgotten) this.tell('forgotten', { id, scope }, settledBy);
     return isForgotten;
+  }
+
+  /** The attempts of work in a transaction are counted beside its record, which is undone with it. */
+  private async forgetCount(id: string): Promise<boolean> {
+    const store: IdempotencyStore & Partial<TransactionalStore> = this.around.store;
+    if (store.beginTransaction === undefined) return false;
+    return this.around.forget(counterOf(id), store);
   }
 
   /** The record, and the store that has it; the store's own if there is none. */

@@ -40,6 +40,8 @@ interface Order {
 let effects: string[];
 let gate: Gate | undefined;
 
+const DECLINED = { isError: true, content: [{ type: 'text', text: 'no funds' }] };
+
 @Injectable()
 class Bank {
   @Idempotent({ key: arg(0) })
@@ -68,6 +70,24 @@ class Shop {
   fail(@Payload() { orderNo }: { orderNo: string }): never {
     effects.push(orderNo);
     throw new RpcException('no funds');
+  }
+
+  @Idempotent({ key: payload('orderNo') })
+  @Tool({ name: 'decline', description: '.', parameters: z.object({ orderNo: z.string() }) })
+  decline(@Payload() { orderNo }: { orderNo: string }): object {
+    effects.push(orderNo);
+    return effects.length === 1 ? DECLINED : { content: [{ type: 'text', text: 'paid at last' }] };
+  }
+
+  @Idempotent({ key: payload('orderNo'), onError: 'store' })
+  @Tool({
+    name: 'decline for good',
+    description: '.',
+    parameters: z.object({ orderNo: z.string() }),
+  })
+  declineForGood(@Payload() { orderNo }: { orderNo: string }): object {
+    effects.push(orderNo);
+    return DECLINED;
   }
 
   @Idempotent({ key: payload('orderNo') })
@@ -294,6 +314,24 @@ describe('tools of @rekog/mcp-nest over Streamable HTTP', () => {
       structuredContent: { code: 'IDEMPOTENCY_KEY_REUSED', retryable: false },
     });
     expect(effects).toEqual(['r']);
+  });
+
+  it('that return an error have failed: they run again, unless the failure is to be kept', async () => {
+    const call = await connect();
+    const first = await call('decline', { orderNo: 'd' });
+    expect(first).toMatchObject({ isError: true, content: [{ text: 'no funds' }] });
+    expect(await call('decline', { orderNo: 'd' })).toMatchObject({
+      content: [{ text: 'paid at last' }],
+    });
+    expect(await call('decline', { orderNo: 'd' })).toMatchObject({
+      content: [{ text: 'paid at last' }],
+    });
+    expect(effects).toEqual(['d', 'd']);
+    effects = [];
+    const kept = await call('decline for good', { orderNo: 'g' });
+    expect(kept).toMatchObject({ isError: true, content: [{ text: 'no funds' }] });
+    expect(await call('decline for good', { orderNo: 'g' })).toEqual(kept);
+    expect(effects).toEqual(['g']);
   });
 
   it('fail again with a failure that is on record', async () => {

@@ -59,6 +59,15 @@ interface ToolRefusal {
   readonly structuredContent: Readonly<Record<string, string | number | boolean>>;
 }
 
+/** The error of a tool that has answered with one, in place of throwing it (MCP, "Tool execution errors"). */
+export function toolFailure(result: unknown): Error | undefined {
+  const { isError, content } = (result ?? {}) as { isError?: unknown; content?: unknown };
+  if (isError !== true) return undefined;
+  const parts = Array.isArray(content) ? (content as readonly { text?: unknown }[]) : [];
+  const texts = parts.flatMap((part) => (typeof part?.text === 'string' ? part.text : []));
+  return Object.assign(new Error(texts.join('\n')), { name: 'ToolExecutionError' });
+}
+
 /** A refusal that an agent can act on: in words, and as data. */
 export function toolRefusal(refusal: IdempotencyException): ToolRefusal {
   const { code, problem, retryable, retryAfterSeconds } = refusal;

@@ -13,7 +13,7 @@ import { plainnessOf } from '../../replies/plain-values.js';
 import { EmittedValues } from '../../replies/reply.js';
 import { Deliveries, type Delivery, type Verdict } from './delivery.js';
 import { GolevelupAnswers } from './golevelup-answers.js';
-import { isToolCall, toolRefusal } from './mcp.js';
+import { isToolCall, toolFailure, toolRefusal } from './mcp.js';
 import { MessageCall, settlersOf } from './messages.js';
 import { RmqServers } from './rmq-servers.js';
 import { RpcErrors } from './rpc-errors.js';
@@ -82,6 +82,10 @@ export class RpcTransport extends ValueInterceptor<MessageCall> {
     // An application may send anything else than JSON, such as bytes.
     if (handler.message!.isSettledByLibrary && plainnessOf(value) !== 'special') return value;
     return sentView(value, context, values);
+  }
+
+  protected override failureIn(values: unknown, { context }: MessageCall): Error | undefined {
+    return isToolCall(context) ? toolFailure(EmittedValues.listOf(values).at(-1)) : undefined;
   }
 
   protected override async collected(emitted: Observable<unknown>): Promise<unknown> {

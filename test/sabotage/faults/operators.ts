@@ -8,6 +8,14 @@ const ADMIN_TEST = 'test/service/admin.test.ts';
 /** What happens without a call, or after its record is gone. */
 export const OPERATOR_FAULTS: readonly Fault[] = [
   {
+    name: 'what is forgotten keeps the attempts of its transactions',
+    breaks: ['T76', 'design 7.7'],
+    file: 'src/operators/operator-records.ts',
+    find: 'if (store.beginTransaction === undefined) return false;',
+    put: 'if (store.beginTransaction !== undefined) return false;',
+    tests: [['test/transactions/attempts.test.ts', 'begin anew']],
+  },
+  {
     name: 'a sweep that runs nothing is an attempt',
     breaks: ['design 7.7'],
     file: 'src/engine/abandoned.ts',

@@ -457,6 +457,14 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     tests: [['test/messages/fates.test.ts', 'gives messages back after it has returned']],
   },
   {
+    name: 'mcp: an error that a tool returns is its result',
+    breaks: ['S22', 'T71'],
+    file: RPC,
+    find: 'return isToolCall(context) ? toolFailure(EmittedValues.listOf(values).at(-1)) : undefined;',
+    put: 'return undefined;',
+    tests: [['test/messages/mcp.test.ts', 'that return an error']],
+  },
+  {
     name: 'rpc: only a handler itself gives its message back',
     breaks: ['T71'],
     file: 'src/transports/rpc/delivery.ts',

@@ -143,6 +143,26 @@ export function describeAttempts(kind: SqlDatabaseKind): void {
       await expect(service.run(forgotten, async ({ attempt }) => attempt)).resolves.toBe(1);
     });
 
+    it('begin anew when an operator forgets or releases the operation', async () => {
+      const options = newOptions({ maxAttempts: 2 });
+      const service = await process();
+      const told: number[] = [];
+      const failAs = ({ attempt }: { readonly attempt: number }): Promise<never> => {
+        told.push(attempt);
+        return fail();
+      };
+      await expect(service.run(options, failAs)).rejects.toBe(POISON);
+      expect(await service.forget(options)).toBe(true);
+      for (let attempt = 1; attempt <= 2; attempt++)
+        await expect(service.run(options, failAs)).rejects.toBe(POISON);
+      const settledBy = { by: 'anna', reason: 'it did not happen' };
+      expect(await service.settle(options, 'release', settledBy)).toBe(true);
+      await expect(service.run(options, failAs)).rejects.toBe(POISON);
+      expect(told).toEqual([1, 1, 2, 1]);
+      expect(await service.forget(options)).toBe(true);
+      expect(await service.forget(options)).toBe(false);
+    });
+
     it('whose process is gone count when their lease is over', async () => {
       const options = newOptions({ maxAttempts: 1 });
       const store = new TypeOrmStore({ dataSource, purge: false });

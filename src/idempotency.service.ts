@@ -123,6 +123,10 @@ export class IdempotencyService {
       encode: (reply, scope) => encodeForScope(reply, scope, handlers, operations.values),
       ttlMsOf: (scope) =>
         scope === undefined ? undefined : handlers.withScope(scope)?.policy.ttlMs,
+      maxAttemptsOf: (scope) => {
+        const handler = scope === undefined ? undefined : handlers.withScope(scope);
+        return handler && (handler.policy.maxAttempts?.times ?? Infinity);
+      },
       events,
     });
     this.events$ = events.events$;

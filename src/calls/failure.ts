@@ -1,6 +1,7 @@
 import { HttpException, Logger } from '@nestjs/common';
 import { type Awaitable, chain, isPending } from '../engine/awaitable.js';
 import type { Claim, LastDecision } from '../engine/claim.js';
+import { allFailed, failedWith } from '../engine/story.js';
 import { isIdempotencyError } from '../operation/idempotency.exception.js';
 import type { ErrorDecision, IdempotentOptions } from '../options/idempotency.options.js';
 
@@ -54,11 +55,10 @@ export function isNotYet(error: unknown): boolean {
 /** Why an operation is held after a failure. For operators. */
 export function reasonOf(
   decided: ErrorDecision | undefined,
-  { attempt }: Pick<Claim, 'attempt'>,
+  { attempt, ifFails }: Pick<Claim, 'attempt' | 'ifFails'>,
   status: number,
 ): string {
-  if (decided === 'hold') return `failed with status ${status}`;
-  return attempt === 1 ? 'its only attempt failed' : `all ${attempt} attempts failed`;
+  return decided === 'hold' ? failedWith(status, ifFails !== undefined) : allFailed(attempt);
 }
 
 /** Tells the log that an operation will not be attempted again. */

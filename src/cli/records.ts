@@ -63,6 +63,7 @@ export function openRecords(given: Given, around: Surroundings): OpenedRecords {
     // Nothing here tells routes from other handlers, and all of them can read this form.
     encode: (reply) => encodeRecoveredHttpReply(reply, keeping),
     ttlMsOf: () => ttlMs,
+    maxAttemptsOf: () => undefined,
     events: { hasListeners: false, emit: () => undefined },
   });
   const purge = isPurging(plain) ? (limit: number) => plain.purgeExpired(limit) : undefined;

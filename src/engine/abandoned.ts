@@ -4,6 +4,7 @@ import type { LeasedClaim, LeasedClaimSurroundings } from './leased-claim.js';
 import { LeasedClaims } from './leased-claims.js';
 import type { OperationRequest } from './operation.js';
 import { newOwner } from './owned-record.js';
+import { withoutEnd } from './story.js';
 import { LocalCall } from './waiting.js';
 
 /** What became of an abandoned operation. */
@@ -43,7 +44,7 @@ export class AbandonedOperations {
     if (maxAttempts !== undefined && claim.attempt > maxAttempts.times) {
       this.tell('exhausted', request, claim);
       if (maxAttempts.afterwards !== 'reject')
-        return this.hold(claim, `attempted ${maxAttempts.times} times, without an end`);
+        return this.hold(claim, withoutEnd(maxAttempts.times));
       await claim.withdraw();
       return 'released';
     }

@@ -15,6 +15,7 @@ import { fingerprintsMatch, LocalCall, Rounds } from './waiting.js';
 import type { ReplayCache } from './replay-cache.js';
 import type { AttemptLimit, Beginning, OperationRequest, Refused } from './operation.js';
 import type { IdempotencyErrorCode } from './refusals.js';
+import { withoutEnd } from './story.js';
 import type { IdempotencyStore, Refusing } from './store.js';
 import { type StoreCalls, StoreUnavailableError } from './store-calls.js';
 import { TransactionalClaims } from './transactional-claims.js';
@@ -259,7 +260,7 @@ export class IdempotencyEngine implements LeasedClaimSurroundings {
       await claim.withdraw();
       return this.answers.refuse(request, 'IDEMPOTENCY_ATTEMPTS_EXHAUSTED');
     }
-    const settlement = await claim.hold(`attempted ${times} times, without an end`);
+    const settlement = await claim.hold(withoutEnd(times));
     if (settlement.outcome === 'superseded') return this.answers.replay(request, settlement.reply);
     return settlement.outcome === 'lost'
       ? LOOK_AGAIN

@@ -114,3 +114,27 @@ function timeIn(name: keyof RecordStory, time: unknown): RecordStory {
   const ms = Number(time ?? 0);
   return ms > 0 ? { [name]: ms } : {};
 }
+
+const NO_END = 'without an end';
+const ALL_FAILED = /^(its only attempt|all \d+ attempts) failed$/;
+const LAST_ATTEMPT = ', in its last attempt';
+
+/** Why an operation is held whose last attempt never ended. */
+export function withoutEnd(times: number): string {
+  return `attempted ${times} times, ${NO_END}`;
+}
+
+/** Why an operation is held whose last attempt has failed. */
+export function allFailed(attempt: number): string {
+  return attempt === 1 ? 'its only attempt failed' : `all ${attempt} attempts failed`;
+}
+
+/** Why an operation is held that was to be held when it fails. */
+export function failedWith(status: number, isLast: boolean): string {
+  return `failed with status ${status}${isLast ? LAST_ATTEMPT : ''}`;
+}
+
+/** True for a reason that says that no attempt is left. */
+export function isUsedUp(reason: string): boolean {
+  return reason.endsWith(NO_END) || reason.endsWith(LAST_ATTEMPT) || ALL_FAILED.test(reason);
+}

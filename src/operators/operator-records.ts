@@ -3,7 +3,7 @@ import { wrongOption } from '../engine/configuration-error.js';
 import { type Duration, parseDuration } from '../engine/duration.js';
 import type { EventSink } from '../engine/events.js';
 import { newOwner } from '../engine/owned-record.js';
-import type { RecordedFailure, SettledBy } from '../engine/story.js';
+import { isUsedUp, type RecordedFailure, type SettledBy } from '../engine/story.js';
 import type { StoreCallName } from '../engine/store-calls.js';
 import type {
   Awaitable,
@@ -102,6 +102,8 @@ export interface OperatorSurroundings {
   encode(reply: RecoveredReply, scope: string | undefined): Uint8Array;
   /** How long the handler with this scope keeps its replies, in milliseconds; `undefined` if that is not known here. */
   ttlMsOf(scope: string | undefined): number | undefined;
+  /** How often an operation of this scope may be attempted; absent if nobody here knows its handler. */
+  maxAttemptsOf(scope: string | undefined): number | undefined;
   readonly events: EventSink;
 }
 
@@ -183,11 +185,23 @@ export class OperatorRecords {
     const isSettled =
       decision === 'hold' ||
       (reply === undefined
-        ? // A retry must run, however many attempts there were.
-          await this.around.ask('release', () => place.release({ ...claim, isUncounted: true }))
+        ? await this.around.ask('release', () =>
+            place.release({ ...claim, isUncounted: this.isUsedUp(record, scope) }),
+          )
         : await this.around.ask('complete', () => place.complete({ ...claim, reply })));
     if (isSettled) this.tell('settled', { id, scope }, settledBy, outcomeOf(decision));
     return isSettled;
+  }
+
+  /** True if no attempt is left for the next retry, which is to run all the same. */
+  private isUsedUp(
+    { state, attempt, reason = '' }: RecordView,
+    scope: string | undefined,
+  ): boolean {
+    const times = this.around.maxAttemptsOf(scope);
+    // What is abandoned has been claimed once more in order to settle it, and nothing says how often it may be.
+    if (state !== 'held') return times === undefined || attempt + 1 >= times;
+    return times === undefined ? isUsedUp(reason) : attempt >= times;
   }
 
   /** Deletes the record, unless an owner is running. `false` if nothing was deleted. */

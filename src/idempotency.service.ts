@@ -170,6 +170,11 @@ export class IdempotencyService {
     return this.operations.run(call, fn);
   }
 
+  /** The names of the data sources that have records beside the store's own, for {@link list} and {@link settle}. */
+  get sources(): readonly string[] {
+    return this.records.sources;
+  }
+
   /** The operation that the current code is part of; `undefined` outside of one. */
   current(): IdempotentOperation | undefined {
     return handlerRuns.getStore()?.alive?.operation;

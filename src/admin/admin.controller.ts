@@ -83,8 +83,12 @@ export class AdminController {
 
   @Get('operator')
   @Header('Cache-Control', 'no-store')
-  async operator(@Req() request: IncomingRequest): Promise<{ by: string | null }> {
-    return { by: (await this.nameOf(request)) ?? null };
+  async operator(
+    @Req() request: IncomingRequest,
+  ): Promise<{ by: string | null; sources?: readonly string[] }> {
+    const { sources } = this.service;
+    const by = (await this.nameOf(request)) ?? null;
+    return { by, ...(sources.length > 0 && { sources }) };
   }
 
   /** The operations in one state; the query has the names of {@link ListQuery}. */

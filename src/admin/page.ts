@@ -6,6 +6,7 @@ body { margin: 0 auto; max-width: 72rem; padding: 1rem; }
 h1 { font-size: 1.3rem; }
 form, nav { display: flex; flex-wrap: wrap; gap: .5rem; align-items: end; margin: .75rem 0; }
 label { display: grid; font-size: .85rem; }
+[hidden] { display: none !important; }
 input, select, button, textarea { font: inherit; padding: .25rem .5rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .35rem .5rem; border-bottom: 1px solid #8886; vertical-align: top; overflow-wrap: anywhere; }
@@ -29,6 +30,8 @@ const node = (name, text) => {
 };
 let cursors = [undefined];
 let shown;
+// Where the records that are shown are; empty for the store's own data source.
+let source = '';
 
 async function ask(path, body) {
   const options = body === undefined ? {} : {
@@ -67,6 +70,7 @@ async function list() {
   for (const [name, value] of new FormData(by('filter'))) if (value !== '') query.set(name, value);
   const cursor = cursors[cursors.length - 1];
   if (cursor !== undefined) query.set('cursor', cursor);
+  source = by('source').value;
   const page = await ask('records?' + query);
   const rows = by('rows');
   rows.replaceChildren();
@@ -89,7 +93,7 @@ async function list() {
 }
 
 async function show(id) {
-  const record = await ask('records/' + encodeURIComponent(id));
+  const record = await ask('records/' + encodeURIComponent(id) + (source === '' ? '' : '?source=' + encodeURIComponent(source)));
   shown = id;
   const list = by('facts');
   list.replaceChildren();
@@ -111,6 +115,7 @@ by('settle').addEventListener('submit', (event) => {
   event.preventDefault();
   attempt(async () => {
     const body = Object.fromEntries(new FormData(by('settle')));
+    if (source !== '') body.source = source;
     if (body.decision !== 'reply') { delete body.value; delete body.status; }
     else {
       if (body.status === '') delete body.status;
@@ -126,6 +131,8 @@ by('settle').addEventListener('submit', (event) => {
 attempt(async () => {
   const operator = await ask('operator');
   if (operator.by !== null) { by('who').hidden = true; by('name').required = false; by('signed').textContent = 'Signed in as ' + operator.by; }
+  for (const name of operator.sources || []) by('source').append(node('option', name));
+  by('where').hidden = operator.sources === undefined;
   await list();
 });
 `;
@@ -164,6 +171,7 @@ export const PAGE = `<!doctype html>
 <label>Scope <input name="scope" placeholder="POST /payments"></label>
 <label>Label <input name="label"></label>
 <label>Older than <input name="olderThan" placeholder="10m"></label>
+<label id="where" hidden>Data source <select id="source" name="source"><option value="">the store's own</option></select></label>
 <button>List</button>
 </form>
 <p id="problem" role="alert"></p>

@@ -291,7 +291,8 @@ export class OperatorRecords {
     return this.around.ttlMsOf(scope) ?? UNKNOWN_TTL_MS;
   }
 
-  private get sources(): readonly string[] {
+  /** The names of the data sources beside the store's own. */
+  get sources(): readonly string[] {
     return (this.around.store as Partial<TransactionalStore>).sources ?? [];
   }
 

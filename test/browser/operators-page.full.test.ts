@@ -3,7 +3,9 @@ import { jest } from '@jest/globals';
 import { Idempotent, MemoryStore } from 'nestjs-idempotency';
 import { IdempotencyAdminModule } from 'nestjs-idempotency/admin';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { CreateIdempotencyRecords1763700000000, TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { boot, PLATFORMS, type TestApp } from '../support/http.js';
+import { SQLITE } from '../support/sql-databases.js';
 import { PATIENCE_MS, startChromium } from './support/browser.js';
 
 jest.setTimeout(PATIENCE_MS);
@@ -23,6 +25,15 @@ class Payments {
   @Post('payments')
   pay(): never {
     throw new Error('the provider did not answer');
+  }
+}
+
+@Controller()
+class Orders {
+  @Idempotent({ onError: 'hold', transaction: 'orders' })
+  @Post('orders')
+  order(): never {
+    throw new Error('no answer');
   }
 }
 
@@ -83,4 +94,39 @@ describe.each(PLATFORMS)('the page for operators in a browser, on %s', (platform
     expect(await page.title()).toBe('Operations that wait');
     expect(problems).toEqual([]);
   });
+});
+
+it('settles what another data source has, once that is chosen', async () => {
+  const database = await SQLITE.start();
+  const migrations = [CreateIdempotencyRecords1763700000000];
+  const [dataSource, orders] = await Promise.all(
+    [1, 2].map(() => database.connect({ migrations, migrationsRun: true })),
+  );
+  const store = new TypeOrmStore({ dataSource: dataSource!, sources: { orders: orders! } });
+  const test = await boot('express', {
+    controllers: [Orders],
+    idempotency: { store },
+    imports: [IdempotencyAdminModule.register({ guards: [OperatorsGuard] })],
+  });
+  const browser = await startChromium();
+  try {
+    const context = await browser.newContext({ extraHTTPHeaders: { 'x-operator': 'yes' } });
+    const page = await context.newPage();
+    expect((await test.send('/orders', { key: 'k1' })).status).toBe(500);
+    await page.goto(`http://127.0.0.1:${test.port}/idempotency/admin`);
+    await page.getByText('Nothing on this page.').waitFor();
+    await page.getByLabel('Data source').selectOption('orders');
+    await page.getByRole('button', { name: 'List' }).click();
+    await page.getByRole('button', { name: /^Show/ }).click();
+    const story = page.getByRole('dialog');
+    await story.getByLabel('What happened').selectOption('release');
+    await story.getByLabel('Your name').fill('anna');
+    await story.getByLabel('Reason').fill('not done');
+    await story.getByRole('button', { name: 'Settle' }).click();
+    await story.getByText('released').waitFor();
+  } finally {
+    await browser.close();
+    await test.close();
+    await database.stop();
+  }
 });

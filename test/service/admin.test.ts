@@ -7,8 +7,10 @@ import {
 } from '@nestjs/common';
 import { Idempotent, IdempotencyService, MemoryStore } from 'nestjs-idempotency';
 import { type AdminOptions, IdempotencyAdminModule } from 'nestjs-idempotency/admin';
+import { CreateIdempotencyRecords1763700000000, TypeOrmStore } from 'nestjs-idempotency/typeorm';
 import { createHash } from 'node:crypto';
 import { boot, PLATFORMS, type RequestOptions, type TestApp } from '../support/http.js';
+import { SQLITE } from '../support/sql-databases.js';
 
 interface OperatorRequest {
   readonly headers: Readonly<Record<string, string | undefined>>;
@@ -31,6 +33,15 @@ class Payments {
   @Idempotent({ onError: 'hold', label: () => '<img src=x onerror=alert(1)>' })
   @Post('payments')
   pay(): never {
+    throw new Error('no answer');
+  }
+}
+
+@Controller()
+class Orders {
+  @Idempotent({ onError: 'hold', transaction: 'orders' })
+  @Post('orders')
+  order(): never {
     throw new Error('no answer');
   }
 }
@@ -147,4 +158,39 @@ it.each([
   expect(() => IdempotencyAdminModule.register(options as AdminOptions)).toThrow(
     `"${option} of IdempotencyAdminModule"`,
   );
+});
+
+it('the page for operators knows the data sources that a store names, and settles what they have', async () => {
+  const database = await SQLITE.start();
+  const migrations = [CreateIdempotencyRecords1763700000000];
+  const [dataSource, orders] = await Promise.all(
+    [1, 2].map(() => database.connect({ migrations, migrationsRun: true })),
+  );
+  const store = new TypeOrmStore({ dataSource: dataSource!, sources: { orders: orders! } });
+  const test = await boot('express', {
+    controllers: [Orders],
+    idempotency: { store },
+    imports: [IdempotencyAdminModule.register({ guards: [OperatorsGuard] })],
+  });
+  try {
+    const ask = (path: string, options: Partial<RequestOptions> = {}) =>
+      test.send(`/idempotency/admin${path}`, {
+        method: 'GET',
+        ...options,
+        headers: { authorization: 'Operator anna', 'x-idempotency-admin': '1' },
+      });
+    expect((await ask('/operator')).json()).toEqual({ by: 'anna', sources: ['orders'] });
+    expect((await test.send('/orders', { key: 'k1' })).status).toBe(500);
+    expect((await ask('/records')).json()).toMatchObject({ records: [] });
+    const { records } = (await ask('/records?source=orders')).json() as {
+      records: { id: string }[];
+    };
+    expect(records).toHaveLength(1);
+    const body = { decision: 'release', reason: 'not done', source: 'orders' };
+    const settled = await ask(`/records/${records[0]!.id}/settle`, { method: 'POST', body });
+    expect(settled.json()).toMatchObject({ state: 'released', settledBy: { by: 'anna' } });
+  } finally {
+    await test.close();
+    await database.stop();
+  }
 });

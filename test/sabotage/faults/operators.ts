@@ -8,6 +8,14 @@ const ADMIN_TEST = 'test/service/admin.test.ts';
 /** What happens without a call, or after its record is gone. */
 export const OPERATOR_FAULTS: readonly Fault[] = [
   {
+    name: 'what an operator releases is refused when its attempts are used up',
+    breaks: ['design 7.7'],
+    file: 'src/operators/operator-records.ts',
+    find: 'return times === undefined ? isUsedUp(reason) : attempt >= times;',
+    put: 'return false;',
+    tests: [['test/service/operators.test.ts', 'after the last one failed']],
+  },
+  {
     name: 'what is forgotten keeps the attempts of its transactions',
     breaks: ['T76', 'design 7.7'],
     file: 'src/operators/operator-records.ts',

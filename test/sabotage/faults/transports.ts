@@ -465,6 +465,14 @@ export const TRANSPORT_FAULTS: readonly Fault[] = [
     tests: [['test/messages/mcp.test.ts', 'that return an error']],
   },
   {
+    name: 'rpc: a message is acknowledged before it is on record',
+    breaks: ['T74', 'S16'],
+    file: RPC,
+    find: "if (decided?.outcome === 'execute') delivery?.claimed(handler, decided.claim);",
+    put: "if (decided?.outcome === 'execute') delivery?.end(handler, 'acknowledge');",
+    tests: [['test/messages/fates.test.ts', 'and fails \\(fail once']],
+  },
+  {
     name: 'rpc: only a handler itself gives its message back',
     breaks: ['T71'],
     file: 'src/transports/rpc/delivery.ts',
